@@ -1,0 +1,134 @@
+// What spoold.toml says, as plain structs with the defaults of ../interface contract. Loaded and checked by conf/load.hpp.
+// Only keys that do something exist here; a key of the contract that is not built yet is refused with those words.
+#pragma once
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace spoold::conf {
+
+using Duration = std::chrono::milliseconds;
+
+/// smtp://host[:port], lmtp://host[:port], lmtp+unix:/path, smtp+unix:/path
+struct NextHop {
+  enum class Protocol { smtp, lmtp };
+  Protocol protocol = Protocol::smtp;
+  std::string host;  // name or address literal without brackets; empty for a unix socket
+  std::uint16_t port = 25;
+  std::string path;  // of the unix socket
+  std::string text;  // canonical form of the URL: the lane's and the route's name
+  bool operator==(const NextHop&) const = default;
+};
+
+struct Listen {
+  enum class Protocol { smtp, lmtp };
+  Protocol protocol = Protocol::smtp;
+  std::string host;  // empty for a unix socket
+  std::uint16_t port = 0;
+  std::string path;
+  std::string text;  // as written in the file
+};
+
+struct Server {
+  int threads = 0;  // 0: one per core
+  std::string user;
+  Duration grace = std::chrono::seconds(10);
+};
+
+struct Spool {
+  std::string path = "/var/lib/spoold";
+  std::uint64_t max_size = 32ull << 30;
+  std::uint64_t reserve = 512ull << 20;
+  Duration history = std::chrono::hours(24 * 14);
+};
+
+/// "192.0.2.0/24", "2001:db8::/32", one address, or "unix": peers on unix sockets
+struct Network {
+  bool unix_socket = false;
+  bool v6 = false;
+  std::array<std::uint8_t, 16> bytes{};
+  int bits = 0;
+  std::string text;
+};
+
+struct Smtp {
+  std::uint64_t max_message_size = 25ull << 20;
+  int max_recipients = 1000;
+  int max_connections = 1000;
+  int max_connections_per_host = 20;
+  std::vector<Network> trusted_networks;
+};
+
+struct RelayDomain {
+  std::string name;
+  std::optional<NextHop> deliver_to;  // absent: the way of [relay]
+};
+
+struct Relay {
+  std::optional<NextHop> smarthost;
+};
+
+struct Timeouts {
+  Duration connect = std::chrono::seconds(30), greeting = std::chrono::minutes(5), mail = std::chrono::minutes(5),
+           rcpt = std::chrono::minutes(5), data = std::chrono::minutes(2), block = std::chrono::minutes(3),
+           dot = std::chrono::minutes(10);
+};
+
+struct Delivery {
+  Duration lifetime = std::chrono::hours(24 * 5);
+  std::vector<Duration> retry = {std::chrono::minutes(5), std::chrono::minutes(15), std::chrono::minutes(30),
+                                 std::chrono::hours(1),   std::chrono::hours(2),    std::chrono::hours(4)};
+  int max_connections = 500;
+  int connections_per_destination = 20;
+  int recipients_per_transaction = 100;
+  std::vector<Duration> isolation_waits = {std::chrono::seconds(5), std::chrono::seconds(30), std::chrono::minutes(2)};
+  int isolation_budget = 3;
+  Duration isolation_window = std::chrono::minutes(10);
+  Timeouts timeouts;
+};
+
+/// Overrides for one next hop; `match` names a domain or a next hop's host.
+struct Destination {
+  enum class Pipelining { none, transaction, connection };
+  std::string match;
+  std::optional<int> connections;
+  std::optional<Pipelining> pipelining;
+};
+
+struct Verp {
+  char delimiter = '+';
+  std::string secret_file;
+};
+
+struct Control {
+  std::string socket = "/run/spoold/control.sock";
+  int mode = 0660;
+};
+
+struct Log {
+  enum class Format { text, json };
+  Format format = Format::text;
+  std::string level = "info";
+};
+
+struct Settings {
+  std::string hostname;
+  Server server;
+  Spool spool;
+  std::vector<Listen> listen;
+  Smtp smtp;
+  std::map<std::string, std::vector<std::string>> aliases;
+  std::vector<RelayDomain> domains;
+  Relay relay;
+  Delivery delivery;
+  std::vector<Destination> destinations;
+  Verp verp;
+  Control control;
+  Log log;
+};
+
+}  // namespace spoold::conf

@@ -1,0 +1,58 @@
+// A list's identity and settings, and one member, as plain values. Stored by store/directory, changed by
+// `spoolctl list set` (settings_table: name, parser and meaning of each key in one place).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "protocol/mail/mailbox.hpp"
+#include "protocol/time.hpp"
+
+namespace spoold::list {
+
+using ListId = std::uint32_t;    // node number in the top 10 bits; never reused
+using MemberId = std::uint64_t;  // 40 bits: fits the opaque VERP form's 5 octets; node in the top 10; never reused
+
+enum class Verp : std::uint8_t { never, personalized, every, always };
+enum class VerpFormat : std::uint8_t { classic, signed_, opaque };
+enum class Personalize : std::uint8_t { none, individual };
+enum class Nonmembers : std::uint8_t { reject, accept };
+enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
+
+struct Settings {
+  std::string description;
+  std::vector<std::string> owners;  // Mailbox texts, at least one
+  Verp verp = Verp::always;
+  std::uint32_t verp_every = 0;  // N of every:N
+  VerpFormat verp_format = VerpFormat::classic;
+  Personalize personalize = Personalize::none;
+  Nonmembers nonmembers = Nonmembers::reject;
+  std::uint64_t max_size = 0;  // 0: the server's limit
+  bool own_posts = true;
+  bool avoid_duplicates = false;
+};
+
+struct List {
+  ListId id = 0;
+  std::string local, domain;  // lower case: test, lists.example
+  Settings settings;
+  TimePoint created{};
+  std::uint64_t roster_version = 0;  // increases with every change of members
+  std::uint32_t last_post = 0;       // number of the last post given out
+  std::uint64_t members = 0;
+  std::string address() const { return local + "@" + domain; }
+};
+
+struct Member {
+  MemberId id = 0;
+  std::string address;  // Mailbox text, local part's case as given
+  std::string name;
+  Delivery delivery = Delivery::regular;
+  TimePoint joined{};
+};
+
+/// How one post goes out; decided once, in the accepting transaction, with the post's own number (lists.md A2).
+enum class Envelope : std::uint8_t { bulk, each_plain, each_verp };
+Envelope envelope_for(const Settings& settings, std::uint32_t post_number);
+
+}  // namespace spoold::list

@@ -1,0 +1,63 @@
+// What can be read of the spool inside one short Read. Writing goes through Store (store/store.hpp).
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "store/error.hpp"
+#include "store/spool/types.hpp"
+
+namespace spoold::store {
+
+class Read;
+
+namespace spool {
+
+std::optional<Message> message(const Read&, Id);
+/// Up to `limit` messages with id > after, oldest first; finished ones only when asked for.
+std::vector<Message> messages(const Read&, Id after, std::size_t limit, bool finished = false);
+/// Up to `limit` recipients with number >= from, in number order, in every state (added ones included).
+std::vector<Recipient> recipients(const Read&, Id, std::uint32_t from, std::size_t limit);
+/// Recipients of a message by address key (an address can have several numbers after edits).
+std::vector<Recipient> find_recipients(const Read&, Id, std::string_view address_key);
+
+/// Octets [offset, offset + limit) of the message as it goes out (head, then body splices); short at the end.
+std::string outgoing(const Read&, const Message&, std::uint64_t offset, std::size_t limit);
+std::string head(const Read&, Id message);
+/// Octets of the content as received.
+std::string content(const Read&, Id content, std::uint64_t offset, std::size_t limit);
+
+struct DueRoute {
+  std::string route;
+  TimePoint earliest;
+};
+/// Every route that has due entries, with the earliest time: one seek a route.
+std::vector<DueRoute> due_routes(const Read&);
+std::optional<TimePoint> earliest_due(const Read&, std::string_view route);
+
+std::vector<Suspect> suspects(const Read&, std::string_view route);
+std::optional<Suspect> suspect(const Read&, std::string_view route, std::string_view address_key);
+
+struct HistoryEvent {
+  TimePoint at;
+  Id message = 0;
+  std::string event;      // accepted delivered deferred failed expired suspect released held edited bounce finished
+  std::string route, who;
+  std::vector<std::pair<std::uint32_t, std::string>> recipients;  // number, what differs (the remote's words)
+  LastReply last;         // what they have in common
+  std::string address, detail;
+  list::ListId list = 0;
+};
+/// Events between two times, oldest first; `message` 0: of all messages.
+std::vector<HistoryEvent> history(const Read&, TimePoint from, TimePoint to, Id message, std::size_t limit);
+
+struct CheckReport {
+  std::uint64_t messages = 0, recipients = 0, open = 0, due = 0, claims = 0, contents = 0;
+  std::vector<std::string> problems;  // one sentence each
+};
+/// The invariants of design section 5 over spool and directory counts.
+CheckReport check(const Read&);
+
+}  // namespace spool
+}  // namespace spoold::store

@@ -1,0 +1,94 @@
+// The spool's vocabulary: messages, recipients, batches, as values copied out of the store.
+// (On-disk form: store/README.md. Nothing here points into a transaction.)
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/delivery/outcome.hpp"
+#include "protocol/list/settings.hpp"
+#include "protocol/time.hpp"
+
+namespace spoold::store {
+
+using Id = std::uint64_t;  // message and content ids: 42 bits ms, 10 bits node, 12 bits sequence
+std::string id_text(Id);   // the queue id as people see it: fixed width, Crockford base32, sorts by time
+std::optional<Id> parse_id(std::string_view);
+
+enum class MessageState : std::uint8_t { staged, held, queued, finished, removable };
+enum class RecipientState : std::uint8_t { queued, deferred, held, delivered, failed, expired, removed };  // "active" = queued or deferred, and claimed now
+const char* text(MessageState);
+const char* text(RecipientState);
+
+/// One piece of the outgoing body: a range of the content as received, then own bytes.
+struct Splice {
+  std::uint64_t offset = 0, length = 0;
+  std::string own;
+};
+
+struct Counts {
+  std::uint32_t queued = 0, deferred = 0, held = 0, delivered = 0, failed = 0, expired = 0, removed = 0;
+  std::uint32_t open() const { return queued + deferred + held; }
+  std::uint32_t total() const { return open() + delivered + failed + expired + removed; }
+};
+
+/// What `message` holds.
+struct Message {
+  Id id = 0, content = 0;
+  MessageState state = MessageState::queued;
+  std::string reverse_path;  // of mail that is not list mail, and of bulk list mail; empty: null path <>
+  list::ListId list = 0;     // 0: not list mail
+  std::string list_address;
+  std::uint32_t post = 0;
+  list::Envelope envelope = list::Envelope::bulk;
+  list::VerpFormat verp_format = list::VerpFormat::classic;
+  std::uint64_t roster_version = 0;
+  std::uint64_t size = 0;  // octets as it goes out: cooked head + body
+  bool eight_bit = false;  // outgoing bytes hold octets above 127
+  bool leading_dots = false;  // some line of body begins with '.' (else the bytes are their own wire form)
+  TimePoint arrived{};
+  TimePoint finished{};
+  Counts counts;
+  std::uint32_t originals = 0;   // recipients written in pages; numbers from here on were added by edits
+  std::string from, subject, message_id;  // for tables and trace: as heard, cut to 200 octets, unescaped
+};
+
+/// One recipient as `show` prints it and a claim hands it out.
+struct Recipient {
+  std::uint32_t number = 0;
+  std::string address;
+  list::MemberId member = 0;
+  RecipientState state = RecipientState::queued;
+  bool active = false;  // covered by a claim
+  std::uint32_t version = 0;  // raised by every edit
+  std::uint32_t attempts = 0;
+  TimePoint next_attempt{};
+  bool possible_duplicate = false;
+  bool isolate = false;  // asked for by an operator: alone, lock-step, last
+  std::optional<LastReply> last;
+};
+
+/// A batch that may be on the wire: `due` became `claim`, committed.
+struct Claim {
+  Id message = 0;
+  std::uint32_t first = 0, count = 0;
+  std::string route;
+  TimePoint due{};
+  std::vector<Recipient> recipients;  // the live ones of the range
+};
+
+/// Suspicion of isolation.md section 3.5, kept for (route, address) across messages and restarts.
+struct Suspect {
+  std::string route, address;
+  std::uint32_t strikes = 0;
+  bool parked = false;
+  TimePoint first{}, last_drop{}, next{};
+  std::uint32_t last_position = 0;
+  Stage stage = Stage::rcpt;
+  std::string how;  // "connection closed after RCPT TO"
+  std::uint64_t commits_between = 0;  // deliveries to that route by others since the last strike
+};
+
+}  // namespace spoold::store
