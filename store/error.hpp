@@ -21,6 +21,8 @@ struct Error {
   std::string text;  // one sentence for a person: what, where, what to do
 };
 
+const char* text(Error::Kind);
+
 template <class T>
 using Result = tl::expected<T, Error>;
 
