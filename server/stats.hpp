@@ -1,0 +1,18 @@
+// Counters of the running daemon, for `spoolctl stats`. Relaxed atomics: totals, not a protocol.
+#pragma once
+#include <atomic>
+#include <cstdint>
+
+namespace spoold::server {
+
+struct Stats {
+  using Counter = std::atomic<std::uint64_t>;
+  // since the start
+  Counter accepted{0}, refused{0}, recipients{0}, delivered{0}, deferred{0}, failed{0}, expired{0},
+      bounced{0};
+  Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
+  // now
+  std::atomic<std::int64_t> open_in{0}, open_out{0}, in_hand{0};
+};
+
+}  // namespace spoold::server
