@@ -27,8 +27,9 @@ struct Reply {
   constexpr bool completed() const { return code >= 200 && code < 300; }
   constexpr bool temporary() const { return code >= 400 && code < 500; }
   constexpr bool permanent() const { return code >= 500 && code < 600; }
-  std::string wire() const;     // with CRLF, several lines as 250-...250 ...
-  std::string oneline() const;  // "550 5.1.1 no such user", for logs and last_reply
+  std::string wire() const;  // with CRLF, several lines as 250-...250 ...; CR and NUL in text become spaces
+  void append_wire(std::string& out) const;  // the same, without an allocation of its own
+  std::string oneline() const;               // "550 5.1.1 no such user", for logs and last_reply
   bool operator==(const Reply&) const = default;
 };
 
