@@ -1,8 +1,8 @@
 // A mailbox as RFC 5321 4.1.2 writes it: Local-part "@" Domain (or address literal).
-// Guarantees: a Mailbox can only be made by parse(), so every one is well-formed, at most 64 octets of local part and
-// 255 of domain, without control characters. The domain is kept in lower case; the local part as it was given,
-// unquoted (text() quotes again where needed).
-// Failures: parse() answers with one sentence that says what is wrong.
+// Guarantees: a Mailbox can only be made by parse(), so every one is well-formed, at most 64 octets of local
+// part and 255 of domain, without control characters. The domain is kept in lower case; the local part as it
+// was given, unquoted (text() quotes again where needed). Failures: parse() answers with one sentence that
+// says what is wrong.
 #pragma once
 #include <compare>
 #include <string>

@@ -1,0 +1,115 @@
+#include "protocol/mail/mailbox.hpp"
+
+#include <algorithm>
+
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/domain.hpp"
+#include "protocol/mail/utf8.hpp"
+
+namespace spoold {
+
+namespace {
+
+using mail::is_atext;
+
+constexpr std::size_t max_local = 64;  // RFC 5321 4.5.3.1.1
+constexpr std::size_t max_mailbox =
+    254;  // RFC 5321 4.5.3.1.3: a path is 256 octets, its angle brackets included
+
+bool high(char c) {
+  return static_cast<unsigned char>(c) >= 0x80;
+}
+
+bool is_dot_string(std::string_view local) {
+  if (local.empty() || local.front() == '.' || local.back() == '.') return false;
+  if (local.find("..") != std::string_view::npos) return false;
+  return std::all_of(local.begin(), local.end(), [](char c) { return c == '.' || is_atext(c) || high(c); });
+}
+
+std::string written(std::string_view local) {
+  if (is_dot_string(local)) return std::string(local);
+  std::string out = "\"";
+  for (char c : local) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out += '"';
+}
+
+struct Local {
+  std::string value;  // unquoted
+  std::size_t end;    // where the '@' must be
+};
+
+tl::expected<Local, std::string> quoted_local(std::string_view text) {
+  Local local{{}, 1};
+  for (; local.end < text.size() && text[local.end] != '"'; ++local.end) {
+    char c = text[local.end];
+    if (c == '\\') {
+      if (++local.end == text.size()) break;
+      c = text[local.end];
+      if (high(c)) return tl::unexpected<std::string>("the local part escapes a character that is not ASCII");
+    }
+    if (!high(c) && (c < 0x20 || c == 0x7f))
+      return tl::unexpected<std::string>("the local part has a control character");
+    local.value += c;
+  }
+  if (local.end >= text.size()) return tl::unexpected<std::string>("the quoted local part is not closed");
+  ++local.end;
+  return local;
+}
+
+tl::expected<Local, std::string> dot_local(std::string_view text) {
+  std::size_t end = text.find('@');
+  if (end == std::string_view::npos) return tl::unexpected<std::string>("the address has no @");
+  std::string_view local = text.substr(0, end);
+  if (local.empty()) return tl::unexpected<std::string>("the local part is missing");
+  for (char c : local)
+    if (!high(c) && (c < 0x20 || c == 0x7f))
+      return tl::unexpected<std::string>("the local part has a control character");
+  if (local.front() == '.' || local.back() == '.' || local.find("..") != std::string_view::npos)
+    return tl::unexpected<std::string>("the local part has a dot at its begin or end, or two in a row");
+  if (!is_dot_string(local))
+    return tl::unexpected<std::string>("the local part has a character that must be quoted");
+  return Local{std::string(local), end};
+}
+
+}  // namespace
+
+tl::expected<Mailbox, std::string> Mailbox::parse(std::string_view text, Allow allow) {
+  if (text.empty()) return tl::unexpected<std::string>("the address is empty");
+  auto local = text.front() == '"' ? quoted_local(text) : dot_local(text);
+  if (!local) return tl::unexpected(local.error());
+  if (local->end >= text.size() || text[local->end] != '@')
+    return tl::unexpected<std::string>("the address has no @");
+  if (std::any_of(local->value.begin(), local->value.end(), high)) {
+    if (allow == Allow::ascii) return tl::unexpected<std::string>("the local part is not ASCII");
+    if (!mail::is_utf8_text(local->value))
+      return tl::unexpected<std::string>("the local part is not valid UTF-8");
+  }
+  std::string_view domain = text.substr(local->end + 1);
+  if (auto fault = !domain.empty() && domain.front() == '[' ? mail::address_literal_fault(domain)
+                                                            : mail::domain_fault(domain))
+    return tl::unexpected(*fault);
+  std::size_t length = written(local->value).size();
+  if (length > max_local) return tl::unexpected<std::string>("the local part is longer than 64 octets");
+  if (length + 1 + domain.size() > max_mailbox)
+    return tl::unexpected<std::string>("the address is longer than 254 octets");
+  return Mailbox(std::move(local->value), mail::lower(domain));
+}
+
+std::string Mailbox::text() const {
+  std::string out = written(local_);
+  out += '@';
+  return out += domain_;
+}
+
+std::string Mailbox::key() const {
+  return mail::lower(text());
+}
+
+bool Mailbox::is_ascii() const {
+  return std::none_of(local_.begin(), local_.end(), high);
+}
+
+}  // namespace spoold
