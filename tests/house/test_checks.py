@@ -1,0 +1,76 @@
+"""The tree keeps its own rules: layers, the co_await trap, and each check finds what it is for."""
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+from importlib.machinery import SourceFileLoader
+
+ROOT = pathlib.Path(os.environ.get("SPOOLD_SOURCE") or pathlib.Path(__file__).resolve().parents[2])
+sys.dont_write_bytecode = True
+co_await = SourceFileLoader("check_co_await", str(ROOT / "scripts/check_co_await")).load_module()
+
+WRONG = [
+    "co_await f(Agg{1, 2});",
+    "co_await f({.a = 1});",
+    "co_await ch.async_send({}, m, use);",
+    "co_await co_spawn(ex, [x]{ return x; }, use);",
+    "S s{.a = 1, .n = co_await g()};",
+    "v.push_back(Agg{1, co_await g()});",
+    "auto n = f(Agg{1}, co_await g());",
+    "if (co_await f({1})) { x(); }",
+    "co_return co_await f(\n    a,\n    std::array{1});",
+]
+RIGHT = [
+    "auto [ec, n] = co_await f(a, b(c));",
+    "if (auto r = co_await f(a); r) { x(); }",
+    "while (co_await f()) { y(); }",
+    "for (auto& x : co_await f()) { y(); }",
+    "if (a) { b(); } co_await c();",
+    "if (a) { b(); } else { co_await c(); }",
+    'co_await f("a { b");  // { }',
+    "auto make = [x]() -> awaitable<void> { co_await g(x); };",
+    "Agg a{1, 2}; co_await f(std::move(a));",
+    "for (;;) { if (co_await f()) co_return; }",
+    "try { co_await f(); } catch (...) { }",
+    "switch (co_await f()) { case 1: co_await g(); }",
+    "co_await f(a[i], x ? 'a' : '{');",
+]
+
+
+class Checks(unittest.TestCase):
+    def test_co_await_finder(self):
+        for code in WRONG:
+            self.assertTrue(list(co_await.problems_of("task f() {\n  " + code + "\n}\n")), code)
+        for code in RIGHT:
+            self.assertEqual(list(co_await.problems_of("task f() {\n  " + code + "\n}\n")), [], code)
+
+    def test_co_await_tree(self):
+        done = subprocess.run([ROOT / "scripts/check_co_await"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_layers_tree(self):
+        done = subprocess.run([ROOT / "scripts/check_layers"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_layers_finder(self):
+        cases = {
+            "protocol/a.cpp": '#include "store/store.hpp"', "protocol/b.cpp": "#include <thread>",
+            "store/spool/c.cpp": '#include "store/directory/directory.hpp"', "store/d.cpp": "#include <spdlog/spdlog.h>",
+            "conf/e.cpp": '#include "protocol/time.hpp"', "protocol/f.cpp": "auto t = std::chrono::system_clock::now();",
+            "server/g.cpp": "#include <lmdb.h>", "server/h.cpp": '#include "nowhere.hpp"',
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in cases.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+            done = subprocess.run([ROOT / "scripts/check_layers", folder], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            for name in cases:
+                self.assertIn(name + ":1:", done.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()
