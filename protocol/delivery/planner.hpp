@@ -1,9 +1,10 @@
-// The founding algorithm (isolation.md): who goes into which transaction on which connection, and who is to blame when a
-// connection drops. Pure: batches, what sessions observed and times go in; the next plan and outcomes come out.
-// One Planner per lane (one next hop). The lane in server/delivery owns sockets, claims and the store; it asks here.
+// The founding algorithm (isolation.md): who goes into which transaction on which connection, and who is to
+// blame when a connection drops. Pure: batches, what sessions observed and times go in; the next plan and
+// outcomes come out. One Planner per lane (one next hop). The lane in server/delivery owns sockets, claims
+// and the store; it asks here.
 //
-// Guarantees: invariants I1-I4 of isolation.md. Every recipient added is either in hand, or has got exactly one Outcome by
-// take_outcomes(), or was withdrawn. A recipient is in at most one transaction at a time.
+// Guarantees: invariants I1-I4 of isolation.md. Every recipient added is either in hand, or has got exactly
+// one Outcome by take_outcomes(), or was withdrawn. A recipient is in at most one transaction at a time.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -22,9 +23,9 @@ using ConnectionId = std::uint64_t;
 /// Settings and learned facts of the host.
 struct Limits {
   std::uint32_t recipients_per_transaction = 100;
-  bool lmtp = false;                 // replies after the dot are per recipient
-  bool configured_next_hop = true;   // connection-level pipelining from the first transaction
-  std::vector<Duration> retry;       // schedule, the last repeats
+  bool lmtp = false;                // replies after the dot are per recipient
+  bool configured_next_hop = true;  // connection-level pipelining from the first transaction
+  std::vector<Duration> retry;      // schedule, the last repeats
   Duration lifetime{};
   std::vector<Duration> isolation_waits;
   std::uint32_t isolation_budget = 3;
@@ -46,9 +47,9 @@ struct Candidate {
   std::uint32_t number = 0;
   std::string address;
   std::uint32_t attempts = 0;
-  TimePoint arrived{};                  // lifetime counts from here
-  bool isolate = false;                 // an operator's wish: alone and last
-  std::optional<Suspicion> suspicion;   // from the store
+  TimePoint arrived{};                 // lifetime counts from here
+  bool isolate = false;                // an operator's wish: alone and last
+  std::optional<Suspicion> suspicion;  // from the store
 };
 
 /// Claimed recipients of one message for this lane. Several batches of one message may be in hand at once.
@@ -62,9 +63,11 @@ struct Batch {
 struct Transaction {
   MessageId message = 0;
   std::vector<std::uint32_t> recipients;  // in the order of their RCPTs
-  std::uint32_t window = 32;              // RCPTs in flight; 1: lock-step
-  bool overlap = false;                   // MAIL may follow the previous transaction's dot in one write
-  bool quit_after = false;                // the last transaction of this connection
+  std::uint32_t window = 32;  // RCPTs in flight; 1: lock-step, and MAIL, RCPT, DATA each alone too
+  std::uint32_t rejects_allowed =
+      1000;  // after so many 4xx/5xx to RCPT here write no further RCPT (DATA if one was accepted)
+  bool overlap = false;     // MAIL may follow the previous transaction's dot in one write
+  bool quit_after = false;  // the last transaction of this connection
 };
 
 struct Next {
@@ -73,16 +76,17 @@ struct Next {
   TimePoint until{};  // wait: at the latest; report() and add() may wake it earlier
 };
 
-/// What a session saw of one transaction. Empty optionals: no reply was read.
+/// What a session saw of one transaction. Empty optionals: no reply was read. A 421 that ended the connection
+/// may be in its command's place too; it counts as unanswered there (the Drop tells its words).
 struct Observation {
   MessageId message = 0;
-  std::vector<std::uint32_t> recipients;            // as in the Transaction
-  std::uint32_t rcpts_sent = 0;                     // how many RCPTs were written
-  std::vector<std::uint32_t> skipped;               // withdrawn before their RCPT was written
+  std::vector<std::uint32_t> recipients;  // as in the Transaction
+  std::uint32_t rcpts_sent = 0;           // positions before this were written, or are named in `skipped`
+  std::vector<std::uint32_t> skipped;     // sending() said false: no RCPT was written for them
   std::optional<smtp::Reply> mail, data;
-  std::vector<std::optional<smtp::Reply>> rcpt;     // by position
+  std::vector<std::optional<smtp::Reply>> rcpt;  // by position in `recipients`; may be shorter
   bool mail_sent = false, data_sent = false, content_sent = false, dot_sent = false;
-  std::vector<std::optional<smtp::Reply>> dot;      // one; LMTP: one for each accepted recipient, in order
+  std::vector<std::optional<smtp::Reply>> dot;  // one; LMTP: one for each accepted recipient, in order
 };
 
 /// How a connection ended without our QUIT.
@@ -101,10 +105,11 @@ struct SuspectChange {
 enum class Withdrawal : std::uint8_t { idle, withdrawn, committed };
 
 struct Health {
-  std::string state;       // "up", "waiting", "half-open"
-  TimePoint until{};       // waiting: when the next connection may be opened
+  std::string state;  // "up", "waiting", "half-open"
+  TimePoint until{};  // waiting: when the next connection may be opened
   std::string last_error;
-  std::uint32_t drops = 0, unproductive = 0, parked = 0, learned_rcpts = 0, learned_rejects = 0, learned_messages = 0;
+  std::uint32_t drops = 0, unproductive = 0, parked = 0, learned_rcpts = 0, learned_rejects = 0,
+                learned_messages = 0;
 };
 
 class Planner {
@@ -114,33 +119,55 @@ class Planner {
   Planner(Planner&&) noexcept;
   Planner& operator=(Planner&&) noexcept;
 
+  /// Takes recipients in hand. The same message may come in many batches; a number that is in hand already is
+  /// a bug of the caller. Suspicion older than 30 days is ignored.
   void add(Batch batch, TimePoint now);
 
-  /// May a further connection be opened now? (host clock, half-open, isolation waits, something ready to send)
+  /// False while the host's clock waits: claim nothing, what was in hand has come back as `released`.
+  bool receptive(TimePoint now) const;
+  /// How many further connections to open now; `open` counts those open and those being opened.
+  /// (host clock, half-open, slow start, isolation waits, what is ready to send)
   std::uint32_t connections_wanted(std::uint32_t open, TimePoint now) const;
-  /// When connections_wanted or next() may change by the clock alone; TimePoint::max(): never.
+  /// When receptive(), connections_wanted(), next() or take_outcomes() may change by the clock alone: call
+  /// tick() and ask them again. TimePoint::max(): never.
   TimePoint wake_at() const;
+  void tick(TimePoint now);
 
-  ConnectionId connected(std::string remote, TimePoint now);            // EHLO was answered 2xx
+  ConnectionId connected(std::string remote, TimePoint now);              // EHLO was answered 2xx
   void connect_failed(Stage stage, const LastReply& why, TimePoint now);  // before that: a host fault
 
+  /// The next thing for this connection. May be asked while one transaction is open (to overlap), answers
+  /// `wait` when there must be none in between. After `wait` ask again after a report() of this connection,
+  /// at `until`, or when add() or the end of another connection may have brought work. `quit`: QUIT, then
+  /// closed().
   Next next(ConnectionId, TimePoint now);
-  /// Called just before each RCPT (or group of them) is written; false: skip this one.
+  /// Called just before each RCPT (or group of them) is written; false: skip this one. After true it is
+  /// `committed`.
   bool sending(ConnectionId, MessageId, std::uint32_t number);
-  /// A whole transaction was answered (or given up in order: MAIL refused, all RCPTs refused ...).
+  /// A whole transaction was answered (or given up in order: MAIL refused, all RCPTs refused, rejects_allowed
+  /// used up ...). Recipients without an answer go back to the hand, uncharged.
   void report(ConnectionId, const Observation&, TimePoint now);
-  /// The connection is gone; `open`: the transactions begun and not yet reported, oldest first.
+  /// The connection is gone; `open`: the transactions begun and not yet reported, oldest first, with every
+  /// reply that could still be read (I1). Transactions handed out and not listed were not begun.
   void dropped(ConnectionId, const Drop&, const std::vector<Observation>& open, TimePoint now);
-  void closed(ConnectionId, TimePoint now);  // after our QUIT
+  void closed(ConnectionId,
+              TimePoint now);  // after QUIT, or when the lane closes an idle one; nothing may be open on it
 
+  /// What became of recipients since the last call; each leaves the hand with it.
   std::vector<std::pair<MessageId, Outcome>> take_outcomes();
+  /// To be written in the same commit as the outcomes taken with it, even when there are none (I3).
   std::vector<SuspectChange> take_suspects();
-  std::vector<MessageId> take_held();  // messages whose content seems to kill connections (section 3, in doubt)
+  /// Messages whose content seems to kill connections (section 3, in doubt): their recipients here become
+  /// held.
+  std::vector<MessageId> take_held();
 
+  /// idle: not in hand. withdrawn: was in hand, is no longer, its RCPT is not on the wire and will not be.
   Withdrawal withdraw(MessageId, std::uint32_t number);
-  void retry_now(MessageId, TimePoint now);  // an operator's wish; also clears the host clock
+  /// An operator's wish: clears the host's clock and the waits of this message's suspects.
+  void retry_now(MessageId, TimePoint now);
   Health health(TimePoint now) const;
-  std::size_t in_hand() const;  // recipients added and without an outcome
+  std::size_t in_hand()
+      const;  // recipients added, without an outcome taken or waiting to be taken, not withdrawn
 
  private:
   struct State;
