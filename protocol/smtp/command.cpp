@@ -1,0 +1,194 @@
+#include "protocol/smtp/command.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <utility>
+
+#include "protocol/mail/ascii.hpp"
+
+namespace spoold::smtp {
+namespace {
+
+constexpr EnhancedStatus bad_argument{5, 5, 4};
+
+using mail::same;
+using mail::trim;
+
+bool blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+tl::unexpected<Reply> refuse(int code, EnhancedStatus enhanced, std::string text) {
+  return tl::unexpected<Reply>(Reply{code, enhanced, std::move(text)});
+}
+
+// Echoes a peer's word in a reply: visible ASCII only, cut to 60 octets.
+std::string shown(std::string_view text) {
+  std::string out(text.substr(0, 60));
+  for (char& c : out)
+    if (c < ' ' || c > '~') c = '?';
+  return out;
+}
+
+struct PathAndRest {
+  std::string_view path;  // between < and >, source route removed
+  std::string_view rest;  // parameters
+};
+
+// `FROM:<...> rest`. A space behind the colon is what many clients send; it harms nobody.
+tl::expected<PathAndRest, Reply> split_path(std::string_view argument, std::string_view keyword,
+                                            const char* usage) {
+  if (argument.size() <= keyword.size() || !same(argument.substr(0, keyword.size()), keyword))
+    return refuse(501, bad_argument, std::string("syntax: ") + usage);
+  argument = trim(argument.substr(keyword.size()));
+  if (argument.empty() || argument.front() != '<')
+    return refuse(501, bad_argument,
+                  std::string("the address must stand in angle brackets; syntax: ") + usage);
+  bool quoted = false;
+  std::size_t end = 1;
+  for (; end < argument.size(); ++end) {
+    const char c = argument[end];
+    if (quoted && c == '\\') {
+      ++end;
+    } else if (c == '"') {
+      quoted = !quoted;
+    } else if (c == '>' && !quoted) {
+      break;
+    }
+  }
+  if (end >= argument.size())
+    return refuse(501, bad_argument, std::string("no closing '>'; syntax: ") + usage);
+  PathAndRest out{argument.substr(1, end - 1), argument.substr(end + 1)};
+  if (!out.rest.empty() && !blank(out.rest.front()))
+    return refuse(501, bad_argument, "a space must follow the '>' of the address");
+  if (!out.path.empty() && out.path.front() == '@') {
+    const auto colon = out.path.find(':');
+    if (colon == std::string_view::npos) return refuse(501, bad_argument, "source route without ':'");
+    out.path.remove_prefix(colon + 1);
+    if (out.path.empty()) return refuse(501, bad_argument, "source route without an address");
+  }
+  return out;
+}
+
+tl::expected<Mailbox, Reply> parse_path(std::string_view path, EnhancedStatus bad_address) {
+  if (std::any_of(path.begin(), path.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
+    return refuse(553, {5, 6, 7}, "non-ASCII addresses are not offered here");
+  auto mailbox = Mailbox::parse(path);
+  if (!mailbox) return refuse(501, bad_address, "bad address: " + mailbox.error());
+  return *std::move(mailbox);
+}
+
+// Calls `each(keyword, value)` until one answers with a Reply.
+template <class Each>
+std::optional<Reply> parameters(std::string_view rest, Each each) {
+  for (rest = trim(rest); !rest.empty(); rest = trim(rest)) {
+    const auto end = std::min(rest.find_first_of(" \t"), rest.size());
+    const std::string_view word = rest.substr(0, end);
+    rest.remove_prefix(end);
+    const auto equals = word.find('=');
+    const std::string_view value = equals == word.npos ? std::string_view{} : word.substr(equals + 1);
+    if (std::optional<Reply> refused = each(word.substr(0, equals), value)) return refused;
+  }
+  return std::nullopt;
+}
+
+Reply unknown_parameter(std::string_view keyword) {
+  return Reply{555, bad_argument, "parameter not recognized: " + shown(keyword)};
+}
+
+std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& have_body,
+                                    std::string_view keyword, std::string_view value) {
+  if (same(keyword, "size")) {
+    if (std::exchange(have_size, true)) return Reply{501, bad_argument, "SIZE given twice"};
+    const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), mail.size);
+    if (value.empty() || value.size() > 20 || error != std::errc{} || end != value.data() + value.size())
+      return Reply{501, bad_argument, "SIZE must be a number of octets"};
+    return std::nullopt;
+  }
+  if (same(keyword, "body")) {
+    if (std::exchange(have_body, true)) return Reply{501, bad_argument, "BODY given twice"};
+    if (same(value, "8bitmime")) {
+      mail.eight_bit = true;
+    } else if (same(value, "binarymime")) {
+      return Reply{504, bad_argument, "BODY=BINARYMIME is not offered here"};
+    } else if (!same(value, "7bit")) {
+      return Reply{501, bad_argument, "BODY must be 7BIT or 8BITMIME"};
+    }
+    return std::nullopt;
+  }
+  return unknown_parameter(keyword);
+}
+
+}  // namespace
+
+Command split(std::string_view line) {
+  static constexpr std::array<std::pair<std::string_view, Verb>, 17> verbs{{{"helo", Verb::helo},
+                                                                            {"ehlo", Verb::ehlo},
+                                                                            {"lhlo", Verb::lhlo},
+                                                                            {"mail", Verb::mail},
+                                                                            {"rcpt", Verb::rcpt},
+                                                                            {"data", Verb::data},
+                                                                            {"rset", Verb::rset},
+                                                                            {"noop", Verb::noop},
+                                                                            {"vrfy", Verb::vrfy},
+                                                                            {"help", Verb::help},
+                                                                            {"quit", Verb::quit},
+                                                                            {"expn", Verb::elsewhere},
+                                                                            {"starttls", Verb::elsewhere},
+                                                                            {"auth", Verb::elsewhere},
+                                                                            {"bdat", Verb::elsewhere},
+                                                                            {"etrn", Verb::elsewhere},
+                                                                            {"turn", Verb::elsewhere}}};
+  Command command;
+  const auto end = std::min(line.find_first_of(" \t"), line.size());
+  command.word = line.substr(0, end);
+  command.argument = trim(line.substr(end));
+  for (const auto& [name, verb] : verbs)
+    if (same(command.word, name)) command.verb = verb;
+  return command;
+}
+
+tl::expected<MailArgument, Reply> parse_mail(std::string_view argument) {
+  const auto split = split_path(argument, "from:", "MAIL FROM:<address>");
+  if (!split) return tl::unexpected<Reply>(split.error());
+  MailArgument mail;
+  if (!split->path.empty()) {
+    auto mailbox = parse_path(split->path, {5, 1, 7});
+    if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
+    mail.reverse_path = *std::move(mailbox);
+  }
+  bool have_size = false, have_body = false;
+  auto refused = parameters(split->rest, [&](std::string_view keyword, std::string_view value) {
+    return mail_parameter(mail, have_size, have_body, keyword, value);
+  });
+  if (refused) return tl::unexpected<Reply>(*std::move(refused));
+  return mail;
+}
+
+tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument) {
+  const auto split = split_path(argument, "to:", "RCPT TO:<address>");
+  if (!split) return tl::unexpected<Reply>(split.error());
+  RcptArgument rcpt;
+  if (split->path.empty()) return refuse(501, {5, 1, 3}, "an empty address cannot receive mail");
+  if (!same(split->path, "postmaster")) {
+    auto mailbox = parse_path(split->path, {5, 1, 3});
+    if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
+    rcpt.forward_path = *std::move(mailbox);
+  }
+  auto refused = parameters(split->rest, [](std::string_view keyword, std::string_view) {
+    return std::optional<Reply>(unknown_parameter(keyword));
+  });
+  if (refused) return tl::unexpected<Reply>(*std::move(refused));
+  return rcpt;
+}
+
+tl::expected<std::string_view, Reply> parse_hello(std::string_view argument) {
+  const std::string_view name = argument.substr(0, argument.find_first_of(" \t"));
+  if (name.empty()) return refuse(501, bad_argument, "your host name is missing");
+  if (name.size() > 255 || std::any_of(name.begin(), name.end(), [](char c) { return c <= ' ' || c > '~'; }))
+    return refuse(501, bad_argument, "bad host name");
+  return name;
+}
+
+}  // namespace spoold::smtp

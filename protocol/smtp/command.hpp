@@ -1,0 +1,61 @@
+// One command line of RFC 5321 section 4.1, as a client sends it.
+// Guarantees: split() allocates nothing and its views point into the line. MAIL and RCPT paths become
+// Mailboxes, so what passes is well-formed; source routes (<@a,@b:user@c>) are accepted and ignored (RFC
+// 5321 4.1.1.3). Failures: a Reply that says what is wrong, ready to be sent: 501 syntax, 553 5.6.7 non-ASCII
+// path, 555 5.5.4 unknown parameter, 504 5.5.4 a parameter's value that is known but not offered. See also:
+// server_dialog.hpp (which command is allowed when), protocol/mail/mailbox.hpp.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "protocol/mail/mailbox.hpp"
+#include "protocol/smtp/reply.hpp"
+
+namespace spoold::smtp {
+
+enum class Verb : std::uint8_t {
+  helo,
+  ehlo,
+  lhlo,
+  mail,
+  rcpt,
+  data,
+  rset,
+  noop,
+  vrfy,
+  help,
+  quit,
+  elsewhere,  // a command of some RFC that is not offered here: EXPN, STARTTLS, AUTH, BDAT, ETRN, TURN
+  unknown,
+};
+
+struct Command {
+  Verb verb = Verb::unknown;
+  std::string_view word;      // the verb as sent
+  std::string_view argument;  // the rest, without spaces at either end
+};
+
+/// Splits a line (without its CRLF). Verbs are compared without regard to case.
+Command split(std::string_view line);
+
+/// "FROM:<path> [parameters]". No mailbox: the null reverse path <>.
+struct MailArgument {
+  std::optional<Mailbox> reverse_path;
+  std::uint64_t size = 0;  // RFC 1870; 0: not declared
+  bool eight_bit = false;  // BODY=8BITMIME (RFC 6152)
+};
+tl::expected<MailArgument, Reply> parse_mail(std::string_view argument);
+
+/// "TO:<path>". No mailbox: <postmaster> without a domain (RFC 5321 4.5.1).
+struct RcptArgument {
+  std::optional<Mailbox> forward_path;
+};
+tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument);
+
+/// The domain or literal of HELO, EHLO, LHLO: its first word, 1 to 255 visible ASCII characters.
+tl::expected<std::string_view, Reply> parse_hello(std::string_view argument);
+
+}  // namespace spoold::smtp

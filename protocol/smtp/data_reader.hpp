@@ -1,0 +1,72 @@
+// Reads the content that follows DATA, incrementally: finds the end, takes off the dot-stuffing (RFC
+// 5321 4.5.2), judges.
+//
+// Guarantees: only CRLF.CRLF ends the data (SMTP smuggling: style.md 5). No octet is looked at again when
+// more input comes; content is appended in runs, one copy, never a line at a time. Whatever is wrong, the
+// reader goes on to the end of the data, so that the session stays in step; nothing is appended once
+// something is wrong. What is answered does not depend on how the input was cut into pieces. Failures
+// (refusal()): bare CR, bare LF or NUL 550 5.5.2; a line over 65,536 octets 550 5.6.0; header over 256 KiB
+// 550 5.6.0; more than 100 Received fields 550 5.4.6; over the size limit 552 5.3.4.
+// Lines between the 1,000 octets that RFC 5321 4.5.3.1.6 promises and that limit are accepted: what goes out
+// is what came in, and the next hop's word about it reaches the sender. See also: server_dialog.hpp,
+// data_writer.hpp (the other direction).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "protocol/smtp/reply.hpp"
+
+namespace spoold::smtp {
+
+struct DataLimits {
+  std::uint64_t size = 25ull << 20;  // of the content as it is kept: without stuffed dots and the final dot
+  std::uint64_t line = 65536;
+  std::uint64_t header = 256u << 10;
+  int received = 100;
+};
+
+class DataReader {
+ public:
+  explicit DataReader(DataLimits limits = DataLimits{}) : limits_(limits) {}
+
+  /// Takes octets up to and including the end of the data; appends content to `out`, which the caller may
+  /// empty between calls. Answers how many octets it took: fewer than given only when the data ended.
+  std::size_t read(std::string_view input, std::string& out);
+
+  bool ended() const { return state_ == State::ended; }
+  bool refused() const { return failure_ != no_failure; }
+  Reply refusal() const;  // code 0: none so far; final when ended()
+
+  std::uint64_t size() const { return size_; }  // content octets so far, also of refused content
+  std::uint64_t header_size() const {
+    return header_size_;
+  }                                                    // up to and including the blank line, or all there is
+  bool eight_bit() const { return eight_bit_; }        // some octet is above 127
+  bool leading_dots() const { return leading_dots_; }  // some line of the content begins with '.'
+  int received() const { return received_; }
+
+ private:
+  enum class State : std::uint8_t { line_start, dot, dot_cr, line, ended };
+  static constexpr std::uint8_t no_failure = 7;  // numbers of data_reader.cpp; the smallest is the one told
+
+  void note_octets(std::string_view taken);
+  void line_octets(std::string_view piece);
+  void line_ended();
+  void take(std::string_view run, std::string& out);
+  void fail(std::uint8_t failure);
+
+  DataLimits limits_;
+  std::uint64_t size_ = 0, header_size_ = 0, line_size_ = 0;
+  std::int64_t surplus_returns_ = 0;  // CRs seen minus LFs seen
+  std::array<char, 9> prefix_{};      // the first octets of a header line, for "Received:"
+  std::uint8_t prefix_size_ = 0;
+  std::uint8_t failure_ = no_failure;
+  int received_ = 0;
+  State state_ = State::line_start;
+  bool last_was_cr_ = false;
+  bool in_header_ = true, eight_bit_ = false, leading_dots_ = false;
+};
+
+}  // namespace spoold::smtp

@@ -1,0 +1,73 @@
+#include "protocol/smtp/command.hpp"
+
+#include <doctest/doctest.h>
+
+using namespace spoold::smtp;
+
+TEST_CASE("command: verbs without regard to case, argument trimmed") {
+  CHECK(split("MAIL FROM:<a@b.example>").verb == Verb::mail);
+  CHECK(split("rCpT  TO:<a@b.example>  ").argument == "TO:<a@b.example>");
+  CHECK(split("QUIT").argument.empty());
+  CHECK(split("STARTTLS").verb == Verb::elsewhere);
+  CHECK(split("").verb == Verb::unknown);
+  CHECK(split("DATAX").verb == Verb::unknown);
+  CHECK(split(" DATA").verb == Verb::unknown);
+}
+
+TEST_CASE("command: MAIL") {
+  const auto plain = parse_mail("FROM:<anne@Example.ORG>");
+  REQUIRE(plain);
+  REQUIRE(plain->reverse_path);
+  CHECK(plain->reverse_path->text() == "anne@example.org");
+  const auto null = parse_mail("from:<> SIZE=1000 BODY=8BITMIME");
+  REQUIRE(null);
+  CHECK_FALSE(null->reverse_path);
+  CHECK(null->size == 1000);
+  CHECK(null->eight_bit);
+  CHECK(parse_mail("FROM: <a@b.example> body=7bit")->eight_bit == false);
+  CHECK(parse_mail("FROM:<@x.example,@y.example:a@b.example>")->reverse_path->text() == "a@b.example");
+  CHECK(parse_mail("FROM:<\"a>b\"@c.example>")->reverse_path->local() == "a>b");
+}
+
+TEST_CASE("command: what is wrong with MAIL") {
+  const auto code = [](std::string_view argument) {
+    const auto parsed = parse_mail(argument);
+    REQUIRE_FALSE(parsed);
+    return parsed.error().code * 1000 + parsed.error().enhanced.subject * 100 +
+           parsed.error().enhanced.detail;
+  };
+  for (const char* bad :
+       {"", "FROM", "FROM:", "FROM:a@b.example", "TO:<a@b.example>", "FROM:<a@b.example",
+        "FROM:<a@b.example>x", "FROM:<@x.example>", "FROM:<@x.example:>", "FROM:<> SIZE=", "FROM:<> SIZE=x",
+        "FROM:<> SIZE=1 SIZE=1", "FROM:<> SIZE=99999999999999999999999", "FROM:<> SIZE=-1",
+        "FROM:<> BODY=9BIT", "FROM:<> BODY", "FROM:<> BODY=7BIT BODY=7BIT"}) {
+    CAPTURE(bad);
+    CHECK(code(bad) == 501504);
+  }
+  CHECK(code("FROM:<a>") == 501107);
+  CHECK(code("FROM:<a@b..c>") == 501107);
+  CHECK(code("FROM:<\xc3\xa4@b.example>") == 553607);
+  CHECK(code("FROM:<> SMTPUTF8") == 555504);
+  CHECK(code("FROM:<> AUTH=<>") == 555504);
+  CHECK(code("FROM:<> BODY=BINARYMIME") == 504504);
+}
+
+TEST_CASE("command: RCPT") {
+  CHECK(parse_rcpt("TO:<a@b.example>")->forward_path->text() == "a@b.example");
+  CHECK_FALSE(parse_rcpt("TO:<PostMaster>")->forward_path);
+  CHECK(parse_rcpt("TO:<>").error().code == 501);
+  CHECK(parse_rcpt("TO:<a>").error().enhanced == EnhancedStatus{5, 1, 3});
+  CHECK(parse_rcpt("TO:<a@b.example> NOTIFY=NEVER").error().code == 555);
+  CHECK(parse_rcpt("TO:<a@b.example> N\x01\xff").error().text == "parameter not recognized: N??");
+  CHECK(parse_rcpt("TO:<a@\xc3\xa4.example>").error().code == 553);
+}
+
+TEST_CASE("command: the name of EHLO") {
+  CHECK(*parse_hello("mx.example.org") == "mx.example.org");
+  CHECK(*parse_hello("[192.0.2.1] x") == "[192.0.2.1]");
+  CHECK_FALSE(parse_hello(""));
+  CHECK_FALSE(parse_hello(std::string(256, 'a')));
+  CHECK_FALSE(
+      parse_hello("a\x01"
+                  "b"));
+}
