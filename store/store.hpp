@@ -1,11 +1,12 @@
 // The store's front door: one LMDB environment, one writer thread, group commit (design sections 4 and 5).
 //
-// Guarantees: a callback with a value runs after the commit that holds the change reached the disk. A job is a pure,
-// repeatable function of the transaction; when one of a group fails the others are run again without it. No write
-// transaction is longer than about 20 ms: accept() and remove() go in slices, chained on the writer thread.
-// Callbacks run on the writer thread: they must only hand the result on (asio::post) and never block.
-// Reads: make a Read, copy out, destroy it; it must not live across a co_await (style.md; a forgotten reader grows the file).
-// See also: spool/types.hpp (values), spool/*.hpp (what can be read and written), directory/*.hpp, README.md (format).
+// Guarantees: a callback with a value runs after the commit that holds the change reached the disk. A job is
+// a pure, repeatable function of the transaction; when one of a group fails the others are run again without
+// it. No write transaction is longer than about 20 ms: accept() and remove() go in slices, chained on the
+// writer thread. Callbacks run on the writer thread: they must only hand the result on (asio::post) and never
+// block. Reads: make a Read, copy out, destroy it; it must not live across a co_await (style.md; a forgotten
+// reader grows the file). See also: spool/types.hpp (values), spool/*.hpp (what can be read and written),
+// directory/*.hpp, README.md (format).
 #pragma once
 #include <functional>
 #include <memory>
@@ -30,7 +31,11 @@ struct Options {
 };
 
 struct Job {
-  enum class Kind { intake, change, settle };  // intake: refused when space is short; settle: may wait 5 ms for company
+  enum class Kind {
+    intake,
+    change,
+    settle
+  };  // intake: refused when space is short; settle: may wait 5 ms for company
   Kind kind = Kind::change;
   std::function<Result<void>(Write&)> apply;
   std::function<void(Result<void>)> done;
@@ -49,8 +54,9 @@ struct PlainRecipient {
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
-  Message message;  // id, content, counts, post, envelope, roster_version are filled in by the store
-  std::string head; // the cooked header block as it goes out, blank line included; empty: content as it is (one splice)
+  Message message;   // id, content, counts, post, envelope, roster_version are filled in by the store
+  std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
+                     // (one splice)
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
@@ -64,7 +70,7 @@ struct Acceptance {
 };
 
 struct Accepted {
-  std::vector<Id> ids;              // same order as Acceptance::messages
+  std::vector<Id> ids;                    // same order as Acceptance::messages
   std::vector<std::uint32_t> recipients;  // how many each got
   std::vector<std::string> routes;        // routes with something due now: wake their lanes
 };
@@ -74,36 +80,37 @@ struct Settlement {
   Id message = 0;
   std::string route;
   std::uint32_t claim_first = 0;
-  std::vector<Outcome> outcomes;      // Verdict::released: due again at next_attempt, not charged
+  std::vector<Outcome> outcomes;        // Verdict::released: due again at next_attempt, not charged
   std::vector<std::uint32_t> versions;  // of each outcome's recipient as claimed
-  std::vector<Suspect> suspects;      // written in the same commit (isolation.md I3)
-  std::vector<std::string> forgotten; // addresses whose suspicion is deleted
-  bool hold = false;                  // planner's take_held(): the open recipients of this message on this route become held
+  std::vector<Suspect> suspects;        // written in the same commit (isolation.md I3)
+  std::vector<std::string> forgotten;   // addresses whose suspicion is deleted
+  bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
 };
 
 struct Settled {
-  bool finished = false;       // it was the message's last open recipient
-  TimePoint next_due{};        // earliest due of this route written by this settle
+  bool finished = false;  // it was the message's last open recipient
+  TimePoint next_due{};   // earliest due of this route written by this settle
 };
 
 /// What an edit asks of one recipient.
 struct Edit {
   enum class What { remove, add, replace, isolate, hold, release, retry } what = What::remove;
-  std::uint32_t number = 0;    // not for add
-  std::string address;         // add, replace: the new one
-  bool withdrawn = false;      // its lane said `withdrawn`: it may be changed although a claim covers it
+  std::uint32_t number = 0;  // not for add
+  std::string address;       // add, replace: the new one
+  bool withdrawn = false;    // its lane said `withdrawn`: it may be changed although a claim covers it
 };
 
 struct Edited {
   enum class How { done, claimed, finished, not_found } how = How::done;  // claimed: ask its lane (again)
-  RecipientState state = RecipientState::queued;  // what it is now
-  std::uint32_t number = 0;    // add, replace: the new recipient's number
+  RecipientState state = RecipientState::queued;                          // what it is now
+  std::uint32_t number = 0;  // add, replace: the new recipient's number
 };
 
 class Store {
  public:
-  /// Takes the lock of the folder (except read_only), checks the format, starts the writer thread. Outstanding claims
-  /// become due again and their recipients possible duplicates; possible_duplicates() is their number.
+  /// Takes the lock of the folder (except read_only), checks the format, starts the writer thread.
+  /// Outstanding claims become due again and their recipients possible duplicates; possible_duplicates() is
+  /// their number.
   static Result<std::unique_ptr<Store>> open(Options);
   ~Store();  // finishes the jobs that wait, then stops the writer
 
@@ -111,26 +118,31 @@ class Store {
   void submit(Job);
 
   void accept(Acceptance, Callback<Accepted>);
-  /// Staging of a large message while it arrives: append slices of any size in order, then name it in a ContentSource.
+  /// Staging of a large message while it arrives: append slices of any size in order, then name it in a
+  /// ContentSource.
   void stage_begin(Callback<Id>);
   void stage_append(Id, std::string bytes, Callback<void>);
   void stage_abandon(Id, Callback<void>);
 
-  /// Turns what is due on `route` by `now` into claims: at most `limit` recipients in all, at most 500 a claim, fair
-  /// between messages (a round of batches over all due messages; `after` continues behind the last one served).
+  /// Turns what is due on `route` by `now` into claims: at most `limit` recipients in all, at most 500 a
+  /// claim, fair between messages (a round of batches over all due messages; `after` continues behind the
+  /// last one served).
   void claim(std::string route, TimePoint now, std::uint32_t limit, Callback<std::vector<Claim>>);
   void settle(Settlement, Callback<Settled>);
   void edit(Id, std::vector<Edit>, std::string who, Callback<std::vector<Edited>>);
   void edit_sender(Id, std::string reverse_path, std::string who, Callback<void>);
   /// Forgets a message: what is not claimed becomes removed (or held / released / due now) in slices.
   enum class Whole { remove, hold, release, retry };
-  void whole(Id, Whole, std::string who, Callback<std::vector<std::uint32_t>>);  // numbers that a claim covers: ask their lane, then edit()
+  void whole(
+      Id, Whole, std::string who,
+      Callback<std::vector<std::uint32_t>>);  // numbers that a claim covers: ask their lane, then edit()
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 
   TimePoint now() const;
   std::uint64_t possible_duplicates() const;
-  bool has_room() const;           // intake is open
-  std::string trouble() const;     // empty, or why the writer cannot commit now: lanes stop starting transactions
+  bool has_room() const;  // intake is open
+  std::string trouble()
+      const;  // empty, or why the writer cannot commit now: lanes stop starting transactions
 
  private:
   friend class Read;

@@ -1,0 +1,260 @@
+#include "store/env.hpp"
+
+#include <fcntl.h>
+#include <lmdb.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <filesystem>
+#include <utility>
+
+#include "store/broken.hpp"
+#include "store/key.hpp"
+
+namespace spoold::store {
+namespace {
+
+using Kind = Error::Kind;
+
+std::string words(int error) {
+  return std::strerror(error);
+}
+
+/// Memory maps and locks of network file systems are not those of a disk (design section 5).
+Result<void> local_file_system(const std::string& path) {
+  struct statfs fs {};
+  if (::statfs(path.c_str(), &fs) != 0)
+    return fail(Kind::io, "the store's folder " + path + ": " + words(errno));
+  struct Known {
+    std::uint32_t magic;
+    const char* name;
+  };
+  static constexpr Known network[] = {{0x6969, "NFS"},       {0x517B, "SMB"},        {0xFF534D42, "CIFS"},
+                                      {0xFE534D42, "SMB2"},  {0x01021997, "9p"},     {0x65735546, "FUSE"},
+                                      {0x00C36400, "Ceph"},  {0x5346414F, "AFS"},    {0x73757245, "Coda"},
+                                      {0x47504653, "GPFS"},  {0x0BD00BD0, "Lustre"}, {0x01161970, "GFS2"},
+                                      {0x7461636F, "OCFS2"}, {0x19830326, "BeeGFS"}};
+  for (const Known& k : network)
+    if (static_cast<std::uint32_t>(fs.f_type) == k.magic)
+      return fail(Kind::invalid, "the store's folder " + path + " is on a network file system (" + k.name +
+                                     "): set [spool] path to a local disk");
+  return {};
+}
+
+Result<std::string> random_octets(std::size_t n) {
+  std::string out(n, '\0');
+  if (::getrandom(out.data(), n, 0) != static_cast<ssize_t>(n))
+    return fail(Kind::io, "cannot read random octets: " + words(errno));
+  return out;
+}
+
+void sync_folder(const std::string& path) {
+  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (fd < 0) return;
+  ::fsync(fd);
+  ::close(fd);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Env>> Env::open(const Settings& settings) {
+  std::unique_ptr<Env> env(new Env);
+  env->path_ = settings.path;
+  env->read_only_ = settings.open == Settings::Open::read_only;
+  const bool create = settings.open == Settings::Open::create;
+  std::error_code error;
+  const bool there = std::filesystem::exists(settings.path + "/data.mdb", error);
+  if (!there && !create)
+    return fail(Kind::not_found,
+                "there is no store in " + settings.path + ": spoold makes it at its first start");
+  if (!there) {
+    std::filesystem::create_directories(settings.path, error);
+    if (error)
+      return fail(Kind::io, "cannot make the store's folder " + settings.path + ": " + error.message());
+    if (::chmod(settings.path.c_str(), 0750) != 0 && errno != EPERM)
+      return fail(Kind::io, "the store's folder " + settings.path + ": " + words(errno));
+  }
+  if (auto ok = local_file_system(settings.path); !ok) return tl::unexpected(ok.error());
+  if (!env->read_only_)
+    if (auto ok = env->take_lock(); !ok) return tl::unexpected(ok.error());
+  try {
+    if (auto ok = env->map(settings); !ok) return tl::unexpected(ok.error());
+    if (!there) sync_folder(settings.path);
+    if (auto ok = env->tables(!env->read_only_); !ok) return tl::unexpected(ok.error());
+  } catch (const Broken& broken) {
+    return tl::unexpected(broken.error);
+  }
+  return env;
+}
+
+Env::~Env() {
+  if (env_) mdb_env_close(env_);
+  if (lock_ >= 0) ::close(lock_);
+}
+
+Result<void> Env::take_lock() {
+  const std::string file = path_ + "/lock";
+  lock_ = ::open(file.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0640);
+  if (lock_ < 0) return fail(Kind::io, "cannot open " + file + ": " + words(errno));
+  if (::flock(lock_, LOCK_EX | LOCK_NB) != 0) {
+    char pid[32] = {};
+    const auto n = ::pread(lock_, pid, sizeof pid - 1, 0);
+    std::string holder(pid, static_cast<std::size_t>(std::max<ssize_t>(n, 0)));
+    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+    return fail(Kind::locked, "the store " + path_ + " is held by another process" +
+                                  (holder.empty() ? "" : " (pid " + holder + ")") + ": stop it first");
+  }
+  const std::string pid = std::to_string(::getpid()) + "\n";
+  if (::ftruncate(lock_, 0) != 0 ||
+      ::pwrite(lock_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+    return fail(Kind::io, "cannot write " + file + ": " + words(errno));
+  return {};
+}
+
+Result<void> Env::map(const Settings& settings) {
+  const std::string file = path_ + "/data.mdb";
+  if (const int code = mdb_env_create(&env_)) return tl::unexpected(lmdb_error(code, "be set up"));
+  mdb_env_set_maxdbs(env_, table_count + 8);
+  mdb_env_set_maxreaders(env_, 1024);
+  constexpr std::uint64_t at_least = 256ull << 20;
+  const std::uint64_t page = 4096;
+  std::uint64_t size = settings.max_size + std::max(settings.max_size / 4, at_least);
+  if (settings.map_size) size = settings.map_size;
+  mdb_env_set_mapsize(env_, size / page * page);
+  unsigned flags = MDB_NOTLS;
+  if (read_only_) flags |= MDB_RDONLY;
+  if (const int code = mdb_env_open(env_, path_.c_str(), flags, 0640))
+    return tl::unexpected(lmdb_error(code, "open " + file));
+
+  // LMDB maps what its root names; a file that was cut would end the process with SIGBUS at the first touch.
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  struct stat on_disk {};
+  if (::stat(file.c_str(), &on_disk) != 0)
+    return fail(Kind::io, "cannot look at " + file + ": " + words(errno));
+  if (info.me_last_txnid > 0 &&
+      static_cast<std::uint64_t>(on_disk.st_size) < (info.me_last_pgno + 1) * stat.ms_psize)
+    return fail(Kind::corrupt,
+                file +
+                    " is shorter than its last transaction says: it was cut or copied while in use; "
+                    "restore it from a backup made with spoolctl backup");
+  int dead = 0;
+  if (!read_only_) mdb_reader_check(env_, &dead);
+  return {};
+}
+
+Result<void> Env::tables(bool create) {
+  MDB_txn* txn = nullptr;
+  if (const int code = mdb_txn_begin(env_, nullptr, read_only_ ? MDB_RDONLY : 0, &txn))
+    return tl::unexpected(lmdb_error(code, "begin to read"));
+  // The format is looked at before anything is made: a newer store is not touched.
+  const int code = mdb_dbi_open(txn, table_names[0], 0, &dbis_[0]);
+  const bool fresh = code == MDB_NOTFOUND;
+  if (code && !fresh) {
+    mdb_txn_abort(txn);
+    return tl::unexpected(lmdb_error(code, "open table meta"));
+  }
+  if (fresh && !create) {
+    mdb_txn_abort(txn);
+    return fail(Kind::not_found, "the store in " + path_ + " is empty: spoold fills it at its first start");
+  }
+  std::unique_ptr<Write> txn_owner(new Write(*this, txn, TimePoint{}));
+  Write& write = *txn_owner;
+  if (!fresh) {
+    const auto format = write.get(Table::meta, "format");
+    if (!format)
+      return fail(Kind::corrupt,
+                  path_ + "/data.mdb is an LMDB file, but not a spoold store: set another [spool] path");
+    const auto version = KeyReader(*format).u32();
+    if (version != format_version)
+      return fail(Kind::newer, "the store in " + path_ + " has format " + std::to_string(version) +
+                                   ", this spoold knows format " + std::to_string(format_version) +
+                                   ": upgrade spoold to the version that wrote it");
+  }
+  for (std::size_t i = 0; i < table_count; ++i) {
+    const int opened = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0, &dbis_[i]);
+    if (opened == MDB_NOTFOUND)
+      return fail(Kind::newer, std::string("the store has no table ") + table_names[i] +
+                                   " yet: start the new spoold once, it makes it");
+    if (opened) return tl::unexpected(lmdb_error(opened, std::string("open table ") + table_names[i]));
+  }
+  if (fresh) {
+    auto secret = random_octets(32), uuid = random_octets(16);
+    if (!secret) return tl::unexpected(secret.error());
+    if (!uuid) return tl::unexpected(uuid.error());
+    write.put(Table::meta, "format", Key().u32(format_version));
+    write.put(Table::meta, "secret", *secret);
+    write.put(Table::meta, "uuid", *uuid);
+    write.put(Table::meta, "node", Key().u16(0));
+  }
+  const auto read = [&](const char* key) -> std::string {
+    return std::string(write.get(Table::meta, key).value_or(""));
+  };
+  secret_ = read("secret");
+  uuid_ = read("uuid");
+  const std::string node = read("node");
+  if (secret_.size() != 32 || uuid_.size() != 16 || node.size() != 2)
+    return fail(Kind::corrupt,
+                "table meta of the store lacks its secret, uuid or node number: restore a backup");
+  node_ = KeyReader(node).u16() & 0x3ff;
+  if (const auto mark = write.get(Table::meta, "mark"))
+    mark_ = written_mark_ = last_ = KeyReader(*mark).u64();
+  // Also of a read-only transaction: an abort would forget the tables' handles.
+  if (const int committed = commit(std::move(txn_owner)))
+    return tl::unexpected(lmdb_error(committed, "commit its tables"));
+  return {};
+}
+
+std::unique_ptr<Write> Env::begin(TimePoint now) {
+  MDB_txn* txn = nullptr;
+  if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn)) throw_lmdb(code, "begin to write");
+  mark_ = written_mark_;  // an aborted transaction may have moved it on
+  return std::unique_ptr<Write>(new Write(*this, txn, now));
+}
+
+int Env::commit(std::unique_ptr<Write> write) {
+  const int code = mdb_txn_commit(std::exchange(write->txn_, nullptr));
+  if (code == 0) written_mark_ = mark_;
+  return code;
+}
+
+std::uint64_t Env::used(std::uint64_t enough) const {
+  MDB_envinfo info{};
+  MDB_stat stat{};
+  mdb_env_info(env_, &info);
+  mdb_env_stat(env_, &stat);
+  const std::uint64_t touched = (info.me_last_pgno + 1) * stat.ms_psize;
+  if (touched <= enough) return touched;
+  MDB_txn* txn = nullptr;
+  if (mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn)) return touched;
+  MDB_cursor* cursor = nullptr;
+  std::uint64_t free_pages = 0;
+  if (mdb_cursor_open(txn, 0, &cursor) ==
+      0) {  // table 0 is LMDB's own list of free pages: its values begin with a count
+    MDB_val key{}, value{};
+    while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
+      std::size_t count = 0;
+      std::memcpy(&count, value.mv_data, std::min(sizeof count, value.mv_size));
+      free_pages += count;
+    }
+    mdb_cursor_close(cursor);
+  }
+  mdb_txn_abort(txn);
+  return touched - std::min<std::uint64_t>(touched, free_pages * stat.ms_psize);
+}
+
+int Env::check_readers() const {
+  int dead = 0;
+  mdb_reader_check(env_, &dead);
+  return dead;
+}
+
+}  // namespace spoold::store

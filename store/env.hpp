@@ -1,0 +1,74 @@
+// The LMDB environment of one store folder: data.mdb and lock.mdb (LMDB's), lock (ours: one daemon, flock
+// with its pid). Guarantees: default sync (a commit is on the disk before it returns), no WRITEMAP, readers
+// without thread-local state. open() refuses: network file systems, a folder that another process holds, an
+// unknown format, a damaged file; each text says what to do. read_only opens beside a running daemon.
+// Failures: Error with kind locked, newer, corrupt, not_found, io, invalid.
+// See also: txn.hpp (what is done inside), writer.hpp (who makes Writes), README.md (format).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "protocol/time.hpp"
+#include "store/error.hpp"
+#include "store/spool/types.hpp"
+#include "store/tables.hpp"
+#include "store/txn.hpp"
+
+struct MDB_env;
+
+namespace spoold::store {
+
+inline constexpr std::uint32_t format_version = 1;
+
+class Env {
+ public:
+  struct Settings {
+    std::string path;
+    std::uint64_t max_size = 32ull << 30;  // of [spool]; the map is larger (room to breathe)
+    enum class Open { create, existing, read_only } open = Open::create;
+    std::uint64_t map_size = 0;  // tests: the exact size of the map instead
+  };
+  static Result<std::unique_ptr<Env>> open(const Settings&);
+  ~Env();
+  Env(const Env&) = delete;
+  Env& operator=(const Env&) = delete;
+
+  /// The one write transaction; made and finished on the writer thread (or before it starts).
+  std::unique_ptr<Write> begin(TimePoint now);
+  /// 0, or the error number of the commit. Whatever it answers, the transaction is over.
+  int commit(std::unique_ptr<Write>);
+
+  /// Octets in use: all pages ever touched less the free ones. Scans the free list when the file has passed
+  /// `enough`.
+  std::uint64_t used(std::uint64_t enough) const;
+  const std::string& path() const { return path_; }
+  const std::string& secret() const { return secret_; }  // 32 random octets, made with the store
+  const std::string& uuid() const { return uuid_; }
+  bool read_only() const { return read_only_; }
+  /// Frees the reader slots of processes that died; their number.
+  int check_readers() const;
+
+  MDB_env* handle() const { return env_; }
+  unsigned dbi(Table t) const { return dbis_[static_cast<std::size_t>(t)]; }
+
+ private:
+  friend class Write;
+  Env() = default;
+  Result<void> take_lock();
+  Result<void> map(const Settings&);
+  Result<void> tables(bool create);
+
+  std::string path_, secret_, uuid_;
+  bool read_only_ = false;
+  int lock_ = -1;
+  MDB_env* env_ = nullptr;
+  std::array<unsigned, table_count> dbis_{};
+  // Ids: `mark` in meta is above every id given; it is moved on about once a second, not at each id.
+  Id last_ = 0, mark_ = 0, written_mark_ = 0;
+  std::uint64_t node_ = 0;
+};
+
+}  // namespace spoold::store

@@ -1,0 +1,69 @@
+#include "store/record.hpp"
+
+#include <algorithm>
+#include <limits>
+
+#include "store/broken.hpp"
+
+namespace spoold::store {
+
+Packer& Packer::num(std::uint64_t v) {
+  for (; v >= 0x80; v >>= 7) out_.push_back(static_cast<char>((v & 0x7f) | 0x80));
+  out_.push_back(static_cast<char>(v));
+  return *this;
+}
+
+Packer& Packer::time(TimePoint t) {
+  return num(static_cast<std::uint64_t>(std::max<std::int64_t>(t.time_since_epoch().count(), 0)));
+}
+
+Packer& Packer::str(std::string_view text) {
+  num(text.size());
+  out_.append(text);
+  return *this;
+}
+
+void Unpacker::bad(const char* why) const {
+  throw Broken(Error::Kind::corrupt, std::string("a record of table ") + what_ + " " + why +
+                                         ": the store is damaged; restore it from a backup");
+}
+
+std::uint8_t Unpacker::u8() {
+  if (rest_.empty()) bad("ends early");
+  const auto v = static_cast<std::uint8_t>(rest_.front());
+  rest_.remove_prefix(1);
+  return v;
+}
+
+std::uint64_t Unpacker::num() {
+  std::uint64_t v = 0;
+  for (unsigned shift = 0;; shift += 7) {
+    const auto octet = u8();
+    if (shift == 63 && octet > 1) bad("holds a number that is too large");
+    v |= std::uint64_t{octet & 0x7fu} << shift;
+    if (octet < 0x80) return v;
+    if (shift == 63) bad("holds a number that is too large");
+  }
+}
+
+std::uint32_t Unpacker::num32() {
+  const auto v = num();
+  if (v > std::numeric_limits<std::uint32_t>::max()) bad("holds a number that is too large");
+  return static_cast<std::uint32_t>(v);
+}
+
+TimePoint Unpacker::time() {
+  const auto v = num();
+  if (v > (std::uint64_t{1} << 48)) bad("holds an impossible time");
+  return TimePoint(Duration(static_cast<std::int64_t>(v)));
+}
+
+std::string_view Unpacker::str() {
+  const auto size = num();
+  if (size > rest_.size()) bad("ends early");
+  const auto text = rest_.substr(0, size);
+  rest_.remove_prefix(size);
+  return text;
+}
+
+}  // namespace spoold::store

@@ -1,0 +1,45 @@
+// The named tables of the one LMDB environment: the spool's, the directory's, and meta.
+// The name in the file is the enumerator's name (names[]), never its number: new tables are added at the end
+// of their part and created at the next start; none is ever renamed or reused. Formats: store/README.md.
+#pragma once
+#include <array>
+#include <cstddef>
+
+namespace spoold::store {
+
+enum class Table : unsigned {
+  meta,
+  // spool
+  content,
+  message,
+  finished,
+  head,
+  recipients,
+  done,
+  recipient,
+  due,
+  claim,
+  stage,
+  suspect,
+  history,
+  // directory
+  list,
+  list_name,
+  member,
+  member_by_id,
+  membership,
+  import,
+  pending,
+  score,
+  change,
+};
+
+inline constexpr std::array table_names{
+    "meta",         "content",    "message", "finished", "head",    "recipients", "done",      "recipient",
+    "due",          "claim",      "stage",   "suspect",  "history", "list",       "list_name", "member",
+    "member_by_id", "membership", "import",  "pending",  "score",   "change",
+};
+inline constexpr std::size_t table_count = table_names.size();
+static_assert(static_cast<std::size_t>(Table::change) + 1 == table_count);
+
+}  // namespace spoold::store

@@ -1,0 +1,175 @@
+#include "store/env.hpp"
+
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <fstream>
+#include <set>
+
+#include "store/broken.hpp"
+#include "store/key.hpp"
+#include "tests/store/folder.hpp"
+
+using namespace spoold;
+using namespace spoold::store;
+using Open = Env::Settings::Open;
+
+namespace {
+
+Env::Settings small(const std::string& path, Open open = Open::create) {
+  return {.path = path, .max_size = 64u << 20, .open = open, .map_size = 0};
+}
+const TimePoint noon{Duration(1'790'000'000'000)};
+
+}  // namespace
+
+TEST_CASE("a store is made once and keeps its secret") {
+  Folder folder;
+  CHECK(Env::open(small(folder.path(), Open::existing)).error().kind == Error::Kind::not_found);
+  CHECK(Env::open(small(folder.path(), Open::read_only)).error().kind == Error::Kind::not_found);
+  std::string secret;
+  {
+    auto env = Env::open(small(folder.path()));
+    REQUIRE(env);
+    secret = (*env)->secret();
+    CHECK(secret.size() == 32);
+    auto write = (*env)->begin(noon);
+    write->put(Table::stage, "key", "value");
+    CHECK_FALSE(write->put_new(Table::stage, "key", "other"));
+    CHECK((*env)->commit(std::move(write)) == 0);
+  }
+  auto env = Env::open(small(folder.path(), Open::existing));
+  REQUIRE(env);
+  CHECK((*env)->secret() == secret);
+  CHECK(Read(**env).get(Table::stage, "key") == "value");
+  auto aborted = (*env)->begin(noon);
+  CHECK(aborted->del(Table::stage, "key"));
+  CHECK_FALSE(aborted->del(Table::stage, "key"));
+  CHECK(aborted->changes() == 1);
+  aborted.reset();
+  CHECK(Read(**env).has(Table::stage, "key"));
+}
+
+TEST_CASE("one process holds the store; another may read beside it") {
+  Folder folder;
+  auto env = Env::open(small(folder.path()));
+  REQUIRE(env);
+  const auto second = Env::open(small(folder.path(), Open::existing));
+  REQUIRE_FALSE(second);
+  CHECK(second.error().kind == Error::Kind::locked);
+  CHECK(second.error().text.find(std::to_string(::getpid())) != std::string::npos);
+}
+
+TEST_CASE("a newer format is refused, naming the upgrade, and not touched") {
+  Folder folder;
+  {
+    auto env = Env::open(small(folder.path()));
+    REQUIRE(env);
+    auto write = (*env)->begin(noon);
+    write->put(Table::meta, "format", Key().u32(format_version + 1));
+    REQUIRE((*env)->commit(std::move(write)) == 0);
+  }
+  const auto env = Env::open(small(folder.path()));
+  REQUIRE_FALSE(env);
+  CHECK(env.error().kind == Error::Kind::newer);
+  CHECK(env.error().text.find("upgrade spoold") != std::string::npos);
+}
+
+TEST_CASE("a damaged file is refused with what to do") {
+  Folder folder;
+  const std::string file = folder.path() + "/data.mdb";
+  SUBCASE("not a store at all") {
+    std::ofstream(file) << std::string(100'000, 'x');
+    const auto env = Env::open(small(folder.path()));
+    REQUIRE_FALSE(env);
+    CHECK(env.error().kind == Error::Kind::corrupt);
+    CHECK(env.error().text.find("restore") != std::string::npos);
+  }
+  SUBCASE("cut short") {
+    {
+      auto env = Env::open(small(folder.path()));
+      REQUIRE(env);
+      auto write = (*env)->begin(noon);
+      write->put(Table::content, "big", std::string(1'000'000, 'x'));
+      REQUIRE((*env)->commit(std::move(write)) == 0);
+    }
+    std::filesystem::resize_file(file, 100'000);
+    const auto env = Env::open(small(folder.path()));
+    REQUIRE_FALSE(env);
+    CHECK(env.error().kind == Error::Kind::corrupt);
+    CHECK(env.error().text.find("restore") != std::string::npos);
+  }
+}
+
+TEST_CASE("ids increase, also over restarts and a clock that goes back") {
+  Folder folder;
+  std::set<Id> seen;
+  Id last = 0;
+  for (int round = 0; round < 4; ++round) {
+    auto env = Env::open(small(folder.path()));
+    REQUIRE(env);
+    auto write = (*env)->begin(noon - std::chrono::minutes(round));
+    const bool aborted = round == 2;  // then its ids were never seen by anybody, and may come again
+    bool increasing = true, own_node = true;
+    Id previous = last;
+    for (int i = 0; i < 9000; ++i) {
+      const Id id = write->next_id();
+      increasing = increasing && id > previous;
+      own_node = own_node && (id >> 12 & 0x3ff) == 0;
+      previous = id;
+      if (!aborted) seen.insert(id);
+    }
+    CHECK(increasing);
+    CHECK(own_node);
+    if (aborted) continue;
+    last = previous;
+    REQUIRE((*env)->commit(std::move(write)) == 0);
+  }
+  CHECK(seen.size() == 27000);
+}
+
+TEST_CASE("a cursor walks a prefix both ways and deletes") {
+  Folder folder;
+  auto env = Env::open(small(folder.path()));
+  REQUIRE(env);
+  auto write = (*env)->begin(noon);
+  for (const char* key : {"a1", "b1", "b2", "b3", "c1"}) write->put(Table::due, key, key);
+  std::string got;
+  write->each(Table::due, "b", [&](auto key, auto) { return got += key, true; });
+  CHECK(got == "b1b2b3");
+  {
+    Cursor c = write->cursor(Table::due);
+    REQUIRE(c.seek_before("b1"));
+    CHECK(c.key() == "a1");
+    REQUIRE(c.seek_before("zz"));
+    CHECK(c.key() == "c1");
+    REQUIRE(c.seek("b2"));
+    c.del(*write);
+    REQUIRE(c.next());
+    CHECK(c.key() == "b3");
+    CHECK_FALSE(c.seek("d"));
+    CHECK_FALSE(c.at(""));
+  }
+  CHECK(write->entries(Table::due) == 4);
+}
+
+TEST_CASE("a full map is `full`, and the store goes on") {
+  Folder folder;
+  auto settings = small(folder.path());
+  settings.map_size = 1u << 20;
+  auto env = Env::open(settings);
+  REQUIRE(env);
+  auto write = (*env)->begin(noon);
+  try {
+    for (int i = 0; i < 1000; ++i)
+      write->put(Table::content, Key().u32(static_cast<unsigned>(i)), std::string(5000, 'x'));
+    FAIL("a map of 1 MiB took 5 MB");
+  } catch (const Broken& broken) {
+    CHECK(broken.error.kind == Error::Kind::full);
+    CHECK(broken.error.text.find("max_size") != std::string::npos);
+  }
+  write.reset();
+  write = (*env)->begin(noon);
+  write->put(Table::content, "k", "v");
+  CHECK((*env)->commit(std::move(write)) == 0);
+}
