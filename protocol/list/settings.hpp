@@ -10,8 +10,9 @@
 
 namespace spoold::list {
 
-using ListId = std::uint32_t;    // node number in the top 10 bits; never reused
-using MemberId = std::uint64_t;  // 40 bits: fits the opaque VERP form's 5 octets; node in the top 10; never reused
+using ListId = std::uint32_t;  // node number in the top 10 bits; never reused
+using MemberId =
+    std::uint64_t;  // 40 bits: fits the opaque VERP form's 5 octets; node in the top 10; never reused
 
 enum class Verp : std::uint8_t { never, personalized, every, always };
 enum class VerpFormat : std::uint8_t { classic, signed_, opaque };
@@ -51,7 +52,8 @@ struct Member {
   TimePoint joined{};
 };
 
-/// How one post goes out; decided once, in the accepting transaction, with the post's own number (lists.md A2).
+/// How one post goes out; decided once, in the accepting transaction, with the post's own number (lists.md
+/// A2).
 enum class Envelope : std::uint8_t { bulk, each_plain, each_verp };
 Envelope envelope_for(const Settings& settings, std::uint32_t post_number);
 
