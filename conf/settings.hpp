@@ -1,5 +1,6 @@
-// What spoold.toml says, as plain structs with the defaults of ../interface contract. Loaded and checked by conf/load.hpp.
-// Only keys that do something exist here; a key of the contract that is not built yet is refused with those words.
+// What spoold.toml says, as plain structs with the defaults of ../interface contract. Loaded and checked by
+// conf/load.hpp. Only keys that do something exist here; a key of the contract that is not built yet is
+// refused with those words.
 #pragma once
 #include <array>
 #include <chrono>
@@ -73,9 +74,9 @@ struct Relay {
 };
 
 struct Timeouts {
-  Duration connect = std::chrono::seconds(30), greeting = std::chrono::minutes(5), mail = std::chrono::minutes(5),
-           rcpt = std::chrono::minutes(5), data = std::chrono::minutes(2), block = std::chrono::minutes(3),
-           dot = std::chrono::minutes(10);
+  Duration connect = std::chrono::seconds(30), greeting = std::chrono::minutes(5),
+           mail = std::chrono::minutes(5), rcpt = std::chrono::minutes(5), data = std::chrono::minutes(2),
+           block = std::chrono::minutes(3), dot = std::chrono::minutes(10);
 };
 
 struct Delivery {
@@ -85,7 +86,8 @@ struct Delivery {
   int max_connections = 500;
   int connections_per_destination = 20;
   int recipients_per_transaction = 100;
-  std::vector<Duration> isolation_waits = {std::chrono::seconds(5), std::chrono::seconds(30), std::chrono::minutes(2)};
+  std::vector<Duration> isolation_waits = {std::chrono::seconds(5), std::chrono::seconds(30),
+                                           std::chrono::minutes(2)};
   int isolation_budget = 3;
   Duration isolation_window = std::chrono::minutes(10);
   Timeouts timeouts;

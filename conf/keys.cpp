@@ -1,0 +1,506 @@
+#include "conf/keys.hpp"
+
+#include <algorithm>
+
+#include "conf/addresses.hpp"
+#include "conf/keys_reading.hpp"
+#include "conf/near_miss.hpp"
+
+namespace spoold::conf {
+
+namespace {
+
+using namespace std::chrono_literals;
+using Read = std::function<void(Reading&, const toml::node&)>;
+
+/// A row of the table with what reads it.
+struct Row {
+  Key key;
+  Read read;
+};
+
+std::string quote(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+std::string join(const std::vector<std::string>& items) {
+  std::string out = "[";
+  for (const auto& item : items) out += (out.size() > 1 ? ", " : "") + item;
+  return out + "]";
+}
+
+Row not_built(std::string_view section, std::string_view name, std::string_view type,
+              std::string_view meaning) {
+  const std::string shown(name);
+  return {{section, name, type, meaning, {}, {}, false, {}},
+          [shown](Reading& reading, const toml::node& node) {
+            reading.complain(node, "'" + shown + "' is known, but not built yet in this version");
+          }};
+}
+
+// `get` is a function from Settings& to the member. Each kind of value has one function that makes a row.
+
+template <class Get>
+Row integer(std::string_view section, std::string_view name, std::string_view meaning,
+            std::string_view example, Get get, std::int64_t least, std::int64_t most) {
+  return {{section, name, "integer", meaning, example, name, false,
+           [get](Settings s) { return std::to_string(get(s)); }},
+          [get, least, most](Reading& reading, const toml::node& node) {
+            if (const auto value = reading.integer(node, least, most))
+              get(reading.settings) = static_cast<int>(*value);
+          }};
+}
+
+template <class Get>
+Row duration(std::string_view section, std::string_view name, std::string_view meaning,
+             std::string_view example, Get get, Duration least) {
+  return {{section, name, "duration", meaning, example, name, false,
+           [get](Settings s) { return quote(duration_text(get(s))); }},
+          [get, least](Reading& reading, const toml::node& node) {
+            if (const auto value = reading.duration(node, least)) get(reading.settings) = *value;
+          }};
+}
+
+template <class Get>
+Row durations(std::string_view section, std::string_view name, std::string_view meaning,
+              std::string_view example, Get get, Duration least) {
+  return {{section, name, "array of durations", meaning, example, name, false,
+           [get](Settings s) {
+             std::vector<std::string> items;
+             for (const Duration item : get(s)) items.push_back(quote(duration_text(item)));
+             return join(items);
+           }},
+          [get, least](Reading& reading, const toml::node& node) {
+            const auto* array = reading.array(node, "an array of durations such as [\"5m\", \"1h\"]");
+            if (!array) return;
+            if (array->empty()) return reading.complain(node, "expected at least one duration");
+            std::vector<Duration> values;
+            for (const auto& item : *array)
+              if (const auto value = reading.duration(item, least)) values.push_back(*value);
+            if (values.size() == array->size()) get(reading.settings) = values;
+          }};
+}
+
+template <class Get>
+Row size(std::string_view section, std::string_view name, std::string_view meaning, std::string_view example,
+         Get get, std::uint64_t least) {
+  return {{section, name, "size", meaning, example, name, false,
+           [get](Settings s) { return quote(size_text(get(s))); }},
+          [get, least](Reading& reading, const toml::node& node) {
+            const auto text = reading.text(node, "a size such as \"25MiB\" (units B, KiB, MiB, GiB, TiB)");
+            if (!text) return;
+            const auto value = parse_size(*text);
+            if (!value)
+              reading.complain(node, value.error());
+            else if (*value < least)
+              reading.complain(node, "'" + *text + "' is too small: at least " + size_text(least));
+            else
+              get(reading.settings) = *value;
+          }};
+}
+
+/// `fault` names what is wrong with a text, or answers with an empty string.
+template <class Get>
+Row text(std::string_view section, std::string_view name, std::string_view type, std::string_view meaning,
+         std::string_view example, Get get, std::function<std::string(const std::string&)> fault) {
+  const std::string expected(type == "string" ? "a string" : type);
+  return {{section, name, type, meaning, example, name, false,
+           [get](Settings s) { return get(s).empty() ? std::string() : quote(get(s)); }},
+          [get, expected, fault](Reading& reading, const toml::node& node) {
+            const auto value = reading.text(node, expected);
+            if (!value) return;
+            if (const auto wrong = fault(*value); !wrong.empty())
+              reading.complain(node, wrong);
+            else
+              get(reading.settings) = *value;
+          }};
+}
+
+/// One of some words; `later` are words of the contract that this version does not have yet.
+template <class Set, class Write>
+Row word(std::string_view section, std::string_view name, std::string_view meaning, std::string_view example,
+         std::vector<std::string> now, std::vector<std::string> later, Set set, Write write) {
+  return {{section, name, "string", meaning, example, name, false, write},
+          [now, later, set](Reading& reading, const toml::node& node) {
+            std::string expected;
+            for (const auto& one : now) expected += (expected.empty() ? "\"" : ", \"") + one + "\"";
+            if (now.size() > 1) expected = "one of " + expected;
+            const auto value = reading.text(node, expected);
+            if (!value) return;
+            if (const auto found = std::find(now.begin(), now.end(), *value); found != now.end())
+              return set(reading.settings, static_cast<std::size_t>(found - now.begin()));
+            if (std::find(later.begin(), later.end(), *value) != later.end())
+              return reading.complain(
+                  node, "'" + *value + "' is known, but not built yet in this version: expected " + expected);
+            const auto meant = near_miss(*value, now);
+            reading.complain(node, "'" + *value + "' is not known: expected " + expected +
+                                       (meant.empty() ? "" : "; did you mean \"" + meant + "\"?"));
+          }};
+}
+
+template <class Get>
+Row next_hop(std::string_view section, std::string_view name, std::string_view meaning,
+             std::string_view example, Get get) {
+  return {{section, name, "next hop", meaning, example, name, false,
+           [get](Settings s) { return get(s) ? quote(get(s)->text) : std::string(); }},
+          [get](Reading& reading, const toml::node& node) {
+            const auto written = reading.text(node, "a next hop such as \"smtp://mail.example.org:587\"");
+            if (!written) return;
+            if (auto hop = parse_next_hop(*written))
+              get(reading.settings) = *hop;
+            else
+              reading.complain(node, hop.error());
+          }};
+}
+
+std::string any(const std::string&) {
+  return {};
+}
+std::string host_fault(const std::string& text) {
+  return is_domain(text) ? "" : "'" + text + "' is not a host name: labels of letters, digits and hyphens";
+}
+std::string path_fault(const std::string& text) {
+  if (text.empty()) return "the path is empty";
+  return text.find('\0') == std::string::npos ? "" : "a path holds no NUL";
+}
+std::string socket_fault(const std::string& text) {
+  return text.size() > 107 ? "the path of a unix socket has at most 107 octets" : path_fault(text);
+}
+
+Row listen_address() {
+  return {{"listen", "address", "address", "where to listen: host:port, [v6]:port or unix:/path",
+           "\"[::1]:2525\"", "host", true,
+           [](Settings s) { return s.listen.empty() ? std::string() : quote(s.listen.back().text); }},
+          [](Reading& reading, const toml::node& node) {
+            const auto written = reading.text(node, "an address such as \"0.0.0.0:25\"");
+            if (!written) return;
+            auto listen = parse_listen(*written);
+            if (!listen) return reading.complain(node, listen.error());
+            listen->protocol = reading.settings.listen.back().protocol;
+            reading.settings.listen.back() = *listen;
+          }};
+}
+
+Row trusted_networks() {
+  return {{"smtp", "trusted_networks", "array of networks",
+           "who may relay anywhere: networks, addresses, \"unix\" for peers on unix sockets",
+           "[\"192.0.2.0/24\", \"unix\"]", "trusted_networks", false,
+           [](Settings s) {
+             std::vector<std::string> items;
+             for (const auto& network : s.smtp.trusted_networks) items.push_back(quote(network.text));
+             return join(items);
+           }},
+          [](Reading& reading, const toml::node& node) {
+            const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
+            const auto* array = reading.array(node, expected);
+            if (!array) return;
+            reading.settings.smtp.trusted_networks.clear();
+            for (const auto& item : *array) {
+              const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
+              if (!written) continue;
+              if (const auto network = parse_network(*written))
+                reading.settings.smtp.trusted_networks.push_back(*network);
+              else
+                reading.complain(item, network.error());
+            }
+          }};
+}
+
+Row delimiter() {
+  return {{"verp", "delimiter", "character",
+           "between a list's name and what follows in its -bounces+ addresses: + _ ~ or #", "\"_\"",
+           "delimiter", false, [](Settings s) { return quote(std::string(1, s.verp.delimiter)); }},
+          [](Reading& reading, const toml::node& node) {
+            const auto value = reading.text(node, "one character of + _ ~ #");
+            if (!value) return;
+            if (value->size() != 1 || std::string_view("+_~#").find(value->front()) == std::string_view::npos)
+              return reading.complain(
+                  node, "'" + *value + "' cannot be the delimiter: expected one character of + _ ~ #");
+            reading.settings.verp.delimiter = value->front();
+          }};
+}
+
+Row control_mode() {
+  return {
+      {"control", "mode", "octal mode", "who may connect to the control socket", "\"0600\"", "mode", false,
+       [](Settings s) {
+         std::string out = "0000";
+         for (int digit = 0; digit < 4; ++digit)
+           out[static_cast<std::size_t>(3 - digit)] =
+               static_cast<char>('0' + ((s.control.mode >> (3 * digit)) & 7));
+         return quote(out);
+       }},
+      [](Reading& reading, const toml::node& node) {
+        const auto value = reading.text(node, "a file mode such as \"0660\"");
+        if (!value) return;
+        const bool octal =
+            std::all_of(value->begin(), value->end(), [](char c) { return c >= '0' && c <= '7'; });
+        if (!octal || value->size() < 3 || value->size() > 4 || (value->size() == 4 && value->front() != '0'))
+          return reading.complain(
+              node, "'" + *value + "' is not a file mode: expected three octal digits such as \"0660\"");
+        reading.settings.control.mode = std::stoi(*value, nullptr, 8);
+      }};
+}
+
+std::vector<Row> make_rows() {
+  using S = Settings&;
+  const auto listen_protocols = std::vector<std::string>{"smtp", "lmtp"};
+  std::vector<Row> rows;
+  auto add = [&rows](Row row) { rows.push_back(std::move(row)); };
+  auto required = [&rows](Row row) {
+    row.key.required = true;
+    rows.push_back(std::move(row));
+  };
+
+  add(text(
+      "", "hostname", "host name",
+      "this server's name in EHLO, banner and Received; default: the machine's name", "\"lists.example.org\"",
+      [](S s) -> auto& { return s.hostname; }, host_fault));
+
+  add(integer(
+      "server", "threads", "network threads; 0: one per core", "2",
+      [](S s) -> auto& { return s.server.threads; }, 0, 256));
+  add(text(
+      "server", "user", "string", "user to become after binding when started as root; default: stay",
+      "\"spoold\"", [](S s) -> auto& { return s.server.user; }, any));
+  add(duration(
+      "server", "grace", "time for open transactions at a stop", "\"3s\"",
+      [](S s) -> auto& { return s.server.grace; }, 0ms));
+
+  add(text(
+      "spool", "path", "path", "folder of the store", "\"/srv/spoold\"",
+      [](S s) -> auto& { return s.spool.path; }, path_fault));
+  add(size(
+      "spool", "max_size", "intake stops at this much data", "\"1GiB\"",
+      [](S s) -> auto& { return s.spool.max_size; }, 1 << 20));
+  add(size(
+      "spool", "reserve", "intake stops below this much free disk", "\"64MiB\"",
+      [](S s) -> auto& { return s.spool.reserve; }, 0));
+  add(duration(
+      "spool", "history", "how long finished messages and events are kept", "\"2d\"",
+      [](S s) -> auto& { return s.spool.history; }, 0ms));
+
+  add(listen_address());
+  add(word(
+      "listen", "protocol", "protocol spoken there: smtp or lmtp", "\"lmtp\"", listen_protocols,
+      {"submission"},
+      [](S s, std::size_t n) {
+        s.listen.back().protocol = n ? Listen::Protocol::lmtp : Listen::Protocol::smtp;
+      },
+      [](Settings s) {
+        return std::string(!s.listen.empty() && s.listen.back().protocol == Listen::Protocol::lmtp
+                               ? "\"lmtp\""
+                               : "\"smtp\"");
+      }));
+  add(word(
+      "listen", "tls", "TLS there: only \"none\" in this version", "\"none\"", {"none"},
+      {"starttls", "implicit"}, [](S, std::size_t) {},
+      [](const Settings&) { return std::string("\"none\""); }));
+  rows.back().key.field = {};
+  add(not_built("listen", "proxy_protocol", "boolean", "PROXY protocol from trusted addresses"));
+
+  add(not_built("tls", "certificate", "path", "certificate chain"));
+  add(not_built("tls", "key", "path", "private key"));
+
+  add(size(
+      "smtp", "max_message_size", "largest message accepted (SIZE)", "\"10MiB\"",
+      [](S s) -> auto& { return s.smtp.max_message_size; }, 64 << 10));
+  add(integer(
+      "smtp", "max_recipients", "recipients of one transaction", "200",
+      [](S s) -> auto& { return s.smtp.max_recipients; }, 1, 100000));
+  add(integer(
+      "smtp", "max_connections", "inbound connections at a time", "50",
+      [](S s) -> auto& { return s.smtp.max_connections; }, 1, 1000000));
+  add(integer(
+      "smtp", "max_connections_per_host", "of these, from one address", "5",
+      [](S s) -> auto& { return s.smtp.max_connections_per_host; }, 1, 1000000));
+  add(trusted_networks());
+
+  required(text(
+      "domain", "name", "domain", "a domain this server relays for without lists", "\"example.net\"",
+      [](S s) -> auto& { return s.domains.back().name; }, host_fault));
+  rows.back().key.field = "domains";
+  rows.back().key.write = [](Settings s) {
+    return s.domains.empty() ? std::string() : quote(s.domains.back().name);
+  };
+  add(next_hop(
+      "domain", "deliver_to", "its next hop; absent: the way of [relay]", "\"lmtp://[::1]:24\"",
+      [](S s) -> auto& { return s.domains.back().deliver_to; }));
+  rows.back().key.write = [](Settings s) {
+    return s.domains.empty() || !s.domains.back().deliver_to ? std::string()
+                                                             : quote(s.domains.back().deliver_to->text);
+  };
+
+  required(next_hop(
+      "relay", "smarthost", "the default way out; needed, because delivery by MX is not built yet",
+      "\"smtp://mail.example.org:587\"", [](S s) -> auto& { return s.relay.smarthost; }));
+  add(word(
+      "relay", "tls", "TLS towards the smarthost: only \"none\" in this version", "\"none\"", {"none"},
+      {"opportunistic", "required", "verified", "dane"}, [](S, std::size_t) {},
+      [](const Settings&) { return std::string("\"none\""); }));
+  rows.back().key.field = {};
+  add(not_built("relay", "username", "string", "AUTH towards the smarthost"));
+  add(not_built("relay", "password_file", "path", "its password"));
+
+  add(duration(
+      "delivery", "lifetime", "how long delivery of a recipient is tried", "\"2d\"",
+      [](S s) -> auto& { return s.delivery.lifetime; }, 1s));
+  add(durations(
+      "delivery", "retry", "waits between attempts; the last one repeats", "[\"1m\", \"10m\"]",
+      [](S s) -> auto& { return s.delivery.retry; }, 1ms));
+  add(integer(
+      "delivery", "max_connections", "outbound connections at a time", "100",
+      [](S s) -> auto& { return s.delivery.max_connections; }, 1, 100000));
+  add(integer(
+      "delivery", "connections_per_destination", "of these, to one next hop", "5",
+      [](S s) -> auto& { return s.delivery.connections_per_destination; }, 1, 10000));
+  add(integer(
+      "delivery", "recipients_per_transaction", "RCPTs of one bulk transaction", "50",
+      [](S s) -> auto& { return s.delivery.recipients_per_transaction; }, 1, 10000));
+  add(not_built("delivery", "delay_warning", "duration", "when a sender is told of a delay"));
+  add(durations(
+      "delivery", "isolation_waits", "waits before suspects are offered again after a drop", "[\"1s\"]",
+      [](S s) -> auto& { return s.delivery.isolation_waits; }, 0ms));
+  add(integer(
+      "delivery", "isolation_budget", "unproductive drops of a host in one isolation_window", "5",
+      [](S s) -> auto& { return s.delivery.isolation_budget; }, 1, 1000));
+  add(duration(
+      "delivery", "isolation_window", "the time in which isolation_budget counts", "\"1m\"",
+      [](S s) -> auto& { return s.delivery.isolation_window; }, 1ms));
+  add(not_built("delivery", "source", "array of addresses", "addresses to send from"));
+
+  const std::string_view timeouts = "delivery.timeouts";
+  add(duration(
+      timeouts, "connect", "TCP connection", "\"1s\"",
+      [](S s) -> auto& { return s.delivery.timeouts.connect; }, 1ms));
+  add(duration(
+      timeouts, "greeting", "the 220 (RFC 5321 4.5.3.2)", "\"1s\"",
+      [](S s) -> auto& { return s.delivery.timeouts.greeting; }, 1ms));
+  add(duration(
+      timeouts, "mail", "the reply to EHLO and MAIL", "\"1s\"",
+      [](S s) -> auto& { return s.delivery.timeouts.mail; }, 1ms));
+  add(duration(
+      timeouts, "rcpt", "the reply to RCPT", "\"1s\"", [](S s) -> auto& { return s.delivery.timeouts.rcpt; },
+      1ms));
+  add(duration(
+      timeouts, "data", "the 354", "\"1s\"", [](S s) -> auto& { return s.delivery.timeouts.data; }, 1ms));
+  add(duration(
+      timeouts, "block", "each block of content", "\"1s\"",
+      [](S s) -> auto& { return s.delivery.timeouts.block; }, 1ms));
+  add(duration(
+      timeouts, "dot", "the reply to the end of data", "\"1s\"",
+      [](S s) -> auto& { return s.delivery.timeouts.dot; }, 1ms));
+
+  required(text(
+      "destination", "match", "host name", "a domain, or the host of a next hop", "\"mail.example.org\"",
+      [](S s) -> auto& { return s.destinations.back().match; },
+      [](const std::string& value) -> std::string {
+        if (value.starts_with("mx:") || value.find('/') != std::string::npos ||
+            value.find('*') != std::string::npos)
+          return "'" + value +
+                 "': patterns and address ranges are known, but not built yet in this version; expected a "
+                 "domain or a next hop's host";
+        if (!canonical_address(value).empty()) return {};
+        return host_fault(value);
+      }));
+  rows.back().key.write = [](Settings s) {
+    return s.destinations.empty() ? std::string() : quote(s.destinations.back().match);
+  };
+  add({{"destination", "connections", "integer", "connections to it; absent: connections_per_destination",
+        "3", "connections", false,
+        [](Settings s) {
+          return s.destinations.empty() || !s.destinations.back().connections
+                     ? std::string()
+                     : std::to_string(*s.destinations.back().connections);
+        }},
+       [](Reading& reading, const toml::node& node) {
+         if (const auto value = reading.integer(node, 1, 10000))
+           reading.settings.destinations.back().connections = static_cast<int>(*value);
+       }});
+  const std::vector<std::string> pipelining{"none", "transaction", "connection"};
+  add(word(
+      "destination", "pipelining",
+      "how far commands may run ahead of replies: none, transaction or connection", "\"none\"", pipelining,
+      {},
+      [](S s, std::size_t n) { s.destinations.back().pipelining = static_cast<Destination::Pipelining>(n); },
+      [pipelining](Settings s) {
+        if (s.destinations.empty() || !s.destinations.back().pipelining) return std::string();
+        return quote(pipelining[static_cast<std::size_t>(*s.destinations.back().pipelining)]);
+      }));
+  add(not_built("destination", "rate", "rate", "messages per time"));
+
+  add(not_built("resolver", "forward", "array of addresses", "name servers to ask"));
+  add(not_built("resolver", "trust_anchor", "path", "DNSSEC root key"));
+
+  add(delimiter());
+  add(text(
+      "verp", "secret_file", "path",
+      "file with the secret of signed addresses; default: made once, kept in the store", "\"/dev/null\"",
+      [](S s) -> auto& { return s.verp.secret_file; }, path_fault));
+
+  add(text(
+      "control", "socket", "path", "unix socket for spoolctl", "\"/tmp/spoold.sock\"",
+      [](S s) -> auto& { return s.control.socket; }, socket_fault));
+  add(control_mode());
+
+  add(word(
+      "log", "format", "text (key=value) or json", "\"json\"", {"text", "json"}, {},
+      [](S s, std::size_t n) { s.log.format = n ? Log::Format::json : Log::Format::text; },
+      [](Settings s) { return std::string(s.log.format == Log::Format::json ? "\"json\"" : "\"text\""); }));
+  const std::vector<std::string> levels{"debug", "info", "warning", "error"};
+  add(word(
+      "log", "level", "least level written: debug, info, warning or error", "\"debug\"", levels, {},
+      [levels](S s, std::size_t n) { s.log.level = levels[n]; },
+      [](Settings s) { return quote(s.log.level); }));
+  return rows;
+}
+
+const std::vector<Row>& rows() {
+  static const std::vector<Row> all = make_rows();
+  return all;
+}
+
+}  // namespace
+
+const std::vector<Key>& keys() {
+  static const std::vector<Key> all = [] {
+    std::vector<Key> out;
+    for (const Row& row : rows()) out.push_back(row.key);
+    return out;
+  }();
+  return all;
+}
+
+const std::vector<Section>& sections() {
+  using Kind = Section::Kind;
+  static const std::vector<Section> all = {
+      {"server", Kind::table, "the process"},
+      {"spool", Kind::table, "the store"},
+      {"listen", Kind::tables, "where mail comes in; one table each"},
+      {"tls", Kind::table, "certificates (not built yet)"},
+      {"smtp", Kind::table, "limits of reception"},
+      {"aliases", Kind::addresses,
+       "who gets mail for an address that is no list: \"address\" = [\"address\", ...]"},
+      {"domain", Kind::tables, "domains relayed for without lists; one table each"},
+      {"relay", Kind::table, "the default way out"},
+      {"delivery", Kind::table, "how mail goes out"},
+      {"delivery.timeouts", Kind::table, "limits of each step towards a next hop"},
+      {"destination", Kind::tables, "overrides for one next hop; one table each"},
+      {"resolver", Kind::table, "DNS (not built yet)"},
+      {"verp", Kind::table, "individual envelope senders"},
+      {"control", Kind::table, "the door for spoolctl"},
+      {"log", Kind::table, "log lines on standard error"},
+  };
+  return all;
+}
+
+void read_key(std::size_t index, Reading& reading, const toml::node& node) {
+  rows()[index].read(reading, node);
+}
+
+}  // namespace spoold::conf

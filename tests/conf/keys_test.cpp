@@ -1,0 +1,116 @@
+// The key table against the file, the documentation and the program.
+#include "conf/keys.hpp"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <filesystem>
+#include <fstream>
+#include <regex>
+#include <sstream>
+
+#include "conf/load.hpp"
+
+using namespace spoold::conf;
+namespace fs = std::filesystem;
+
+namespace {
+
+std::string slurp(const fs::path& path) {
+  std::ifstream file(path);
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+std::string all_problems(const tl::expected<Settings, std::vector<Problem>>& settings) {
+  std::string out;
+  if (!settings)
+    for (const Problem& problem : settings.error()) out += problem.text() + "\n";
+  return out;
+}
+
+/// A small file that sets one key to its example, and holds what is required beside it.
+std::string file_with(const Key& key) {
+  std::string text;
+  const bool many = std::any_of(sections().begin(), sections().end(), [&](const Section& s) {
+    return s.name == key.section && s.kind == Section::Kind::tables;
+  });
+  if (!key.section.empty()) text += (many ? "[[" : "[") + std::string(key.section) + (many ? "]]\n" : "]\n");
+  text += std::string(key.name) + " = " + std::string(key.example) + "\n";
+  for (const Key& other : keys())
+    if (many && other.section == key.section && other.required && other.name != key.name)
+      text += std::string(other.name) + " = " + std::string(other.example) + "\n";
+  if (key.section == "relay" && key.name != "smarthost") text += "smarthost = \"smtp://mail.example.org\"\n";
+  if (key.section != "relay") text += "[relay]\nsmarthost = \"smtp://mail.example.org\"\n";
+  return text;
+}
+
+}  // namespace
+
+TEST_CASE("every key can be set: its example is read and is not the default") {
+  for (const Key& key : keys()) {
+    if (!key.built()) continue;
+    CAPTURE(key.section);
+    CAPTURE(key.name);
+    const auto settings = parse(file_with(key), "example.toml");
+    REQUIRE_MESSAGE(settings.has_value(), all_problems(settings));
+    CHECK(key.write(*settings) == key.example);
+    if (key.name != "tls") CHECK(key.write(Settings{}) != key.example);
+  }
+}
+
+TEST_CASE("a key that is not built yet is refused, never ignored") {
+  std::size_t refused = 0;
+  for (const Key& key : keys()) {
+    if (key.built()) continue;
+    Key written = key;
+    written.example = "\"x\"";
+    const auto settings = parse(file_with(written), "example.toml");
+    REQUIRE(!settings);
+    CHECK(all_problems(settings).find("'" + std::string(key.name) +
+                                      "' is known, but not built yet in this version") != std::string::npos);
+    ++refused;
+  }
+  CHECK(refused >= 8);
+}
+
+TEST_CASE("the defaults are a file that loads and changes nothing") {
+  const auto settings = parse(defaults(), "defaults.toml");
+  REQUIRE_MESSAGE(settings.has_value(), all_problems(settings));
+  for (const Key& key : keys())
+    if (key.built() && !key.required) CHECK_MESSAGE(key.write(*settings) == key.write(Settings{}), key.name);
+  for (const Key& key : keys())
+    CHECK_MESSAGE(defaults().find(std::string(key.name)) != std::string::npos, key.name);
+}
+
+TEST_CASE("every example of a default file line can be uncommented") {
+  // Takes the "# " from every line of --defaults that shows a table or a value.
+  std::istringstream lines(defaults());
+  std::string text;
+  for (std::string line; std::getline(lines, line);) {
+    const bool code = std::regex_search(line, std::regex(R"(^# (\[\[|[a-z_]+ = |"[a-z]))"));
+    text += (code ? line.substr(2) : line) + "\n";
+  }
+  const auto settings = parse(text, "defaults.toml");
+  REQUIRE_MESSAGE(settings.has_value(), all_problems(settings));
+  CHECK(settings->listen.size() == 1);
+  CHECK(settings->domains.size() == 1);
+  CHECK(settings->destinations.size() == 1);
+  CHECK(settings->aliases.size() == 1);
+}
+
+TEST_CASE("every key is documented in conf/README.md") {
+  const auto readme = slurp(fs::path(SOURCE_DIR) / "conf/README.md");
+  for (const Key& key : keys()) {
+    const auto row = "| `" + std::string(key.name) + "` |";
+    CHECK_MESSAGE(readme.find(row) != std::string::npos, row);
+  }
+  for (const Section& section : sections())
+    CHECK_MESSAGE(readme.find(std::string(section.name) + "]") != std::string::npos, section.name);
+}
+
+TEST_CASE("the sample configuration loads") {
+  const auto settings = parse(slurp(fs::path(SOURCE_DIR) / "conf/spoold.toml"), "spoold.toml");
+  CHECK_MESSAGE(settings.has_value(), all_problems(settings));
+}

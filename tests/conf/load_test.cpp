@@ -1,0 +1,97 @@
+#include <doctest/doctest.h>
+
+#include "conf/load.hpp"
+
+using namespace spoold::conf;
+using namespace std::chrono_literals;
+
+namespace {
+Settings good(const std::string& text) {
+  auto settings = parse("[relay]\nsmarthost = \"smtp://mail.example.org\"\n" + text, "good.toml");
+  if (!settings)
+    for (const Problem& problem : settings.error()) FAIL(problem.text());
+  return *settings;
+}
+}  // namespace
+
+TEST_CASE("the words of the contract") {
+  const auto s = good(R"(
+[[listen]]
+address = "0.0.0.0:25"
+[[listen]]
+address = "unix:/run/spoold/lmtp"
+protocol = "lmtp"
+tls = "none"
+[aliases]
+"Postmaster@Lists.example.org" = ["admin@example.org"]
+postmaster = ["admin@example.org"]
+[[domain]]
+name = "Example.NET"
+deliver_to = "lmtp://[::1]:24"
+[delivery]
+timeouts = { connect = "3s", dot = "4s" }
+retry = ["1s", "2s"]
+[[destination]]
+match = "mail.example.org"
+pipelining = "transaction"
+)");
+  REQUIRE(s.listen.size() == 2);
+  CHECK(s.listen[0].protocol == Listen::Protocol::smtp);
+  CHECK(s.listen[1].protocol == Listen::Protocol::lmtp);
+  CHECK(s.listen[1].path == "/run/spoold/lmtp");
+  CHECK(s.aliases.contains("postmaster@lists.example.org"));
+  CHECK(s.aliases.contains("postmaster"));
+  CHECK(s.domains.at(0).name == "example.net");
+  CHECK(s.delivery.timeouts.connect == 3s);
+  CHECK(s.delivery.timeouts.dot == 4s);
+  CHECK(s.delivery.timeouts.rcpt == 5min);
+  CHECK(s.delivery.retry == std::vector<Duration>{1s, 2s});
+  CHECK(s.destinations.at(0).pipelining == Destination::Pipelining::transaction);
+  CHECK(!s.destinations.at(0).connections);
+}
+
+TEST_CASE("protocol written before address is kept") {
+  CHECK(good("[[listen]]\nprotocol = \"lmtp\"\naddress = \"[::1]:24\"\n").listen.at(0).protocol ==
+        Listen::Protocol::lmtp);
+}
+
+TEST_CASE("a part by default shrinks to fit a whole that was written") {
+  const auto s =
+      good("[delivery]\nmax_connections = 4\n[smtp]\nmax_connections = 3\n[spool]\nmax_size = \"2MiB\"\n");
+  CHECK(s.delivery.connections_per_destination == 4);
+  CHECK(s.smtp.max_connections_per_host == 3);
+  CHECK(s.smtp.max_message_size == 2u << 20);
+}
+
+TEST_CASE("relative paths are relative to the folder of the file") {
+  const std::string text =
+      "[relay]\nsmarthost = \"smtp://h\"\n[spool]\npath = \"spool\"\n[control]\nsocket = \"run/sock\"\n";
+  CHECK(parse(text, "/etc/spoold/spoold.toml")->spool.path == "/etc/spoold/spool");
+  CHECK(parse(text, "/etc/spoold/spoold.toml")->control.socket == "/etc/spoold/run/sock");
+  CHECK(parse(text, "spoold.toml")->spool.path == "spool");
+}
+
+TEST_CASE("the review names what may relay and warns of an open relay") {
+  const auto s = good(
+      "[smtp]\ntrusted_networks = [\"0.0.0.0/0\", \"127.0.0.1\", \"unix\"]\n[[destination]]\nmatch = "
+      "\"x.example\"\n");
+  const auto lines = review(s);
+  REQUIRE(lines.size() == 5);
+  CHECK(lines[0] == "warning: [smtp] trusted_networks: 0.0.0.0/0 makes this server an open relay");
+  CHECK(lines[1] == "note: [smtp] trusted_networks: 127.0.0.1 may relay anywhere");
+  CHECK(lines[2] ==
+        "note: [smtp] trusted_networks: every process that can open a unix listener may relay anywhere");
+  CHECK(lines[3] == "warning: there is no [[listen]]: mail comes in only by spoolctl post");
+  CHECK(lines[4] == "warning: [[destination]] match = \"x.example\" matches no next hop and no [[domain]]");
+}
+
+TEST_CASE("routes") {
+  const auto s = good(
+      "[[domain]]\nname = \"a.example\"\ndeliver_to = \"lmtp://[::1]\"\n[[domain]]\nname = \"b.example\"\n");
+  CHECK(route_of(s, "a.example") == "lmtp://[::1]:24");
+  CHECK(route_of(s, "b.example") == "relay");
+  CHECK(route_of(s, "c.example") == "relay");
+  CHECK(next_hop_of(s, "relay")->text == "smtp://mail.example.org:25");
+  CHECK(next_hop_of(s, "lmtp://[::1]:24")->port == 24);
+  CHECK(!next_hop_of(s, "smtp://gone.example:25"));
+}
