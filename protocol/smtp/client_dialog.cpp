@@ -1,0 +1,367 @@
+#include "protocol/smtp/client_dialog.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace spoold::smtp {
+namespace {
+
+bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+}
+
+bool needs_utf8(const ClientDialog::Mail& mail) {
+  return !is_ascii(mail.sender) || !std::all_of(mail.addresses.begin(), mail.addresses.end(),
+                                                [](const auto& a) { return is_ascii(a); });
+}
+
+}  // namespace
+
+ClientDialog::ClientDialog(Options options) : options_(std::move(options)) {
+  expect(Command::greeting, nullptr);
+}
+
+void ClientDialog::expect(Command command, Open* open, std::uint32_t position) {
+  expected_.push_back({command, position, generated_, open});
+}
+
+void ClientDialog::put(std::string& out, std::string_view text) {
+  out += text;
+  generated_ += text.size();
+}
+
+void ClientDialog::begin(Mail mail) {
+  assert(wants_next() && mail.addresses.size() == mail.plan.recipients.size());
+  Open& open = open_.emplace_back();
+  ++begun_;
+  if (mail.plan.quit_after || (offered_.mail_max && begun_ >= *offered_.mail_max)) quitting_ = true;
+  open.mail = std::move(mail);
+  delivery::Observation& seen = open.seen;
+  seen.message = open.mail.plan.message;
+  seen.recipients = open.mail.plan.recipients;
+  seen.rcpt.resize(seen.recipients.size());
+
+  // What the host said in EHLO decides without asking it again.
+  if (!offered_.utf8 && !is_ascii(open.mail.sender))
+    seen.mail = Reply{553, {5, 6, 7}, "the sender needs SMTPUTF8, which the next hop does not offer"};
+  else if (offered_.max_size && open.mail.size > *offered_.max_size)
+    seen.mail = Reply{
+        552,
+        {5, 3, 4},
+        "message larger than the " + std::to_string(*offered_.max_size) + " octets that the next hop takes"};
+  open.done = seen.mail.has_value() || seen.recipients.empty();
+  finish_front();
+}
+
+void ClientDialog::quit() {
+  quitting_ = true;
+}
+
+bool ClientDialog::wants_next() const {
+  if (!established_ || quitting_ || dead_) return false;
+  if (open_.empty()) return true;
+  const Open& last = open_.back();
+  const bool overlap =
+      options_.pipelining == Pipelining::connection && offered_.pipelining && !overlap_refused_;
+  // LMTP with nobody accepted: how many replies the lone dot gets is not said by RFC 2033.
+  const bool counted = !options_.lmtp || last.accepted > 0;
+  return open_.size() == 1 && overlap && last.go_ahead && counted;
+}
+
+std::optional<Duration> ClientDialog::limit() const {
+  if (expected_.empty()) return std::nullopt;
+  const conf::Timeouts& limits = options_.timeouts;
+  switch (expected_.front().command) {
+    case Command::greeting:
+      return limits.greeting;
+    case Command::rcpt:
+      return limits.rcpt;
+    case Command::data:
+      return limits.data;
+    case Command::dot:
+      return limits.dot;
+    case Command::quit:
+      return std::min<Duration>(limits.mail, std::chrono::seconds(5));
+    case Command::ehlo:
+    case Command::helo:
+    case Command::rset:
+    case Command::mail:
+      return limits.mail;
+  }
+  return limits.mail;
+}
+
+// ---- writing
+
+std::string ClientDialog::hello() const {
+  if (options_.lmtp) return "LHLO " + options_.hostname + "\r\n";
+  return (*next_ == Command::helo ? "HELO " : "EHLO ") + options_.hostname + "\r\n";
+}
+
+bool ClientDialog::lock_step(const Open& open) const {
+  return open.mail.plan.window <= 1 || !offered_.pipelining || options_.pipelining == Pipelining::none;
+}
+
+bool ClientDialog::output(Output& out, const Sending& sending) {
+  assert(written_ == generated_);
+  out.before.clear();
+  out.after.clear();
+  out.content.reset();
+  output_at_ = generated_;
+  if (dead_) return false;
+  if (next_) {
+    put(out.before, hello());
+    expect(*next_, nullptr);
+    next_.reset();
+  }
+  for (std::size_t i = 0; established_ && i < open_.size(); ++i) {
+    Open& open = open_[i];
+    if (open.written || open.done) continue;
+    if (i > 0 && !(open.mail.plan.overlap && open_[i - 1].written)) break;
+    if (open.go_ahead) {
+      write_content(open, out);
+      continue;
+    }
+    write_commands(open, out.content ? out.after : out.before, sending);
+    break;
+  }
+  finish_front();
+  if (quitting_ && established_ && open_.empty() && !quit_written_) {
+    put(out.before, "QUIT\r\n");
+    expect(Command::quit, nullptr);
+    quit_written_ = true;
+  }
+  output_before_ = out.before.size();
+  return generated_ != output_at_;
+}
+
+void ClientDialog::write_content(Open& open, Output& out) {
+  open.written = true;
+  open.content_at = generated_;
+  open.seen.content_sent = open.seen.dot_sent = true;
+  if (open.accepted == 0 || !open.seen.mail->completed()) {
+    put(out.before, ".\r\n");  // RFC 2920 3.1: DATA was in flight when the last recipient was refused
+  } else {
+    out.content = open.mail.plan.message;
+    ++generated_;  // the whole content counts as one octet of the stream
+  }
+  open.dots = options_.lmtp ? std::max(open.accepted, 1u) : 1u;
+  for (std::uint32_t i = 0; i < open.dots; ++i) expect(Command::dot, &open, i);
+}
+
+void ClientDialog::write_commands(Open& open, std::string& out, const Sending& sending) {
+  if (open.seen.mail && !open.seen.mail->completed()) return;
+  const bool step = lock_step(open);
+  if (step && !expected_.empty()) return;
+  const std::size_t start = out.size();
+  const std::size_t expected = expected_.size();
+  const bool rset = needs_rset_;
+  bool fresh = false;
+  if (!open.seen.mail_sent) {
+    fresh = write_mail(open, out);
+    if (step) return;
+  }
+  write_rcpts(open, out, sending);
+  const bool all_written = open.next_rcpt == open.seen.recipients.size();
+  if (!all_written || (step && !expected_.empty())) return;
+  if (open.in_flight + open.accepted == 0) {
+    if (fresh) {  // nobody is left to send to: not even MAIL
+      generated_ -= out.size() - start;
+      out.resize(start);
+      expected_.resize(expected, Expected{});
+      open.seen.mail_sent = false;
+      needs_rset_ = rset;
+      open.done = true;
+    }
+    check_done(open);
+    return;
+  }
+  if (open.seen.data_sent) return;
+  put(out, "DATA\r\n");
+  open.seen.data_sent = true;
+  expect(Command::data, &open);
+}
+
+bool ClientDialog::write_mail(Open& open, std::string& out) {
+  if (needs_rset_) {
+    put(out, "RSET\r\n");
+    expect(Command::rset, nullptr);
+    needs_rset_ = false;
+    if (lock_step(open)) return false;
+  }
+  const Mail& mail = open.mail;
+  put(out, "MAIL FROM:<");
+  put(out, mail.sender);
+  put(out, ">");
+  if (offered_.size && mail.size != 0) {
+    put(out, " SIZE=");
+    put(out, std::to_string(mail.size));
+  }
+  if (offered_.eight_bit && mail.eight_bit) put(out, " BODY=8BITMIME");
+  if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
+  put(out, "\r\n");
+  open.seen.mail_sent = true;
+  open.behind_content = &open != &open_.front();
+  expect(Command::mail, &open);
+  return true;
+}
+
+bool ClientDialog::refused_locally(Open& open, std::size_t position) {
+  if (offered_.utf8 || is_ascii(open.mail.addresses[position])) return false;
+  open.seen.rcpt[position] =
+      Reply{553, {5, 6, 7}, "the address needs SMTPUTF8, which the next hop does not offer"};
+  return true;
+}
+
+void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& sending) {
+  const bool step = lock_step(open);
+  const delivery::Transaction& plan = open.mail.plan;
+  while (open.next_rcpt < plan.recipients.size()) {
+    if (step ? !expected_.empty() : open.in_flight >= plan.window) return;
+    const std::size_t position = open.next_rcpt++;
+    const std::uint32_t number = plan.recipients[position];
+    open.seen.rcpts_sent = static_cast<std::uint32_t>(open.next_rcpt);
+    if (!sending(plan.message, number)) {
+      open.seen.skipped.push_back(number);
+      continue;
+    }
+    if (refused_locally(open, position)) continue;
+    put(out, "RCPT TO:<");
+    put(out, open.mail.addresses[position]);
+    put(out, ">\r\n");
+    ++open.in_flight;
+    expect(Command::rcpt, &open, static_cast<std::uint32_t>(position));
+  }
+}
+
+// ---- reading
+
+std::size_t ClientDialog::received(std::string_view bytes) {
+  using State = ReplyReader::State;
+  std::size_t replies = 0;
+  Reply reply;
+  while (!dead_ && !said_bye_) {
+    const State state = reader_.read(bytes, reply);
+    if (state == State::more) break;
+    if (state == State::garbage) {
+      die(delivery::Drop::How::garbage, Reply{0, {}, reader_.what()}, reader_.what());
+      break;
+    }
+    ++replies;
+    take(reply);
+  }
+  return replies;
+}
+
+void ClientDialog::take(const Reply& reply) {
+  if (expected_.empty())
+    return die(reply.code == 421 ? delivery::Drop::How::reply_421 : delivery::Drop::How::garbage, reply,
+               "unexpected reply " + reply.oneline());
+  const Expected expected = expected_.front();
+  const bool wants_354 = expected.command == Command::data;
+  // RFC 5321 3.8: 421 may answer any command, and the connection is over. As the answer to a content it is
+  // one as well.
+  if (reply.code == 421 && expected.command != Command::dot && expected.command != Command::quit)
+    return die(delivery::Drop::How::reply_421, reply, {});
+  if (reply.code < 400 && (reply.code >= 300) != wants_354)
+    return die(delivery::Drop::How::garbage, reply, "out of order: " + reply.oneline());
+  expected_.pop_front();
+
+  switch (expected.command) {
+    case Command::greeting:
+      if (!reply.completed()) {
+        expected_.push_front(expected);
+        return die(delivery::Drop::How::closed, reply, {});
+      }
+      next_ = Command::ehlo;
+      return;
+    case Command::ehlo:
+      if (reply.permanent() && !options_.lmtp) {
+        next_ = Command::helo;  // RFC 5321 3.2
+        return;
+      }
+      [[fallthrough]];
+    case Command::helo:
+      if (!reply.completed()) {
+        expected_.push_front(expected);
+        return die(delivery::Drop::How::closed, reply, {});
+      }
+      if (expected.command == Command::ehlo) offered_ = capabilities(reply);
+      established_ = true;
+      return;
+    case Command::rset:
+      return;
+    case Command::quit:
+      said_bye_ = true;
+      return;
+    case Command::mail: {
+      Open& open = *expected.open;
+      open.seen.mail = reply;
+      if (open.behind_content &&
+          (reply.code == 500 || reply.code == 501 || reply.code == 503 || reply.code == 554))
+        overlap_refused_ = true;
+      check_done(open);
+      break;
+    }
+    case Command::rcpt:
+      take_rcpt(expected, reply);
+      break;
+    case Command::data:
+      take_data(*expected.open, reply);
+      break;
+    case Command::dot:
+      take_dot(*expected.open, reply);
+      break;
+  }
+  finish_front();
+  if (reply.code == 421 && !dead_) die(delivery::Drop::How::reply_421, reply, {});
+}
+
+void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {
+  Open& open = *expected.open;
+  --open.in_flight;
+  if (reply.completed()) ++open.accepted;
+  if (open.behind_content && open.seen.mail->completed() && reply.code == 503) overlap_refused_ = true;
+  open.seen.rcpt[expected.position] = reply;
+  check_done(open);
+}
+
+void ClientDialog::take_data(Open& open, const Reply& reply) {
+  open.seen.data = reply;
+  if (reply.code < 400) {
+    open.go_ahead = true;
+    return;
+  }
+  open.done = true;
+}
+
+void ClientDialog::take_dot(Open& open, const Reply& reply) {
+  open.seen.dot.emplace_back(reply);
+  if (open.seen.dot.size() == open.dots) open.done = true;
+}
+
+// Everything put out for it was answered, and there is no way on to DATA.
+void ClientDialog::check_done(Open& open) {
+  if (open.in_flight != 0 || open.seen.data_sent || !open.seen.mail) return;
+  const bool refused = !open.seen.mail->completed();
+  const bool nobody = open.accepted == 0 && open.next_rcpt == open.seen.recipients.size();
+  if (refused || nobody) open.done = true;
+}
+
+void ClientDialog::finish_front() {
+  while (!open_.empty() && open_.front().done) {
+    Open& open = open_.front();
+    // A transaction that stopped before its dot may leave something behind at the server.
+    if (open.seen.mail_sent && open.seen.mail && open.seen.mail->completed() && open.seen.dot.empty())
+      needs_rset_ = true;
+    finished_.push_back(std::move(open.seen));
+    open_.pop_front();
+  }
+}
+
+std::vector<delivery::Observation> ClientDialog::take_finished() {
+  return std::exchange(finished_, {});
+}
+
+}  // namespace spoold::smtp

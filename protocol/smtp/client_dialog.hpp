@@ -1,0 +1,148 @@
+// The client's side of SMTP (RFC 5321) and LMTP (RFC 2033), pure: replies come in, commands go out.
+//
+// Theory of operation. The driver (server/delivery/session) pulls: after every event it calls wants_next()
+// (and begin(), if its planner has a transaction), then output(), writes what that gives, and says written().
+// Every command put out is remembered in one queue; each reply belongs to its head. So what the oldest
+// unanswered command is, is always known: isolation.md section 2 judges by it. With PIPELINING the end of one
+// content and MAIL, RCPT, DATA of the next transaction come out together (RFC 2920 3.1; design section 7): a
+// copy costs one round trip.
+//
+// Guarantees: a transaction begun ends up in take_finished() or, when the connection ended first, in
+// take_open(), never in both, oldest first. DATA is not written once every RCPT is known to be refused; if it
+// was in flight and is answered 354, a lone dot follows. No command is written after QUIT or after a 421.
+// Misuse by the driver asserts; misbehaviour of the peer is a Drop. See also: client_dialog_end.cpp (what a
+// lost connection means), reply_reader.hpp, data_writer.hpp.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/settings.hpp"
+#include "protocol/delivery/planner.hpp"
+#include "protocol/smtp/capabilities.hpp"
+#include "protocol/smtp/reply_reader.hpp"
+
+namespace spoold::smtp {
+
+class ClientDialog {
+ public:
+  using Pipelining = conf::Destination::Pipelining;
+
+  struct Options {
+    bool lmtp = false;
+    std::string hostname;  // of EHLO
+    Pipelining pipelining = Pipelining::connection;
+    conf::Timeouts timeouts;
+  };
+
+  /// A planned transaction with what its commands say.
+  struct Mail {
+    delivery::Transaction plan;
+    std::string sender;                  // without <>; empty: the null path
+    std::vector<std::string> addresses;  // of plan.recipients, by position
+    std::uint64_t size = 0;              // octets of the content; 0: not known
+    bool eight_bit = false;
+  };
+
+  /// Octets to write, in this order, in one write where possible.
+  struct Output {
+    std::string before;                          // commands
+    std::optional<delivery::MessageId> content;  // then this message and its final dot (DataWriter)
+    std::string after;                           // then these commands
+  };
+
+  /// Asked just before each RCPT is put out; false: the recipient was withdrawn.
+  using Sending = std::function<bool(delivery::MessageId, std::uint32_t number)>;
+
+  explicit ClientDialog(Options options);
+
+  // Events. received() returns how many replies were completed.
+  std::size_t received(std::string_view bytes);
+  void begin(Mail mail);  // only when wants_next()
+  void quit();            // when the open transactions are done
+
+  // What to do.
+  bool established() const { return established_; }
+  const Capabilities& offered() const { return offered_; }
+  bool wants_next() const;
+  bool idle() const { return established_ && open_.empty() && !quitting_ && !dead_; }
+  /// False: nothing to write now. The whole of an output must be written before the next is asked for.
+  bool output(Output& out, const Sending& sending);
+  void written() { written_ = generated_; }
+  /// The connection broke in the middle of an output: what of it the kernel had taken.
+  void partly_written(std::size_t before, bool content, std::size_t after);
+  /// How long the peer may take for what it owes us; nothing: nothing is owed.
+  std::optional<Duration> limit() const;
+  Duration block_limit() const { return options_.timeouts.block; }
+  bool failed() const { return dead_; }        // 421 or garbage: close (after reading what is left)
+  bool finished() const { return said_bye_; }  // QUIT was answered
+
+  std::vector<delivery::Observation> take_finished();
+  /// A command behind a content was answered 500, 501, 503 or 554, or the peer left there: no more of that
+  /// with this host.
+  bool overlap_refused() const { return overlap_refused_; }
+
+  // The connection is gone (or was given up): to be called once; then drop() and take_open().
+  void end(delivery::Drop::How how);
+  bool left_in_order() const { return left_in_order_; }  // after our QUIT, nothing open
+  const delivery::Drop& drop() const { return drop_; }
+  std::vector<delivery::Observation> take_open();
+
+ private:
+  enum class Command : std::uint8_t { greeting, ehlo, helo, rset, mail, rcpt, data, dot, quit };
+
+  struct Open {
+    Mail mail;
+    delivery::Observation seen;
+    std::size_t next_rcpt = 0;  // position of the next RCPT to write
+    std::uint32_t in_flight = 0, accepted = 0, dots = 0;
+    std::uint64_t content_at = 0;  // stream offset where the content starts
+    bool behind_content = false;   // its MAIL went out while an older content was unanswered
+    bool go_ahead = false;         // 354 was heard
+    bool written = false;          // nothing more to write for it
+    bool done = false;
+  };
+  struct Expected {
+    Command command;
+    std::uint32_t position;  // rcpt, dot
+    std::uint64_t end;       // stream offset behind the command
+    Open* open;
+  };
+
+  void expect(Command command, Open* open, std::uint32_t position = 0);
+  void put(std::string& out, std::string_view text);
+  void take(const Reply& reply);
+  void take_rcpt(const Expected& expected, const Reply& reply);
+  void take_data(Open& open, const Reply& reply);
+  void take_dot(Open& open, const Reply& reply);
+  void die(delivery::Drop::How how, const Reply& reply, std::string text);
+  void check_done(Open& open);
+  void finish_front();
+  bool refused_locally(Open& open, std::size_t position);
+  bool lock_step(const Open& open) const;
+  bool write_mail(Open& open, std::string& out);
+  void write_rcpts(Open& open, std::string& out, const Sending& sending);
+  void write_commands(Open& open, std::string& out, const Sending& sending);
+  void write_content(Open& open, Output& out);
+  std::string hello() const;
+
+  Options options_;
+  ReplyReader reader_;
+  Capabilities offered_;
+  std::deque<Open> open_;  // oldest first; references stay good
+  std::deque<Expected> expected_;
+  std::vector<delivery::Observation> finished_;
+  delivery::Drop drop_;
+  std::uint64_t generated_ = 0, written_ = 0, output_at_ = 0;
+  std::size_t output_before_ = 0;
+  std::uint32_t begun_ = 0;
+  std::optional<Command> next_;  // EHLO or HELO to be written
+  bool established_ = false, quitting_ = false, quit_written_ = false, said_bye_ = false, dead_ = false;
+  bool needs_rset_ = false, overlap_refused_ = false, left_in_order_ = false;
+};
+
+}  // namespace spoold::smtp

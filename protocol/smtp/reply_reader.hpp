@@ -1,0 +1,40 @@
+// Reads the replies of a server from bytes as they arrive (RFC 5321 4.2). Incremental; each octet is looked
+// at once. Guarantees: bounded memory (a line of 4 KB, a reply of 64 KB and 100 lines); text without control
+// characters. Tolerant of what real servers do: bare LF, a code without text, a tab for the space, blank
+// lines before a reply, a last line with another code than the first ones (the last one counts). Failures:
+// State::garbage, and then for ever; what() names the offending line.
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "protocol/smtp/reply.hpp"
+
+namespace spoold::smtp {
+
+class ReplyReader {
+ public:
+  static constexpr std::size_t max_line = 4096, max_reply = 65536, max_lines = 100;
+
+  enum class State : std::uint8_t { more, reply, garbage };
+
+  /// Takes octets off the front of `bytes` up to the end of one reply. `more`: all were taken and none is
+  /// complete.
+  State read(std::string_view& bytes, Reply& reply);
+  /// After garbage: why, with the line as far as it was read.
+  const std::string& what() const { return what_; }
+  /// True in the middle of a reply: something was heard that is not yet a reply.
+  bool partial() const { return !line_.empty() || lines_ > 0; }
+
+ private:
+  enum class Line : std::uint8_t { more, last, garbage };
+  Line take_line();
+  State refuse(std::string why);
+
+  std::string line_, what_;
+  Reply reply_;
+  std::size_t size_ = 0, lines_ = 0;
+  bool broken_ = false;
+};
+
+}  // namespace spoold::smtp
