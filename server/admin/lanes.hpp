@@ -1,0 +1,42 @@
+// What the operator's requests need from delivery. The daemon passes its lanes; spoolctl without a daemon
+// passes NoLanes.
+//
+// withdraw() asks the lanes that have these recipients of a message in hand to let them go (design section 5,
+// "facts beat wishes"). Each answer, in the order of `numbers`:
+//   idle       no lane has it in hand (not claimed, or the claim is being made or settled: the store
+//   decides); withdrawn  claimed, its RCPT not sent, and it will not be: the settle of its claim leaves it
+//   alone; committed  its RCPT was sent in a transaction that will send, or has sent, content.
+// `done` is called exactly once, from any thread; it only hands the answer on. Any thread may call all of
+// these.
+#pragma once
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "protocol/delivery/planner.hpp"
+#include "store/spool/types.hpp"
+
+namespace spoold::server {
+
+class Lanes {
+ public:
+  virtual ~Lanes() = default;
+  using Withdrawn = std::function<void(std::vector<delivery::Withdrawal>)>;
+  virtual void withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) = 0;
+  /// These routes have something new that may be due now; empty: look at every route.
+  virtual void wake(const std::vector<std::string>& routes) = 0;
+  /// An operator asks for an attempt now: the host's clock is not waited for.
+  virtual void retry_now(store::Id message) = 0;
+};
+
+/// No daemon runs: nothing is in hand.
+class NoLanes : public Lanes {
+ public:
+  void withdraw(store::Id, std::vector<std::uint32_t> numbers, Withdrawn done) override {
+    done(std::vector<delivery::Withdrawal>(numbers.size(), delivery::Withdrawal::idle));
+  }
+  void wake(const std::vector<std::string>&) override {}
+  void retry_now(store::Id) override {}
+};
+
+}  // namespace spoold::server
