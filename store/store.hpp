@@ -10,6 +10,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <optional>
 
 #include "store/error.hpp"
 #include "store/spool/types.hpp"
@@ -75,7 +76,8 @@ struct Accepted {
   std::vector<std::string> routes;        // routes with something due now: wake their lanes
 };
 
-/// Outcomes of one claim, in full or in part. Facts beat wishes: see design section 5.
+/// Outcomes of one claim, in full or in part. Without outcomes it writes only suspects and forgotten, and
+/// then may name no message (0). Facts beat wishes: see design section 5.
 struct Settlement {
   Id message = 0;
   std::string route;
@@ -85,6 +87,9 @@ struct Settlement {
   std::vector<Suspect> suspects;        // written in the same commit (isolation.md I3)
   std::vector<std::string> forgotten;   // addresses whose suspicion is deleted
   bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
+  /// Accepted in the same commit: the report (RFC 3464) on the final failures among `outcomes`. Small, one
+  /// message.
+  std::optional<Acceptance> report;
 };
 
 struct Settled {
