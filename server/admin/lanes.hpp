@@ -1,11 +1,15 @@
-// What the control socket asks of delivery (implemented by server/delivery). Facts beat wishes (design
-// section 5): an edit first asks the lanes to let go of the recipients, then changes the store, then gives
-// back what it did not change. Guarantees: every function may be called from any thread; each callback runs
-// once, on a network thread.
+// What the operator's requests need from delivery. The daemon passes its lanes; spoolctl without a daemon
+// passes NoLanes.
+//
+// withdraw() asks the lanes that have these recipients of a message in hand to let them go (design section 5,
+// "facts beat wishes"). Each answer, in the order of `numbers`:
+//   idle       no lane has it in hand (not claimed, or the claim is being made or settled: the store
+//   decides); withdrawn  claimed, its RCPT not sent, and it will not be: the settle of its claim leaves it
+//   alone; committed  its RCPT was sent in a transaction that will send, or has sent, content.
+// `done` is called exactly once, from any thread; it only hands the answer on. Any thread may call all of
+// these.
 #pragma once
-#include <cstdint>
 #include <functional>
-#include <span>
 #include <string>
 #include <vector>
 
@@ -17,35 +21,26 @@ namespace spoold::server {
 class Lanes {
  public:
   virtual ~Lanes() = default;
-
-  struct Answer {
-    std::uint32_t number;
-    delivery::Withdrawal
-        how;  // idle: in no lane's hand; withdrawn: taken out of it; committed: may be on the wire
-  };
-  /// Waits for a claim in flight. What is `withdrawn` stays claimed in the store: change it with
-  /// Edit::withdrawn, and then, changed or not, name it in give_back().
-  virtual void withdraw(store::Id message, std::vector<std::uint32_t> numbers,
-                        std::function<void(std::vector<Answer>)> done) = 0;
-  /// After the edit of withdrawn recipients was committed or given up: what is still open of them is due
-  /// again.
+  using Withdrawn = std::function<void(std::vector<delivery::Withdrawal>)>;
+  virtual void withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) = 0;
+  /// After the edit of `withdrawn` recipients was committed, refused or given up: always to be called, with all
+  /// of them. What the store still has as open of them is settled as released, so no claim covers it for ever.
   virtual void give_back(store::Id message, std::vector<std::uint32_t> numbers) = 0;
+  /// These routes have something new that may be due now; empty: look at every route.
+  virtual void wake(const std::vector<std::string>& routes) = 0;
+  /// An operator asks for an attempt now: the host's clock is not waited for.
+  virtual void retry_now(store::Id message) = 0;
+};
 
-  /// Something became due on these routes.
-  virtual void wake(std::span<const std::string> routes) = 0;
-  /// An operator's wish: try this message now, clear the clock of its hosts.
-  virtual void retry(store::Id message) = 0;
-  /// The same for the lane of a next hop: its route or its host. False to the callback: there is no such
-  /// lane.
-  virtual void wake_host(std::string host, std::function<void(bool)> done) = 0;
-
-  struct LaneState {
-    std::string route, host;
-    std::uint32_t connections = 0;
-    std::size_t in_hand = 0;
-    delivery::Health health;
-  };
-  virtual void describe(std::function<void(std::vector<LaneState>)> done) = 0;
+/// No daemon runs: nothing is in hand.
+class NoLanes : public Lanes {
+ public:
+  void withdraw(store::Id, std::vector<std::uint32_t> numbers, Withdrawn done) override {
+    done(std::vector<delivery::Withdrawal>(numbers.size(), delivery::Withdrawal::idle));
+  }
+  void give_back(store::Id, std::vector<std::uint32_t>) override {}
+  void wake(const std::vector<std::string>&) override {}
+  void retry_now(store::Id) override {}
 };
 
 }  // namespace spoold::server
