@@ -1,0 +1,138 @@
+#include "protocol/list/policy.hpp"
+
+#include <set>
+
+#include <doctest/doctest.h>
+
+#include "protocol/list/cook.hpp"
+
+using namespace spoold;
+using namespace spoold::list;
+
+namespace {
+
+List test_list() {
+  List list;
+  list.local = "test";
+  list.domain = "lists.example";
+  return list;
+}
+
+const std::set<std::string> members = {"anna@a.example", "bert@b.example"};
+
+struct Answer {
+  int code = 0;
+  std::string enhanced, text, poster;
+};
+
+Answer answer(std::string_view head, std::string_view reverse_path = "anna@a.example",
+              List list = test_list(), std::uint64_t size = 100) {
+  auto header = mail::Header::scan(head);
+  auto judgement = judge(list, {*header, reverse_path, size},
+                         [](const std::string& key) { return members.contains(key); });
+  if (!judgement.refusal) return {250, "", "", judgement.poster};
+  const auto& reply = *judgement.refusal;
+  return {reply.code, reply.enhanced.text(), reply.text, judgement.poster};
+}
+
+std::string from(std::string_view who) {
+  return "From: " + std::string(who) + "\r\n\r\n";
+}
+
+}  // namespace
+
+TEST_CASE("judge: members by From, then by envelope") {
+  CHECK(answer(from("Anna <ANNA@a.example>")).code == 250);
+  CHECK(answer(from("Anna <ANNA@a.example>")).poster == "anna@a.example");
+  CHECK(answer(from("anna@home.example"), "Bert@B.example").poster == "bert@b.example");
+  CHECK(answer(from("anna@home.example"), "prvs=1234abcdef=bert@b.example").poster == "bert@b.example");
+  CHECK(answer(from("anna@a.example"), "stranger@x.example").code == 250);
+}
+
+TEST_CASE("judge: nonmembers") {
+  Answer refused = answer(from("Stranger <s@x.example>"), "s@x.example");
+  CHECK(refused.code == 550);
+  CHECK(refused.enhanced == "5.7.1");
+  CHECK(refused.text ==
+        "s@x.example is not a member of test@lists.example; only members may post. Help: "
+        "test-owner@lists.example");
+  List open = test_list();
+  open.settings.nonmembers = Nonmembers::accept;
+  CHECK(answer(from("Stranger <s@x.example>"), "s@x.example", open).code == 250);
+}
+
+TEST_CASE("judge: a member's address in Reply-To or Sender makes nobody a member (Mailman's decide.28)") {
+  CHECK(
+      answer("From: s@x.example\r\nReply-To: anna@a.example\r\nSender: anna@a.example\r\n\r\n", "s@x.example")
+          .code == 550);
+}
+
+TEST_CASE("judge: bounces and automatic mail") {
+  CHECK(answer(from("anna@a.example"), "").text ==
+        "bounces and other mail from <> cannot be posted to test@lists.example");
+  CHECK(answer("Auto-Submitted: auto-replied\r\nFrom: anna@a.example\r\n\r\n").code == 550);
+  CHECK(answer("auto-submitted: Auto-Generated (x)\r\nFrom: anna@a.example\r\n\r\n").code == 550);
+  CHECK(answer("Auto-Submitted: no\r\nAuto-Submitted: auto-replied\r\nFrom: anna@a.example\r\n\r\n").code ==
+        550);
+  CHECK(answer("Auto-Submitted: No; x=y\r\nFrom: anna@a.example\r\n\r\n").code == 250);
+}
+
+TEST_CASE("judge: its own output is a loop (Mailman's decide.47), other lists' posts are not") {
+  std::string post = "From: anna@a.example\r\n\r\n";
+  std::string cooked = cook(*mail::Header::scan(post), test_list(), "", "").head;
+  CHECK(answer(cooked).enhanced == "5.4.6");
+  CHECK(answer("List-Id: Tests <TEST.lists.example>\r\n" + post).code == 554);
+  CHECK(answer("List-Id: test.lists.example\r\n" + post).code == 554);
+  CHECK(answer("List-Post:\r\n <mailto:test@lists.example>\r\n" + post).code == 554);
+  CHECK(answer("X-BeenThere: other@x\r\nX-BeenThere: test@lists.example\r\n" + post).code == 554);
+  CHECK(answer("List-Id: <test.lists.example.org>\r\nList-Post: <mailto:other@lists.example>\r\nX-BeenThere: "
+               "x@y\r\n" +
+               post)
+            .code == 250);
+}
+
+TEST_CASE("judge: more than 100 Received") {
+  std::string received;
+  for (int i = 0; i < 100; ++i) received += "Received: x\r\n";
+  CHECK(answer(received + from("anna@a.example")).code == 250);
+  CHECK(answer(received + "received: x\r\n" + from("anna@a.example")).code == 554);
+}
+
+TEST_CASE("judge: no author or several") {
+  CHECK(answer("Subject: x\r\n\r\n").text == "the message has no address in From");
+  CHECK(answer("From: a@x\r\nFrom: anna@a.example\r\n\r\n").text ==
+        "the message has more than one From field");
+  CHECK(answer(from("anna@a.example, bert@b.example")).text ==
+        "the message has more than one address in From");
+  CHECK(answer(from("Anna")).text == "the From field of the message is not an address");
+  CHECK(answer(from("Anna")).enhanced == "5.6.0");
+}
+
+TEST_CASE("judge: size") {
+  List list = test_list();
+  list.settings.max_size = 1000;
+  CHECK(answer(from("anna@a.example"), "anna@a.example", list, 1000).code == 250);
+  CHECK(answer(from("anna@a.example"), "anna@a.example", list, 1001).code == 552);
+  CHECK(answer(from("anna@a.example"), "anna@a.example", list, 1001).enhanced == "5.3.4");
+}
+
+TEST_CASE("without_batv") {
+  CHECK(without_batv("prvs=1234abcdef=anna@a.example") == "anna@a.example");
+  CHECK(without_batv("PRVS=1234ABCDEF=anna=b@a.example") == "anna=b@a.example");
+  for (const char* other :
+       {"anna@a.example", "prvs=x=anna@a.example", "prvs=1234abcdeg=a@b", "prvs=1234abcdef", "prvs=", ""})
+    CHECK(without_batv(other) == other);
+}
+
+TEST_CASE("left_out: own_posts and avoid_duplicates, without regard to case (Mailman's recipients.08-14)") {
+  auto header = mail::Header::scan(
+      "To: BERT@b.example, test@lists.example\r\nCc: carl@c.example\r\nResent-Cc: dora@d.example\r\n\r\n");
+  List list = test_list();
+  CHECK(left_out(list, *header, "anna@a.example").empty());
+  list.settings.own_posts = false;
+  CHECK(left_out(list, *header, "anna@a.example") == std::vector<std::string>{"anna@a.example"});
+  list.settings.avoid_duplicates = true;
+  CHECK(left_out(list, *header, "anna@a.example") ==
+        std::vector<std::string>{"anna@a.example", "bert@b.example", "carl@c.example", "dora@d.example",
+                                 "test@lists.example"});
+}
