@@ -11,6 +11,9 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
 
 #include "store/error.hpp"
 #include "store/spool/types.hpp"
@@ -27,8 +30,22 @@ struct Options {
   std::string path;
   std::uint64_t max_size = 32ull << 30;
   std::uint64_t reserve = 512ull << 20;
+  Duration history = std::chrono::hours(24 * 14);  // sweep() keeps what is younger
   std::function<TimePoint()> clock;
   enum class Open { create, existing, read_only } open = Open::create;  // spoolctl never creates
+  /// The route of a recipient's domain (conf::route_of); pure; used for what edits and releases make due.
+  /// Absent: "relay".
+  std::function<std::string(std::string_view domain)> route;
+  /// Writer thread, after the commit: an edit, a release or a retry made something due on this route; wake
+  /// its lane.
+  std::function<void(std::string route)> on_due;
+  /// Writer thread, once: the store has stopped for good (the text says why); the daemon must end with it.
+  std::function<void(std::string why)> on_stop;
+  // Tests only. The map's exact size; and an error number to be had instead of a commit ("commit"), or after
+  // one
+  // ("committed": its answer is ignored; the files can be copied there as a crash would leave them).
+  std::uint64_t map_size = 0;
+  std::function<int(const char* point)> fault;
 };
 
 struct Job {
@@ -61,13 +78,15 @@ struct NewMessage {
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+  std::optional<list::Envelope>
+      envelope;  // posts: forced; absent: as the list's settings say for this post's number
   // posts: message.list is set; the roster is expanded in the accepting commit(s)
 };
 
 struct Acceptance {
   ContentSource content;
   std::vector<NewMessage> messages;
-  std::function<std::string(std::string_view domain)> route;  // the route of a recipient domain (pure)
+  std::function<std::string(std::string_view domain)> route;  // absent: Options::route
 };
 
 struct Accepted {
@@ -87,9 +106,6 @@ struct Settlement {
   std::vector<Suspect> suspects;        // written in the same commit (isolation.md I3)
   std::vector<std::string> forgotten;   // addresses whose suspicion is deleted
   bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
-  /// Accepted in the same commit: the report (RFC 3464) on the final failures among `outcomes`. Small, one
-  /// message.
-  std::optional<Acceptance> report;
 };
 
 struct Settled {
@@ -106,9 +122,11 @@ struct Edit {
 };
 
 struct Edited {
-  enum class How { done, claimed, finished, not_found } how = How::done;  // claimed: ask its lane (again)
-  RecipientState state = RecipientState::queued;                          // what it is now
-  std::uint32_t number = 0;  // add, replace: the new recipient's number
+  // claimed: ask its lane (again). held: the message as a whole is held, release that. exists: add, replace:
+  // the address is an open recipient already (number says which).
+  enum class How { done, claimed, finished, not_found, held, exists } how = How::done;
+  RecipientState state = RecipientState::queued;  // what it is now
+  std::uint32_t number = 0;                       // add, replace: the new recipient's number
 };
 
 class Store {
@@ -141,6 +159,8 @@ class Store {
   void whole(
       Id, Whole, std::string who,
       Callback<std::vector<std::uint32_t>>);  // numbers that a claim covers: ask their lane, then edit()
+  /// An event without a change, such as a bounce that came in (intake: refused when space is short).
+  void record(HistoryEvent, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 
   TimePoint now() const;

@@ -39,16 +39,7 @@ std::optional<TimePoint> earliest_due(const Read&, std::string_view route);
 std::vector<Suspect> suspects(const Read&, std::string_view route);
 std::optional<Suspect> suspect(const Read&, std::string_view route, std::string_view address_key);
 
-struct HistoryEvent {
-  TimePoint at;
-  Id message = 0;
-  std::string event;      // accepted delivered deferred failed expired suspect released held edited bounce finished
-  std::string route, who;
-  std::vector<std::pair<std::uint32_t, std::string>> recipients;  // number, what differs (the remote's words)
-  LastReply last;         // what they have in common
-  std::string address, detail;
-  list::ListId list = 0;
-};
+using store::HistoryEvent;
 /// Events between two times, oldest first; `message` 0: of all messages.
 std::vector<HistoryEvent> history(const Read&, TimePoint from, TimePoint to, Id message, std::size_t limit);
 

@@ -18,7 +18,15 @@ std::string id_text(Id);   // the queue id as people see it: fixed width, Crockf
 std::optional<Id> parse_id(std::string_view);
 
 enum class MessageState : std::uint8_t { staged, held, queued, finished, removable };
-enum class RecipientState : std::uint8_t { queued, deferred, held, delivered, failed, expired, removed };  // "active" = queued or deferred, and claimed now
+enum class RecipientState : std::uint8_t {
+  queued,
+  deferred,
+  held,
+  delivered,
+  failed,
+  expired,
+  removed
+};  // "active" = queued or deferred, and claimed now
 const char* text(MessageState);
 const char* text(RecipientState);
 
@@ -45,13 +53,14 @@ struct Message {
   list::Envelope envelope = list::Envelope::bulk;
   list::VerpFormat verp_format = list::VerpFormat::classic;
   std::uint64_t roster_version = 0;
-  std::uint64_t size = 0;  // octets as it goes out: cooked head + body
-  bool eight_bit = false;  // outgoing bytes hold octets above 127
+  std::uint64_t size = 0;     // octets as it goes out: cooked head + body
+  bool eight_bit = false;     // outgoing bytes hold octets above 127
   bool leading_dots = false;  // some line of body begins with '.' (else the bytes are their own wire form)
   TimePoint arrived{};
   TimePoint finished{};
   Counts counts;
-  std::uint32_t originals = 0;   // recipients written in pages; numbers from here on were added by edits
+  std::uint32_t originals = 0;  // recipients of the acceptance; numbers from here on were added by edits
+  std::uint32_t added = 0;      // by edits
   std::string from, subject, message_id;  // for tables and trace: as heard, cut to 200 octets, unescaped
 };
 
@@ -61,7 +70,7 @@ struct Recipient {
   std::string address;
   list::MemberId member = 0;
   RecipientState state = RecipientState::queued;
-  bool active = false;  // covered by a claim
+  bool active = false;        // covered by a claim
   std::uint32_t version = 0;  // raised by every edit
   std::uint32_t attempts = 0;
   TimePoint next_attempt{};
@@ -87,8 +96,21 @@ struct Suspect {
   TimePoint first{}, last_drop{}, next{};
   std::uint32_t last_position = 0;
   Stage stage = Stage::rcpt;
-  std::string how;  // "connection closed after RCPT TO"
+  std::string how;                    // "connection closed after RCPT TO"
   std::uint64_t commits_between = 0;  // deliveries to that route by others since the last strike
+};
+
+/// Something that happened, for `trace` and `show`.
+struct HistoryEvent {
+  TimePoint at{};
+  Id message = 0;
+  std::string event;  // delivered deferred failed expired suspect released held edited bounce finished
+  std::string route, who;
+  std::vector<std::pair<std::uint32_t, std::string>>
+      recipients;  // number, the peer's words to it when they differ from last's
+  LastReply last;  // what they have in common
+  std::string address, detail;
+  list::ListId list = 0;
 };
 
 }  // namespace spoold::store

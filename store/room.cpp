@@ -1,0 +1,47 @@
+#include "store/room.hpp"
+
+#include <sys/statvfs.h>
+
+#include "store/env.hpp"
+
+namespace spoold::store {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+constexpr auto interval = std::chrono::milliseconds(100);
+
+}  // namespace
+
+Room::Room(const Env& env, std::uint64_t max_size, std::uint64_t reserve)
+    : env_(env), max_size_(max_size), reserve_(reserve) {
+  look();
+}
+
+bool Room::open() const {
+  if (Clock::now().time_since_epoch().count() >= next_look_.load(std::memory_order_relaxed)) look();
+  return open_.load(std::memory_order_relaxed);
+}
+
+std::uint64_t Room::used() const {
+  open();
+  return used_.load(std::memory_order_relaxed);
+}
+
+void Room::found_full() {
+  open_.store(false);
+  next_look_.store((Clock::now() + interval).time_since_epoch().count());
+}
+
+void Room::look() const {
+  std::unique_lock lock(looking_, std::try_to_lock);
+  if (!lock) return;  // another thread is at it: its last answer will do
+  struct statvfs disk {};
+  const bool known = ::statvfs(env_.path().c_str(), &disk) == 0;
+  const std::uint64_t free = known ? std::uint64_t{disk.f_bavail} * disk.f_frsize : 0;
+  const std::uint64_t used = env_.used(max_size_);
+  used_.store(used, std::memory_order_relaxed);
+  open_.store(known && free >= reserve_ && used < max_size_, std::memory_order_relaxed);
+  next_look_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+}  // namespace spoold::store

@@ -1,0 +1,112 @@
+#include "store/spool/content.hpp"
+
+#include <algorithm>
+#include <cstring>
+
+#include "store/spool/rows.hpp"
+#include "store/spool/spool.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+constexpr std::uint32_t chunks_at_once = 1024;  // 16 MiB: a millisecond or two
+
+/// Appends octets [offset, offset + limit) of the content to out.
+void append_content(const Read& read, Id content, std::uint64_t offset, std::uint64_t limit,
+                    std::string& out) {
+  while (limit > 0) {
+    const auto chunk =
+        read.get(Table::content, Key().u64(content).u32(static_cast<std::uint32_t>(offset / chunk_size)));
+    const std::size_t skip = offset % chunk_size;
+    if (!chunk || chunk->size() <= skip) return;
+    const auto part = chunk->substr(skip, std::min<std::uint64_t>(limit, chunk->size() - skip));
+    out.append(part);
+    offset += part.size();
+    limit -= part.size();
+  }
+}
+
+}  // namespace
+
+bool put_chunks(Write& write, Id content, std::string_view bytes, std::uint32_t first, std::uint32_t chunks) {
+  std::uint64_t at = std::uint64_t{first} * chunk_size;
+  for (; at < bytes.size() && chunks > 0; at += chunk_size, ++first, --chunks) {
+    const auto part = bytes.substr(at, chunk_size);
+    std::memcpy(write.reserve(Table::content, Key().u64(content).u32(first), part.size()), part.data(),
+                part.size());
+  }
+  return at >= bytes.size();
+}
+
+void put_content(Write& write, Id content, ContentRow row) {
+  write.put(Table::content, Key().u64(content), Packer().num(row.size).num(row.references).bytes());
+}
+
+std::optional<ContentRow> find_content(const Read& read, Id content) {
+  const auto value = read.get(Table::content, Key().u64(content));
+  if (!value) return std::nullopt;
+  Unpacker u(*value, "content");
+  ContentRow row;
+  row.size = u.num();
+  row.references = u.num32();
+  return row;
+}
+
+bool release_content(Write& write, Id content) {
+  auto row = find_content(write, content);
+  if (!row) return false;
+  if (row->references > 1) {
+    --row->references;
+    put_content(write, content, *row);
+    return false;
+  }
+  write.del(Table::content, Key().u64(content));
+  if (!drop_chunks(write, content, chunks_at_once))
+    write.put(Table::stage, stage_key(StageKind::drop, content), {});
+  return true;
+}
+
+bool drop_chunks(Write& write, Id content, std::uint32_t chunks) {
+  Cursor c = write.cursor(Table::content);
+  const Key prefix = Key().u64(content);
+  for (bool more = c.seek(prefix); more && c.at(prefix); more = c.next()) {
+    if (chunks-- == 0) return false;
+    c.del(write);
+  }
+  return true;
+}
+
+std::string content(const Read& read, Id content, std::uint64_t offset, std::size_t limit) {
+  std::string out;
+  append_content(read, content, offset, limit, out);
+  return out;
+}
+
+std::string head(const Read& read, Id message) {
+  auto row = find_head(read, message);
+  return row ? std::move(row->head) : std::string();
+}
+
+std::string outgoing(const Read& read, const Message& message, std::uint64_t offset, std::size_t limit) {
+  const auto row = find_head(read, message.id);
+  if (!row) return content(read, message.content, offset, limit);
+  std::string out;
+  out.reserve(std::min<std::uint64_t>(limit, message.size));
+  std::uint64_t at = 0;  // where the next piece begins in what goes out
+  const auto piece = [&](std::uint64_t length, auto append) {
+    const std::uint64_t end = at + length, from = std::max(offset, at);
+    if (from < end && out.size() < limit)
+      append(from - at, std::min<std::uint64_t>(end - from, limit - out.size()));
+    at = end;
+  };
+  piece(row->head.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(row->head, from, n); });
+  for (const Splice& s : row->body) {
+    piece(s.length, [&](std::uint64_t from, std::uint64_t n) {
+      append_content(read, message.content, s.offset + from, n, out);
+    });
+    piece(s.own.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(s.own, from, n); });
+  }
+  return out;
+}
+
+}  // namespace spoold::store::spool

@@ -1,0 +1,228 @@
+#include "store/spool/rows.hpp"
+
+#include "store/broken.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+enum Flag : std::uint8_t { eight_bit = 1, leading_dots = 2, giving_up = 4, few = 8 };
+
+}  // namespace
+
+void pack(Packer& p, const MessageRow& m) {
+  p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
+  p.word(m.envelope).word(m.verp_format).num(m.roster_version).num(m.size);
+  p.u8(static_cast<std::uint8_t>((m.eight_bit ? eight_bit : 0) | (m.leading_dots ? leading_dots : 0) |
+                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0)));
+  p.time(m.arrived).time(m.finished);
+  const Counts& c = m.counts;
+  for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
+  p.num(m.originals).num(m.added).num(m.generation).num(m.held_from);
+  p.str(m.from).str(m.subject).str(m.message_id);
+  if (m.few) p.str(m.page);
+}
+
+MessageRow unpack_message(Id id, std::string_view value) {
+  Unpacker u(value, "message");
+  MessageRow m;
+  m.id = id;
+  m.state = u.word(MessageState::removable);
+  m.content = u.num();
+  m.reverse_path = u.text();
+  m.list = u.num32();
+  m.list_address = u.text();
+  m.post = u.num32();
+  m.envelope = u.word(list::Envelope::each_verp);
+  m.verp_format = u.word(list::VerpFormat::opaque);
+  m.roster_version = u.num();
+  m.size = u.num();
+  const auto flags = u.u8();
+  m.eight_bit = flags & eight_bit;
+  m.leading_dots = flags & leading_dots;
+  m.giving_up = flags & giving_up;
+  m.few = flags & few;
+  m.arrived = u.time();
+  m.finished = u.time();
+  Counts& c = m.counts;
+  for (auto* n : {&c.queued, &c.deferred, &c.held, &c.delivered, &c.failed, &c.expired, &c.removed})
+    *n = u.num32();
+  m.originals = u.num32();
+  m.added = u.num32();
+  m.generation = u.num32();
+  m.held_from = u.num32();
+  m.from = u.text();
+  m.subject = u.text();
+  m.message_id = u.text();
+  if (m.few) m.page = u.text();
+  if (m.originals > ~m.added) u.bad("counts more recipients than there can be");
+  return m;
+}
+
+std::optional<MessageRow> find_message(const Read& read, Id id) {
+  const Key key = Key().u64(id);
+  auto value = read.get(Table::message, key);
+  if (!value) value = read.get(Table::finished, key);
+  if (!value) return std::nullopt;
+  return unpack_message(id, *value);
+}
+
+void put_message(Write& write, const MessageRow& m) {
+  Packer p;
+  pack(p, m);
+  write.put(m.state == MessageState::finished ? Table::finished : Table::message, Key().u64(m.id), p.bytes());
+}
+
+void pack(Packer& p, const LastReply& r) {
+  p.num(static_cast<std::uint64_t>(r.reply.code)).u8(r.reply.enhanced.klass);
+  p.num(r.reply.enhanced.subject)
+      .num(r.reply.enhanced.detail)
+      .str(r.reply.text)
+      .str(r.remote)
+      .time(r.at)
+      .word(r.stage);
+}
+
+LastReply unpack_reply(Unpacker& u) {
+  LastReply r;
+  const auto code = u.num32();
+  if (code > 999) u.bad("holds an impossible reply code");
+  r.reply.code = static_cast<int>(code);
+  r.reply.enhanced.klass = u.u8();
+  r.reply.enhanced.subject = static_cast<std::uint16_t>(u.num());
+  r.reply.enhanced.detail = static_cast<std::uint16_t>(u.num());
+  r.reply.text = u.text();
+  r.remote = u.text();
+  r.at = u.time();
+  r.stage = u.word(Stage::quit);
+  return r;
+}
+
+void pack(Packer& p, const RecipientRow& r) {
+  enum : std::uint8_t { duplicate = 1, isolate = 2, own_address = 4, has_last = 8 };
+  p.word(r.state).u8(
+      static_cast<std::uint8_t>((r.possible_duplicate ? duplicate : 0) | (r.isolate ? isolate : 0) |
+                                (r.address.empty() ? 0 : own_address) | (r.last ? has_last : 0)));
+  p.num(r.version).num(r.attempts).time(r.next);
+  if (!r.address.empty()) p.str(r.address).num(r.member);
+  if (r.last) pack(p, *r.last);
+}
+
+RecipientRow unpack_recipient(std::string_view value) {
+  Unpacker u(value, "recipient");
+  RecipientRow r;
+  r.state = u.word(RecipientState::removed);
+  const auto flags = u.u8();
+  r.possible_duplicate = flags & 1;
+  r.isolate = flags & 2;
+  r.version = u.num32();
+  r.attempts = u.num32();
+  r.next = u.time();
+  if (flags & 4) {
+    r.address = u.text();
+    r.member = u.num();
+    if (r.address.empty()) u.bad("lacks its address");
+  }
+  if (flags & 8) r.last = unpack_reply(u);
+  return r;
+}
+
+void put_recipient(Write& write, Id message, std::uint32_t number, const RecipientRow& row) {
+  Packer p;
+  pack(p, row);
+  write.put(Table::recipient, recipient_key(message, number), p.bytes());
+}
+
+ClaimRow unpack_claim(std::string_view key, std::string_view value) {
+  ClaimRow c;
+  KeyReader k(key);
+  c.message = k.u64();
+  c.first = k.u32();
+  Unpacker u(value, "claim");
+  c.count = u.num32();
+  c.left = u.num32();
+  c.due = u.time();
+  c.since = u.time();
+  c.route = u.text();
+  if (c.count == 0 || c.first > ~c.count) u.bad("covers an impossible range");
+  return c;
+}
+
+std::optional<ClaimRow> find_claim(const Read& read, Id message, std::uint32_t first) {
+  const Key key = Key().u64(message).u32(first);
+  const auto value = read.get(Table::claim, key);
+  if (!value) return std::nullopt;
+  return unpack_claim(key, *value);
+}
+
+std::optional<ClaimRow> claim_around(const Read& read, Id message, std::uint32_t number) {
+  Cursor c = read.cursor(Table::claim);
+  const Key behind =
+      number == ~std::uint32_t{0} ? Key().u64(message + 1) : Key().u64(message).u32(number + 1);
+  if (!c.seek_before(behind) || !c.at(Key().u64(message))) return std::nullopt;
+  const ClaimRow claim = unpack_claim(c.key(), c.value());
+  if (number - claim.first >= claim.count) return std::nullopt;
+  return claim;
+}
+
+void put_claim(Write& write, const ClaimRow& c) {
+  write.put(Table::claim, Key().u64(c.message).u32(c.first),
+            Packer().num(c.count).num(c.left).time(c.due).time(c.since).str(c.route).bytes());
+}
+
+void del_claim(Write& write, const ClaimRow& c) {
+  write.del(Table::claim, Key().u64(c.message).u32(c.first));
+}
+
+std::optional<HeadRow> find_head(const Read& read, Id message) {
+  const auto value = read.get(Table::head, Key().u64(message));
+  if (!value) return std::nullopt;
+  Unpacker u(*value, "head");
+  HeadRow row;
+  row.head = u.text();
+  while (!u.at_end()) {
+    Splice& s = row.body.emplace_back();
+    s.offset = u.num();
+    s.length = u.num();
+    s.own = u.text();
+  }
+  return row;
+}
+
+void put_head(Write& write, Id message, std::string_view head, const std::vector<Splice>& body) {
+  Packer p;
+  p.str(head);
+  for (const Splice& s : body) p.num(s.offset).num(s.length).str(s.own);
+  write.put(Table::head, Key().u64(message), p.bytes());
+}
+
+std::uint32_t& count_of(Counts& counts, RecipientState state) {
+  switch (state) {
+    case RecipientState::queued:
+      return counts.queued;
+    case RecipientState::deferred:
+      return counts.deferred;
+    case RecipientState::held:
+      return counts.held;
+    case RecipientState::delivered:
+      return counts.delivered;
+    case RecipientState::failed:
+      return counts.failed;
+    case RecipientState::expired:
+      return counts.expired;
+    case RecipientState::removed:
+      break;
+  }
+  return counts.removed;
+}
+
+void recount(Counts& counts, RecipientState from, RecipientState to) {
+  if (from == to) return;
+  std::uint32_t& n = count_of(counts, from);
+  if (n == 0)
+    throw Broken(Error::Kind::corrupt,
+                 "a message of the store counts its recipients wrongly: run spoolctl check");
+  --n;
+  ++count_of(counts, to);
+}
+
+}  // namespace spoold::store::spool

@@ -1,0 +1,97 @@
+// The packed rows of the spool's tables as structs: what the store keeps beyond what types.hpp shows to
+// others. unpack_*() throws Broken(corrupt) on anything that pack() did not write. Formats with examples:
+// store/README.md.
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "store/key.hpp"
+#include "store/record.hpp"
+#include "store/spool/types.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::store::spool {
+
+/// `message` (live) and `finished`. A message as a whole is held or given up without touching its recipients'
+/// rows:
+/// - held (state): its open recipients that no claim covers count as held, from number held_from on (below it
+/// a release
+///   has already made them due again);
+/// - giving_up: its open recipients that no claim covers count as removed.
+/// Due entries of another generation are void: so a hold, a removal or a release never has to find them.
+struct MessageRow : Message {
+  std::uint32_t generation = 0;
+  std::uint32_t held_from = 0;
+  bool giving_up = false;
+  bool few = false;  // the originals are in `page`, not in table recipients
+  std::string page;  // packed as a page of `recipients`
+  std::uint32_t numbers() const { return originals + added; }
+};
+
+void pack(Packer&, const MessageRow&);
+MessageRow unpack_message(Id id, std::string_view value);
+
+/// Of a live or finished message.
+std::optional<MessageRow> find_message(const Read&, Id);
+void put_message(Write&, const MessageRow&);  // into the table of its state
+
+/// `recipient`: only for one with something to tell.
+struct RecipientRow {
+  RecipientState state = RecipientState::queued;
+  std::uint32_t version = 0, attempts = 0;
+  TimePoint next{};
+  bool possible_duplicate = false, isolate = false;
+  std::string address;  // of an added one; empty: as in its page
+  std::uint64_t member = 0;
+  std::optional<LastReply> last;
+
+  bool open() const { return state == RecipientState::queued || state == RecipientState::deferred; }
+  bool final() const { return !open() && state != RecipientState::held; }
+};
+
+void pack(Packer&, const RecipientRow&);
+RecipientRow unpack_recipient(std::string_view value);
+inline Key recipient_key(Id message, std::uint32_t number) {
+  return Key().u64(message).u32(number);
+}
+void put_recipient(Write&, Id message, std::uint32_t number, const RecipientRow&);
+
+/// `claim`: the batch [first, first + count) that may be on the wire.
+struct ClaimRow {
+  Id message = 0;
+  std::uint32_t first = 0, count = 0;
+  std::uint32_t left = 0;  // recipients it still covers
+  TimePoint due{}, since{};
+  std::string route;
+};
+ClaimRow unpack_claim(std::string_view key, std::string_view value);
+std::optional<ClaimRow> find_claim(const Read&, Id message, std::uint32_t first);
+/// The claim whose range holds this number, covering it or not.
+std::optional<ClaimRow> claim_around(const Read&, Id message, std::uint32_t number);
+void put_claim(Write&, const ClaimRow&);
+void del_claim(Write&, const ClaimRow&);
+
+/// `head`: the cooked head and the splices of the body; absent: the content goes out as it came.
+struct HeadRow {
+  std::string head;
+  std::vector<Splice> body;
+};
+std::optional<HeadRow> find_head(const Read&, Id message);
+void put_head(Write&, Id message, std::string_view head, const std::vector<Splice>& body);
+
+void pack(Packer&, const LastReply&);
+LastReply unpack_reply(Unpacker&);
+
+/// `stage`: work in slices. What a crash leaves of it is undone or done at the next start.
+enum class StageKind : std::uint8_t { content = 1, accept = 2, drop = 3, rebuild = 4 };
+inline Key stage_key(StageKind kind, Id id) {
+  return Key().u8(static_cast<std::uint8_t>(kind)).u64(id);
+}
+
+/// Moves one recipient of `message` from one count to another.
+void recount(Counts&, RecipientState from, RecipientState to);
+std::uint32_t& count_of(Counts&, RecipientState);
+
+}  // namespace spoold::store::spool

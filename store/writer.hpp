@@ -1,0 +1,78 @@
+// The one thread that writes: takes the jobs that wait, applies them in one transaction, commits (one flush),
+// then answers all of them: group commit (design section 4).
+//
+// Guarantees: intake and changes are committed at once with whatever else waits; settles wait at most 5 ms
+// for company. A transaction takes no further job after 20 ms of work. A job that fails does not harm the
+// others of its group: when it changed nothing it is just answered, else the transaction is aborted and its
+// jobs are run again one by one. Failures: no space at a commit: intake is answered `full`, the rest is tried
+// once more without it, then `full` too, and trouble() says so until a commit succeeds. Any other failed
+// commit has an unknown outcome: its jobs and all later ones are answered `io`, nothing is tried again,
+// on_stop is called. A corrupt record stops the writer in the same way. See also: store.hpp (Job), room.hpp
+// (when intake is refused before it starts).
+#pragma once
+#include <atomic>
+#include <chrono>
+#include <condition_variable>
+#include <mutex>
+#include <span>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "store/env.hpp"
+#include "store/room.hpp"
+#include "store/store.hpp"
+
+namespace spoold::store {
+
+class Writer {
+ public:
+  struct Wiring {
+    std::function<TimePoint()> clock;
+    std::function<void(std::string)> on_stop;
+    std::function<int(const char*)> fault;
+  };
+  Writer(Env& env, Room& room, Wiring wiring);
+  ~Writer();  // runs what waits, then ends the thread
+
+  void submit(Job job);
+  std::string trouble() const;
+  bool stopping() const { return stopping_.load(); }
+  std::uint64_t commits() const { return commits_.load(); }
+  std::uint64_t jobs() const { return jobs_.load(); }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  struct Waiting {
+    Job job;
+    Result<void> result;
+    bool answered = false;
+  };
+  void run();
+  void process(std::span<Waiting> batch);
+  std::size_t group(std::span<Waiting> batch);
+  void alone(Waiting& waiting);
+  void together(std::span<Waiting> batch);
+  Result<void> apply(Waiting& waiting, Write& write);
+  int commit(std::unique_ptr<Write> write);
+  void commit_failed(std::span<Waiting> batch, int code, bool again);
+  void answer(Waiting& waiting);
+  void stop_for_good(const Error& why);
+
+  Env& env_;
+  Room& room_;
+  Wiring wiring_;
+  mutable std::mutex mutex_;
+  std::condition_variable wake_;
+  std::vector<Waiting> queue_;
+  std::size_t urgent_ = 0;  // of queue_: all but settles
+  Clock::time_point oldest_settle_{};
+  std::string trouble_;
+  Error dead_{};  // of the writer thread, once stopped_ is set
+  bool stopped_ = false;
+  std::atomic<bool> stopping_{false};
+  std::atomic<std::uint64_t> commits_{0}, jobs_{0};
+  std::thread thread_;
+};
+
+}  // namespace spoold::store
