@@ -1,6 +1,7 @@
-// Lists and members. Reads take a short Read; each write is one named, idempotent operation on a Write, to be submitted
-// as a Job (Store::submit). Knows nothing of the spool (design section 5).
+// Lists and members. Reads take a short Read; each write is one named, idempotent operation on a Write, to be
+// submitted as a Job (Store::submit). Knows nothing of the spool (design section 5).
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -30,30 +31,63 @@ bool is_list_domain(const Read&, std::string_view domain);
 std::optional<Member> find_member(const Read&, ListId, std::string_view address_key);
 struct Located {
   ListId list;
-  Member member;
+  Member member;          // departed: only id and address (as a key)
+  bool departed = false;  // no member any more, but the id still tells whose it was
 };
 std::optional<Located> member_by_id(const Read&, MemberId);
-/// Members in domain order: (domain, local part) > after; `after` empty: from the start. Returns the key to go on with.
+/// Members in domain order: (domain, local part) > after; `after` empty: from the start. Returns the key to
+/// go on with.
 struct Page {
   std::vector<Member> members;
   std::string after;  // empty: no more
 };
 Page members(const Read&, ListId, std::string_view after, std::size_t limit);
+/// The same without copies, for the expansion: calls `visit` for each member behind `after` until it answers
+/// false. The views live until it returns. Answers the key to go on with (of the last one visited); empty: no
+/// more.
+struct MemberView {
+  MemberId id = 0;
+  std::string_view address;  // Mailbox text
+  std::string_view key;      // Mailbox key: the same in lower case
+  std::string_view domain;
+  list::Delivery delivery = list::Delivery::regular;
+};
+std::string visit_members(const Read&, ListId, std::string_view after,
+                          const std::function<bool(const MemberView&)>& visit);
+/// The lists that an address belongs to.
+std::vector<ListId> lists_of_member(const Read&, std::string_view address_key);
 
-Result<List> create_list(Write&, std::string_view local, std::string_view domain, list::Settings, TimePoint now);
+Result<List> create_list(Write&, std::string_view local, std::string_view domain, list::Settings,
+                         TimePoint now);
 Result<void> set_list(Write&, ListId, const list::Settings&, TimePoint now);
-Result<void> remove_list(Write&, ListId, TimePoint now);  // its members too (refused above 20,000: remove members first in slices)
+/// The list is gone at once, whatever its size; its members' rows go in slices: call sweep() until it answers
+/// false.
+Result<void> remove_list(Write&, ListId, TimePoint now);
 Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: already a member
 Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
 Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
 /// The next post number; increases, never given twice.
 Result<std::uint32_t> next_post(Write&, ListId);
 
-/// All or nothing, in slices of at most ~20 ms: rows are written invisible, one last transaction makes them members.
+/// All or nothing, in slices of at most ~20 ms: rows are written invisible, one last transaction makes them
+/// members.
 struct Imported {
   std::uint64_t added = 0, already = 0;
 };
-Result<Imported> import_members(Store&, ListId, std::vector<Member>, TimePoint now);  // blocks; not on a network thread
+Result<Imported> import_members(Store&, ListId, std::vector<Member>,
+                                TimePoint now);  // blocks; not on a network thread
+
+/// Rows that nobody can see any more: of imports that were cut off and of removed lists. recover() once,
+/// before any import can run: every import that is still written down was cut off. sweep() deletes one slice
+/// (≤ 20 ms) and says whether there is more; sweep_all() does that through the store, blocking, and must not
+/// run on its writer thread.
+void recover(Write&);
+bool has_leftovers(const Read&);
+bool sweep(Write&);
+Result<void> sweep_all(Store&);
+
+/// Broken invariants of the directory, one sentence each: counts, the two indexes, ids given twice.
+std::vector<std::string> check(const Read&);
 
 }  // namespace directory
 }  // namespace spoold::store

@@ -1,0 +1,246 @@
+#include "protocol/list/settings_table.hpp"
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+
+#include "conf/load.hpp"
+#include "conf/near_miss.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/utf8.hpp"
+
+namespace spoold::list {
+
+namespace {
+
+using Done = tl::expected<void, std::string>;
+tl::unexpected<std::string> fault(std::string text) {
+  return tl::unexpected(std::move(text));
+}
+
+template <class Enum>
+struct Word {
+  std::string_view text;
+  Enum value;
+};
+constexpr std::array<Word<Verp>, 3> verp_words = {
+    {{"never", Verp::never}, {"personalized", Verp::personalized}, {"always", Verp::always}}};
+constexpr std::array<Word<VerpFormat>, 2> format_words = {
+    {{"classic", VerpFormat::classic}, {"opaque", VerpFormat::opaque}}};
+constexpr std::array<Word<Personalize>, 2> personalize_words = {
+    {{"none", Personalize::none}, {"individual", Personalize::individual}}};
+constexpr std::array<Word<Nonmembers>, 2> nonmember_words = {
+    {{"reject", Nonmembers::reject}, {"accept", Nonmembers::accept}}};
+
+/// `later`: words of the contract that nothing stands behind yet.
+template <class Enum, std::size_t N>
+Done read_word(Enum& value, std::string_view text, const std::array<Word<Enum>, N>& words,
+               std::initializer_list<std::string_view> later) {
+  std::string expected;
+  for (const auto& word : words) {
+    if (word.text == text) {
+      value = word.value;
+      return {};
+    }
+    expected += (expected.empty() ? "" : ", ") + std::string(word.text);
+  }
+  if (std::find(later.begin(), later.end(), text) != later.end())
+    return fault("'" + std::string(text) + "' is known, but not built yet; now: " + expected);
+  return fault("'" + std::string(text) + "' is none of: " + expected);
+}
+
+template <class Enum, std::size_t N>
+std::string print_word(Enum value, const std::array<Word<Enum>, N>& words) {
+  for (const auto& word : words)
+    if (word.value == value) return std::string(word.text);
+  return {};
+}
+
+Done read_flag(bool& value, std::string_view text) {
+  if (text == "true" || text == "yes")
+    value = true;
+  else if (text == "false" || text == "no")
+    value = false;
+  else
+    return fault("'" + std::string(text) + "' is neither true nor false");
+  return {};
+}
+
+std::string print_flag(bool value) {
+  return value ? "true" : "false";
+}
+
+Done read_description(Settings& settings, std::string_view text) {
+  if (text.size() > 200) return fault("a description has at most 200 octets");
+  if (!mail::is_utf8_text(text))
+    return fault("a description is one line of UTF-8 text without control characters");
+  settings.description = mail::trim(text);
+  return {};
+}
+
+/// Addresses with commas or blanks between them.
+Done read_owner(Settings& settings, std::string_view text) {
+  std::vector<std::string> owners;
+  std::string word;
+  bool quoted = false;
+  for (char c : std::string(text) + ",") {
+    if (c == '"') quoted = !quoted;
+    if ((c == ',' || c == ' ' || c == '\n') && !quoted) {
+      if (!word.empty()) {
+        auto mailbox = Mailbox::parse(word);
+        if (!mailbox) return fault("'" + word + "': " + mailbox.error());
+        if (std::find(owners.begin(), owners.end(), mailbox->text()) == owners.end())
+          owners.push_back(mailbox->text());
+      }
+      word.clear();
+    } else {
+      word += c;
+    }
+  }
+  if (quoted) return fault("'" + word + "': the quoted local part is not closed");
+  if (owners.empty()) return fault("a list needs at least one owner");
+  settings.owners = std::move(owners);
+  return {};
+}
+
+std::string print_owner(const Settings& settings) {
+  std::string text;
+  for (const std::string& owner : settings.owners) text += (text.empty() ? "" : ", ") + owner;
+  return text;
+}
+
+Done read_verp(Settings& settings, std::string_view text) {
+  constexpr std::string_view every = "every:";
+  if (text.starts_with(every)) {
+    std::uint32_t number = 0;
+    const char* end = text.data() + text.size();
+    auto [rest, error] = std::from_chars(text.data() + every.size(), end, number);
+    if (error != std::errc() || rest != end || number == 0)
+      return fault("every:N needs a number of posts, 1 or more");
+    settings.verp = Verp::every;
+    settings.verp_every = number;
+    return {};
+  }
+  Verp value{};
+  if (auto done = read_word(value, text, verp_words, {}); !done) return fault(done.error() + ", every:N");
+  settings.verp = value;
+  settings.verp_every = 0;
+  return {};
+}
+
+std::string print_verp(const Settings& settings) {
+  if (settings.verp == Verp::every) return "every:" + std::to_string(settings.verp_every);
+  return print_word(settings.verp, verp_words);
+}
+
+Done read_max_size(Settings& settings, std::string_view text) {
+  if (text == "0") {
+    settings.max_size = 0;
+    return {};
+  }
+  auto size = conf::parse_size(text);
+  if (!size) return fault("'" + std::string(text) + "' is not " + size.error());
+  settings.max_size = *size;
+  return {};
+}
+
+std::string print_max_size(const Settings& settings) {
+  return settings.max_size == 0 ? "0" : conf::size_text(settings.max_size);
+}
+
+/// Of the contract (lists.md A8), without anything behind them yet.
+constexpr std::array<std::string_view, 28> not_built = {"moderators",
+                                                        "subject_prefix",
+                                                        "header",
+                                                        "footer",
+                                                        "reply_to",
+                                                        "sender_header",
+                                                        "dmarc",
+                                                        "dmarc_when",
+                                                        "member_moderation",
+                                                        "emergency",
+                                                        "max_recipients",
+                                                        "implicit_destination",
+                                                        "one_click",
+                                                        "subscribe",
+                                                        "unsubscribe",
+                                                        "held_lifetime",
+                                                        "held_expiry",
+                                                        "bounce_processing",
+                                                        "bounce_threshold",
+                                                        "bounce_stale",
+                                                        "bounce_warnings",
+                                                        "bounce_interval",
+                                                        "bounce_probe",
+                                                        "bounce_guard",
+                                                        "advertised",
+                                                        "archive",
+                                                        "info",
+                                                        "language"};
+
+}  // namespace
+
+const std::vector<SettingKey>& setting_keys() {
+  static const std::vector<SettingKey> keys = {
+      {"description", "text", "one line about the list; goes into List-Id", read_description,
+       [](const Settings& s) { return s.description; }},
+      {"owner", "addresses", "who gets mail to -owner and what is not built yet; at least one", read_owner,
+       print_owner},
+      {"verp", "never | personalized | every:N | always",
+       "which posts tell each member's bounces apart by the envelope sender", read_verp, print_verp},
+      {"verp_format", "classic | opaque", "how that envelope sender names the member",
+       [](Settings& s, std::string_view t) { return read_word(s.verp_format, t, format_words, {"signed"}); },
+       [](const Settings& s) { return print_word(s.verp_format, format_words); }},
+      {"personalize", "none | individual", "individual: one copy a member",
+       [](Settings& s, std::string_view t) {
+         return read_word(s.personalize, t, personalize_words, {"full"});
+       },
+       [](const Settings& s) { return print_word(s.personalize, personalize_words); }},
+      {"nonmembers", "reject | accept", "what becomes of a post of somebody who is not a member",
+       [](Settings& s, std::string_view t) {
+         return read_word(s.nonmembers, t, nonmember_words, {"hold", "discard"});
+       },
+       [](const Settings& s) { return print_word(s.nonmembers, nonmember_words); }},
+      {"max_size", "size | 0", "largest post; 0: the server's limit", read_max_size, print_max_size},
+      {"own_posts", "true | false", "whether a member gets his own posts",
+       [](Settings& s, std::string_view t) { return read_flag(s.own_posts, t); },
+       [](const Settings& s) { return print_flag(s.own_posts); }},
+      {"avoid_duplicates", "true | false", "leave out members whom To or Cc name: they get the post directly",
+       [](Settings& s, std::string_view t) { return read_flag(s.avoid_duplicates, t); },
+       [](const Settings& s) { return print_flag(s.avoid_duplicates); }},
+  };
+  return keys;
+}
+
+namespace {
+
+tl::expected<const SettingKey*, std::string> find(std::string_view name) {
+  for (const SettingKey& key : setting_keys())
+    if (key.name == name) return &key;
+  if (std::find(not_built.begin(), not_built.end(), name) != not_built.end())
+    return fault("'" + std::string(name) + "' is known, but not built yet");
+  std::vector<std::string> names;
+  for (const SettingKey& key : setting_keys()) names.emplace_back(key.name);
+  const std::string near = conf::near_miss(name, names);
+  return fault("there is no setting '" + std::string(name) + "'" +
+               (near.empty() ? "" : "; did you mean '" + near + "'?"));
+}
+
+}  // namespace
+
+tl::expected<void, std::string> set(Settings& settings, std::string_view key, std::string_view text) {
+  auto found = find(key);
+  if (!found) return fault(found.error());
+  Settings changed = settings;
+  if (auto done = (*found)->read(changed, text); !done) return fault(std::string(key) + ": " + done.error());
+  settings = std::move(changed);
+  return {};
+}
+
+tl::expected<std::string, std::string> print(const Settings& settings, std::string_view key) {
+  auto found = find(key);
+  if (!found) return fault(found.error());
+  return (*found)->print(settings);
+}
+
+}  // namespace spoold::list

@@ -1,0 +1,30 @@
+// The one table of a list's settings: name, values, meaning, how a text is read into Settings and printed
+// from them. `spoolctl list set`, `list show`, the stored record (names and texts, so that later keys can be
+// added) and list export all go through it. To add a key: its field in settings.hpp, its row in
+// settings_table.cpp. Failures: one sentence: what is wrong, what is expected; a near miss is suggested; a
+// key of the contract that does nothing yet is "known, but not built yet".
+#pragma once
+#include <string>
+#include <string_view>
+#include <tl/expected.hpp>
+#include <vector>
+
+#include "protocol/list/settings.hpp"
+
+namespace spoold::list {
+
+struct SettingKey {
+  std::string_view name;
+  std::string_view values;   // what may be written: "never | personalized | every:N | always"
+  std::string_view meaning;  // one line
+  tl::expected<void, std::string> (*read)(Settings&, std::string_view text);
+  std::string (*print)(const Settings&);
+};
+const std::vector<SettingKey>& setting_keys();
+
+/// Sets one key from its text; on failure `settings` is unchanged.
+tl::expected<void, std::string> set(Settings& settings, std::string_view key, std::string_view text);
+/// Nothing when there is no such key. set(s, key, *print(s, key)) changes nothing.
+tl::expected<std::string, std::string> print(const Settings& settings, std::string_view key);
+
+}  // namespace spoold::list

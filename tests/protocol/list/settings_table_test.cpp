@@ -1,0 +1,74 @@
+#include "protocol/list/settings_table.hpp"
+
+#include <set>
+
+#include <doctest/doctest.h>
+
+using namespace spoold::list;
+
+namespace {
+
+std::string fault(std::string_view key, std::string_view text) {
+  Settings settings;
+  auto done = set(settings, key, text);
+  return done ? "set" : done.error();
+}
+
+std::string again(std::string_view key, std::string_view text) {
+  Settings settings;
+  auto done = set(settings, key, text);
+  return done ? *print(settings, key) : done.error();
+}
+
+}  // namespace
+
+TEST_CASE("settings table: each value reads and prints") {
+  CHECK(again("description", " All about t\xc3\xa9sts ") == "All about t\xc3\xa9sts");
+  CHECK(again("owner", "anna@a.example,Bert@B.example  anna@a.example") == "anna@a.example, Bert@b.example");
+  CHECK(again("owner", "\"a, b\"@x.example") == "\"a, b\"@x.example");
+  for (const char* text : {"never", "personalized", "every:3", "always"}) CHECK(again("verp", text) == text);
+  for (const char* text : {"classic", "opaque"}) CHECK(again("verp_format", text) == text);
+  for (const char* text : {"none", "individual"}) CHECK(again("personalize", text) == text);
+  for (const char* text : {"reject", "accept"}) CHECK(again("nonmembers", text) == text);
+  for (const char* text : {"0", "40KiB", "25MiB"}) CHECK(again("max_size", text) == text);
+  for (const char* text : {"true", "false"}) CHECK(again("own_posts", text) == text);
+  CHECK(again("avoid_duplicates", "yes") == "true");
+}
+
+TEST_CASE("settings table: what is printed reads back as the same, for every key") {
+  Settings settings;
+  settings.owners = {"anna@a.example"};
+  std::set<std::string_view> names;
+  for (const auto& key : setting_keys()) {
+    CAPTURE(key.name);
+    CHECK(names.insert(key.name).second);
+    CHECK(!key.meaning.empty());
+    Settings back = settings;
+    CHECK(set(back, key.name, *print(settings, key.name)));
+    CHECK(*print(back, key.name) == *print(settings, key.name));
+  }
+}
+
+TEST_CASE("settings table: faults") {
+  CHECK(fault("verb", "always") == "there is no setting 'verb'; did you mean 'verp'?");
+  CHECK(fault("nonsense_key", "x") == "there is no setting 'nonsense_key'");
+  CHECK(fault("dmarc", "munge") == "'dmarc' is known, but not built yet");
+  CHECK(fault("verp", "sometimes") == "verp: 'sometimes' is none of: never, personalized, always, every:N");
+  CHECK(fault("verp", "every:0") == "verp: every:N needs a number of posts, 1 or more");
+  CHECK(fault("verp", "every:3x") == "verp: every:N needs a number of posts, 1 or more");
+  CHECK(fault("verp_format", "signed") ==
+        "verp_format: 'signed' is known, but not built yet; now: classic, opaque");
+  CHECK(fault("personalize", "full") ==
+        "personalize: 'full' is known, but not built yet; now: none, individual");
+  CHECK(fault("nonmembers", "hold") == "nonmembers: 'hold' is known, but not built yet; now: reject, accept");
+  CHECK(fault("own_posts", "1") == "own_posts: '1' is neither true nor false");
+  CHECK(fault("owner", "") == "owner: a list needs at least one owner");
+  CHECK(fault("owner", "anna") == "owner: 'anna': the address has no @");
+  CHECK(fault("description", "two\nlines") ==
+        "description: a description is one line of UTF-8 text without control characters");
+  CHECK(fault("max_size", "big").starts_with("max_size: 'big' is not "));
+  Settings settings;
+  settings.verp = Verp::never;
+  CHECK(!set(settings, "verp", "every:x"));
+  CHECK(settings.verp == Verp::never);
+}
