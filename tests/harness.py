@@ -317,7 +317,7 @@ class Case(unittest.TestCase):
 
     def setUp(self):
         self.folder = pathlib.Path(tempfile.mkdtemp(prefix="spoold-"))
-        self.daemons = []
+        self.daemons, self.programs = [], []
         self.addCleanup(self._clean)
 
     def _clean(self):
@@ -328,13 +328,21 @@ class Case(unittest.TestCase):
             daemon.kill()
             if failed and daemon.log.exists():
                 print(f"--- the end of {daemon.log.name} of {self.id()}\n{daemon.tail()}", flush=True)
+        self.end_programs()
         if not (failed and os.environ.get("SPOOLD_KEEP")):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             print(f"--- kept: {self.folder}", flush=True)
 
+    def end_programs(self):
+        """Ends sinks and peers, in the midst of a test too."""
+        for program in self.programs:
+            if program.process.poll() is None:
+                program.stop(signal.SIGKILL)
+        self.programs.clear()
+
     def _program(self, program):
-        self.addCleanup(lambda: program.process.poll() is None and program.stop(signal.SIGKILL))
+        self.programs.append(program)
         return program
 
     def sink(self, *options, **keys):

@@ -1,0 +1,162 @@
+# ctest: serial
+"""2007: a remote closed the connection on one RCPT, and the list manager put the whole message to sleep.
+
+isolation.md's acceptance bar over real sockets: culprits are drawn from seeds the daemon never sees; each scenario has a
+next hop (domain) of its own; the peers' own logs are the judge.
+"""
+import random
+
+import harness
+
+N = 100
+INNOCENT_ROUNDS = 30  # seconds until all innocents must be delivered
+
+
+class Scenario:
+    def __init__(self, case, number, k, how, pipelining, verp, seed, replies="group"):
+        self.number, self.k, self.how, self.verp = number, k, how, verp
+        self.name = f"s{number}: k={k} {how} {'PIPELINING' if pipelining else 'lock-step'} {'VERP' if verp else 'bulk'} replies={replies} seed={seed}"
+        self.domain = f"s{number}.example"
+        self.list = f"l{number}@lists.example"
+        rng = random.Random(seed)
+        self.members = [f"m{i:03d}@{self.domain}" for i in range(N)]
+        self.culprits = set(rng.sample(self.members, k))
+        options = ["--replies", replies] + ([] if pipelining else ["--no-pipelining", "--no-chunking"])
+        self.peer = case.peer(*options, name=f"s{number}", plan={"rcpt": [f"{c}={how}" for c in self.culprits]})
+
+    def done(self):
+        judge = harness.Judge(self.peer.log)
+        return len([r for r in judge.deliveries() if r not in self.culprits]) == N - self.k
+
+    def verdict(self, rows):
+        """What went wrong, as text; nothing when the bar is met. `rows`: spoolctl's recipients of the post."""
+        judge, wrong = self.peer.judge(), []
+        delivered = judge.deliveries()
+        innocents = set(self.members) - self.culprits
+        missing = innocents - set(delivered)
+        if missing:
+            wrong.append(f"{len(missing)} innocents not delivered, such as {sorted(missing)[0]}")
+        twice = [r for r, n in delivered.items() if n > 1]
+        if twice or judge.in_doubt:
+            wrong.append(f"delivered twice: {twice[:3]}; in doubt: {len(judge.in_doubt)}")
+        if set(delivered) & self.culprits:
+            wrong.append(f"a culprit was delivered: {sorted(set(delivered) & self.culprits)}")
+        last_innocent = max((e["t"] for e in judge.messages), default=0)
+        until_then = [e for e in judge.events if e["t"] <= last_innocent]
+        connections = len({e["c"] for e in until_then if e["e"] == "cmd" and e["line"][:4].upper() == "MAIL"})
+        if not self.verp and connections > self.k + 2:
+            wrong.append(f"{connections} connections until the last innocent, more than k + 2 = {self.k + 2}")
+        if self.verp and len({e["c"] for e in until_then if e["e"] == "close" and e["by"] == "us" and e.get("how") != "quit"}) > 2 * self.k:
+            wrong.append("more drops than culprits explain")
+        if not self.verp and self.k == 1 and connections > 3:
+            wrong.append(f"{connections} connections for one culprit")
+        for address, row in rows.items():
+            if address in innocents and (row["state"] != "delivered" or row["attempts"] > 1 or row.get("suspect")):
+                wrong.append(f"innocent {address}: {row}")
+                break
+            if address in self.culprits:
+                if row["state"] != "deferred":
+                    wrong.append(f"culprit {address} is {row['state']}")
+                elif "RCPT" not in str((row.get("last_reply") or {}).get("stage")) + str((row.get("suspect") or {}).get("stage")):
+                    wrong.append(f"the stage is missing: {row}")
+        if judge.violations:
+            wrong.append(f"pipelined to a peer that does not offer it: {judge.violations[0]}")
+        return wrong
+
+
+class Isolation(harness.Case):
+    def run_scenarios(self, scenarios):
+        spoold = self.spoold(name=f"spoold{scenarios[0].number}", settings={
+            "domain": [{"name": s.domain, "deliver_to": s.peer.url} for s in scenarios],
+            "delivery": {"isolation_waits": ["100ms", "200ms", "400ms"], "timeouts": {"rcpt": "2s", "mail": "2s", "data": "2s", "dot": "5s"}}})
+        for s in scenarios:
+            spoold.list(s.list, s.members, verp="always" if s.verp else "never")
+        for s in scenarios:
+            spoold.post(s.list)
+        ids = {m["list"]: m["id"] for m in spoold.ctl("queue")}
+        try:
+            harness.wait_until(lambda: all(s.done() for s in scenarios), INNOCENT_ROUNDS, "all innocents delivered", every=0.2)
+        except AssertionError:
+            pass  # the verdicts say more
+        wrong = []
+        for s in scenarios:
+            if s.k == 0:
+                rows = {}
+            else:
+                self.assertIn(s.list, ids, s.name + ": a message with a culprit must still be queued")
+                rows = spoold.recipients(ids[s.list])
+            wrong += [f"{s.name}: {what}" for what in s.verdict(rows)]
+        spoold.check()
+        self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
+
+    def matrix(self, how):
+        scenarios, number = [], 0
+        for k in (0, 1, 2, 3, 10):
+            for pipelining in (True, False):
+                for verp in (False, True):
+                    number += 1
+                    scenarios.append(Scenario(self, number, k, how, pipelining, verp, seed=f"{how}{number}"))
+        self.run_scenarios(scenarios)
+
+    def test_fin(self):
+        self.matrix("fin")
+
+    def test_rst(self):
+        self.matrix("rst")
+
+    def test_421(self):
+        self.matrix("421")
+
+    def test_close(self):
+        self.matrix("close")
+
+    def test_silence(self):
+        self.matrix("silence")
+
+    def test_replies_held_back(self):
+        scenarios = [Scenario(self, 10 * n + k, k, how, True, False, f"{n}{k}{how}", replies=mode)
+                     for n, (mode, how) in enumerate([("late", "fin"), ("each", "close"), ("lose", "fin"), ("lose", "rst")]) for k in (1, 3)]
+        self.run_scenarios(scenarios)
+
+    def test_seeds(self):
+        """Bulk and VERP, one to three culprits at random places, in many drawings."""
+        for start in range(0, 100, 20):
+            with self.subTest(seeds=f"{start}-{start + 19}"):
+                hows = ["fin", "rst", "421", "close"]
+                self.run_scenarios([Scenario(self, 1000 + seed, 1 + seed % 3, hows[seed // 3 % 4], seed % 5 != 0, seed % 2 == 1, seed)
+                                    for seed in range(start, start + 20)])
+                for daemon in self.daemons:
+                    daemon.kill()
+                self.end_programs()
+
+
+class TheOperator(harness.Case):
+    def test_the_one_address_can_be_taken_out(self):
+        """What the operator could not do in 2007."""
+        peer = self.peer("--rcpt", "dirk@example.com=close")
+        spoold = self.spoold(peer.url)
+        spoold.list(members=["anne@example.com", "bart@example.com", "cris@example.com", "dirk@example.com"], verp="never")
+        post = spoold.post()
+        harness.wait_until(lambda: len(harness.Judge(peer.log).deliveries()) == 3, 20, "three copies")
+        [message] = spoold.queue()
+        spoold.ctl("edit-recipients", message["id"], "--remove", "dirk@example.com")
+        harness.wait_until(lambda: not spoold.queue(), 5, "an empty queue")
+        harness.time.sleep(1.5)  # beyond the first retries: nothing comes
+        judge = peer.judge()
+        self.assertEqual(dict(judge.deliveries(post)), {f"{n}@example.com": 1 for n in ("anne", "bart", "cris")})
+        spoold.check()
+
+    def test_replies_heard_before_the_drop_are_kept(self):
+        """I1: a 5xx that was answered before the connection broke is that recipient's outcome."""
+        peer = self.peer("--rcpt", "a1@example.com=550 5.1.1 no such user", "--rcpt", "a5@example.com=rst")
+        spoold = self.spoold(peer.url)
+        spoold.list(members=[f"a{i}@example.com" for i in range(10)], verp="never")
+        spoold.post()
+        harness.wait_until(lambda: len(harness.Judge(peer.log).deliveries()) == 8, 20, "eight copies")
+        rows = harness.wait_until(lambda: (r := spoold.recipients(spoold.queue()[0]["id"])) and r["a1@example.com"]["state"] == "failed" and r, 5, "a1 failed")
+        self.assertEqual(rows["a1@example.com"]["last_reply"]["code"], 550)
+        self.assertEqual(peer.judge().rcpt_tries()["a1@example.com"], 1)
+
+
+if __name__ == "__main__":
+    harness.main()
