@@ -106,6 +106,9 @@ struct Settlement {
   std::vector<Suspect> suspects;        // written in the same commit (isolation.md I3)
   std::vector<std::string> forgotten;   // addresses whose suspicion is deleted
   bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
+  /// Accepted in the same commit: the report (RFC 3464) on the final failures among `outcomes`. Small, one
+  /// message. (A Settlement with message 0 has no outcomes and writes only suspects and forgotten.)
+  std::optional<Acceptance> report;
 };
 
 struct Settled {
