@@ -1,0 +1,273 @@
+#include "protocol/smtp/server_dialog.hpp"
+
+#include <algorithm>
+#include <cassert>
+#include <utility>
+
+namespace spoold::smtp {
+namespace {
+
+using Phase = ServerDialog::Phase;
+
+constexpr EnhancedStatus bad_sequence{5, 5, 1}, bad_command{5, 5, 2}, bad_argument{5, 5, 4};
+
+constexpr unsigned in(Phase phase) {
+  return 1u << static_cast<unsigned>(phase);
+}
+constexpr unsigned start = in(Phase::start), ready = in(Phase::ready), given = in(Phase::mail),
+                   named = in(Phase::rcpt);
+constexpr unsigned anywhere = start | ready | given | named;
+constexpr unsigned smtp = 1, lmtp = 2, both = smtp | lmtp;
+
+}  // namespace
+
+/// The command, in which protocol and phase, what it does; or, without an action, what is answered.
+struct ServerDialog::Row {
+  Verb verb;
+  unsigned protocols, phases;
+  Act act;
+  int code = 0;
+  EnhancedStatus enhanced{};
+  const char* text = nullptr;
+};
+
+// The first row that fits decides. A DATA that does not lead to content ends the transaction, whichever row
+// refused it.
+const ServerDialog::Row ServerDialog::rows[] = {
+    {Verb::helo, smtp, anywhere, &ServerDialog::hello},
+    {Verb::ehlo, smtp, anywhere, &ServerDialog::hello},
+    {Verb::lhlo, lmtp, anywhere, &ServerDialog::hello},
+    {Verb::helo, lmtp, anywhere, nullptr, 500, bad_sequence, "this is LMTP: say LHLO"},
+    {Verb::ehlo, lmtp, anywhere, nullptr, 500, bad_sequence, "this is LMTP: say LHLO"},
+    {Verb::lhlo, smtp, anywhere, nullptr, 500, bad_sequence, "this is SMTP: say EHLO"},
+    {Verb::mail, both, ready, &ServerDialog::mail},
+    {Verb::mail, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
+    {Verb::mail, lmtp, start, nullptr, 503, bad_sequence, "say LHLO first"},
+    {Verb::mail, both, given | named, nullptr, 503, bad_sequence,
+     "the sender was given already; RSET starts over"},
+    {Verb::rcpt, both, given | named, &ServerDialog::rcpt},
+    {Verb::rcpt, both, anywhere, nullptr, 503, bad_sequence, "say MAIL first"},
+    {Verb::data, both, named, &ServerDialog::data},
+    {Verb::data, both, given, nullptr, 554, bad_sequence, "no valid recipients"},
+    {Verb::data, both, anywhere, nullptr, 503, bad_sequence, "say MAIL and RCPT first"},
+    {Verb::rset, both, anywhere, &ServerDialog::rset},
+    {Verb::noop, both, anywhere, &ServerDialog::noop},
+    {Verb::vrfy, both, anywhere, &ServerDialog::vrfy},
+    {Verb::help, both, anywhere, &ServerDialog::help},
+    {Verb::quit, both, anywhere, &ServerDialog::quit},
+    {Verb::elsewhere, both, anywhere, nullptr, 502, bad_sequence, "this command is not offered here"},
+    {Verb::unknown, both, anywhere, nullptr, 500, bad_command, "command not recognized"},
+};
+
+const char* ServerDialog::protocol() const {
+  return profile_.lmtp ? "LMTP" : extended_ ? "ESMTP" : "SMTP";
+}
+
+ServerDialog::Action ServerDialog::more() const {
+  return {Action::What::more, phase_ == Phase::content ? profile_.block_limit : profile_.command_limit};
+}
+
+ServerDialog::Action ServerDialog::say(std::string_view wire, std::string& out) const {
+  out.append(wire);
+  return more();
+}
+
+ServerDialog::Action ServerDialog::error(const Reply& reply, std::string& out, bool counts) {
+  reply.append_wire(out);
+  if (counts && ++errors_ >= profile_.max_errors) return close("421 4.7.0 too many errors\r\n", out);
+  return more();
+}
+
+ServerDialog::Action ServerDialog::close(std::string_view wire, std::string& out) {
+  out.append(wire);
+  fresh();
+  phase_ = Phase::closed;
+  return {Action::What::close, {}};
+}
+
+void ServerDialog::fresh() {
+  transaction_ = Transaction{};
+  asked_ = RcptArgument{};
+  if (phase_ != Phase::start) phase_ = Phase::ready;
+}
+
+ServerDialog::Action ServerDialog::open(std::string& out) {
+  out.append("220 ")
+      .append(profile_.hostname)
+      .append(profile_.lmtp ? " LMTP spoold\r\n" : " ESMTP spoold\r\n");
+  return more();
+}
+
+ServerDialog::Action ServerDialog::timed_out(std::string& out) {
+  return close("421 4.4.2 timed out waiting for you\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::stopping(std::string& out) {
+  return close("421 4.3.2 this server is shutting down\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string& out, std::string& content) {
+  while (!input.empty()) {
+    if (phase_ == Phase::content) {
+      input.remove_prefix(reader_.read(input, content));
+      if (reader_.refused()) content.clear();
+      if (!reader_.ended()) break;
+      const Action action = content_ended(out);
+      if (action.what != Action::What::more) return action;
+      continue;
+    }
+    if (phase_ == Phase::closed) return {Action::What::close, {}};
+    assert(phase_ != Phase::resolving && phase_ != Phase::committing);
+    const auto feed = input.find('\n');
+    if (feed == std::string_view::npos) {
+      if (!skipping_ && input.size() < profile_.max_line) break;
+      skipping_ = true;  // the rest of this line is thrown away, and answered once
+      input = {};
+      break;
+    }
+    const std::string_view line = input.substr(0, feed);
+    input.remove_prefix(feed + 1);
+    input_waits_ = !input.empty();
+    Action action;
+    if (std::exchange(skipping_, false) || line.size() >= profile_.max_line) {
+      action = error({500, bad_command, "the line is too long"}, out);
+    } else {
+      action = command(line, out);
+    }
+    if (action.what != Action::What::more) return action;
+  }
+  return more();
+}
+
+// `line` is what stands before the LF: it must end with the only CR, and hold no NUL.
+ServerDialog::Action ServerDialog::command(std::string_view line, std::string& out) {
+  if (line.empty() || line.find('\r') != line.size() - 1)
+    return error({500, bad_command, "lines must end with <CR><LF>, and hold neither elsewhere"}, out);
+  line.remove_suffix(1);
+  if (line.find('\0') != std::string_view::npos) return error({500, bad_command, "NUL in a command"}, out);
+  const Command parsed = split(line);
+  const Action action = act(parsed, out);
+  if (parsed.verb == Verb::data && phase_ != Phase::content && phase_ != Phase::closed) fresh();
+  return action;
+}
+
+ServerDialog::Action ServerDialog::act(const Command& command, std::string& out) {
+  const unsigned protocol = profile_.lmtp ? lmtp : smtp;
+  const Row& row = *std::find_if(std::begin(rows), std::end(rows), [&](const Row& candidate) {
+    return candidate.verb == command.verb && (candidate.protocols & protocol) != 0 &&
+           (candidate.phases & in(phase_)) != 0;
+  });
+  // What was sent behind DATA before its reply may be content: it must not be read as commands (RFC
+  // 2920 3.1).
+  if (command.verb == Verb::data && input_waits_)
+    return close("554 5.5.0 protocol error: input behind DATA, before its reply\r\n", out);
+  if (row.act != nullptr) return (this->*row.act)(command, out);
+  const bool follows = mail_refused_ && (command.verb == Verb::rcpt || command.verb == Verb::data);
+  return error({row.code, row.enhanced, row.text}, out, !follows);
+}
+
+ServerDialog::Action ServerDialog::hello(const Command& command, std::string& out) {
+  const auto name = parse_hello(command.argument);
+  if (!name) return error(name.error(), out);
+  hello_ = *name;
+  extended_ = command.verb != Verb::helo;
+  mail_refused_ = false;
+  fresh();
+  phase_ = Phase::ready;
+  if (!extended_) {
+    out.append("250 ").append(profile_.hostname).append("\r\n");
+    return more();
+  }
+  out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
+  out.append(std::to_string(profile_.content.size)).append("\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+  return more();
+}
+
+ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out) {
+  mail_refused_ = true;
+  auto parsed = parse_mail(command.argument);
+  if (!parsed) return error(parsed.error(), out);
+  if (parsed->size > profile_.content.size)
+    return error({552, {5, 3, 4}, "the message is larger than this server accepts"}, out, false);
+  if (!room_) return error({452, {4, 3, 1}, "no room for mail now; try again later"}, out, false);
+  mail_refused_ = false;
+  transaction_ = Transaction{};
+  transaction_.open = true;
+  if (parsed->reverse_path) transaction_.reverse_path = parsed->reverse_path->text();
+  transaction_.declared_size = parsed->size;
+  transaction_.eight_bit = parsed->eight_bit;
+  phase_ = Phase::mail;
+  return say("250 2.1.0 sender ok\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::rcpt(const Command& command, std::string& out) {
+  auto parsed = parse_rcpt(command.argument);
+  if (!parsed) return error(parsed.error(), out);
+  if (transaction_.recipients.size() >= profile_.max_recipients)
+    return error({452, {4, 5, 3}, "too many recipients in one transaction; send the rest in another"}, out,
+                 false);
+  asked_ = *std::move(parsed);
+  phase_ = Phase::resolving;
+  return {Action::What::resolve, {}};
+}
+
+ServerDialog::Action ServerDialog::resolved(tl::expected<Recipient, Reply> answer, std::string& out) {
+  assert(phase_ == Phase::resolving);
+  asked_ = RcptArgument{};
+  phase_ = transaction_.recipients.empty() ? Phase::mail : Phase::rcpt;
+  if (!answer) return error(answer.error(), out, false);
+  transaction_.recipients.push_back(*std::move(answer));
+  phase_ = Phase::rcpt;
+  return say("250 2.1.5 recipient ok\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::data(const Command& command, std::string& out) {
+  if (!command.argument.empty()) return error({501, bad_argument, "DATA takes no argument"}, out);
+  reader_ = DataReader(profile_.content);
+  phase_ = Phase::content;
+  return say("354 send the message; end it with <CR><LF>.<CR><LF>\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::content_ended(std::string& out) {
+  phase_ = Phase::committing;
+  if (!reader_.refused()) return {Action::What::commit, {}};
+  const std::vector<Reply> replies(profile_.lmtp ? transaction_.recipients.size() : 1, reader_.refusal());
+  return committed(replies, out);
+}
+
+ServerDialog::Action ServerDialog::committed(std::span<const Reply> replies, std::string& out) {
+  assert(phase_ == Phase::committing);
+  assert(replies.size() == (profile_.lmtp ? transaction_.recipients.size() : 1));
+  for (const Reply& reply : replies) reply.append_wire(out);
+  fresh();
+  return more();
+}
+
+ServerDialog::Action ServerDialog::rset(const Command& command, std::string& out) {
+  if (!command.argument.empty()) return error({501, bad_argument, "RSET takes no argument"}, out);
+  mail_refused_ = false;
+  fresh();
+  return say("250 2.0.0 ok\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::noop(const Command&, std::string& out) {
+  return say("250 2.0.0 ok\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::vrfy(const Command& command, std::string& out) {
+  if (command.argument.empty()) return error({501, bad_argument, "VRFY needs an address"}, out);
+  return say("252 2.1.5 cannot say; send mail and see\r\n", out);
+}
+
+ServerDialog::Action ServerDialog::help(const Command&, std::string& out) {
+  return say(profile_.lmtp ? "214 2.0.0 LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 2033)\r\n"
+                           : "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 5321)\r\n",
+             out);
+}
+
+ServerDialog::Action ServerDialog::quit(const Command& command, std::string& out) {
+  if (!command.argument.empty()) return error({501, bad_argument, "QUIT takes no argument"}, out);
+  return close("221 2.0.0 bye\r\n", out);
+}
+
+}  // namespace spoold::smtp

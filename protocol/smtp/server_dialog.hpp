@@ -1,0 +1,117 @@
+// The server side of SMTP (RFC 5321) and LMTP (RFC 2033) as a pure machine: octets in, replies and the next
+// step out.
+//
+// The caller reads octets, calls consume() until it answers `more`, writes `out` in one go (RFC 2920
+// pipelining), and does what else is asked: `resolve` (what does this recipient stand for? answer with
+// resolved()), `commit` (the content is complete; answer with committed() once the message is durable or
+// refused), `close`. Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET,
+// EHLO, HELO and LHLO the transaction equals one fresh after EHLO; after an error reply to any other command
+// the state equals that before it. Failures of the client get the replies that RFC 5321 and 3463 name; 20
+// protocol errors end the session with 421. Refused recipients are not protocol errors: a transaction with
+// many dead addresses goes on for the good ones. See also: command.hpp (syntax), data_reader.hpp (content),
+// transaction.hpp, server/inbound/session.hpp (the socket).
+#pragma once
+#include <chrono>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <tl/expected.hpp>
+
+#include "protocol/smtp/command.hpp"
+#include "protocol/smtp/data_reader.hpp"
+#include "protocol/smtp/transaction.hpp"
+
+namespace spoold::smtp {
+
+/// What all sessions of a listener have in common.
+struct ServerProfile {
+  std::string hostname = "localhost";
+  bool lmtp = false;
+  std::size_t max_recipients = 1000;
+  int max_errors = 20;
+  std::size_t max_line = 4096;  // of a command, CRLF included
+  DataLimits content;
+  std::chrono::milliseconds command_limit = std::chrono::minutes(5);  // RFC 5321 4.5.3.2.7
+  std::chrono::milliseconds block_limit = std::chrono::minutes(3);    // RFC 5321 4.5.3.2.5
+};
+
+class ServerDialog {
+ public:
+  enum class Phase : std::uint8_t { start, ready, mail, rcpt, resolving, content, committing, closed };
+
+  struct Action {
+    enum class What : std::uint8_t {
+      more,     // write `out`, read more input (what consume() left of the last input comes first), within
+                // `limit`
+      resolve,  // answer resolved() for asked()
+      commit,   // answer committed() for transaction() and the content
+      close,    // write `out` and close
+    } what = What::more;
+    std::chrono::milliseconds limit{0};  // 0: no peer is waited for
+  };
+
+  explicit ServerDialog(const ServerProfile& profile) : profile_(profile) {}
+
+  Action open(std::string& out);  // the greeting
+  /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the caller
+  /// may take away between calls. Refused content is emptied: what was taken before may be thrown away.
+  Action consume(std::string_view& input, std::string& out, std::string& content);
+
+  Action resolved(tl::expected<Recipient, Reply> answer, std::string& out);
+  /// The mailbox of the RCPT to resolve; none: <postmaster>.
+  const RcptArgument& asked() const { return asked_; }
+  /// SMTP: one reply. LMTP: one for each recipient of the transaction, in order.
+  Action committed(std::span<const Reply> replies, std::string& out);
+
+  Action timed_out(std::string& out);         // 421 4.4.2
+  Action stopping(std::string& out);          // 421 4.3.2
+  void set_room(bool room) { room_ = room; }  // false: MAIL is answered 452 4.3.1
+
+  Phase phase() const { return phase_; }
+  const Transaction& transaction() const { return transaction_; }
+  const DataReader& reader() const { return reader_; }
+  const ServerProfile& profile() const { return profile_; }
+  std::string_view hello() const { return hello_; }
+  const char* protocol() const;  // "ESMTP", "SMTP" or "LMTP": the `with` of Received
+
+ private:
+  using Act = Action (ServerDialog::*)(const Command&, std::string& out);
+  struct Row;
+  static const Row rows[];
+
+  Action command(std::string_view line, std::string& out);
+  Action act(const Command&, std::string& out);
+  Action hello(const Command&, std::string& out);
+  Action mail(const Command&, std::string& out);
+  Action rcpt(const Command&, std::string& out);
+  Action data(const Command&, std::string& out);
+  Action rset(const Command&, std::string& out);
+  Action noop(const Command&, std::string& out);
+  Action vrfy(const Command&, std::string& out);
+  Action help(const Command&, std::string& out);
+  Action quit(const Command&, std::string& out);
+  Action content_ended(std::string& out);
+
+  Action more() const;
+  Action say(std::string_view wire, std::string& out) const;
+  Action error(const Reply& reply, std::string& out, bool counts = true);
+  Action close(std::string_view wire, std::string& out);
+  void fresh();
+
+  const ServerProfile& profile_;
+  Transaction transaction_;
+  DataReader reader_;
+  RcptArgument asked_;
+  std::string hello_;
+  Phase phase_ = Phase::start;
+  bool extended_ = false;  // EHLO or LHLO, not HELO
+  bool room_ = true;
+  bool input_waits_ = false;  // octets behind the command that is looked at
+  bool skipping_ = false;     // inside a line that is too long
+  bool mail_refused_ =
+      false;  // the RCPTs and the DATA pipelined behind a refused MAIL are not counted as errors
+  int errors_ = 0;
+};
+
+}  // namespace spoold::smtp

@@ -1,0 +1,171 @@
+#include "protocol/smtp/server_dialog.hpp"
+
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <algorithm>
+#include <filesystem>
+
+#include "tests/protocol/smtp/dialog_script.hpp"
+
+using namespace spoold;
+using namespace spoold::tests;
+using Phase = smtp::ServerDialog::Phase;
+
+namespace {
+
+std::vector<Script> scripts() {
+  std::vector<Script> all;
+  for (const auto& entry : std::filesystem::directory_iterator(SOURCE_DIR "/tests/dialogs"))
+    if (entry.path().extension() == ".txt") all.push_back(read_script(entry.path()));
+  return all;
+}
+
+enum class Cut { groups, lines, octets };
+
+void replay(const Script& script, Cut cut) {
+  CAPTURE(script.name);
+  Driver driver(script.profile, script.room);
+  for (const Step& step : script.steps) {
+    driver.commit = step.commit;
+    std::string_view rest = step.sent;
+    while (!rest.empty()) {
+      std::size_t n = rest.size();
+      if (cut == Cut::octets) n = 1;
+      if (cut == Cut::lines) n = std::min(rest.find('\n'), n - 1) + 1;
+      driver.feed(rest.substr(0, n));
+      rest.remove_prefix(n);
+    }
+    CHECK(difference(step, driver.out, driver.closed) == "");
+    driver.out.clear();
+  }
+}
+
+std::string sent(const Script& script) {
+  std::string all;
+  for (const Step& step : script.steps) all += step.sent;
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("server dialog: the scripts, as written") {
+  REQUIRE(scripts().size() >= 12);
+  for (const Script& script : scripts()) replay(script, Cut::groups);
+}
+
+TEST_CASE("server dialog: the scripts, a line and an octet at a time") {
+  for (const Script& script : scripts()) {
+    if (script.grouped_only) continue;
+    replay(script, Cut::lines);
+    replay(script, Cut::octets);
+  }
+}
+
+TEST_CASE("server dialog: cut off after every octet, nothing is committed that was not whole") {
+  for (const Script& script : scripts()) {
+    if (script.grouped_only) continue;
+    CAPTURE(script.name);
+    const std::string all = sent(script);
+    // Octet by octet: the state at each cut is that of a session whose connection ends there.
+    Driver whole(script.profile, script.room);
+    std::vector<std::size_t> commits_after;
+    for (const char c : all) {
+      whole.feed({&c, 1});
+      commits_after.push_back(whole.committed.size());
+    }
+    for (std::size_t cut = 0; cut<all.size(); cut += all.size()> 5000 ? 997 : 1) {
+      Driver driver(script.profile, script.room);
+      std::size_t fed = 0;
+      for (const Step& step : script.steps) {
+        driver.feed(step.sent.substr(0, std::min(step.sent.size(), cut - fed)));
+        fed += std::min(step.sent.size(), cut - fed);
+      }
+      const std::size_t commits = cut == 0 ? 0 : commits_after[cut - 1];
+      CHECK(driver.committed.size() == commits);
+    }
+  }
+}
+
+namespace {
+
+// Commands of every kind: good, bad, out of sequence.
+std::string any_command(bool lmtp) {
+  const std::string hello = lmtp ? "LHLO" : "EHLO";
+  return *rc::gen::element<std::string>(
+      hello + " client.example", "HELO client.example", hello, "MAIL FROM:<a@client.example>", "MAIL FROM:<>",
+      "MAIL FROM:<a", "MAIL FROM:<a@client.example> SIZE=999999999", "MAIL FROM:<a@client.example> X=Y",
+      "RCPT TO:<b@mx.example>", "RCPT TO:<c@mx.example>", "RCPT TO:<unknown@mx.example>",
+      "RCPT TO:<later@mx.example>", "RCPT TO:<>", "DATA", "DATA x", "RSET", "RSET x", "NOOP", "VRFY",
+      "VRFY x", "HELP", "QUIT x", "STARTTLS", "FROB", "LHLO x", "NO\rOP", std::string(5000, 'x'));
+}
+
+bool starts_over(const std::string& command) {
+  return command.starts_with("EHLO c") || command.starts_with("HELO c") || command.starts_with("LHLO c") ||
+         command == "RSET";
+}
+
+}  // namespace
+
+TEST_CASE("server dialog: what ends a transaction leaves nothing, an error anywhere else changes nothing") {
+  rc::check([] {
+    smtp::ServerProfile profile;
+    profile.lmtp = *rc::gen::arbitrary<bool>();
+    profile.max_errors = 1 << 30;
+    profile.content.size = 1000;
+    profile.max_recipients = 4;
+    Driver driver(profile);
+    const int length = *rc::gen::inRange(1, 60);
+    for (int i = 0; i < length; ++i) {
+      const std::string command = any_command(profile.lmtp);
+      const smtp::Transaction before = driver.dialog.transaction();
+      const Phase phase = driver.dialog.phase();
+      driver.out.clear();
+      driver.feed(command + "\r\n");
+      const bool error = driver.out.front() == '4' || driver.out.front() == '5';
+      if (driver.dialog.phase() == Phase::content) {
+        RC_ASSERT(driver.out.starts_with("354"));
+        RC_ASSERT(driver.dialog.transaction() == before);
+        const int fate = *rc::gen::inRange(0, 4);
+        const std::size_t wanted = profile.lmtp ? before.recipients.size() : 1;
+        driver.commit.assign(wanted, smtp::Reply{fate == 1 ? 451 : fate == 2 ? 550 : 250, {}, "as told"});
+        driver.out.clear();
+        driver.feed(fate == 3 ? "bare\nfeed\r\n.\r\n" : "x: y\r\n\r\n.\r\n");
+        const auto replies = static_cast<std::size_t>(std::count(driver.out.begin(), driver.out.end(), '\n'));
+        RC_ASSERT(replies == wanted);
+        RC_ASSERT(driver.dialog.transaction() == smtp::Transaction{});
+        RC_ASSERT(driver.dialog.phase() == Phase::ready);
+      } else if (command.starts_with("DATA") || (!error && starts_over(command))) {
+        RC_ASSERT(driver.dialog.transaction() == smtp::Transaction{});
+        RC_ASSERT((driver.dialog.phase() == Phase::ready || (error && phase == Phase::start) ||
+                   (command == "RSET" && phase == Phase::start)));
+      } else if (error) {
+        RC_ASSERT(driver.dialog.transaction() == before);
+        RC_ASSERT(driver.dialog.phase() == phase);
+      }
+    }
+  });
+}
+
+TEST_CASE("server dialog: an idle client and a stopping server") {
+  const smtp::ServerProfile profile;
+  smtp::ServerDialog dialog(profile);
+  std::string out;
+  CHECK(dialog.open(out).limit == std::chrono::minutes(5));
+  out.clear();
+  CHECK(dialog.timed_out(out).what == smtp::ServerDialog::Action::What::close);
+  CHECK(out == "421 4.4.2 timed out waiting for you\r\n");
+  out.clear();
+  CHECK(dialog.stopping(out).what == smtp::ServerDialog::Action::What::close);
+  CHECK(out.starts_with("421 4.3.2 "));
+}
+
+TEST_CASE("server dialog: the time limit of content is that of a data block") {
+  const smtp::ServerProfile profile;
+  Driver driver(profile);
+  driver.feed("EHLO a\r\nMAIL FROM:<>\r\nRCPT TO:<a@b.example>\r\nDATA\r\n");
+  REQUIRE(driver.dialog.phase() == Phase::content);
+  std::string_view input = "x: y\r\n";
+  CHECK(driver.dialog.consume(input, driver.out, driver.content).limit == std::chrono::minutes(3));
+  CHECK(driver.content == "x: y\r\n");
+}
