@@ -1,0 +1,205 @@
+"""The measurements of scripts/bench. Each is a function that makes one run and returns figures; the table shows medians.
+
+  accept-1, accept-20, accept-100   durable acceptance of 4 KB messages for one recipient, 1, 20, 100 kept sessions
+  fanout-verp, fanout-bulk          one post to a list of 10,000, from the dot to the last copy at the next hop
+  dot-10k, dot-100k                 final dot to 250 of a post to a list of 10,000 and 100,000
+  rtt-verp                          VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy
+
+`raw` is the same work between smtp_load and smtp_sink without spoold: what the machine gives just then.
+"""
+import argparse
+import contextlib
+import json
+import os
+import pathlib
+import shutil
+import smtplib
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+import harness
+
+ROOT = harness.SOURCE
+
+
+class Bench(contextlib.ExitStack):
+    """A folder, programs and a daemon for one run."""
+
+    def __init__(self):
+        super().__init__()
+        (ROOT / "var").mkdir(exist_ok=True)
+        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "var"))
+        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
+
+    def sink(self, *options, **keys):
+        sink = harness.Sink(self.folder, *options, log=False, **keys)
+        self.callback(lambda: sink.process.poll() is None and sink.stop())
+        return sink
+
+    def proxy(self, to, delay):
+        proxy = harness.Program([harness.BUILD / "delay_proxy", "--listen", "127.0.0.1:0", "--to", to, "--delay", delay], self.folder, "proxy")
+        self.callback(lambda: proxy.process.poll() is None and proxy.stop())
+        return proxy
+
+    def spoold(self, smarthost, settings=None):
+        daemon = harness.Spoold(self.folder, smarthost, harness.merge({"log": {"level": "info"}, "delivery": {"retry": ["1h"]}}, settings or {}))
+        self.callback(daemon.kill)
+        return daemon
+
+
+def load(*options):
+    done = subprocess.run([harness.BUILD / "smtp_load", *map(str, options)], capture_output=True, text=True, timeout=300)
+    report = json.loads(done.stdout)
+    if report["accepted"] != report["messages"]:
+        raise SystemExit(f"smtp_load {options}: {report}")
+    return report
+
+
+def exactly_once(sink, recipients):
+    seen = sink.summary()
+    if (seen["recipients"], seen["distinct_deliveries"], seen["duplicates"]) != (recipients, recipients, 0):
+        raise SystemExit(f"expected {recipients} recipients once each, the sink has {seen}")
+
+
+def disk_commit(folder, size=16384, times=200):
+    """Milliseconds of a pwrite of `size` and an fdatasync, the median: the floor of any durable acceptance."""
+    fd = os.open(folder / "commit", os.O_CREAT | os.O_WRONLY)
+    os.pwrite(fd, b"x" * size * times, 0)
+    os.fsync(fd)
+    took = []
+    for n in range(times):
+        began = time.perf_counter()
+        os.pwrite(fd, b"y" * size, n * size)
+        os.fdatasync(fd)
+        took.append((time.perf_counter() - began) * 1000)
+    os.close(fd)
+    return statistics.median(took)
+
+
+def accept(sessions, messages):
+    options = ["--sessions", sessions, "--messages", messages, "--pipelining"]
+    with Bench() as bench:
+        sink = bench.sink(name="raw")
+        raw = load("--to", sink.address, *options)
+        sink.stop()
+        dead = f"127.0.0.1:{harness.free_port()}"  # nothing is delivered while acceptance is measured
+        spoold = bench.spoold("smtp://" + dead)
+        ours = load("--to", spoold.address, *options)
+        late = bench.sink(listen=dead, name="late")
+        spoold.ctl("retry", "--all")
+        late.wait(messages, 120)
+        exactly_once(late, messages)
+        return {"messages/s": ours["messages_per_second"], "p50 ms": ours["p50_ms"], "p99 ms": ours["p99_ms"], "raw messages/s": raw["messages_per_second"],
+                "of raw": ours["messages_per_second"] / raw["messages_per_second"], "fdatasync ms": disk_commit(bench.folder)}
+
+
+def post(port, address=harness.LIST, size=4096):
+    """One post; (time of the dot, seconds from the dot to the 250)."""
+    text = (f"From: <poster@example.net>\r\nTo: {address}\r\nSubject: bench\r\nMessage-ID: <{time.time_ns()}@bench.example>\r\n"
+            "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n").encode()
+    text += (b"x" * 76 + b"\r\n") * ((size - len(text)) // 78)
+    with smtplib.SMTP("127.0.0.1", port, local_hostname="bench.example", timeout=300) as client:
+        client.ehlo()
+        client.mail("poster@example.net")
+        client.rcpt(address)
+        client.docmd("DATA")
+        began, at = time.perf_counter(), time.time()
+        client.send(text + b".\r\n")
+        code, said = client.getreply()
+        took = time.perf_counter() - began
+        if code != 250:
+            raise SystemExit(f"post refused: {code} {said}")
+    return at, took
+
+
+def fan_out(verp, people=10000):
+    with Bench() as bench:
+        sink = bench.sink(name="raw")
+        raw = load("--to", sink.address, "--sessions", 20, "--messages", people if verp else people // 100, "--recipients", 1 if verp else 100,
+                   *(["--chain"] if verp else ["--pipelining"]))
+        sink.stop()
+        sink = bench.sink()
+        spoold = bench.spoold(sink.url)
+        spoold.list(members=harness.members(people, domains=100), verp="always" if verp else "never")
+        at, took = post(spoold.port)
+        sink.wait(people, 120)
+        last = sink.summary()["last"]
+        harness.wait_until(lambda: not spoold.queue(), 30, "an empty queue")
+        exactly_once(sink, people)
+        rate, raw_rate = people / (last - at), raw["accepted_recipients"] / raw["seconds"]
+        return {"recipients/s": rate, "250 after ms": took * 1000, "last copy after ms": (last - at) * 1000, "raw recipients/s": raw_rate, "of raw": rate / raw_rate,
+                "connections": sink.summary()["connections"]}
+
+
+def final_dot(people):
+    with Bench() as bench:
+        raw_sink = bench.sink(name="raw")
+        raw = post(raw_sink.port)[1]
+        raw_sink.stop()
+        dead = f"127.0.0.1:{harness.free_port()}"
+        spoold = bench.spoold("smtp://" + dead)
+        spoold.list(members=harness.members(people, domains=100))
+        took = post(spoold.port)[1]
+        sink = bench.sink(listen=dead)
+        spoold.ctl("retry", "--all")
+        sink.wait(people, 120)
+        exactly_once(sink, people)
+        return {"dot to 250 ms": took * 1000, "raw ms": raw * 1000, "fdatasync ms": disk_commit(bench.folder)}
+
+
+def round_trips(people=200, delay=25):
+    with Bench() as bench:
+        sink = bench.sink("--no-chunking")
+        line = bench.proxy(sink.address, delay)
+        spoold = bench.spoold(line.url, {"delivery": {"connections_per_destination": 1}})
+        spoold.list(members=harness.members(people))
+        post(spoold.port)
+        sink.wait(people, 300)
+        seen = sink.summary()
+        exactly_once(sink, people)
+        trips = (seen["last"] - seen["first"]) / (2 * delay / 1000)
+        return {"round trips a copy": trips / (people - 1), "connections": seen["connections"]}
+
+
+MEASUREMENTS = {
+    "accept-1": lambda: accept(1, 1500), "accept-20": lambda: accept(20, 20000), "accept-100": lambda: accept(100, 30000),
+    "fanout-verp": lambda: fan_out(True), "fanout-bulk": lambda: fan_out(False),
+    "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": round_trips,
+}
+
+
+def shown(value):
+    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value < 10 else f"{value:.1f}"
+
+
+def main():
+    options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--runs", type=int, default=3)
+    options.add_argument("--json", help="also write every run to this file")
+    options.add_argument("--no-build", action="store_true", help="measure the build there is")
+    options.add_argument("names", nargs="*", metavar="NAME")
+    options = options.parse_args()
+    unknown = [n for n in options.names if n not in MEASUREMENTS]
+    if unknown:
+        print(f"no such measurement: {unknown[0]}; there are {', '.join(MEASUREMENTS)}", file=sys.stderr)
+        return 2
+    if harness.SANITIZED:
+        print("this build has sanitizers; its figures mean nothing", file=sys.stderr)
+        return 2
+    everything = {}
+    print(f"medians of {options.runs}; {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
+    for name in options.names or MEASUREMENTS:
+        runs = [MEASUREMENTS[name]() for _ in range(options.runs)]
+        everything[name] = runs
+        medians = {key: statistics.median(run[key] for run in runs) for key in runs[0]}
+        print(f"| {name:<12} | " + " | ".join(f"{key} {shown(value)}" for key, value in medians.items()) + " |", flush=True)
+    if options.json:
+        pathlib.Path(options.json).write_text(json.dumps(everything, indent=1) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
