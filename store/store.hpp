@@ -75,6 +75,9 @@ struct NewMessage {
   Message message;   // id, content, counts, post, envelope, roster_version are filled in by the store
   std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
                      // (one splice)
+  /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
+  /// queue id that Received shows.
+  std::optional<std::size_t> id_at;
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
