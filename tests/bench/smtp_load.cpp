@@ -10,6 +10,7 @@
 #include <memory>
 #include <vector>
 
+#include "load_plan.hpp"
 #include "net.hpp"
 
 namespace {
@@ -38,67 +39,9 @@ latency of a message (from its first byte sent to the reply to its end) as p50, 
 Exit code: 0 everything was accepted, 1 not, 2 wrong use.
 )";
 
-struct Settings {
-  std::string to, from = "load@sender.example", rcpt = "u%n-%r@rcpt.example", header_from, run = "0",
-                  accepted;
-  std::vector<std::string> rcpt_list;
-  bool lmtp = false, connection_per_message = false, pipelining = false, chain = false, persist = false;
-  long sessions = 1, messages = 1, size = 4096, recipients = 1;
-  double timeout = 600;
-};
-Settings settings;
-
-std::string expand(const std::string& pattern, long message, long recipient) {
-  std::string out;
-  for (std::size_t i = 0; i < pattern.size(); ++i) {
-    if (pattern[i] == '%' && i + 1 < pattern.size() && (pattern[i + 1] == 'n' || pattern[i + 1] == 'r'))
-      out += std::to_string(pattern[++i] == 'n' ? message : recipient);
-    else
-      out += pattern[i];
-  }
-  return out;
-}
-
-/// The messages of the run: one text, of which a field of fixed width is overwritten for each message.
-class Content {
- public:
-  void build() {
-    const std::string from = settings.header_from.empty() ? settings.from : settings.header_from;
-    text_ = "From: <" + from +
-            ">\r\nTo: somebody@rcpt.example\r\nSubject: load\r\nDate: Sun, 22 Nov 2026 10:00:00 "
-            "+0000\r\nMessage-ID: <load." +
-            settings.run + ".";
-    number_at_ = text_.size();
-    text_ += "0000000000@load.example>\r\n\r\n";
-    const auto size = static_cast<std::size_t>(settings.size);
-    while (text_.size() < size) {
-      std::size_t line = std::min<std::size_t>(78, size - text_.size());
-      line = line < 3 ? 3 : line;
-      text_.append(line - 2, 'x');
-      text_ += "\r\n";
-    }
-    text_ += ".\r\n";
-  }
-  void append_to(std::string& out, long number) {
-    char digits[24];
-    std::snprintf(digits, sizeof digits, "%010ld", number);
-    std::memcpy(text_.data() + number_at_, digits, 10);
-    out += text_;
-  }
-
- private:
-  std::string text_;
-  std::size_t number_at_ = 0;
-};
-Content content;
-
-struct Totals {
-  long started = 0, accepted = 0, accepted_recipients = 0, refused = 0, lost = 0, connections = 0,
-       connections_lost = 0, commands_refused = 0;
-  std::vector<float> latency;  // seconds
-  std::string first_refusal;
-};
-Totals totals;
+bench::LoadSettings settings;
+bench::Content content;
+bench::LoadTotals totals;
 FILE* accepted_file = nullptr;
 
 enum class Stage { banner, ehlo, mail, rcpt, data, end, quit };
@@ -193,7 +136,7 @@ std::string rcpt_of(long message, long recipient) {
   if (!settings.rcpt_list.empty())
     return settings.rcpt_list[static_cast<std::size_t>(message * settings.recipients + recipient) %
                               settings.rcpt_list.size()];
-  return expand(settings.rcpt, message, recipient);
+  return bench::expand(settings.rcpt, message, recipient);
 }
 
 /// Begins the envelope of the next message, or says goodbye.
@@ -340,27 +283,10 @@ void read_in(Session& s) {
   send_out(s);
 }
 
-double percentile(double p) {
-  if (totals.latency.empty()) return 0;
-  const auto at = static_cast<std::size_t>(p * static_cast<double>(totals.latency.size() - 1));
-  std::nth_element(totals.latency.begin(), totals.latency.begin() + static_cast<std::ptrdiff_t>(at),
-                   totals.latency.end());
-  return static_cast<double>(totals.latency[at]) * 1000;
-}
-
-std::string json_text(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 32 ? ' ' : c;
-  }
-  return out + '"';
-}
-
 void run() {
   target = bench::parse_address(settings.to);
   epoll = epoll_create1(EPOLL_CLOEXEC);
-  content.build();
+  content.build(settings);
   const double start = bench::now(), start_wall = bench::wall_clock();
   for (long i = 0; i < std::min(settings.sessions, settings.messages); ++i) {
     sessions.push_back(std::make_unique<Session>());
@@ -400,7 +326,8 @@ void run() {
     }
   }
   const double seconds = bench::now() - start;
-  const double p50 = percentile(0.5), p99 = percentile(0.99), most = percentile(1);
+  const double p50 = bench::percentile(totals.latency, 0.5), p99 = bench::percentile(totals.latency, 0.99),
+               most = bench::percentile(totals.latency, 1);
   std::printf(
       "{\"messages\":%ld,\"accepted\":%ld,\"accepted_recipients\":%ld,\"refused\":%ld,\"lost\":%ld,"
       "\"commands_refused\":%ld,\"connections\":%ld,"
@@ -410,20 +337,7 @@ void run() {
       settings.messages, totals.accepted, totals.accepted_recipients, totals.refused, totals.lost,
       totals.commands_refused, totals.connections, totals.connections_lost, timed_out ? "true" : "false",
       start_wall, seconds, static_cast<double>(totals.accepted) / seconds, p50, p99, most,
-      json_text(totals.first_refusal).c_str());
-}
-
-void read_list(const std::string& name) {
-  FILE* f = std::fopen(name.c_str(), "r");
-  if (!f) die(name + ": " + std::strerror(errno));
-  char line[1024];
-  while (std::fgets(line, sizeof line, f)) {
-    std::string address = line;
-    while (!address.empty() && (address.back() == '\n' || address.back() == '\r')) address.pop_back();
-    if (!address.empty()) settings.rcpt_list.push_back(address);
-  }
-  std::fclose(f);
-  if (settings.rcpt_list.empty()) die(name + ": no address in it");
+      bench::json_text(totals.first_refusal).c_str());
 }
 
 }  // namespace
@@ -450,7 +364,7 @@ int main(int argc, char** argv) {
     else if (options.is("--rcpt"))
       settings.rcpt = options.text();
     else if (options.is("--rcpt-file"))
-      read_list(options.text());
+      bench::read_list(settings, options.text());
     else if (options.is("--run"))
       settings.run = options.text();
     else if (options.is("--connection-per-message"))
