@@ -1,4 +1,5 @@
-// What became of one recipient in one attempt: the words of the peer, or our own words and the stage where it happened.
+// What became of one recipient in one attempt: the words of the peer, or our own words and the stage where it
+// happened.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -9,13 +10,29 @@
 namespace spoold {
 
 /// Where in the dialog with a remote something happened. text(): "RCPT TO", as used in failure texts.
-enum class Stage : std::uint8_t { none, connect, greeting, ehlo, starttls, auth, mail, rcpt, data, content, dot, quit };
-const char* text(Stage);   // "connect", "greeting", "EHLO", "MAIL FROM", "RCPT TO", "DATA", "content", "end of data"
-const char* label(Stage);  // one word for logs and JSON: CONNECT GREETING EHLO STARTTLS AUTH MAIL RCPT DATA CONTENT DOT QUIT
+enum class Stage : std::uint8_t {
+  none,
+  connect,
+  greeting,
+  ehlo,
+  starttls,
+  auth,
+  mail,
+  rcpt,
+  data,
+  content,
+  dot,
+  quit
+};
+const char* text(
+    Stage);  // "connect", "greeting", "EHLO", "MAIL FROM", "RCPT TO", "DATA", "content", "end of data"
+const char* label(Stage);  // one word for logs and JSON: CONNECT GREETING EHLO STARTTLS AUTH MAIL RCPT DATA
+                           // CONTENT DOT QUIT
 
 /// The last thing heard (or noticed) about a recipient: `last_reply` of the JSON contract.
 struct LastReply {
-  smtp::Reply reply;   // code 0: no reply was heard; text then says what happened ("connection closed after RCPT TO")
+  smtp::Reply
+      reply;  // code 0: no reply was heard; text then says what happened ("connection closed after RCPT TO")
   std::string remote;  // "mx1.example.net[192.0.2.1]:25"
   TimePoint at{};
   Stage stage = Stage::none;

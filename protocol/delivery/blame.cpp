@@ -1,0 +1,125 @@
+#include "protocol/delivery/blame.hpp"
+
+#include <algorithm>
+#include <array>
+#include <cctype>
+
+namespace spoold::delivery {
+namespace {
+
+bool skipped(const Observation& seen, std::size_t i) {
+  return !seen.skipped.empty() && std::ranges::find(seen.skipped, seen.recipients[i]) != seen.skipped.end();
+}
+
+bool contains(std::string_view text, std::string_view word) {
+  return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
+           return std::tolower(static_cast<unsigned char>(a)) == b;
+         }) != text.end();
+}
+
+const char* what_happened(Drop::How how) {
+  switch (how) {
+    case Drop::How::closed:
+      return "connection closed";
+    case Drop::How::reset:
+      return "connection reset";
+    case Drop::How::timeout:
+      return "timed out";
+    case Drop::How::reply_421:
+      return "connection ended by 421";
+    case Drop::How::garbage:
+      return "reply not understood";
+  }
+  return "connection lost";
+}
+
+}  // namespace
+
+bool heard(const std::optional<smtp::Reply>& reply, const Drop* drop) {
+  return reply && !(drop && drop->how == Drop::How::reply_421 && reply->code == 421);
+}
+
+Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
+  Finding found;
+  if (!seen.mail_sent) return found;
+  if (!heard(seen.mail, &drop)) {
+    found.stage = Stage::mail;
+    found.blame = seen.rcpts_sent > seen.skipped.size() ? Finding::Blame::ambiguous : Finding::Blame::sender;
+    return found;
+  }
+  if (!seen.mail->completed()) {  // refused: its recipients have their outcome, whatever else is missing
+    found.complete = true;
+    return found;
+  }
+  std::size_t accepted = 0;
+  const std::size_t sent = std::min<std::size_t>(seen.rcpts_sent, seen.recipients.size());
+  for (std::size_t i = 0; i < sent; ++i) {
+    if (skipped(seen, i)) continue;
+    if (i >= seen.rcpt.size() || !heard(seen.rcpt[i], &drop)) {
+      found.blame = Finding::Blame::suspect;
+      found.stage = Stage::rcpt;
+      found.position = i;
+      return found;
+    }
+    ++found.answered;
+    found.after_reject = !seen.rcpt[i]->positive();
+    if (seen.rcpt[i]->positive()) ++accepted;
+  }
+  if (accepted == 0) {  // nothing that follows matters to anybody
+    found.complete = sent == seen.recipients.size();
+    return found;
+  }
+  if (!seen.data_sent && !seen.content_sent) return found;
+  if (!heard(seen.data, &drop)) {
+    found.blame = Finding::Blame::message;
+    found.stage = Stage::data;
+    return found;
+  }
+  if (!seen.data->positive()) {
+    found.complete = true;
+    return found;
+  }
+  if (!seen.dot_sent) {
+    found.blame = Finding::Blame::message;
+    found.stage = Stage::content;
+    return found;
+  }
+  const std::size_t wanted = lmtp ? accepted : 1;
+  const auto answers = static_cast<std::size_t>(
+      std::ranges::count_if(seen.dot, [](const std::optional<smtp::Reply>& r) { return r.has_value(); }));
+  const bool by_421 = drop.how == Drop::How::reply_421 && answers + 1 >= wanted;  // the 421 is the answer
+  if (answers >= wanted || by_421) {
+    found.complete = true;
+    return found;
+  }
+  found.blame = Finding::Blame::in_doubt;
+  found.stage = Stage::dot;
+  return found;
+}
+
+bool speaks_of_host(const smtp::Reply& reply) {
+  if (reply.enhanced.given())
+    return reply.enhanced.klass == 4 && (reply.enhanced.subject == 3 || reply.enhanced.subject == 7);
+  static constexpr std::array<std::string_view, 9> words = {
+      "load",    "too busy",      "rate limit", "too many conn", "too many concurrent",
+      "throttl", "shutting down", "resources",  "too fast"};
+  return std::ranges::any_of(words, [&](std::string_view word) { return contains(reply.text, word); });
+}
+
+bool too_many_recipients(const smtp::Reply& reply) {
+  if (reply.enhanced.given()) return reply.enhanced.subject == 5 && reply.enhanced.detail == 3;
+  return reply.code == 452 || reply.code == 552;
+}
+
+std::string waiting_text(Drop::How how, Stage stage) {
+  if (stage == Stage::none) return std::string(what_happened(how)) + " between transactions";
+  if (stage == Stage::content) return std::string(what_happened(how)) + " while sending content";
+  return std::string(what_happened(how)) + " while waiting for the reply to " + text(stage);
+}
+
+std::string after_text(Drop::How how, Stage stage) {
+  if (how == Drop::How::timeout) return std::string("no reply to ") + text(stage);
+  return std::string(what_happened(how)) + " after " + text(stage);
+}
+
+}  // namespace spoold::delivery

@@ -1,0 +1,48 @@
+// Who is to blame for a lost connection: the oldest unanswered command (isolation.md section 2). Replies come
+// in order, so position is free information. Pure functions over what the session observed.
+//
+// See also: planner.hpp (Observation, Drop), trouble.cpp (what is done about it).
+#pragma once
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+#include "protocol/delivery/planner.hpp"
+
+namespace spoold::delivery {
+
+struct Finding {
+  enum class Blame : std::uint8_t {
+    nobody,     // nothing was unanswered, or only innocent things
+    suspect,    // RCPT at `position`, its MAIL answered
+    ambiguous,  // MAIL with RCPTs behind it, nothing of this transaction answered
+    sender,     // MAIL alone
+    message,    // DATA or content, after accepted RCPTs
+    in_doubt,   // the end of the content was sent and not answered
+  };
+  Blame blame = Blame::nobody;
+  Stage stage = Stage::none;  // of the oldest unanswered command
+  std::size_t position = 0;   // of the suspect in the transaction
+  std::size_t answered = 0;   // RCPTs answered before the drop
+  bool after_reject = false;  // the last thing heard was a 4xx/5xx to RCPT
+  bool complete = false;      // everything of this transaction was answered
+};
+
+/// What of `observation` the peer answered; a 421 that came as the end of the connection is no answer to
+/// MAIL, RCPT or DATA (it is one to the end of content: the message was not accepted).
+bool heard(const std::optional<smtp::Reply>&, const Drop*);
+
+/// `drop` may be null: then the transaction was answered in order.
+Finding find_blame(const Observation&, const Drop&, bool lmtp);
+
+/// Does this refusal speak of the whole host (4.3.x, 4.7.x, load, rate, connections) and not of a recipient?
+bool speaks_of_host(const smtp::Reply&);
+/// "Too many recipients": 4.5.3, 5.5.3, or 452/552 without an enhanced code.
+bool too_many_recipients(const smtp::Reply&);
+
+/// "connection closed while waiting for the reply to RCPT TO"
+std::string waiting_text(Drop::How, Stage);
+/// "connection closed after RCPT TO"
+std::string after_text(Drop::How, Stage);
+
+}  // namespace spoold::delivery

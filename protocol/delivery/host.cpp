@@ -1,0 +1,125 @@
+#include "protocol/delivery/host.hpp"
+
+#include <algorithm>
+
+namespace spoold::delivery {
+namespace {
+constexpr std::uint32_t streak_of_a_fault = 4;  // connections in a row that got nothing through
+constexpr std::uint32_t clean_for_wide_window = 16;
+constexpr std::uint32_t overlapped_enough = 3;
+}  // namespace
+
+void Host::fault(TimePoint now, std::string why) {
+  ++failures_;
+  until_ = now + jitter_->spread(doubling(std::chrono::minutes(1), failures_));
+  half_open_ = true;
+  allowed_ = 1;
+  streak_ = 0;
+  recent_.clear();
+  last_error_ = std::move(why);
+}
+
+void Host::rest(TimePoint until, std::string why) {
+  until_ = std::max(until_, until);
+  last_error_ = std::move(why);
+}
+
+void Host::answered() {
+  half_open_ = false;
+}
+
+void Host::committed(TimePoint now) {
+  half_open_ = false;
+  failures_ = 0;
+  streak_ = 0;
+  last_commit_ = now;
+  ++commits_;
+  ++clean_;
+  recent_.clear();
+  if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, 1000u);
+}
+
+void Host::clear() {
+  until_ = {};
+  reoffer_ = {};
+  unproductive_.clear();
+}
+
+void Host::refused(std::uint32_t open, TimePoint now) {
+  allowed_ = std::max(1u, std::min(allowed_, open));
+  growth_from_ = now + jitter_->spread(std::chrono::minutes(1));
+}
+
+bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_words, TimePoint now) {
+  ++drops_;
+  last_drop_ = now;
+  clean_ = 0;
+  const bool productive = drop.messages > 0;
+  const auto& waits = limits_->isolation_waits;
+  Duration wait = std::chrono::seconds(5);
+  if (productive) {
+    streak_ = 0;
+    if (!waits.empty()) wait = waits.front();
+  } else {
+    if (!waits.empty()) wait = waits[std::min<std::size_t>(streak_, waits.size() - 1)];
+    ++streak_;
+    unproductive_.push_back(now);
+  }
+  while (!unproductive_.empty() && unproductive_.front() + limits_->isolation_window <= now)
+    unproductive_.pop_front();
+  reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
+
+  recent_.push_back(
+      {now, drop.message, drop.suspect, drop.finding.stage != Stage::rcpt && !drop.finding.complete});
+  if (recent_.size() > 16) recent_.pop_front();
+
+  if (host_words) {
+    if (open_before <= 1 || now - last_commit_ > std::chrono::minutes(1)) return true;
+    refused(open_before - 1, now);
+    return false;
+  }
+  if (streak_ >= streak_of_a_fault) return true;
+  // Several connections at the same moment: the more so when no recipient can be meant.
+  std::uint32_t together = 0, like_host = 0;
+  for (auto it = recent_.begin(); it != recent_.end(); ++it) {
+    const Ended& e = *it;
+    const bool seen_before = !e.suspect.empty() && std::any_of(recent_.begin(), it, [&](const Ended& o) {
+      return o.suspect == e.suspect;  // one culprit in several messages
+    });
+    if (now - e.at > std::chrono::seconds(1) || seen_before) continue;
+    ++together;
+    if (e.like_host && !productive) ++like_host;
+  }
+  const std::uint32_t at_once = open_before + together - 1;
+  if (like_host >= 2 || together >= std::max(3u, (at_once * 3 + 3) / 4)) return true;
+  // Two of the last three sessions, with nothing delivered in between, of messages that share no suspect.
+  if (!productive && recent_.size() >= 2) {
+    const Ended& before = recent_[recent_.size() - 2];
+    if (before.message != drop.message && before.suspect != drop.suspect && streak_ >= 2) return true;
+  }
+  return false;
+}
+
+void Host::overlap_dropped(TimePoint now) {
+  if (overlapped_ < overlapped_enough) overlap_off(now);
+  overlapped_ = 0;
+}
+
+TimePoint Host::reoffer_at(TimePoint now) const {
+  if (limits_->isolation_budget > 0 && unproductive(now) >= limits_->isolation_budget)
+    return std::max(reoffer_, unproductive_[unproductive_.size() - limits_->isolation_budget] +
+                                  limits_->isolation_window);
+  return reoffer_;
+}
+
+std::uint32_t Host::unproductive(TimePoint now) const {
+  return static_cast<std::uint32_t>(
+      std::ranges::count_if(unproductive_, [&](TimePoint t) { return t + limits_->isolation_window > now; }));
+}
+
+std::uint32_t Host::window(TimePoint now) const {
+  if (drops_ > 0 && now - last_drop_ < std::chrono::hours(24 * 30)) return 8;
+  return clean_ >= clean_for_wide_window ? 32 : 8;
+}
+
+}  // namespace spoold::delivery

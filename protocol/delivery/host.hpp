@@ -1,0 +1,72 @@
+// The health of one next hop: its clock after faults, half-open probing, how many connections it bears, and
+// the waits and budget that bind the re-offering of suspects (isolation.md sections 3 and 4). Knows no
+// recipient.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <string>
+
+#include "protocol/delivery/learned.hpp"
+#include "protocol/delivery/retry.hpp"
+
+namespace spoold::delivery {
+
+class Host {
+ public:
+  Host(const Limits& limits, Jitter& jitter) : limits_(&limits), jitter_(&jitter) {}
+
+  // The host's clock.
+  bool waiting(TimePoint now) const { return now < until_; }
+  TimePoint until() const { return until_; }
+  bool half_open() const { return half_open_; }
+  void fault(TimePoint now, std::string why);
+  void rest(TimePoint until, std::string why);  // asked for by the peer (greylisting), no fault
+  void answered();                              // a transaction was answered: no longer half-open
+  void committed(TimePoint now);
+  void clear();  // an operator's wish
+  const std::string& last_error() const { return last_error_; }
+  void note_error(std::string text) { last_error_ = std::move(text); }
+
+  // How many connections (slow start).
+  std::uint32_t allowed() const { return half_open_ ? 1 : allowed_; }
+  void refused(std::uint32_t open, TimePoint now);  // one too many
+  /// A drop; true: it is evidence enough of a fault of the host.
+  bool dropped(const DropRecord&, std::uint32_t open_before, bool host_words, TimePoint now);
+
+  // Waits and budget for suspects.
+  TimePoint reoffer_at(TimePoint now) const;
+
+  // Pipelining.
+  bool overlap(TimePoint now) const { return now >= overlap_off_until_; }
+  void overlap_off(TimePoint now) { overlap_off_until_ = now + std::chrono::hours(24); }
+  void overlap_on() { overlap_off_until_ = {}; }
+  void overlap_committed() { ++overlapped_; }
+  /// A drop behind content. It turns overlapping off unless that has proven itself since the last such drop:
+  /// with VERP every culprit drops behind the content of somebody else.
+  void overlap_dropped(TimePoint now);
+  std::uint32_t window(TimePoint now) const;
+
+  TimePoint last_commit() const { return last_commit_; }
+  std::uint64_t commits() const { return commits_; }
+  std::uint32_t drops() const { return drops_; }
+  std::uint32_t unproductive(TimePoint now) const;
+
+ private:
+  struct Ended {
+    TimePoint at{};
+    std::uint64_t message = 0;
+    std::string suspect;
+    bool like_host = false;  // not at RCPT
+  };
+  const Limits* limits_;
+  Jitter* jitter_;
+  TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{};
+  std::string last_error_;
+  std::uint64_t commits_ = 0;
+  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_ = 0;
+  bool half_open_ = false;
+  std::deque<TimePoint> unproductive_;
+  std::deque<Ended> recent_;  // drops since the last commit, at most 16
+};
+
+}  // namespace spoold::delivery

@@ -1,0 +1,128 @@
+#include "protocol/delivery/learned.hpp"
+
+#include <algorithm>
+#include <functional>
+
+namespace spoold::delivery {
+namespace {
+
+using Blame = Finding::Blame;
+constexpr std::size_t kept = 8;
+constexpr std::uint32_t fewest_rcpts = 5;  // nobody limits to less; smaller positions agree by chance
+
+bool other_recipients(const DropRecord& a, const DropRecord& b) {
+  return a.suspect.empty() || a.suspect != b.suspect;
+}
+
+bool within_rcpts(const DropRecord& d) {
+  return d.finding.blame == Blame::suspect || d.finding.stage == Stage::data ||
+         (d.finding.answered > 0 && !d.finding.complete);
+}
+
+bool between_messages(const DropRecord& d) {
+  return d.messages > 0 &&
+         (d.finding.blame == Blame::ambiguous || d.finding.blame == Blame::sender ||
+          (d.finding.blame == Blame::nobody && (d.finding.complete || d.finding.answered == 0)));
+}
+
+bool same_time(const DropRecord& a, const DropRecord& b) {
+  const Duration one = a.at - a.opened, two = b.at - b.opened;
+  const Duration tolerance = std::min(one, two) / 100 + std::chrono::milliseconds(20);
+  return std::chrono::abs(one - two) <= tolerance;
+}
+
+}  // namespace
+
+std::uint32_t Learned::Number::at(TimePoint now) const {
+  if (value == 0 || now < since + std::chrono::hours(24)) return value;
+  const auto days = std::chrono::duration_cast<std::chrono::hours>(now - since).count() / 24;
+  std::uint64_t grown = value;
+  for (std::int64_t day = 0; day < std::min<std::int64_t>(days, 40); ++day) grown += grown / 4 + 1;
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(grown, 100'000));
+}
+
+std::uint32_t Learned::rcpts(TimePoint now) const {
+  return rcpts_.at(now);
+}
+std::uint32_t Learned::rcpts_of_connection(TimePoint now) const {
+  return rcpts_of_connection_.at(now);
+}
+
+void Learned::survived(std::uint32_t in_transaction, std::uint32_t in_connection, std::uint32_t rejects,
+                       std::uint32_t messages, Duration age) {
+  most_.in_transaction = std::max(most_.in_transaction, in_transaction);
+  most_.in_connection = std::max(most_.in_connection, in_connection);
+  most_.rejects = std::max(most_.rejects, rejects);
+  most_.messages = std::max(most_.messages, messages);
+  most_.age = std::max(most_.age, age);
+}
+
+void Learned::rejects_used_up() {
+  if (!reject_limit_) reject_budget_ = std::min(reject_budget_ * 2, 1000u);
+}
+
+void Learned::too_many_recipients(std::uint32_t accepted, TimePoint now) {
+  if (accepted >= fewest_rcpts) rcpts_ = {accepted, now};
+}
+
+std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector<std::string>& explained) {
+  std::optional<Limit> limit;
+  std::function<bool(const DropRecord&)> same;
+  const auto agree = [&](std::function<bool(const DropRecord&)> test) {
+    same = std::move(test);
+    return std::ranges::count_if(drops_,
+                                 [&](const DropRecord& d) { return other_recipients(d, drop) && same(d); });
+  };
+
+  if (between_messages(drop) && most_.messages <= drop.messages &&
+      agree([&](const DropRecord& d) { return between_messages(d) && d.messages == drop.messages; }) >= 1) {
+    limit = Limit::messages;
+    messages_ = drop.messages;
+  } else if (drop.last_was_reject && drop.finding.blame != Blame::in_doubt && most_.rejects == 0 &&
+             agree([](const DropRecord& d) { return d.last_was_reject && d.rejects == 1; }) >= 1 &&
+             drop.rejects == 1) {
+    limit = Limit::hangs_up;
+    reject_budget_ = 1;
+    reject_limit_ = true;
+  } else if (drop.rejects >= 2 && most_.rejects <= drop.rejects &&
+             agree([&](const DropRecord& d) { return d.rejects == drop.rejects; }) >= 1) {
+    limit = Limit::rejects;
+    reject_budget_ = std::max(1u, std::min(reject_budget_ / 2, drop.rejects - 1));
+    reject_limit_ = true;
+  } else if (within_rcpts(drop) && drop.finding.answered >= fewest_rcpts &&
+             most_.in_transaction <= drop.finding.answered &&
+             agree([&](const DropRecord& d) {
+               return within_rcpts(d) && d.finding.answered + 1 >= drop.finding.answered &&
+                      drop.finding.answered + 1 >= d.finding.answered &&
+                      (d.finding.answered == drop.finding.answered || d.finding.stage != drop.finding.stage);
+             }) >= 1) {
+    limit = Limit::rcpts;
+    rcpts_ = {static_cast<std::uint32_t>(drop.finding.answered) - 1, drop.at};
+  } else if (drop.in_connection >= fewest_rcpts && most_.in_connection <= drop.in_connection &&
+             agree([&](const DropRecord& d) { return d.in_connection == drop.in_connection; }) >= 2) {
+    limit = Limit::rcpts_of_connection;
+    rcpts_of_connection_ = {drop.in_connection - 1, drop.at};
+  } else if (drop.how != Drop::How::timeout && drop.at - drop.opened >= std::chrono::seconds(2) &&
+             most_.age <= (drop.at - drop.opened) + std::chrono::milliseconds(50) &&
+             agree([&](const DropRecord& d) { return d.how != Drop::How::timeout && same_time(d, drop); }) >=
+                 1) {
+    limit = Limit::time;
+    age_ = drop.at - drop.opened;
+  }
+
+  if (limit) {
+    std::erase_if(drops_, [&](const DropRecord& d) {
+      if (!other_recipients(d, drop) || !same(d)) return false;
+      if (!d.suspect.empty()) explained.push_back(d.suspect);
+      return true;
+    });
+    if (!drop.suspect.empty()) explained.push_back(drop.suspect);
+    return limit;
+  }
+  if (drop.rejects >= reject_budget_ && reject_budget_ > 9) reject_budget_ /= 2;
+  drops_.push_back(drop);
+  if (drops_.size() > kept) drops_.pop_front();
+  return std::nullopt;
+}
+
+}  // namespace spoold::delivery

@@ -1,0 +1,69 @@
+// Limits of a host that look like culprits (isolation.md section 4): RCPTs in a transaction or a connection,
+// rejects, messages and seconds of a connection. Each drop is compared with earlier ones; a limit is believed
+// when two drops (three where chance matches easily) agree and no connection of this host ever got further.
+//
+// A wrong belief costs little: smaller transactions for a day, and suspects that are offered once more.
+#pragma once
+#include <cstdint>
+#include <deque>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/delivery/blame.hpp"
+#include "protocol/time.hpp"
+
+namespace spoold::delivery {
+
+/// What is recorded of every drop.
+struct DropRecord {
+  TimePoint at{}, opened{};
+  Finding finding;
+  Drop::How how = Drop::How::closed;
+  std::uint32_t in_connection = 0;  // RCPTs answered on the connection
+  std::uint32_t rejects = 0;        // 4xx/5xx to RCPT on the connection
+  std::uint32_t messages = 0;       // transactions committed on the connection
+  std::uint64_t message = 0;
+  std::string suspect;  // address, or empty
+  bool last_was_reject = false;
+};
+
+class Learned {
+ public:
+  enum class Limit : std::uint8_t { rcpts, rcpts_of_connection, rejects, hangs_up, messages, time };
+
+  /// Looks for a limit that explains this drop and earlier ones; `explained` gets the suspects they made.
+  std::optional<Limit> weigh(const DropRecord&, std::vector<std::string>& explained);
+  /// A connection got so far and lives: no limit is smaller than this.
+  void survived(std::uint32_t in_transaction, std::uint32_t in_connection, std::uint32_t rejects,
+                std::uint32_t messages, Duration age);
+  /// The reject budget was used up and the connection lives: double it.
+  void rejects_used_up();
+  void too_many_recipients(std::uint32_t accepted, TimePoint now);
+
+  std::uint32_t rcpts(TimePoint now) const;                // of a transaction; 0: no limit known
+  std::uint32_t rcpts_of_connection(TimePoint now) const;  // 0: none known
+  std::uint32_t rejects() const { return reject_budget_; }
+  std::uint32_t messages() const { return messages_; }  // 0: none known
+  Duration age() const { return age_; }                 // 0: none known
+  bool reject_limit_known() const { return reject_limit_; }
+
+ private:
+  /// A number that may grow by a quarter a day after the first day.
+  struct Number {
+    std::uint32_t value = 0;
+    TimePoint since{};
+    std::uint32_t at(TimePoint now) const;
+  };
+  std::deque<DropRecord> drops_;  // the last 8
+  Number rcpts_, rcpts_of_connection_;
+  std::uint32_t messages_ = 0, reject_budget_ = 9;
+  bool reject_limit_ = false;
+  Duration age_{};
+  struct {
+    std::uint32_t in_transaction = 0, in_connection = 0, rejects = 0, messages = 0;
+    Duration age{};
+  } most_;
+};
+
+}  // namespace spoold::delivery

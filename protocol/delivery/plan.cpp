@@ -1,0 +1,196 @@
+// What a connection does next (isolation.md section 3): vouched first, untainted work in fair turns, dropped
+// batches in lock-step by one connection at a time, suspects last and alone.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/delivery/planner_state.hpp"
+
+namespace spoold::delivery {
+namespace {
+constexpr Duration idle_for = std::chrono::seconds(3);
+constexpr Duration idle_for_suspects = std::chrono::seconds(10);
+constexpr Duration overdue = std::chrono::minutes(10);
+}  // namespace
+
+bool Planner::State::must_quit(const Connection& c, TimePoint now) const {
+  if (c.quit) return true;
+  if (c.rejects >= learned.rejects()) return true;
+  if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages()) return true;
+  if (learned.age() > Duration{} && now - c.opened >= learned.age() * 3 / 4) return true;
+  const std::uint32_t rcpts = learned.rcpts_of_connection(now);
+  return rcpts > 0 && c.rcpts >= rcpts;
+}
+
+bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
+  if (c.flights.empty()) return true;
+  if (c.flights.size() > 1 || c.flights.front().kind != Flight::Kind::plain || isolating == c.id)
+    return false;
+  return host.overlap(now) && (limits.configured_next_hop || c.committed >= 2);
+}
+
+bool Planner::State::may_offer(TimePoint now) const {
+  if (isolating != 0 || (offered.empty() && parked.empty())) return false;
+  const Recipient& r = offered.empty() ? *parked.first : *offered.first;
+  return r.doubt->no_wait || now >= host.reoffer_at(now);
+}
+
+std::uint32_t Planner::State::most_recipients(const Connection& c, TimePoint now) const {
+  std::uint32_t most = limits.recipients_per_transaction;
+  if (const std::uint32_t r = learned.rcpts(now)) most = std::min(most, r);
+  if (const std::uint32_t r = learned.rcpts_of_connection(now)) {
+    std::uint32_t used = c.rcpts;
+    for (const Flight& f : c.flights) used += static_cast<std::uint32_t>(f.recipients.size());
+    most = std::min(most, r > used ? r - used : 1);
+  }
+  return std::max(1u, most);
+}
+
+bool Planner::State::divert(Recipient& r, TimePoint now) {
+  if (known.empty() || r.doubt) return false;
+  const auto k = known.find(r.address);
+  if (k == known.end()) return false;
+  r.doubt = std::make_unique<Doubt>();
+  r.doubt->suspicion = k->second;
+  r.doubt->recorded = true;
+  r.doubt->since = now;
+  offered.push_back(r);
+  return true;
+}
+
+bool Planner::State::take_turn(Connection& c, Flight& flight, TimePoint now) {
+  const bool overlapped = !c.flights.empty();
+  while (Work* work = hand.next_turn(now)) {
+    flight.work = work;
+    const bool vouched = !work->vouched.empty() && !overlapped;
+    Line& line = vouched || work->ready.empty() ? work->vouched : work->ready;
+    flight.kind = &line == &work->vouched ? Flight::Kind::vouched : Flight::Kind::plain;
+    std::uint32_t most = work->one_each ? 1 : most_recipients(c, now);
+    if (flight.kind == Flight::Kind::vouched && work->vouched_limit > 0)
+      most = std::min(most, work->vouched_limit);
+    if (work->paused) {
+      if (overlapped) return false;
+      flight.kind = Flight::Kind::probe;
+      most = 1;
+    }
+    while (!line.empty() && flight.recipients.size() < most) {
+      Recipient& r = line.pop_front();
+      if (!divert(r, now)) flight.recipients.push_back(&r);
+    }
+    if (flight.recipients.empty()) {  // all of them became suspects
+      hand.touch(*work);
+      continue;
+    }
+    if (work->paused) work->probing = true;
+    flight.window = host.window(now);
+    return true;
+  }
+  return false;
+}
+
+bool Planner::State::take_isolation(Connection& c, Flight& flight, TimePoint now) {
+  // An ambiguous one goes behind something committed, or first when there is nothing to commit.
+  const bool may_be_ambiguous = c.committed > 0 || (hand.ready_transactions(now) == 0 && in_flight() == 0);
+  Work* work = hand.next_isolation(may_be_ambiguous);
+  if (!work) return false;
+  flight.work = work;
+  flight.window = 1;
+  if (!work->unsent.empty()) {
+    flight.kind = Flight::Kind::chunk;
+    const std::uint32_t most = std::min(work->chunk, most_recipients(c, now));
+    while (!work->unsent.empty() && flight.recipients.size() < most)
+      flight.recipients.push_back(&work->unsent.pop_front());
+  } else {
+    flight.kind = Flight::Kind::ambiguous;
+    flight.recipients.push_back(&work->ambiguous.pop_front());
+  }
+  isolating = c.id;
+  return true;
+}
+
+bool Planner::State::take_suspect(Flight& flight) {
+  Recipient& r = offered.empty() ? parked.pop_front() : offered.pop_front();
+  flight.kind = Flight::Kind::suspect;
+  flight.work = r.work;
+  flight.window = 1;
+  flight.recipients.push_back(&r);
+  return true;
+}
+
+Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
+  Transaction t;
+  t.message = flight.work->id;
+  t.window = flight.window;
+  t.overlap = flight.overlap = !c.flights.empty();
+  t.rejects_allowed = learned.rejects() > c.rejects ? learned.rejects() - c.rejects : 1;
+  t.recipients.reserve(flight.recipients.size());
+  for (Recipient* r : flight.recipients) {
+    r->sent = false;
+    t.recipients.push_back(r->number);
+  }
+  ++flight.work->slots;  // the flight keeps its work alive
+  flight.begun = now;
+  ++c.transactions;
+  if (flight.kind == Flight::Kind::suspect) isolating = c.id;
+  c.isolated_last = flight.kind == Flight::Kind::chunk || flight.kind == Flight::Kind::ambiguous;
+  Work& work = *flight.work;
+  c.flights.push_back(std::move(flight));
+  if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages())
+    t.quit_after = c.quit = true;
+  hand.touch(work);
+  return t;
+}
+
+Next Planner::State::next(ConnectionId id, TimePoint now) {
+  Next next;
+  next.until = TimePoint::max();
+  Connection* c = find(id);
+  if (!c || (c->flights.empty() && must_quit(*c, now)) || (c->flights.empty() && host.waiting(now))) {
+    if (c) {
+      if (c->rejects >= learned.rejects() && !c->quit) learned.rejects_used_up();
+      c->quit = true;
+    }
+    next.what = Next::Do::quit;
+    return next;
+  }
+  if (must_quit(*c, now) || !may_overlap(*c, now)) return next;
+
+  Flight flight;
+  if (!spare_vectors.empty()) {
+    flight.recipients = std::move(spare_vectors.back());
+    spare_vectors.pop_back();
+  }
+  const bool may_isolate = c->flights.empty() && isolating == 0;
+  const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
+                          offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
+                          may_offer(now);
+  const bool found = (waits_long && take_suspect(flight)) ||
+                     (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate() &&
+                      take_isolation(*c, flight, now)) ||
+                     take_turn(*c, flight, now) ||
+                     (may_isolate && hand.anything_to_isolate() && take_isolation(*c, flight, now)) ||
+                     (may_isolate && may_offer(now) && take_suspect(flight));
+  if (found) {
+    next.what = Next::Do::transaction;
+    next.transaction = begin(*c, std::move(flight), now);
+    return next;
+  }
+  spare_vectors.push_back(std::move(flight.recipients));
+  if (!c->flights.empty()) return next;
+
+  TimePoint until = c->idle_since + idle_for;
+  if ((!offered.empty() || !parked.empty()) && isolating == 0) {
+    const TimePoint offer = host.reoffer_at(now);
+    if (offer <= c->idle_since + idle_for_suspects) until = std::max(until, offer);
+  }
+  if (hand.anything_paused() && hand.next_probe() <= c->idle_since + idle_for_suspects)
+    until = std::max(until, hand.next_probe());
+  if (now >= until) {
+    c->quit = true;
+    next.what = Next::Do::quit;
+  } else {
+    next.until = until;
+  }
+  return next;
+}
+
+}  // namespace spoold::delivery

@@ -1,0 +1,285 @@
+#include "protocol/delivery/planner.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/delivery/planner_state.hpp"
+
+namespace spoold::delivery {
+namespace {
+constexpr Duration remembered = std::chrono::hours(24 * 30);
+constexpr Duration stuck_after =
+    std::chrono::seconds(5);  // a busy connection this long does not count as one
+}  // namespace
+
+Planner::State::State(Limits l, std::uint64_t seed)
+    : limits(std::move(l)),
+      jitter(seed),
+      hand(std::max(1u, limits.recipients_per_transaction)),
+      host(limits, jitter) {
+  limits.recipients_per_transaction = std::max(1u, limits.recipients_per_transaction);
+}
+
+Connection* Planner::State::find(ConnectionId id) {
+  for (auto& c : connections)
+    if (c->id == id) return c.get();
+  return nullptr;
+}
+
+void Planner::State::remove(ConnectionId id) {
+  std::erase_if(connections, [&](const auto& c) { return c->id == id; });
+  if (isolating == id) isolating = 0;
+}
+
+std::size_t Planner::State::in_flight() const {
+  std::size_t n = 0;
+  for (const auto& c : connections) n += c->flights.size();
+  return n;
+}
+
+void Planner::State::add(Batch batch, TimePoint now) {
+  if (batch.recipients.empty()) return;
+  Work& work = hand.work(batch.message, batch.one_each);
+  const auto accept = [&](Candidate& candidate) {
+    const bool isolate = candidate.isolate;
+    std::optional<Suspicion> suspicion = std::move(candidate.suspicion);
+    if (const auto k = known.find(candidate.address); !known.empty() && k != known.end())
+      suspicion = k->second;
+    if (suspicion && suspicion->last_drop + remembered < now) suspicion.reset();
+    Recipient& r = hand.create(work, std::move(candidate));
+    if (!isolate && !suspicion) {
+      work.ready.push_back(r);
+      return;
+    }
+    r.doubt = std::make_unique<Doubt>();
+    r.doubt->due = true;
+    r.doubt->since = now;
+    if (suspicion) {
+      r.doubt->recorded = true;
+      r.doubt->suspicion = std::move(*suspicion);
+      known[r.address] = r.doubt->suspicion;
+    } else {
+      r.doubt->no_wait = true;
+    }
+    offered.push_back(r);
+  };
+  // Addresses with a bad history last (section 4): their rejects use up the connection's budget.
+  bool some_tried = false;
+  for (Candidate& candidate : batch.recipients) {
+    if (candidate.attempts > 0 && !batch.one_each)
+      some_tried = true;
+    else
+      accept(candidate);
+  }
+  if (some_tried)
+    for (Candidate& candidate : batch.recipients)
+      if (candidate.attempts > 0) accept(candidate);
+  hand.touch(work);
+}
+
+std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
+  if (host.waiting(now)) return 0;
+  std::uint32_t idle = 0, stuck = 0;
+  for (const auto& c : connections) {
+    if (c->flights.empty() && !c->quit)
+      ++idle;
+    else if (c->flights.empty() || c->quit || now - c->flights.front().begun >= stuck_after)
+      ++stuck;
+  }
+  const std::uint32_t opening =
+      open > connections.size() ? open - static_cast<std::uint32_t>(connections.size()) : 0;
+  idle += opening;
+  std::uint32_t work = hand.ready_transactions(now);
+  if (hand.anything_to_isolate() && isolating == 0) ++work;
+  if (work == 0 && open == 0 && !offered.empty() && may_offer(now)) work = 1;
+  if (work <= idle) return 0;
+  const std::uint32_t allowed = host.allowed() + (host.half_open() ? 0 : stuck);
+  return allowed > open ? std::min(allowed - open, work - idle) : 0;
+}
+
+TimePoint Planner::State::wake_at() const {
+  TimePoint at = TimePoint::max();
+  // What was due at the last tick has been seen then; only later moments can change anything.
+  const auto earlier = [&](TimePoint t) {
+    if (t > ticked) at = std::min(at, t);
+  };
+  earlier(host.until());
+  for (const auto& c : connections)
+    if (!c->flights.empty()) earlier(c->flights.front().begun + stuck_after);
+  earlier(hand.next_probe());
+  if (!offered.empty() || !parked.empty()) {
+    const Line& line = offered.empty() ? parked : offered;
+    earlier(host.reoffer_at(line.first->doubt->since));
+    earlier(line.first->doubt->since + std::chrono::minutes(2));
+  }
+  return at;
+}
+
+void Planner::State::tick(TimePoint now) {
+  ticked = now;
+  settle_suspects(now);
+}
+
+Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
+  for (auto& c : connections) {
+    for (Flight& f : c->flights) {
+      if (f.work->id != message) continue;
+      for (Recipient* r : f.recipients) {
+        if (r->number != number || r->withdrawn) continue;
+        if (r->sent) return Withdrawal::committed;
+        hand.withdraw_in_flight(*r);
+        return Withdrawal::withdrawn;
+      }
+    }
+  }
+  Work* work = hand.find(message);
+  if (!work) return Withdrawal::idle;
+  for (Line* line : {&work->ready, &work->vouched, &work->unsent, &work->ambiguous, &offered, &parked}) {
+    for (Recipient* r = line->first; r; r = r->next) {
+      if (r->number != number || r->work != work) continue;
+      ++work->slots;  // keeps it alive for touch()
+      hand.forget(*r);
+      --work->slots;
+      hand.touch(*work);
+      return Withdrawal::withdrawn;
+    }
+  }
+  return Withdrawal::idle;
+}
+
+void Planner::State::retry_now(MessageId message, TimePoint now) {
+  host.clear();
+  Work* work = hand.find(message);
+  if (!work) return;
+  for (Line* line : {&offered, &parked}) {
+    for (Recipient* r = line->first; r;) {
+      Recipient* following = r->next;
+      if (r->work == work) {
+        r->doubt->due = r->doubt->no_wait = true;
+        r->doubt->since = now;
+        line->remove(*r);
+        offered.push_front(*r);
+      }
+      r = following;
+    }
+  }
+  if (work->paused) hand.pause(*work, now);
+}
+
+Planner::Planner(Limits limits, std::uint64_t seed)
+    : state_(std::make_unique<State>(std::move(limits), seed)) {}
+Planner::~Planner() = default;
+Planner::Planner(Planner&&) noexcept = default;
+Planner& Planner::operator=(Planner&&) noexcept = default;
+
+void Planner::add(Batch batch, TimePoint now) {
+  state_->add(std::move(batch), now);
+}
+bool Planner::receptive(TimePoint now) const {
+  return !state_->host.waiting(now);
+}
+std::uint32_t Planner::connections_wanted(std::uint32_t open, TimePoint now) const {
+  return state_->connections_wanted(open, now);
+}
+TimePoint Planner::wake_at() const {
+  return state_->wake_at();
+}
+void Planner::tick(TimePoint now) {
+  state_->tick(now);
+}
+
+ConnectionId Planner::connected(std::string remote, TimePoint now) {
+  auto c = std::make_unique<Connection>();
+  c->id = ++state_->last_connection;
+  c->remote = std::move(remote);
+  c->opened = c->idle_since = now;
+  c->jitter = state_->jitter.factor();
+  state_->connections.push_back(std::move(c));
+  return state_->last_connection;
+}
+
+void Planner::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
+  state_->connect_failed(stage, why, now);
+}
+
+Next Planner::next(ConnectionId id, TimePoint now) {
+  return state_->next(id, now);
+}
+
+bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number) {
+  Connection* c = state_->find(id);
+  if (!c) return false;
+  for (Flight& f : c->flights) {
+    if (f.work->id != message) continue;
+    std::size_t at = f.cursor;
+    if (at >= f.recipients.size() || f.recipients[at]->number != number) {
+      const auto found = std::ranges::find(f.recipients, number, &Recipient::number);
+      if (found == f.recipients.end()) continue;
+      at = static_cast<std::size_t>(found - f.recipients.begin());
+    }
+    f.cursor = at + 1;
+    Recipient& r = *f.recipients[at];
+    if (r.withdrawn) return false;
+    r.sent = true;
+    return true;
+  }
+  return false;
+}
+
+void Planner::report(ConnectionId id, const Observation& seen, TimePoint now) {
+  if (Connection* c = state_->find(id)) state_->report(*c, seen, now);
+}
+void Planner::dropped(ConnectionId id, const Drop& drop, const std::vector<Observation>& open,
+                      TimePoint now) {
+  state_->dropped(id, drop, open, now);
+}
+
+void Planner::closed(ConnectionId id, TimePoint now) {
+  if (Connection* c = state_->find(id)) {
+    while (!c->flights.empty()) {  // handed out and never begun
+      Flight f = std::move(c->flights.front());
+      c->flights.erase(c->flights.begin());
+      for (Recipient* r : f.recipients) state_->back(*r, f.kind);
+      state_->end_flight(*c, f);
+    }
+  }
+  state_->remove(id);
+  state_->settle_suspects(now);
+}
+
+std::vector<std::pair<MessageId, Outcome>> Planner::take_outcomes() {
+  return std::exchange(state_->outcomes, {});
+}
+std::vector<SuspectChange> Planner::take_suspects() {
+  return std::exchange(state_->changes, {});
+}
+std::vector<MessageId> Planner::take_held() {
+  return std::exchange(state_->held, {});
+}
+Withdrawal Planner::withdraw(MessageId message, std::uint32_t number) {
+  return state_->withdraw(message, number);
+}
+void Planner::retry_now(MessageId message, TimePoint now) {
+  state_->retry_now(message, now);
+}
+
+Health Planner::health(TimePoint now) const {
+  const State& s = *state_;
+  Health h;
+  h.state = s.host.waiting(now) ? "waiting" : s.host.half_open() ? "half-open" : "up";
+  if (s.host.waiting(now)) h.until = s.host.until();
+  h.last_error = s.host.last_error();
+  h.drops = s.host.drops();
+  h.unproductive = s.host.unproductive(now);
+  h.parked = s.offered.size + s.parked.size;
+  h.learned_rcpts = s.learned.rcpts(now);
+  h.learned_rejects = s.learned.reject_limit_known() ? s.learned.rejects() : 0;
+  h.learned_messages = s.learned.messages();
+  return h;
+}
+
+std::size_t Planner::in_hand() const {
+  return state_->hand.size();
+}
+
+}  // namespace spoold::delivery

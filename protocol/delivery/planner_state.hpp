@@ -1,0 +1,144 @@
+// The inside of Planner, shared by its rooms: planner.cpp (coming and going), plan.cpp (what a connection
+// does next), conclude.cpp (answered transactions), trouble.cpp (drops), suspects.cpp (parking, strikes,
+// release).
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "protocol/delivery/blame.hpp"
+#include "protocol/delivery/hand.hpp"
+#include "protocol/delivery/host.hpp"
+#include "protocol/delivery/learned.hpp"
+#include "protocol/delivery/planner.hpp"
+#include "protocol/delivery/retry.hpp"
+
+namespace spoold::delivery {
+
+/// A transaction handed out and not yet reported.
+struct Flight {
+  enum class Kind : std::uint8_t { plain, vouched, chunk, ambiguous, suspect, probe };
+  Kind kind = Kind::plain;
+  Work* work = nullptr;
+  std::vector<Recipient*> recipients;
+  std::size_t cursor = 0;  // the next one sending() is expected for
+  std::uint32_t window = 1;
+  bool overlap = false;
+  TimePoint begun{};
+};
+
+struct Connection {
+  ConnectionId id = 0;
+  std::string remote;
+  TimePoint opened{}, idle_since{};
+  std::vector<Flight> flights;  // oldest first, at most two
+  std::uint32_t transactions = 0, committed = 0, rcpts = 0, rejects = 0;
+  double jitter = 1.0;
+  TimePoint deferral_base{};   // recipients deferred in one session share their next attempt
+  bool last_reject = false;    // the last thing heard was a 4xx/5xx to RCPT
+  bool isolated_last = false;  // takes turns between isolation and untainted work
+  bool quit = false;
+};
+
+/// What is remembered of a message in trouble, until it commits something here.
+struct Note {
+  std::uint32_t in_doubt = 0, content = 0, sender = 0;
+  std::uint64_t commits = 0;  // of the host, when the trouble began
+  TimePoint last{};
+};
+
+struct Planner::State {
+  State(Limits, std::uint64_t seed);
+
+  // planner.cpp
+  void add(Batch, TimePoint);
+  std::uint32_t connections_wanted(std::uint32_t open, TimePoint) const;
+  TimePoint wake_at() const;
+  void tick(TimePoint);
+  void retry_now(MessageId, TimePoint);
+  Withdrawal withdraw(MessageId, std::uint32_t number);
+  Connection* find(ConnectionId);
+  void remove(ConnectionId);
+  std::size_t in_flight() const;
+
+  // plan.cpp
+  Next next(ConnectionId, TimePoint);
+  bool must_quit(const Connection&, TimePoint) const;
+  bool may_overlap(const Connection&, TimePoint) const;
+  bool may_offer(TimePoint) const;  // a suspect, now
+  std::uint32_t most_recipients(const Connection&, TimePoint) const;
+  bool take_turn(Connection&, Flight&, TimePoint);
+  bool take_isolation(Connection&, Flight&, TimePoint);
+  bool take_suspect(Flight&);
+  bool divert(Recipient&, TimePoint);  // became known as a suspect while it waited
+  Transaction begin(Connection&, Flight, TimePoint);
+
+  // conclude.cpp
+  void report(Connection&, const Observation&, TimePoint);
+  Flight take_flight(Connection&, const Observation&);
+  /// Gives everybody who was answered the outcome; the others come back in `open`.
+  struct Open {
+    std::vector<Recipient*> accepted;  // RCPT 2xx, end of content not answered
+    std::vector<Recipient*> silent;    // RCPT written, not answered
+    std::vector<Recipient*> unsent;
+    std::uint32_t answered = 0, refused = 0, delivered = 0;
+  };
+  Open conclude(Connection&, Flight&, const Observation&, const Drop*, TimePoint);
+  void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
+  void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);
+  void greylisting(Connection&, const Observation&, const Open&, TimePoint);
+  void outcome(Recipient&, Verdict, bool charged, TimePoint next, LastReply);  // and out of the hand
+  void defer(Recipient&, bool charged, TimePoint next, LastReply, TimePoint now);
+  void back(Recipient&, Flight::Kind = Flight::Kind::plain);  // to the line it was taken from, uncharged
+  void committed(Connection&, Work&, std::uint32_t delivered, TimePoint);
+  void end_flight(Connection&, Flight&);
+  TimePoint deferral(Connection&, std::uint32_t attempts, TimePoint now);
+
+  // trouble.cpp
+  void connect_failed(Stage, const LastReply&, TimePoint);
+  void dropped(ConnectionId, const Drop&, const std::vector<Observation>&, TimePoint);
+  /// Everybody but the suspect goes to the line of section 2; answers the suspect, or null.
+  Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
+  void content_fault(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
+  void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
+  void sender_fault(Connection&, Work&, const Drop&, TimePoint);
+  Note& note(MessageId, TimePoint);
+  void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
+  void host_fault(const LastReply&, TimePoint);
+  void give_back_all(TimePoint next, const LastReply&, bool failed, TimePoint now);
+
+  // suspects.cpp
+  void suspect_dropped(Connection&, const Flight&, Recipient&, const Finding&, const Drop&, bool certain,
+                       TimePoint);
+  void wait_as_suspect(Recipient&);
+  void forget_suspicion(const std::string& address);
+  void record(Recipient&);
+  void release(const std::vector<std::string>& addresses);
+  void settle_suspects(TimePoint);  // those that will not be offered soon get their outcome
+  void settle_suspect(Recipient&, TimePoint);
+
+  Limits limits;
+  Jitter jitter;
+  Hand hand;
+  Learned learned;
+  Host host;
+  std::vector<std::unique_ptr<Connection>> connections;
+  ConnectionId last_connection = 0;
+  ConnectionId isolating = 0;  // the one that isolates now
+  Line offered;                // suspects worth a connection of their own
+  Line parked;                 // certain ones: offered only when a connection has nothing else to do
+  std::unordered_map<std::string, Suspicion> known;  // recorded suspicions of this lane's life, by address
+  std::unordered_map<MessageId, Note> notes;
+  std::vector<std::vector<Recipient*>> spare_vectors;
+  std::vector<std::pair<MessageId, Outcome>> outcomes;
+  std::vector<SuspectChange> changes;
+  std::vector<MessageId> held;
+  smtp::Reply grey;  // the last 4xx of a row of identical ones
+  std::uint32_t grey_count = 0, grey_transactions = 0;
+  TimePoint ticked{};
+};
+
+}  // namespace spoold::delivery

@@ -1,0 +1,159 @@
+// Suspects: parked, offered again alone and last, struck, poisoned, forgotten, released (isolation.md section
+// 3).
+#include <algorithm>
+
+#include "protocol/delivery/planner_state.hpp"
+
+namespace spoold::delivery {
+namespace {
+
+constexpr std::size_t parked_at_most = 64;
+constexpr std::size_t known_at_most = 10'000;
+constexpr Duration parked_in_hand = std::chrono::minutes(2);
+constexpr Duration due_in_hand = std::chrono::minutes(30);
+constexpr Duration soon = std::chrono::seconds(150);  // worth waiting for in hand
+
+bool poisoned(const Suspicion& s) {
+  return s.strikes >= 3 && s.last_drop - s.first >= std::chrono::hours(4) && s.commits_between > 0;
+}
+
+Duration parked_for(const Suspicion& s) {
+  if (poisoned(s)) return std::chrono::hours(6);
+  switch (s.strikes) {
+    case 0:
+      return std::chrono::minutes(15);
+    case 1:
+      return std::chrono::hours(1);
+    case 2:
+      return std::chrono::hours(3);
+    default:
+      return std::chrono::hours(4);
+  }
+}
+
+}  // namespace
+
+void Planner::State::record(Recipient& r) {
+  r.doubt->recorded = true;
+  if (known.size() >= known_at_most && !known.contains(r.address)) known.erase(known.begin());
+  known[r.address] = r.doubt->suspicion;
+  changes.push_back({r.address, r.doubt->suspicion});
+}
+
+void Planner::State::forget_suspicion(const std::string& address) {
+  known.erase(address);
+  changes.push_back({address, std::nullopt});
+}
+
+void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& r, const Finding& finding,
+                                     const Drop& drop, bool certain, TimePoint now) {
+  if (!r.doubt) r.doubt = std::make_unique<Doubt>();
+  Doubt& d = *r.doubt;
+  Suspicion& s = d.suspicion;
+  const bool half = drop.how == Drop::How::reply_421;  // two of them make one
+  const std::uint32_t position = c.rcpts + 1;
+  const bool differs = position != s.last_position || now - s.last_drop >= std::chrono::minutes(1);
+  d.struck = false;
+  if (!d.recorded) {
+    s = {};
+    s.first = now;
+    s.parked = !half;
+  } else if (!s.parked) {
+    s.parked = true;
+  } else if (differs) {
+    ++s.strikes;
+    d.struck = true;
+    if (host.last_commit() > s.last_drop) ++s.commits_between;
+  }
+  s.last_drop = now;
+  s.last_position = position;
+  s.stage = Stage::rcpt;
+  s.how = after_text(drop.how, Stage::rcpt);
+  s.next = now + jitter.spread(parked_for(s));
+  if (s.next < now + std::chrono::minutes(15)) s.next = now + std::chrono::minutes(15);
+  record(r);
+
+  d.certain = certain || half;
+  d.due = d.no_wait = false;
+  d.since = now;
+  d.last.remote = c.remote;
+  d.last.at = now;
+  d.last.stage = Stage::rcpt;
+  d.last.reply = {};
+  if (half)
+    d.last.reply = drop.reply;
+  else
+    d.last.reply.text =
+        drop.text.empty() || drop.oldest != finding.stage ? waiting_text(drop.how, Stage::rcpt) : drop.text;
+  if (f.kind == Flight::Kind::suspect || d.struck)
+    settle_suspect(r, now);
+  else
+    wait_as_suspect(r);
+}
+
+void Planner::State::wait_as_suspect(Recipient& r) {
+  r.sent = false;
+  (r.doubt->certain && !r.doubt->due ? parked : offered).push_back(r);
+}
+
+void Planner::State::settle_suspect(Recipient& r, TimePoint now) {
+  Doubt& d = *r.doubt;
+  if (r.line) r.line->remove(r);
+  if (!d.recorded || d.last.at == TimePoint{}) {  // it was not its turn this time
+    outcome(r, Verdict::released, false, std::max(host.reoffer_at(now), now + std::chrono::minutes(1)), {});
+    return;
+  }
+  LastReply last = std::move(d.last);
+  if (limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime && d.suspicion.strikes > 0) {
+    last.reply = {};
+    last.reply.enhanced = {4, 4, 2};
+    last.reply.text = "the remote closes the connection for this recipient";
+  }
+  defer(r, d.struck, std::max(d.suspicion.next, now), std::move(last), now);
+}
+
+void Planner::State::release(const std::vector<std::string>& addresses) {
+  for (const std::string& address : addresses) {
+    bool recorded = known.contains(address);
+    for (Line* line : {&offered, &parked}) {
+      for (Recipient* r = line->first; r;) {
+        Recipient* following = r->next;
+        if (r->address == address && r->doubt->suspicion.strikes == 0) {
+          line->remove(*r);
+          recorded = recorded || r->doubt->recorded;
+          if (r->work->one_each) {
+            r->doubt.reset();
+            r->work->ready.push_front(*r);
+            hand.touch(*r->work);
+          } else {  // offered once more, last and alone: if the limit was believed wrongly that costs nothing
+            r->doubt->recorded = r->doubt->certain = false;
+            r->doubt->no_wait = true;
+            r->doubt->suspicion = {};
+            offered.push_back(*r);
+            if (following == nullptr && line == &offered) break;
+          }
+        }
+        r = following;
+      }
+    }
+    if (recorded) forget_suspicion(address);
+  }
+}
+
+void Planner::State::settle_suspects(TimePoint now) {
+  const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate() && in_flight() == 0;
+  const bool none_open = idle && connections.empty();
+  while (!parked.empty() &&
+         (none_open || parked.size > parked_at_most || now - parked.first->doubt->since >= parked_in_hand))
+    settle_suspect(*parked.first, now);
+  while (!offered.empty()) {
+    const Doubt& d = *offered.first->doubt;
+    const TimePoint at = d.no_wait ? now : host.reoffer_at(now);
+    const Duration patience = d.due || d.no_wait ? due_in_hand : parked_in_hand;
+    const bool hopeless = none_open ? at > now + soon : now - d.since >= patience && !idle;
+    if (!hopeless) break;
+    settle_suspect(*offered.first, now);
+  }
+}
+
+}  // namespace spoold::delivery

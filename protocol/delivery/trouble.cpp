@@ -1,0 +1,285 @@
+// A connection is gone: who is innocent, who is suspect, and is it the host (isolation.md sections 2 to 4).
+#include <algorithm>
+#include <array>
+#include <utility>
+
+#include "protocol/delivery/planner_state.hpp"
+
+namespace spoold::delivery {
+namespace {
+
+using Blame = Finding::Blame;
+
+constexpr std::array<Duration, 3> doubt_waits = {std::chrono::minutes(10), std::chrono::minutes(30),
+                                                 std::chrono::hours(1)};
+constexpr std::uint32_t doubts_to_hold = 3;
+constexpr std::uint32_t sender_drops = 3;
+constexpr std::size_t notes_kept = 1000;
+
+LastReply words(const Connection& c, const Drop& drop, Stage stage, TimePoint now) {
+  LastReply last;
+  last.remote = c.remote;
+  last.at = now;
+  last.stage = stage;
+  if (drop.how == Drop::How::reply_421)
+    last.reply = drop.reply;
+  else
+    last.reply.text = drop.text.empty() ? waiting_text(drop.how, stage) : drop.text;
+  return last;
+}
+
+}  // namespace
+
+Note& Planner::State::note(MessageId id, TimePoint now) {
+  if (notes.size() >= notes_kept && !notes.contains(id)) {
+    const auto oldest = std::ranges::min_element(notes, {}, [](const auto& n) { return n.second.last; });
+    notes.erase(oldest);
+  }
+  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now}).first->second;
+  n.last = now;
+  return n;
+}
+
+void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
+  LastReply last = why;
+  if (last.stage == Stage::none) last.stage = stage;
+  if (connections.empty()) {
+    host_fault(last, now);
+  } else {  // others are open: one too many
+    host.refused(static_cast<std::uint32_t>(connections.size()), now);
+    host.note_error(last.reply.oneline());
+  }
+}
+
+void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vector<Observation>& open_ones,
+                             TimePoint now) {
+  const auto found = std::ranges::find_if(connections, [&](const auto& p) { return p->id == id; });
+  if (found == connections.end()) return;
+  const auto open_before = static_cast<std::uint32_t>(connections.size());
+  const std::unique_ptr<Connection> owner = std::move(*found);
+  Connection& c = *owner;
+  connections.erase(found);
+
+  DropRecord record{now, c.opened, {}, drop.how, 0, 0, 0, 0, {}, false};
+  Flight guilty;
+  Recipient* suspect = nullptr;
+  bool certain = false, behind = false, overlapped = false;
+  for (const Observation& seen : open_ones) {
+    Flight f = take_flight(c, seen);
+    if (!f.work) continue;
+    overlapped = overlapped || f.overlap;
+    const Finding finding = behind ? Finding{} : find_blame(seen, drop, limits.lmtp);
+    Open open = conclude(c, f, seen, &drop, now);
+    c.rcpts += open.answered;
+    c.rejects += open.refused;
+    committed(c, *f.work, open.delivered, now);
+    if (behind || finding.complete) {  // innocent as a whole
+      for (auto* line : {&open.unsent, &open.silent, &open.accepted})
+        for (auto r = line->rbegin(); r != line->rend(); ++r) back(**r, f.kind);
+      end_flight(c, f);
+      continue;
+    }
+    behind = true;
+    record.finding = finding;
+    record.message = f.work->id;
+    certain = f.window == 1 || (open.silent.size() == 1 && finding.blame == Blame::suspect);
+    if (finding.after_reject) certain = false;
+    suspect = sort_out(c, f, finding, open, drop, now);
+    guilty = std::move(f);
+  }
+  while (!c.flights.empty()) {  // handed out, not begun
+    Flight f = std::move(c.flights.front());
+    c.flights.erase(c.flights.begin());
+    for (auto r = f.recipients.rbegin(); r != f.recipients.rend(); ++r) back(**r, f.kind);
+    end_flight(c, f);
+  }
+  if (isolating == id) isolating = 0;
+
+  record.in_connection = c.rcpts;
+  record.rejects = c.rejects;
+  record.messages = c.committed;
+  record.last_was_reject = c.last_reject;
+  if (suspect) record.suspect = suspect->address;
+
+  std::vector<std::string> explained;
+  const auto limit = learned.weigh(record, explained);
+  const bool host_words = drop.how == Drop::How::reply_421 && speaks_of_host(drop.reply);
+  const bool fault = host.dropped(record, open_before, host_words, now) && (!limit || host_words);
+  const LastReply last = words(c, drop, record.finding.stage, now);
+  host.note_error(last.reply.oneline());
+  if (overlapped) host.overlap_dropped(now);
+  if (limit == Learned::Limit::messages) host.overlap_on();
+
+  if (suspect) {
+    if (limit || fault || host_words) {  // not this recipient's fault; in order last all the same (I3)
+      if (!suspect->doubt) suspect->doubt = std::make_unique<Doubt>();
+      suspect->doubt->no_wait = true;
+      suspect->doubt->since = now;
+      if (!suspect->doubt->recorded) {
+        suspect->doubt->suspicion.last_drop = now;
+        known[suspect->address] = suspect->doubt->suspicion;
+      }
+      wait_as_suspect(*suspect);
+    } else {
+      suspect_dropped(c, guilty, *suspect, record.finding, drop, certain, now);
+    }
+  }
+  if (limit) release(explained);
+  if (guilty.work) end_flight(c, guilty);
+  if (fault) host_fault(last, now);
+  settle_suspects(now);
+}
+
+Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& finding, Open& open,
+                                    const Drop& drop, TimePoint now) {
+  Work& work = *f.work;
+  Recipient* suspect = nullptr;
+  Finding::Blame blame = finding.blame;
+  const bool alone = f.kind == Flight::Kind::suspect || f.kind == Flight::Kind::ambiguous;
+  if (blame == Blame::ambiguous && alone) blame = Blame::suspect;  // nothing more can be found out about it
+  work.chunk = 8;
+
+  if (blame == Blame::in_doubt) {
+    in_doubt(c, f, open, drop, now);
+  } else if (blame == Blame::message) {
+    content_fault(c, f, finding, open, drop, now);
+  } else if (blame == Blame::suspect && !open.silent.empty()) {
+    suspect = open.silent.front();
+    open.silent.erase(open.silent.begin());
+  }
+
+  // Accepted before the drop: vouched for. The others go in lock-step, never-sent ones before those in
+  // flight.
+  for (Recipient* r : open.accepted) {
+    r->sent = false;
+    r->doubt ? wait_as_suspect(*r) : work.vouched.push_back(*r);
+  }
+  if (blame == Blame::sender || (work.one_each && blame != Blame::ambiguous)) {
+    for (auto* line : {&open.silent, &open.unsent})
+      for (auto r = line->rbegin(); r != line->rend(); ++r) back(**r, f.kind);
+  } else {
+    for (auto* line : {&open.unsent, &open.silent}) {
+      for (Recipient* r : *line) {
+        r->sent = false;
+        if (r->doubt)
+          wait_as_suspect(*r);
+        else
+          (work.one_each ? work.ambiguous : work.unsent).push_back(*r);
+      }
+    }
+  }
+  if (blame == Blame::sender) sender_fault(c, work, drop, now);
+  hand.touch(work, !work.vouched.empty());
+  return suspect;
+}
+
+void Planner::State::content_fault(Connection& c, Flight& f, const Finding& finding, Open& open,
+                                   const Drop& drop, TimePoint now) {
+  Work& work = *f.work;
+  const std::uint32_t times = ++note(work.id, now).content;
+  const auto accepted = static_cast<std::uint32_t>(open.accepted.size());
+  if (times == 1) return;
+  if (times == 2 && accepted > 1) {  // bisect once
+    work.vouched_limit = (accepted + 1) / 2;
+    return;
+  }
+  const LastReply last = words(c, drop, finding.stage, now);
+  for (Recipient* r : std::exchange(open.accepted, {}))
+    defer(*r, false, deferral(c, times - 2, now), last, now);
+}
+
+void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& drop, TimePoint now) {
+  Work& work = *f.work;
+  Note& n = note(work.id, now);
+  ++n.in_doubt;
+  const Duration wait = jitter.spread(doubt_waits[std::min<std::size_t>(n.in_doubt, doubt_waits.size()) - 1]);
+  const LastReply last = words(c, drop, Stage::dot, now);
+  for (Recipient* r : std::exchange(open.accepted, {})) {
+    if (limits.lmtp) {  // retried alone; no strike
+      if (!r->doubt) r->doubt = std::make_unique<Doubt>();
+      Suspicion& s = r->doubt->suspicion;
+      if (s.first == TimePoint{}) s.first = now;
+      s.last_drop = now;
+      s.next = now + wait;
+      s.stage = Stage::dot;
+      s.how = after_text(drop.how, Stage::dot);
+      record(*r);
+    }
+    defer(*r, false, now + wait, last, now);
+  }
+  const bool others_commit = host.commits() > n.commits;
+  if (n.in_doubt >= doubts_to_hold) {
+    if (others_commit) {
+      held.push_back(work.id);
+      notes.erase(work.id);
+    }
+    rest_of_message(work, now + wait, last);
+  } else {
+    hand.pause(work, now + jitter.spread(limits.isolation_waits.empty() ? std::chrono::seconds(5)
+                                                                        : limits.isolation_waits.front()));
+  }
+}
+
+void Planner::State::sender_fault(Connection& c, Work& work, const Drop& drop, TimePoint now) {
+  const std::uint32_t times = ++note(work.id, now).sender;
+  if (times < sender_drops) return;
+  const Duration wait = doubling(std::chrono::minutes(1), times - sender_drops + 1);
+  rest_of_message(work, now + jitter.spread(wait), words(c, drop, Stage::mail, now));
+}
+
+void Planner::State::rest_of_message(Work& work, TimePoint next, const LastReply& last) {
+  ++work.slots;
+  for (Line* line : {&work.ready, &work.vouched, &work.unsent, &work.ambiguous})
+    while (!line->empty()) outcome(line->pop_front(), Verdict::released, false, next, last);
+  hand.resume(work);
+  --work.slots;
+  hand.touch(work);
+}
+
+void Planner::State::give_back_all(TimePoint next, const LastReply& last, bool failed, TimePoint now) {
+  std::vector<Work*> works;
+  hand.each_work([&](Work& work) { works.push_back(&work); });
+  const auto give = [&](Recipient& r) {
+    const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
+    outcome(r, expired ? Verdict::expired : Verdict::released, false, expired ? TimePoint{} : next, last);
+  };
+  while (!offered.empty() || !parked.empty()) {
+    Recipient& r = offered.empty() ? *parked.first : *offered.first;
+    Work& work = *r.work;
+    ++work.slots;
+    if (r.doubt->recorded && r.doubt->last.at != TimePoint{})
+      settle_suspect(r, now);
+    else
+      give((offered.empty() ? parked : offered).pop_front());
+    --work.slots;
+  }
+  for (Work* work : works) {
+    ++work->slots;
+    for (Line* line : {&work->ready, &work->vouched, &work->unsent, &work->ambiguous})
+      while (!line->empty()) give(line->pop_front());
+    hand.resume(*work);
+    --work->slots;
+    hand.touch(*work);
+  }
+}
+
+void Planner::State::host_fault(const LastReply& last, TimePoint now) {
+  // What the drops since the last delivery were blamed on is explained now.
+  std::vector<std::string> explained;
+  for (const auto& [address, suspicion] : known)
+    if (suspicion.strikes == 0 && suspicion.last_drop >= host.last_commit() &&
+        now - suspicion.last_drop < std::chrono::minutes(15))
+      explained.push_back(address);
+  host.fault(now, last.reply.oneline());
+  for (const std::string& address : explained) {
+    const Suspicion kept = known[address];
+    changes.push_back({address, std::nullopt});
+    for (Line* line : {&offered, &parked})
+      for (Recipient* r = line->first; r; r = r->next)
+        if (r->address == address) r->doubt->recorded = false;
+    known[address] = kept;  // last in order when it comes back (I3), in memory only
+  }
+  give_back_all(host.until(), last, true, now);
+}
+
+}  // namespace spoold::delivery
