@@ -21,6 +21,7 @@ import tempfile
 import time
 
 import harness
+from postfix import Postfix, available
 
 ROOT = harness.SOURCE
 
@@ -43,6 +44,11 @@ class Bench(contextlib.ExitStack):
         proxy = harness.Program([harness.BUILD / "delay_proxy", "--listen", "127.0.0.1:0", "--to", to, "--delay", delay], self.folder, "proxy")
         self.callback(lambda: proxy.process.poll() is None and proxy.stop())
         return proxy
+
+    def postfix(self, relay_port):
+        postfix = Postfix(self.folder, relay_port)
+        self.callback(postfix.stop)
+        return postfix
 
     def spoold(self, smarthost, settings=None):
         daemon = harness.Spoold(self.folder, smarthost, harness.merge({"log": {"level": "info"}, "delivery": {"retry": ["1h"]}}, settings or {}))
@@ -92,8 +98,14 @@ def accept(sessions, messages):
         spoold.ctl("retry", "--all")
         late.wait(messages, 120)
         exactly_once(late, messages)
-        return {"messages/s": ours["messages_per_second"], "p50 ms": ours["p50_ms"], "p99 ms": ours["p99_ms"], "raw messages/s": raw["messages_per_second"],
+        figures = {"messages/s": ours["messages_per_second"], "p50 ms": ours["p50_ms"], "p99 ms": ours["p99_ms"], "raw messages/s": raw["messages_per_second"],
                 "of raw": ours["messages_per_second"] / raw["messages_per_second"], "fdatasync ms": disk_commit(bench.folder)}
+        spoold.stop()
+        if with_postfix:
+            postfix = bench.postfix(late.port)
+            theirs = load("--to", f"127.0.0.1:{postfix.port}", "--sessions", sessions, "--messages", min(messages, 2000), "--pipelining", "--run", "postfix")
+            figures |= {"Postfix messages/s": theirs["messages_per_second"], "Postfix p99 ms": theirs["p99_ms"]}
+        return figures
 
 
 def post(port, address=harness.LIST, size=4096):
@@ -130,8 +142,16 @@ def fan_out(verp, people=10000):
         harness.wait_until(lambda: not spoold.queue(), 30, "an empty queue")
         exactly_once(sink, people)
         rate, raw_rate = people / (last - at), raw["accepted_recipients"] / raw["seconds"]
-        return {"recipients/s": rate, "250 after ms": took * 1000, "last copy after ms": (last - at) * 1000, "raw recipients/s": raw_rate, "of raw": rate / raw_rate,
-                "connections": sink.summary()["connections"]}
+        figures = {"recipients/s": rate, "250 after ms": took * 1000, "last copy after ms": (last - at) * 1000, "raw recipients/s": raw_rate, "of raw": rate / raw_rate,
+                   "connections": sink.summary()["connections"]}
+        spoold.stop()
+        if with_postfix:
+            sink.stop()
+            sink = bench.sink(name="beside")
+            at, took = bench.postfix(sink.port).post(harness.members(people, domains=100), verp)
+            sink.wait(people, 300)
+            figures |= {"Postfix recipients/s": people / (sink.summary()["last"] - at), "Postfix 250 after ms": took * 1000}
+        return figures
 
 
 def final_dot(people):
@@ -171,6 +191,9 @@ MEASUREMENTS = {
 }
 
 
+with_postfix = False
+
+
 def shown(value):
     return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}" if value < 10 else f"{value:.1f}"
 
@@ -180,6 +203,7 @@ def main():
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--json", help="also write every run to this file")
     options.add_argument("--no-build", action="store_true", help="measure the build there is")
+    options.add_argument("--postfix", action="store_true", help="measure a Postfix of its own beside it (as root; the system's is not touched)")
     options.add_argument("names", nargs="*", metavar="NAME")
     options = options.parse_args()
     unknown = [n for n in options.names if n not in MEASUREMENTS]
@@ -189,6 +213,11 @@ def main():
     if harness.SANITIZED:
         print("this build has sanitizers; its figures mean nothing", file=sys.stderr)
         return 2
+    if options.postfix and not available():
+        print("--postfix needs root and the package postfix", file=sys.stderr)
+        return 2
+    global with_postfix
+    with_postfix = options.postfix
     everything = {}
     print(f"medians of {options.runs}; {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     for name in options.names or MEASUREMENTS:
