@@ -1,0 +1,201 @@
+#include "store/directory/import.hpp"
+
+#include <algorithm>
+
+#include "store/broken.hpp"
+
+namespace spoold::store::directory {
+
+namespace {
+
+tl::unexpected<Error> gone() {
+  return fail(Error::Kind::not_found, "the list was removed during the import: nothing was imported");
+}
+
+}  // namespace
+
+Result<std::vector<Incoming>> sorted(std::vector<Member> members) {
+  std::vector<Incoming> incoming;
+  incoming.reserve(members.size());
+  for (Member& member : members) {
+    auto mailbox = Mailbox::parse(member.address, Mailbox::Allow::utf8);
+    if (!mailbox) return fail(Error::Kind::invalid, "'" + member.address + "': " + mailbox.error());
+    member.address = mailbox->text();
+    incoming.push_back({place_of(mailbox->key()), std::move(member)});
+  }
+  auto before = [](const Incoming& a, const Incoming& b) { return a.place < b.place; };
+  auto same = [](const Incoming& a, const Incoming& b) { return a.place == b.place; };
+  std::stable_sort(incoming.begin(), incoming.end(), before);  // stable: of two equal ones the first counts
+  incoming.erase(std::unique(incoming.begin(), incoming.end(), same), incoming.end());
+  return incoming;
+}
+
+Result<std::uint64_t> begin_import(Write& write, ListId list) {
+  if (!write.has(Table::list, list_key(list))) return fail(Error::Kind::not_found, "there is no such list");
+  for (std::uint64_t other : pending_imports(write, list)) {
+    const ImportRow row = unpack_import(*write.get(Table::import, Key().u64(other)));
+    if (row.kind == ImportRow::Kind::active)
+      return fail(Error::Kind::conflict, "another import into this list is running: wait for its end");
+  }
+  const std::uint64_t import = write.next_id();
+  ImportRow row;
+  row.list = list;
+  write.put(Table::import, Key().u64(import), pack(row));
+  return import;
+}
+
+Result<std::uint64_t> import_slice(Write& write, std::uint64_t import, std::span<const Incoming> slice,
+                                   TimePoint now) {
+  const auto record = write.get(Table::import, Key().u64(import));
+  if (!record) return gone();
+  ImportRow state = unpack_import(*record);
+  std::uint64_t already = 0;
+  for (const Incoming& one : slice) {
+    MemberRow row;
+    row.import = import;
+    if (const auto there = write.get(Table::member, member_key(state.list, one.place))) {
+      const MemberRow old = unpack_member(*there);
+      if (visible(write, old)) {
+        ++already;
+        continue;
+      }
+      if (old.import == import) continue;  // this slice was written before
+      row.id = old.id;                     // of an import that was cut off and is not swept yet
+    } else {
+      row.id = next_member_id(write);
+    }
+    row.delivery = one.member.delivery;
+    row.joined = one.member.joined == TimePoint{} ? now : one.member.joined;
+    row.local = local_as_given(one.member.address);
+    row.name = one.member.name;
+    put_member(write, state.list, one.place, row);
+    ++state.rows;
+  }
+  write.put(Table::import, Key().u64(import), pack(state));
+  return already;
+}
+
+Result<std::uint64_t> finish_import(Write& write, std::uint64_t import) {
+  const auto record = write.get(Table::import, Key().u64(import));
+  if (!record) return gone();
+  const ImportRow state = unpack_import(*record);
+  auto list = load(write, state.list);
+  if (!list) return gone();
+  list->members += state.rows;
+  ++list->roster_version;
+  save(write, *list);
+  write.del(Table::import, Key().u64(import));
+  log_change(write, Change::members_imported, state.list, Key().u64(import));
+  return state.rows;
+}
+
+void cut_off(Write& write, std::uint64_t import) {
+  const auto record = write.get(Table::import, Key().u64(import));
+  if (!record) return;
+  ImportRow row = unpack_import(*record);
+  row.kind = ImportRow::Kind::cut_off;
+  write.put(Table::import, Key().u64(import), pack(row));
+}
+
+Result<Imported> import_members(const Run& run, const Run& change, ListId list, std::vector<Member> members,
+                                TimePoint now) {
+  auto incoming = sorted(std::move(members));
+  if (!incoming) return tl::unexpected(incoming.error());
+  std::uint64_t import = 0;
+  auto begun = run([&](Write& write) -> Result<void> {
+    auto id = begin_import(write, list);
+    if (!id) return tl::unexpected(id.error());
+    import = *id;
+    return {};
+  });
+  if (!begun) return tl::unexpected(begun.error());
+
+  Imported imported;
+  Result<void> done;
+  const std::span<const Incoming> all(*incoming);
+  for (std::size_t at = 0; done && at < all.size(); at += slice_rows) {
+    std::uint64_t already = 0;  // set, not added to: a job may be run again
+    done = run([&](Write& write) -> Result<void> {
+      auto slice = import_slice(write, import, all.subspan(at, std::min(slice_rows, all.size() - at)), now);
+      if (!slice) return tl::unexpected(slice.error());
+      already = *slice;
+      return {};
+    });
+    imported.already += already;
+  }
+  if (done) {
+    done = run([&](Write& write) -> Result<void> {
+      auto added = finish_import(write, import);
+      if (!added) return tl::unexpected(added.error());
+      imported.added = *added;
+      return {};
+    });
+  }
+  if (done) return imported;
+  // Where even this cannot be written (a dead disk), recover() does it at the next start.
+  (void)change([&](Write& write) -> Result<void> {
+    cut_off(write, import);
+    return {};
+  });
+  return tl::unexpected(done.error());
+}
+
+void recover(Write& write) {
+  std::vector<std::uint64_t> active;
+  write.each(Table::import, {}, [&](std::string_view key, std::string_view record) {
+    if (unpack_import(record).kind == ImportRow::Kind::active) active.push_back(KeyReader(key).u64());
+    return true;
+  });
+  for (std::uint64_t import : active) cut_off(write, import);
+}
+
+bool has_leftovers(const Read& read) {
+  bool found = false;
+  read.each(Table::import, {}, [&](std::string_view, std::string_view record) {
+    found = unpack_import(record).kind != ImportRow::Kind::active;
+    return !found;
+  });
+  return found;
+}
+
+bool sweep(Write& write) {
+  std::optional<std::uint64_t> import;
+  ImportRow leftover;
+  write.each(Table::import, {}, [&](std::string_view key, std::string_view record) {
+    leftover = unpack_import(record);
+    if (leftover.kind == ImportRow::Kind::active) return true;
+    import = KeyReader(key).u64();
+    return false;
+  });
+  if (!import) return false;
+
+  struct Row {
+    std::string place;
+    MemberId id;
+  };
+  std::vector<Row> rows;  // first found, then deleted: deleting moves what a cursor stands on
+  const Key prefix = list_key(leftover.list);
+  std::size_t looked_at = 0;
+  bool more = false;
+  {
+    Cursor cursor = write.cursor(Table::member);
+    more = cursor.seek(leftover.at.empty() ? prefix : member_key(leftover.list, leftover.at)) &&
+           cursor.at(prefix);
+    for (; more && rows.size() < slice_rows && looked_at < 10 * slice_rows; ++looked_at) {
+      const MemberRow row = unpack_member(cursor.value());
+      const std::string_view place = cursor.key().substr(prefix.view().size());
+      if (leftover.kind == ImportRow::Kind::list_removed || row.import == *import)
+        rows.push_back({std::string(place), row.id});
+      leftover.at = place;
+      more = cursor.next() && cursor.at(prefix);
+    }
+  }
+  for (const Row& row : rows) del_member(write, leftover.list, row.place, row.id, true);
+  if (more)
+    write.put(Table::import, Key().u64(*import), pack(leftover));
+  else
+    write.del(Table::import, Key().u64(*import));
+  return has_leftovers(write);
+}
+
+}  // namespace spoold::store::directory

@@ -1,0 +1,123 @@
+// Lists: create, set, remove, read, number posts.
+#include "protocol/list/addresses.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/domain.hpp"
+#include "store/directory/rows.hpp"
+
+namespace spoold::store::directory {
+
+namespace {
+
+tl::unexpected<Error> no_list() {
+  return fail(Error::Kind::not_found, "there is no such list");
+}
+
+std::optional<std::string> settings_fault(const list::Settings& settings) {
+  if (settings.owners.empty()) return "a list needs at least one owner";
+  for (const std::string& owner : settings.owners)
+    if (auto mailbox = Mailbox::parse(owner); !mailbox) return "owner '" + owner + "': " + mailbox.error();
+  return {};
+}
+
+}  // namespace
+
+std::optional<List> find_list(const Read& read, std::string_view local, std::string_view domain) {
+  if (local.size() > list::max_name || domain.size() > 255)
+    return {};  // also: no key is made of a peer's long text
+  if (local.empty() || local.find('\0') != std::string_view::npos ||
+      domain.find('\0') != std::string_view::npos)
+    return {};
+  const auto id = read.get(Table::list_name, list_name_key(local, domain));
+  if (!id) return {};
+  return load(read, KeyReader(*id).u32());
+}
+
+std::optional<List> list(const Read& read, ListId id) {
+  return load(read, id);
+}
+
+std::vector<List> lists(const Read& read, ListId after, std::size_t limit) {
+  std::vector<List> found;
+  Cursor cursor = read.cursor(Table::list);
+  for (bool more = after != 0xffffffff && cursor.seek(list_key(after + 1)); more && found.size() < limit;
+       more = cursor.next())
+    found.push_back(unpack_list(KeyReader(cursor.key()).u32(), cursor.value()));
+  return found;
+}
+
+std::vector<List> lists_of_domain(const Read& read, std::string_view domain) {
+  std::vector<List> found;
+  if (domain.size() > 255 || domain.find('\0') != std::string_view::npos) return found;
+  read.each(Table::list_name, Key().str(domain), [&](std::string_view, std::string_view id) {
+    if (auto one = load(read, KeyReader(id).u32())) found.push_back(std::move(*one));
+    return true;
+  });
+  return found;
+}
+
+bool is_list_domain(const Read& read, std::string_view domain) {
+  if (domain.size() > 255 || domain.find('\0') != std::string_view::npos) return false;
+  const Key prefix = Key().str(domain);
+  Cursor cursor = read.cursor(Table::list_name);
+  return cursor.seek(prefix) && cursor.at(prefix);
+}
+
+Result<List> create_list(Write& write, std::string_view local, std::string_view domain,
+                         list::Settings settings, TimePoint now) {
+  List made;
+  made.local = mail::lower(local);
+  made.domain = mail::lower(domain);
+  // The delimiter belongs to the configuration: the caller has checked it; NUL is in no name.
+  if (auto fault = list::name_fault(made.local, '\0')) return fail(Error::Kind::invalid, *fault);
+  if (auto fault = mail::domain_fault(made.domain)) return fail(Error::Kind::invalid, *fault);
+  if (!Mailbox::parse(made.address()))
+    return fail(Error::Kind::invalid, "the address of the list is longer than 254 octets");
+  if (auto fault = settings_fault(settings)) return fail(Error::Kind::invalid, *fault);
+  if (write.has(Table::list_name, list_name_key(made.local, made.domain)))
+    return fail(Error::Kind::conflict, "the list " + made.address() + " exists already");
+  made.settings = std::move(settings);
+  made.created = now;
+  made.id = next_list_id(write);
+  save(write, made);
+  write.put(Table::list_name, list_name_key(made.local, made.domain), Key().u32(made.id));
+  log_change(write, Change::list_created, made.id, made.address());
+  return made;
+}
+
+Result<void> set_list(Write& write, ListId id, const list::Settings& settings, TimePoint) {
+  auto found = load(write, id);
+  if (!found) return no_list();
+  if (auto fault = settings_fault(settings)) return fail(Error::Kind::invalid, *fault);
+  found->settings = settings;
+  save(write, *found);
+  log_change(write, Change::list_set, id, found->address());
+  return {};
+}
+
+Result<void> remove_list(Write& write, ListId id, TimePoint) {
+  const auto found = load(write, id);
+  if (!found) return no_list();
+  write.del(Table::list, list_key(id));
+  write.del(Table::list_name, list_name_key(found->local, found->domain));
+  // An import that runs finds its own row gone and gives up; its member rows go with the others.
+  for (std::uint64_t import : pending_imports(write, id)) write.del(Table::import, Key().u64(import));
+  ImportRow leftover;
+  leftover.kind = ImportRow::Kind::list_removed;
+  leftover.list = id;
+  write.put(Table::import, Key().u64(write.next_id()), pack(leftover));
+  log_change(write, Change::list_removed, id, found->address());
+  return {};
+}
+
+Result<std::uint32_t> next_post(Write& write, ListId id) {
+  auto found = load(write, id);
+  if (!found) return no_list();
+  if (found->last_post == 0xffffffff)
+    return fail(Error::Kind::full, "the list has given out all its post numbers");
+  ++found->last_post;
+  save(write, *found);
+  log_change(write, Change::post, id, {});
+  return found->last_post;
+}
+
+}  // namespace spoold::store::directory

@@ -1,0 +1,87 @@
+// The directory's rows: keys, records, visibility, ids. Only store/directory/ includes this; formats:
+// store/README.md.
+//
+//   list          list id                        -> local, domain, created, roster version, last post,
+//   members, settings list_name     domain, local                  -> list id member        list id, domain,
+//   local key     -> import, member id, delivery, joined, local as given, name member_by_id  member id ->
+//   list id, domain, local key      (stays when the member departs) membership    domain, local key, list id
+//   -> (empty) import        import id                      -> kind, list id, rows, where a sweep goes on
+//   change        sequence                       -> kind, list id, key              (what a replica follows)
+//
+// Domain and local part are in lower case; a NUL ends each but the last, so that members come out in domain
+// order. A member's row with an import that is still written down in `import` is invisible: one delete there
+// makes all of an import's rows members at once.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/directory/directory.hpp"
+#include "store/key.hpp"
+#include "store/record.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::store::directory {
+
+/// A Mailbox key cut at its last '@': "domain NUL local", as in the keys of member and membership.
+std::string place_of(std::string_view address_key);
+std::string address_key_of(std::string_view place);
+
+Key list_key(ListId);
+Key list_name_key(std::string_view local, std::string_view domain);
+Key member_key(ListId, std::string_view place);
+Key membership_key(std::string_view place, ListId);
+
+std::string pack(const List&);
+List unpack_list(ListId, std::string_view record);
+std::optional<List> load(const Read&, ListId);
+void save(Write&, const List&);
+
+struct MemberRow {
+  std::uint64_t import = 0;
+  MemberId id = 0;
+  list::Delivery delivery = list::Delivery::regular;
+  TimePoint joined{};
+  std::string_view local;  // as given; empty: as in the key
+  std::string_view name;
+};
+std::string pack(const MemberRow&);
+MemberRow unpack_member(std::string_view record);
+Member member_of(std::string_view place, const MemberRow&);
+
+struct ImportRow {
+  enum class Kind : std::uint8_t { active, cut_off, list_removed } kind = Kind::active;
+  ListId list = 0;
+  std::uint64_t rows = 0;  // invisible rows of this import
+  std::string at;          // sweep: the place to go on with
+};
+std::string pack(const ImportRow&);
+ImportRow unpack_import(std::string_view record);
+/// The imports whose rows of this list are invisible.
+std::vector<std::uint64_t> pending_imports(const Read&, ListId);
+bool visible(const Read&, const MemberRow&);
+
+/// Writes a member's row and both indexes.
+void put_member(Write&, ListId, std::string_view place, const MemberRow&);
+void del_member(Write&, ListId, std::string_view place, MemberId, bool forget_id);
+
+ListId next_list_id(Write&);  // throws Broken(full) when the node has given out all its ids
+MemberId next_member_id(Write&);
+
+enum class Change : std::uint8_t {
+  list_created,
+  list_set,
+  list_removed,
+  post,
+  member_added,
+  member_set,
+  member_removed,
+  members_imported
+};
+void log_change(Write&, Change, ListId, std::string_view key);
+
+/// `text` as given when it differs from its own lower case, else empty: the local column of MemberRow.
+std::string_view local_as_given(std::string_view address);
+
+}  // namespace spoold::store::directory
