@@ -1,0 +1,203 @@
+#include "server/admin/edit.hpp"
+
+#include <algorithm>
+#include <mutex>
+#include <optional>
+#include <thread>
+
+#include "server/admin/await.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+using namespace std::chrono_literals;
+using delivery::Withdrawal;
+
+constexpr auto patience = 5s;  // for claims that come and go, and for lanes that do not answer
+constexpr auto pause_between = 5ms;
+constexpr std::size_t edits_at_once = 500;  // of one write transaction: well below 20 ms
+
+constexpr const char* in_flight = "in flight: its content is being sent";
+constexpr const char* busy = "in flight: its lane did not let it go within 5 s";
+
+std::string finished_reason(store::RecipientState state) {
+  return std::string("already ") + text(state);
+}
+
+/// One edit in progress.
+class Conversation {
+ public:
+  Conversation(store::Store& store, Lanes& lanes, store::Id id, const std::string& who)
+      : store_(store),
+        lanes_(lanes),
+        id_(id),
+        who_(who),
+        until_(std::chrono::steady_clock::now() + patience) {}
+  ~Conversation() {
+    if (!withdrawn_.empty()) lanes_.give_back(id_, withdrawn_);
+  }
+  Conversation(const Conversation&) = delete;
+  Conversation& operator=(const Conversation&) = delete;
+
+  /// Asks the lanes about the wishes that a claim covers; refuses those in flight. False: some were idle (the
+  /// claim is being made or settled) and the time is not over: ask the store, then again.
+  void withdraw(std::vector<Wish>& wishes) {
+    std::vector<std::uint32_t> numbers;
+    for (const Wish& wish : wishes)
+      if (wish.claimed && !wish.edit.withdrawn) numbers.push_back(wish.edit.number);
+    if (numbers.empty()) return;
+    const auto answers = ask_lanes(numbers);
+    if (!answers)
+      return refuse(wishes, busy, [](const Wish& wish) { return wish.claimed && !wish.edit.withdrawn; });
+    std::size_t next = 0;
+    std::vector<std::uint32_t> committed;
+    for (Wish& wish : wishes) {
+      if (!wish.claimed || wish.edit.withdrawn) continue;
+      const auto answer = answers->at(next++);
+      if (answer == Withdrawal::committed) committed.push_back(wish.edit.number);
+      if (answer == Withdrawal::withdrawn) wish.edit.withdrawn = true, withdrawn_.push_back(wish.edit.number);
+      if (answer == Withdrawal::idle) wish.claimed = false;  // the store will say
+    }
+    refuse(wishes, in_flight, [&](const Wish& wish) {
+      return wish.edit.what != store::Edit::What::add &&
+             std::find(committed.begin(), committed.end(), wish.edit.number) != committed.end();
+    });
+  }
+
+  /// Applies the wishes; those that a claim covers after all stay in the vector, marked as claimed.
+  store::Result<void> apply(std::vector<Wish>& wishes) {
+    std::vector<Wish> again;
+    for (std::size_t from = 0; from < wishes.size(); from += edits_at_once) {
+      const std::size_t to = std::min(from + edits_at_once, wishes.size());
+      std::vector<store::Edit> edits;
+      for (std::size_t i = from; i < to; ++i) edits.push_back(wishes[i].edit);
+      const auto results = await_result<std::vector<store::Edited>>(
+          [&](auto callback) { store_.edit(id_, edits, who_, std::move(callback)); });
+      if (!results) return tl::unexpected(results.error());
+      for (std::size_t i = from; i < to; ++i) judge(wishes[i], results->at(i - from), again);
+    }
+    wishes = std::move(again);
+    return {};
+  }
+
+  template <class Predicate>
+  void refuse(std::vector<Wish>& wishes, const char* reason, Predicate which) {
+    for (const Wish& wish : wishes)
+      if (which(wish)) report.refused.push_back({wish, reason});
+    wishes.erase(std::remove_if(wishes.begin(), wishes.end(), which), wishes.end());
+  }
+
+  bool time_left() const { return std::chrono::steady_clock::now() < until_; }
+
+  EditReport report;
+
+ private:
+  /// Empty: no answer in time. What a late answer names as withdrawn goes straight back to its lane.
+  std::optional<std::vector<Withdrawal>> ask_lanes(const std::vector<std::uint32_t>& numbers) {
+    struct Question {
+      std::mutex mutex;
+      std::promise<std::vector<Withdrawal>> answer;
+      bool abandoned = false;
+    };
+    const auto question = std::make_shared<Question>();
+    auto future = question->answer.get_future();
+    lanes_.withdraw(id_, numbers,
+                    [question, numbers, id = id_, &lanes = lanes_](std::vector<Withdrawal> answers) {
+                      const std::lock_guard lock(question->mutex);
+                      if (!question->abandoned) return question->answer.set_value(std::move(answers));
+                      std::vector<std::uint32_t> back;
+                      for (std::size_t i = 0; i < answers.size() && i < numbers.size(); ++i)
+                        if (answers[i] == Withdrawal::withdrawn) back.push_back(numbers[i]);
+                      if (!back.empty()) lanes.give_back(id, back);
+                    });
+    if (future.wait_for(patience) != std::future_status::ready) {
+      const std::lock_guard lock(question->mutex);
+      if (future.wait_for(0s) != std::future_status::ready) {
+        question->abandoned = true;
+        return std::nullopt;
+      }
+    }
+    return future.get();
+  }
+
+  void judge(Wish& wish, const store::Edited& edited, std::vector<Wish>& again) {
+    switch (edited.how) {
+      case store::Edited::How::done:
+        report.done.push_back({wish, edited.number ? edited.number : wish.edit.number});
+        return;
+      case store::Edited::How::claimed:
+        wish.claimed = true;
+        again.push_back(wish);
+        return;
+      case store::Edited::How::finished:
+        report.refused.push_back({wish, finished_reason(edited.state)});
+        return;
+      case store::Edited::How::not_found:
+        report.refused.push_back({wish, "not a recipient of this message"});
+        return;
+      case store::Edited::How::held:
+        report.refused.push_back({wish, "the whole message is held: release that"});
+        return;
+      case store::Edited::How::exists:
+        report.refused.push_back({wish, "already a recipient"});
+        return;
+    }
+  }
+
+  store::Store& store_;
+  Lanes& lanes_;
+  store::Id id_;
+  const std::string& who_;
+  std::chrono::steady_clock::time_point until_;
+  std::vector<std::uint32_t> withdrawn_;
+};
+
+}  // namespace
+
+const char* text(store::Edit::What what) {
+  using What = store::Edit::What;
+  switch (what) {
+    case What::remove:
+      return "remove";
+    case What::add:
+      return "add";
+    case What::replace:
+      return "replace";
+    case What::isolate:
+      return "isolate";
+    case What::hold:
+      return "hold";
+    case What::release:
+      return "release";
+    case What::retry:
+      break;
+  }
+  return "retry";
+}
+
+store::Result<EditReport> edit_recipients(store::Store& store, Lanes& lanes, store::Id id,
+                                          std::vector<Wish> wishes, const std::string& who,
+                                          bool all_or_nothing) {
+  Conversation talk(store, lanes, id, who);
+  const auto refuse_rest = [&](const char* reason) {
+    talk.refuse(wishes, reason, [](const Wish&) { return true; });
+  };
+  while (!wishes.empty()) {
+    talk.withdraw(wishes);
+    if (all_or_nothing && !talk.report.refused.empty()) {
+      refuse_rest("not changed: another one was refused");
+      break;
+    }
+    if (auto applied = talk.apply(wishes); !applied) return tl::unexpected(applied.error());
+    if (wishes.empty()) break;
+    if (!talk.time_left()) {
+      refuse_rest(busy);
+      break;
+    }
+    std::this_thread::sleep_for(pause_between);
+  }
+  return std::move(talk.report);
+}
+
+}  // namespace spoold::server::admin

@@ -1,0 +1,44 @@
+// Changing recipients of a queued message while it may be being delivered (design section 5, "facts beat
+// wishes").
+//
+// A recipient that a claim covers is asked of its lane first; one that was withdrawn is changed although the
+// claim covers it; one whose content is on the wire is refused by name. A claim that comes or goes in between
+// is asked again, for at most 5 s. What was withdrawn is always given back to its lane at the end. Blocks:
+// for a thread of its own, never a network thread.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "server/admin/lanes.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server::admin {
+
+struct Wish {
+  store::Edit edit;
+  std::string address;   // as people name it: in answers
+  bool claimed = false;  // a claim was seen to cover it: ask its lane at once
+};
+
+struct Refusal {
+  Wish wish;
+  std::string reason;
+};
+
+struct EditReport {
+  struct Done {
+    Wish wish;
+    std::uint32_t number = 0;  // the recipient's number (the new one for add and replace)
+  };
+  std::vector<Done> done;
+  std::vector<Refusal> refused;
+};
+
+const char* text(store::Edit::What);
+
+/// all_or_nothing: when one is refused nothing is changed, and `done` is empty. (Decided before the change is
+/// written: should a recipient be delivered in the instant between, the answer names it among the refused.)
+store::Result<EditReport> edit_recipients(store::Store&, Lanes&, store::Id, std::vector<Wish>,
+                                          const std::string& who, bool all_or_nothing);
+
+}  // namespace spoold::server::admin

@@ -1,0 +1,116 @@
+#include "server/admin/filter.hpp"
+
+#include <algorithm>
+#include <stdexcept>
+
+#include "conf/load.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+char lower(char c) {
+  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+std::string_view domain_of(std::string_view address) {
+  const auto at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
+}
+
+}  // namespace
+
+bool glob_match(std::string_view pattern, std::string_view text) {
+  // Greedy with one place to go back to: linear but for the last star, so no pattern can make it explode.
+  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
+  while (t < text.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      mark = t;
+    } else if (p < pattern.size() && (pattern[p] == '?' || lower(pattern[p]) == lower(text[t]))) {
+      ++p, ++t;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      t = ++mark;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+const std::vector<std::string>& recipient_states() {
+  static const std::vector<std::string> states{"queued",    "active", "deferred", "held",
+                                               "delivered", "failed", "expired",  "removed"};
+  return states;
+}
+
+std::string state_text(const store::Recipient& recipient) {
+  const bool waits =
+      recipient.state == store::RecipientState::queued || recipient.state == store::RecipientState::deferred;
+  return recipient.active && waits ? "active" : text(recipient.state);
+}
+
+bool Filter::matches(const store::Message& message, TimePoint now) const {
+  if (!ids.empty() && std::find(ids.begin(), ids.end(), message.id) == ids.end()) return false;
+  if (!list.empty() && !glob_match(list, message.list_address)) return false;
+  if (!sender.empty() && !glob_match(sender, message.reverse_path) && !glob_match(sender, message.from))
+    return false;
+  return !older || message.arrived + *older <= now;
+}
+
+bool Filter::matches(const store::Recipient& one, const conf::Settings& settings) const {
+  if (!recipient.empty() && !glob_match(recipient, one.address)) return false;
+  if (!states.empty() && std::find(states.begin(), states.end(), state_text(one)) == states.end())
+    return false;
+  if (destination.empty()) return true;
+  const auto domain = domain_of(one.address);
+  if (glob_match(destination, domain)) return true;
+  const auto route = conf::route_of(settings, domain);
+  if (glob_match(destination, route)) return true;
+  const auto hop = conf::next_hop_of(settings, route);
+  return hop && (glob_match(destination, hop->host) || glob_match(destination, hop->text));
+}
+
+Json to_json(const Filter& filter) {
+  Json json = Json::object();
+  if (!filter.ids.empty()) {
+    json["ids"] = Json::array();
+    for (const store::Id id : filter.ids) json["ids"].push_back(store::id_text(id));
+  }
+  const auto text = [&json](const char* name, const std::string& value) {
+    if (!value.empty()) json[name] = value;
+  };
+  text("recipient", filter.recipient);
+  text("sender", filter.sender);
+  text("list", filter.list);
+  text("destination", filter.destination);
+  if (!filter.states.empty()) json["states"] = filter.states;
+  if (filter.older) json["older_ms"] = filter.older->count();
+  if (filter.all) json["all"] = true;
+  return json;
+}
+
+Filter filter_from_json(const Json& json) {
+  Filter filter;
+  if (json.contains("ids"))
+    for (const Json& id : json.at("ids")) {
+      const auto parsed = store::parse_id(id.get<std::string>());
+      if (!parsed) throw std::invalid_argument("'" + id.get<std::string>() + "' is not a queue id");
+      filter.ids.push_back(*parsed);
+    }
+  filter.recipient = json.value("recipient", "");
+  filter.sender = json.value("sender", "");
+  filter.list = json.value("list", "");
+  filter.destination = json.value("destination", "");
+  if (json.contains("states")) filter.states = json.at("states").get<std::vector<std::string>>();
+  for (const auto& state : filter.states)
+    if (std::find(recipient_states().begin(), recipient_states().end(), state) == recipient_states().end())
+      throw std::invalid_argument("'" + state + "' is not a recipient state");
+  if (json.contains("older_ms")) filter.older = Duration(json.at("older_ms").get<std::int64_t>());
+  filter.all = json.value("all", false);
+  return filter;
+}
+
+}  // namespace spoold::server::admin

@@ -1,0 +1,70 @@
+#include "server/admin/operator.hpp"
+
+#include <map>
+#include <stdexcept>
+
+#include "server/admin/requests.hpp"
+#include "server/log.hpp"
+#include "store/broken.hpp"
+
+namespace spoold::server {
+
+namespace admin {
+
+Json success(const Request& request) {
+  Json answer{{"ok", true}, {"exit", 0}};
+  if (request.dry_run) answer["dry_run"] = true;
+  return answer;
+}
+
+void audit(const Request& request, const std::string& detail, list::ListId list) {
+  if (request.dry_run) return;
+  log::event(log::Level::info, "edited",
+             {{"verb", request.text("verb")}, {"who", request.who}, {"what", detail}});
+  if (list == 0) return;
+  store::HistoryEvent event;
+  event.at = request.store.now();
+  event.event = "edited";
+  event.who = request.who;
+  event.detail = detail;
+  event.list = list;
+  // Nobody waits for it: the change itself is on the disk, and a full disk must not make it look undone.
+  request.store.record(std::move(event), [](store::Result<void>) {});
+}
+
+}  // namespace admin
+
+admin::Json Operator::execute(const admin::Json& request, const std::string& who) {
+  using namespace admin;
+  static const std::map<std::string, Json (*)(const Request&)> verbs = {
+      {"edit-recipients", edit_recipients},
+      {"edit-sender", edit_sender},
+      {"hold", change_matching},
+      {"release", change_matching},
+      {"retry", change_matching},
+      {"remove", change_matching},
+      {"stats", stats},
+      {"list-create", list_create},
+      {"list-set", list_set},
+      {"list-remove", list_remove},
+      {"member-add", member_add},
+      {"member-remove", member_remove},
+      {"member-set", member_set},
+      {"import", import_members},
+  };
+  try {
+    const auto verb = request.at("verb").get<std::string>();
+    const auto found = verbs.find(verb);
+    if (found == verbs.end()) return failure(Exit::usage, "unknown request '" + verb + "'");
+    return found->second(
+        Request{store_, settings_, lanes_, stats_, request, who, request.value("dry_run", false)});
+  } catch (const Json::exception& wrong) {
+    return failure(Exit::usage, std::string("malformed request: ") + wrong.what());
+  } catch (const std::invalid_argument& wrong) {
+    return failure(Exit::usage, wrong.what());
+  } catch (const store::Broken& broken) {
+    return failure(broken.error);
+  }
+}
+
+}  // namespace spoold::server

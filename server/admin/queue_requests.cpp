@@ -1,0 +1,408 @@
+// Requests that change the queue: single recipients of one message, or what a filter matches.
+#include <algorithm>
+#include <filesystem>
+#include <stdexcept>
+
+#include "protocol/mail/mailbox.hpp"
+#include "server/admin/await.hpp"
+#include "server/admin/edit.hpp"
+#include "server/admin/requests.hpp"
+#include "server/admin/scan.hpp"
+#include "server/admin/views.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+using What = store::Edit::What;
+using store::RecipientState;
+
+constexpr std::size_t ids_named = 1000;       // of the messages changed, in an answer
+constexpr std::size_t refusals_named = 1000;  // and of the recipients refused
+
+bool is_open(const store::Recipient& r) {
+  return r.state == RecipientState::queued || r.state == RecipientState::deferred ||
+         r.state == RecipientState::held;
+}
+
+store::Id id_of(const Json& json) {
+  const auto text = json.at("id").get<std::string>();
+  const auto id = store::parse_id(text);
+  if (!id) throw std::invalid_argument("'" + text + "' is not a queue id");
+  return *id;
+}
+
+std::optional<store::Message> find_message(const store::Store& store, store::Id id) {
+  const store::Read read(store);
+  return store::spool::message(read, id);
+}
+
+Json no_message(store::Id id) {
+  return failure(Exit::nothing_matched, "there is no message " + store::id_text(id));
+}
+
+Json refusal_json(const Refusal& refusal) {
+  return {
+      {"address", refusal.wish.address}, {"what", text(refusal.wish.edit.what)}, {"reason", refusal.reason}};
+}
+
+/// What edit-recipients asks, as far as it can be known before the lanes and the store are asked.
+struct Plan {
+  std::vector<Wish> wishes;
+  std::vector<Refusal> refused;
+
+  void refuse(What what, const std::string& address, std::string reason) {
+    Wish wish;
+    wish.edit.what = what;
+    wish.address = address;
+    refused.push_back({std::move(wish), std::move(reason)});
+  }
+};
+
+/// The recipients that `address` names now: the open ones, else a refusal that says what became of it.
+void plan_change(const store::Read& read, store::Id id, What what, const std::string& address,
+                 const std::string& replacement, Plan& plan) {
+  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  if (!mailbox) return plan.refuse(what, address, mailbox.error());
+  const auto found = store::spool::find_recipients(read, id, mailbox->key());
+  if (found.empty()) return plan.refuse(what, address, "not a recipient of this message");
+  bool any = false;
+  for (const store::Recipient& recipient : found) {
+    if (!is_open(recipient)) continue;
+    any = true;
+    Wish wish;
+    wish.edit.what = what;
+    wish.edit.number = recipient.number;
+    wish.edit.address = replacement;
+    wish.address = recipient.address;
+    wish.claimed = recipient.active;
+    plan.wishes.push_back(std::move(wish));
+    if (what == What::replace) break;  // one new recipient, however often the old one is there
+  }
+  if (!any) plan.refuse(what, address, std::string("already ") + text(found.back().state));
+}
+
+void plan_addition(const store::Read& read, store::Id id, const std::string& address, Plan& plan) {
+  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  if (!mailbox) return plan.refuse(What::add, address, mailbox.error());
+  const auto found = store::spool::find_recipients(read, id, mailbox->key());
+  if (std::any_of(found.begin(), found.end(), is_open))
+    return plan.refuse(What::add, address, "already a recipient");
+  Wish wish;
+  wish.edit.what = What::add;
+  wish.edit.address = mailbox->text();
+  wish.address = mailbox->text();
+  plan.wishes.push_back(std::move(wish));
+}
+
+Plan plan_edit(const Request& request, store::Id id) {
+  Plan plan;
+  const store::Read read(request.store);
+  for (const auto& address : request.texts("remove")) plan_change(read, id, What::remove, address, {}, plan);
+  for (const auto& address : request.texts("isolate"))
+    plan_change(read, id, What::isolate, address, {}, plan);
+  for (const auto& address : request.texts("add")) plan_addition(read, id, address, plan);
+  if (request.json.contains("replace"))
+    for (const Json& pair : request.json.at("replace")) {
+      const auto old = pair.at("old").get<std::string>(), now = pair.at("new").get<std::string>();
+      const auto mailbox = Mailbox::parse(now, Mailbox::Allow::utf8);
+      if (!mailbox)
+        plan.refuse(What::replace, old, "'" + now + "': " + mailbox.error());
+      else
+        plan_change(read, id, What::replace, old, mailbox->text(), plan);
+    }
+  return plan;
+}
+
+std::string counted(std::size_t n, const char* what) {
+  return std::to_string(n) + " " + what;
+}
+
+}  // namespace
+
+Json edit_recipients(const Request& request) {
+  const store::Id id = id_of(request.json);
+  if (!find_message(request.store, id)) return no_message(id);
+  const bool all_or_nothing = request.json.value("all_or_nothing", false);
+  Plan plan = plan_edit(request, id);
+  if (plan.wishes.empty() && plan.refused.empty()) return failure(Exit::usage, "nothing to change was named");
+
+  EditReport report;
+  if (all_or_nothing && !plan.refused.empty()) {
+    for (const Wish& wish : plan.wishes)
+      plan.refused.push_back({wish, "not changed: another one was refused"});
+  } else if (request.dry_run) {
+    for (const Wish& wish : plan.wishes) report.done.push_back({wish, wish.edit.number});
+  } else {
+    auto result =
+        admin::edit_recipients(request.store, request.lanes, id, plan.wishes, request.who, all_or_nothing);
+    if (!result) return failure(result.error());
+    report = std::move(*result);
+  }
+  report.refused.insert(report.refused.begin(), plan.refused.begin(), plan.refused.end());
+
+  Json answer = success(request);
+  answer["id"] = store::id_text(id);
+  for (const char* list : {"removed", "added", "replaced", "isolated", "refused"})
+    answer[list] = Json::array();
+  std::string what;
+  for (const auto& [wish, number] : report.done) {
+    Json one{{"address", wish.address}, {"number", number}};
+    if (request.dry_run && wish.claimed) one["in_delivery"] = true;
+    const char* list = wish.edit.what == What::remove    ? "removed"
+                       : wish.edit.what == What::add     ? "added"
+                       : wish.edit.what == What::isolate ? "isolated"
+                                                         : "replaced";
+    if (wish.edit.what == What::replace) one["new"] = wish.edit.address;
+    what += std::string(what.empty() ? "" : ", ") + list + " " + wish.address;
+    if (wish.edit.what == What::replace) what += " by " + wish.edit.address;
+    answer[list].push_back(std::move(one));
+  }
+  for (const auto& refusal : report.refused) answer["refused"].push_back(refusal_json(refusal));
+  if (!report.refused.empty()) {
+    answer["ok"] = false;
+    answer["exit"] = static_cast<int>(Exit::failed);
+    answer["error"] = counted(report.refused.size(),
+                              report.refused.size() == 1 ? "change was refused" : "changes were refused");
+  }
+  if (!report.done.empty()) audit(request, store::id_text(id) + ": " + what);
+  return answer;
+}
+
+Json edit_sender(const Request& request) {
+  const store::Id id = id_of(request.json);
+  const auto message = find_message(request.store, id);
+  if (!message) return no_message(id);
+  if (message->list != 0)
+    return failure(Exit::failed,
+                   "a post of a list goes out from the list's own -bounces addresses: change the list's verp "
+                   "setting for later posts");
+  std::string sender = request.text("sender");
+  if (sender == "<>") sender.clear();
+  if (!sender.empty()) {
+    const auto mailbox = Mailbox::parse(sender, Mailbox::Allow::utf8);
+    if (!mailbox) return failure(Exit::usage, "'" + sender + "': " + mailbox.error());
+    sender = mailbox->text();
+  }
+  if (message->counts.open() == 0)
+    return failure(Exit::failed, store::id_text(id) + " is finished: no recipient is open");
+  if (!request.dry_run) {
+    const auto done = await_result<void>(
+        [&](auto callback) { request.store.edit_sender(id, sender, request.who, std::move(callback)); });
+    if (!done) return failure(done.error());
+  }
+  audit(request, store::id_text(id) + ": sender <" + message->reverse_path + "> is now <" + sender + ">");
+  Json answer = success(request);
+  answer["id"] = store::id_text(id);
+  answer["old"] = message->reverse_path;
+  answer["sender"] = sender;
+  return answer;
+}
+
+namespace {
+
+/// hold, release, retry or remove over all that a filter matches.
+class Sweep {
+ public:
+  Sweep(const Request& request, What what) : request_(request), what_(what) {}
+
+  /// False: the store failed; `error` says how.
+  bool message(const store::Message& message, const Filter& filter) {
+    const auto before = changed;
+    const bool went_well = filter.narrows_recipients() ? some(message, filter) : whole(message);
+    if (changed == before) return went_well;
+    ++messages;
+    if (ids.size() < ids_named) ids.push_back(store::id_text(message.id));
+    if (what_ == What::retry && !request_.dry_run) request_.lanes.retry_now(message.id);
+    return went_well;
+  }
+
+  std::uint64_t messages = 0, changed = 0, refused_count = 0;
+  Json ids = Json::array(), refused = Json::array();
+  std::optional<store::Error> error;
+
+ private:
+  /// Is there anything to do for a recipient in this state?
+  bool concerns(RecipientState state) const {
+    const bool waits = state == RecipientState::queued || state == RecipientState::deferred;
+    const bool held = state == RecipientState::held;
+    return what_ == What::release ? held : what_ == What::remove ? waits || held : waits;
+  }
+
+  std::uint32_t concerned(const store::Counts& counts) const {
+    const auto waits = counts.queued + counts.deferred;
+    return what_ == What::release ? counts.held : what_ == What::remove ? counts.open() : waits;
+  }
+
+  bool some(const store::Message& message, const Filter& filter) {
+    bool went_well = true;
+    for_each_page(request_.store, message.id, [&](const std::vector<store::Recipient>& page) {
+      std::vector<Wish> wishes;
+      for (const auto& recipient : page) {
+        if (!concerns(recipient.state) || !filter.matches(recipient, request_.settings)) continue;
+        if (what_ == What::retry && recipient.active) continue;  // it is being tried just now
+        wishes.push_back(wish(recipient));
+      }
+      went_well = wishes.empty() || apply(message.id, std::move(wishes));
+      return went_well;
+    });
+    return went_well;
+  }
+
+  bool whole(const store::Message& message) {
+    const auto count = concerned(message.counts);
+    if (count == 0) return true;
+    if (request_.dry_run) {
+      changed += count;
+      return true;
+    }
+    using Whole = store::Store::Whole;
+    const Whole how = what_ == What::hold      ? Whole::hold
+                      : what_ == What::release ? Whole::release
+                      : what_ == What::retry   ? Whole::retry
+                                               : Whole::remove;
+    const auto claimed = await_result<std::vector<std::uint32_t>>(
+        [&](auto callback) { request_.store.whole(message.id, how, request_.who, std::move(callback)); });
+    if (!claimed) {
+      if (claimed.error().kind == store::Error::Kind::not_found) return true;  // finished meanwhile
+      error = claimed.error();
+      return false;
+    }
+    changed += count - std::min<std::uint32_t>(count, static_cast<std::uint32_t>(claimed->size()));
+    if (claimed->empty() || what_ == What::retry || what_ == What::release) return true;
+    return apply(message.id, wishes_for(message.id, *claimed));
+  }
+
+  Wish wish(const store::Recipient& recipient) const {
+    Wish wish;
+    wish.edit.what = what_;
+    wish.edit.number = recipient.number;
+    wish.address = recipient.address;
+    wish.claimed = recipient.active;
+    return wish;
+  }
+
+  std::vector<Wish> wishes_for(store::Id id, const std::vector<std::uint32_t>& numbers) const {
+    std::vector<Wish> wishes;
+    for (const std::uint32_t number : numbers) {
+      const store::Read read(request_.store);
+      const auto found = store::spool::recipients(read, id, number, 1);
+      if (found.empty() || found[0].number != number) continue;
+      wishes.push_back(wish(found[0]));
+    }
+    return wishes;
+  }
+
+  bool apply(store::Id id, std::vector<Wish> wishes) {
+    if (request_.dry_run) {
+      changed += wishes.size();
+      return true;
+    }
+    const auto report =
+        admin::edit_recipients(request_.store, request_.lanes, id, std::move(wishes), request_.who, false);
+    if (!report) {
+      error = report.error();
+      return false;
+    }
+    changed += report->done.size();
+    refused_count += report->refused.size();
+    for (const Refusal& refusal : report->refused) {
+      if (refused.size() >= refusals_named) break;
+      Json one = refusal_json(refusal);
+      one["id"] = store::id_text(id);
+      refused.push_back(std::move(one));
+    }
+    return true;
+  }
+
+  const Request& request_;
+  What what_;
+};
+
+}  // namespace
+
+Json change_matching(const Request& request) {
+  const auto verb = request.text("verb");
+  const What what = verb == "hold"      ? What::hold
+                    : verb == "release" ? What::release
+                    : verb == "retry"   ? What::retry
+                                        : What::remove;
+  const Filter filter = filter_from_json(request.json.at("filter"));
+  if (filter.empty())
+    return failure(Exit::usage, "name messages by id or by a filter; --all means every message");
+  for (const store::Id id : filter.ids)
+    if (!find_message(request.store, id)) return no_message(id);
+
+  Sweep sweep(request, what);
+  // The ids first: a message that is changed must not change what the walk sees next.
+  std::vector<store::Id> ids;
+  for_each_message(request.store, filter, request.store.now(), false, [&](const store::Message& message) {
+    if (message.counts.open() > 0) ids.push_back(message.id);
+    return true;
+  });
+  for (const store::Id id : ids) {
+    const auto message = find_message(request.store, id);
+    if (message && !sweep.message(*message, filter)) break;
+  }
+
+  Json answer = success(request);
+  answer["messages"] = sweep.messages;
+  answer["recipients"] = sweep.changed;
+  answer["ids"] = sweep.ids;
+  answer["refused"] = sweep.refused;
+  if (sweep.changed > 0)
+    audit(request, verb + " " + std::to_string(sweep.changed) + " recipients of " +
+                       std::to_string(sweep.messages) + " messages");
+  if (sweep.error) {
+    answer.update(failure(*sweep.error));
+  } else if (sweep.refused_count > 0) {
+    answer.update(failure(Exit::failed, counted(sweep.refused_count, "recipients were refused")));
+  } else if (sweep.changed == 0) {
+    answer.update(failure(Exit::nothing_matched, "nothing matched"));
+  }
+  return answer;
+}
+
+Json stats(const Request& request) {
+  if (!request.stats)
+    return failure(Exit::failed, "no daemon is running: counters are those of a running spoold");
+  const Stats& s = *request.stats;
+  Json answer = success(request);
+  answer["accepted"] = s.accepted.load();
+  answer["refused"] = s.refused.load();
+  answer["recipients"] = s.recipients.load();
+  answer["delivered"] = s.delivered.load();
+  answer["deferred"] = s.deferred.load();
+  answer["failed"] = s.failed.load();
+  answer["expired"] = s.expired.load();
+  answer["bounced"] = s.bounced.load();
+  answer["sessions_in"] = s.sessions_in.load();
+  answer["sessions_out"] = s.sessions_out.load();
+  answer["bytes_in"] = s.bytes_in.load();
+  answer["bytes_out"] = s.bytes_out.load();
+  answer["open_in"] = s.open_in.load();
+  answer["open_out"] = s.open_out.load();
+  answer["in_hand"] = s.in_hand.load();
+  answer["possible_duplicates"] = request.store.possible_duplicates();
+
+  std::uint64_t messages = 0, queued = 0, deferred = 0, held = 0;
+  for_each_message(request.store, Filter{}, request.store.now(), false, [&](const store::Message& m) {
+    ++messages;
+    queued += m.counts.queued;
+    deferred += m.counts.deferred;
+    held += m.counts.held;
+    return true;
+  });
+  std::error_code error;
+  const auto size = std::filesystem::file_size(request.settings.spool.path + "/data.mdb", error);
+  answer["queue"] = {{"messages", messages}, {"queued", queued}, {"deferred", deferred}, {"held", held}};
+  answer["store"] = {{"file_size", error ? Json(nullptr) : Json(size)},
+                     {"max_size", request.settings.spool.max_size},
+                     {"has_room", request.store.has_room()},
+                     {"trouble", request.store.trouble()}};
+  return answer;
+}
+
+}  // namespace spoold::server::admin

@@ -1,0 +1,47 @@
+// The requests of operator.hpp, one function each. They throw Json::exception or std::invalid_argument for a
+// malformed request; Operator turns that into an answer.
+#pragma once
+#include <string>
+#include <vector>
+
+#include "server/admin/operator.hpp"
+
+namespace spoold::server::admin {
+
+struct Request {
+  store::Store& store;
+  const conf::Settings& settings;
+  Lanes& lanes;
+  const Stats* stats;
+  const Json& json;
+  const std::string& who;
+  bool dry_run;
+
+  std::string text(const char* name) const { return json.at(name).get<std::string>(); }
+  std::vector<std::string> texts(const char* name) const {
+    return json.contains(name) ? json.at(name).get<std::vector<std::string>>() : std::vector<std::string>{};
+  }
+};
+
+/// {"ok":true,"exit":0} and "dry_run" when it is one.
+Json success(const Request&);
+/// Logs event=edited, and writes a line of history for what the store does not write itself (lists and
+/// members).
+void audit(const Request&, const std::string& detail, list::ListId list = 0);
+
+// queue_requests.cpp
+Json edit_recipients(const Request&);
+Json edit_sender(const Request&);
+Json change_matching(const Request&);  // hold release retry remove
+Json stats(const Request&);
+
+// list_requests.cpp
+Json list_create(const Request&);
+Json list_set(const Request&);
+Json list_remove(const Request&);
+Json member_add(const Request&);
+Json member_remove(const Request&);
+Json member_set(const Request&);
+Json import_members(const Request&);
+
+}  // namespace spoold::server::admin

@@ -1,0 +1,145 @@
+#include "server/admin/views.hpp"
+
+#include <array>
+
+#include "protocol/list/settings_table.hpp"
+#include "server/admin/filter.hpp"
+
+namespace spoold::server::admin {
+
+Json time_json(TimePoint at) {
+  return at == TimePoint{} ? Json(nullptr) : Json(rfc3339(at));
+}
+
+Json counts_json(const store::Counts& c) {
+  return {{"queued", c.queued},       {"deferred", c.deferred}, {"held", c.held},
+          {"delivered", c.delivered}, {"failed", c.failed},     {"expired", c.expired},
+          {"removed", c.removed},     {"open", c.open()},       {"total", c.total()}};
+}
+
+Json last_reply_json(const std::optional<LastReply>& last) {
+  if (!last) return nullptr;
+  return {{"code", last->reply.code},  {"enhanced", last->reply.enhanced.text()},
+          {"text", last->reply.text},  {"remote", last->remote},
+          {"at", time_json(last->at)}, {"stage", label(last->stage)}};
+}
+
+Json message_json(const store::Message& m) {
+  Json json{{"id", store::id_text(m.id)},
+            {"list", m.list_address.empty() ? Json(nullptr) : Json(m.list_address)},
+            {"sender", m.reverse_path},
+            {"size", m.size},
+            {"arrived", time_json(m.arrived)},
+            {"state", text(m.state)},
+            {"from", m.from},
+            {"subject", m.subject},
+            {"message_id", m.message_id}};
+  if (m.list != 0) {
+    constexpr std::array envelopes{"bulk", "each_plain", "each_verp"};
+    json["post"] = m.post;
+    json["envelope"] = envelopes[static_cast<std::size_t>(m.envelope)];
+  }
+  if (m.finished != TimePoint{}) json["finished"] = time_json(m.finished);
+  json["counts"] = counts_json(m.counts);
+  return json;
+}
+
+Json recipient_json(const store::Recipient& r, const std::string& envelope_sender,
+                    const std::optional<store::Suspect>& suspect) {
+  const bool waits = r.state == store::RecipientState::queued || r.state == store::RecipientState::deferred;
+  Json json{{"address", r.address},
+            {"state", state_text(r)},
+            {"attempts", r.attempts},
+            {"next_attempt", waits && !r.active ? time_json(r.next_attempt) : Json(nullptr)},
+            {"last_reply", last_reply_json(r.last)},
+            {"number", r.number},
+            {"envelope_sender", envelope_sender}};
+  if (r.member) json["member"] = r.member;
+  if (r.possible_duplicate) json["possible_duplicate"] = true;
+  if (r.isolate) json["isolate"] = true;
+  if (suspect)
+    json["suspect"] = {{"strikes", suspect->strikes},
+                       {"last_drop", time_json(suspect->last_drop)},
+                       {"stage", label(suspect->stage)},
+                       {"parked", suspect->parked},
+                       {"how", suspect->how}};
+  return json;
+}
+
+Json history_json(const store::HistoryEvent& e) {
+  Json json{{"at", time_json(e.at)},
+            {"event", e.event},
+            {"id", e.message ? Json(store::id_text(e.message)) : Json(nullptr)},
+            {"address", e.address.empty() ? Json(nullptr) : Json(e.address)},
+            {"route", e.route.empty() ? Json(nullptr) : Json(e.route)},
+            {"who", e.who.empty() ? Json(nullptr) : Json(e.who)},
+            {"detail", e.detail.empty() ? Json(nullptr) : Json(e.detail)}};
+  const bool heard = e.last.reply.code != 0 || !e.last.reply.text.empty() || e.last.stage != Stage::none;
+  json["last_reply"] = heard ? last_reply_json(e.last) : Json(nullptr);
+  return json;
+}
+
+Json list_json(const list::List& l) {
+  Json json{{"address", l.address()},
+            {"members", l.members},
+            {"created", time_json(l.created)},
+            {"last_post", l.last_post}};
+  for (const list::SettingKey& key : list::setting_keys()) {
+    const std::string name(key.name), value = key.print(l.settings);
+    if (name == "owner")
+      json[name] = l.settings.owners;
+    else if (value == "true" || value == "false")
+      json[name] = value == "true";
+    else
+      json[name] = value;
+  }
+  return json;
+}
+
+Json member_json(const list::Member& m) {
+  return {{"address", m.address},
+          {"name", m.name},
+          {"delivery", text(m.delivery)},
+          {"joined", time_json(m.joined)},
+          {"id", m.id}};
+}
+
+namespace {
+constexpr std::array delivery_words{"regular", "digest", "nomail_by_user", "nomail_by_admin",
+                                    "nomail_by_bounce"};
+}
+
+const char* text(list::Delivery delivery) {
+  return delivery_words[static_cast<std::size_t>(delivery)];
+}
+
+std::optional<list::Delivery> parse_delivery(std::string_view word) {
+  for (std::size_t i = 0; i < delivery_words.size(); ++i)
+    if (delivery_words[i] == word) return static_cast<list::Delivery>(i);
+  return std::nullopt;
+}
+
+EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optional<list::List>& list,
+                                 char delimiter, TimePoint now, list::Hmac hmac)
+    : plain_(message.reverse_path) {
+  if (message.list == 0) return;
+  list::List of = list.value_or(list::List{});
+  if (!list) {  // the list is gone; its posts still go out under its name
+    const auto at = message.list_address.rfind('@');
+    of.id = message.list;
+    of.local = message.list_address.substr(0, at);
+    of.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
+  }
+  plain_ = list::bounces_address(of);
+  if (message.envelope == list::Envelope::each_verp)
+    verp_.emplace(of, message.verp_format, delimiter, list::verp_epoch(now), std::move(hmac));
+}
+
+std::string EnvelopeSenders::operator()(const store::Recipient& recipient) const {
+  if (!verp_) return plain_;
+  std::string out;
+  verp_->append(out, recipient.address, recipient.member);
+  return out;
+}
+
+}  // namespace spoold::server::admin
