@@ -59,7 +59,10 @@ TimePoint Unpacker::time() {
 }
 
 std::string_view Unpacker::str() {
-  const auto size = num();
+  return octets(num());
+}
+
+std::string_view Unpacker::octets(std::uint64_t size) {
   if (size > rest_.size()) bad("ends early");
   const auto text = rest_.substr(0, size);
   rest_.remove_prefix(size);

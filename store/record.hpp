@@ -45,7 +45,8 @@ class Unpacker {
   std::uint64_t num();
   std::uint32_t num32();  // corrupt when it does not fit
   TimePoint time();
-  std::string_view str();  // points into the record
+  std::string_view str();                       // points into the record
+  std::string_view octets(std::uint64_t size);  // as many as asked for
   std::string text() { return std::string(str()); }
   /// An enumerator not above `last`.
   template <class E>

@@ -116,7 +116,8 @@ struct Settlement {
 
 struct Settled {
   bool finished = false;  // it was the message's last open recipient
-  TimePoint next_due{};   // earliest due of this route written by this settle
+  TimePoint next_due{};   // earliest due of this route written by this settle; TimePoint{}: none
+  std::optional<Accepted> report;
 };
 
 /// What an edit asks of one recipient.
@@ -128,8 +129,8 @@ struct Edit {
 };
 
 struct Edited {
-  // claimed: ask its lane (again). held: the message as a whole is held, release that. exists: add, replace:
-  // the address is an open recipient already (number says which).
+  // claimed: ask its lane (again). held: it, or the message as a whole, is held: release that. exists: add,
+  // replace: the address is an open recipient already (number says which).
   enum class How { done, claimed, finished, not_found, held, exists } how = How::done;
   RecipientState state = RecipientState::queued;  // what it is now
   std::uint32_t number = 0;                       // add, replace: the new recipient's number
@@ -160,11 +161,11 @@ class Store {
   void settle(Settlement, Callback<Settled>);
   void edit(Id, std::vector<Edit>, std::string who, Callback<std::vector<Edited>>);
   void edit_sender(Id, std::string reverse_path, std::string who, Callback<void>);
-  /// Forgets a message: what is not claimed becomes removed (or held / released / due now) in slices.
+  /// All of a message at once. The answer: numbers that a claim covers, so unchanged yet: their lanes must be
+  /// asked, then edit(). hold and remove are one small transaction whatever the size; release and retry make
+  /// due in slices.
   enum class Whole { remove, hold, release, retry };
-  void whole(
-      Id, Whole, std::string who,
-      Callback<std::vector<std::uint32_t>>);  // numbers that a claim covers: ask their lane, then edit()
+  void whole(Id, Whole, std::string who, Callback<std::vector<std::uint32_t>>);
   /// An event without a change, such as a bounce that came in (intake: refused when space is short).
   void record(HistoryEvent, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
@@ -174,9 +175,16 @@ class Store {
   bool has_room() const;  // intake is open
   std::string trouble()
       const;  // empty, or why the writer cannot commit now: lanes stop starting transactions
+  const std::string& secret() const;  // 32 random octets, made with the store (VERP tags)
+  const std::string& path() const;
+  struct Figures {
+    std::uint64_t commits = 0, jobs = 0, used = 0, max_size = 0;
+  };
+  Figures figures() const;
 
  private:
   friend class Read;
+  Store();
   struct State;
   std::unique_ptr<State> state_;
 };

@@ -19,7 +19,7 @@ void pack(Packer& p, const MessageRow& m) {
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
   p.num(m.originals).num(m.added).num(m.generation).num(m.held_from);
   p.str(m.from).str(m.subject).str(m.message_id);
-  if (m.few) p.str(m.page);
+  if (m.few) p.num(m.few_done).str(m.page);
 }
 
 MessageRow unpack_message(Id id, std::string_view value) {
@@ -53,7 +53,10 @@ MessageRow unpack_message(Id id, std::string_view value) {
   m.from = u.text();
   m.subject = u.text();
   m.message_id = u.text();
-  if (m.few) m.page = u.text();
+  if (m.few) {
+    m.few_done = u.num();
+    m.page = u.text();
+  }
   if (m.originals > ~m.added) u.bad("counts more recipients than there can be");
   return m;
 }

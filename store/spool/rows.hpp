@@ -25,8 +25,9 @@ struct MessageRow : Message {
   std::uint32_t generation = 0;
   std::uint32_t held_from = 0;
   bool giving_up = false;
-  bool few = false;  // the originals are in `page`, not in table recipients
-  std::string page;  // packed as a page of `recipients`
+  bool few = false;            // the originals are in `page`, not in table recipients
+  std::string page;            // packed as a page of `recipients`
+  std::uint64_t few_done = 0;  // and their bits of `done`
   std::uint32_t numbers() const { return originals + added; }
 };
 
@@ -85,7 +86,7 @@ void pack(Packer&, const LastReply&);
 LastReply unpack_reply(Unpacker&);
 
 /// `stage`: work in slices. What a crash leaves of it is undone or done at the next start.
-enum class StageKind : std::uint8_t { content = 1, accept = 2, drop = 3, rebuild = 4 };
+enum class StageKind : std::uint8_t { content = 1, accept = 2, drop = 3, rebuild = 4, abandoned = 5 };
 inline Key stage_key(StageKind kind, Id id) {
   return Key().u8(static_cast<std::uint8_t>(kind)).u64(id);
 }

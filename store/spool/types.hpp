@@ -13,9 +13,9 @@
 
 namespace spoold::store {
 
-using Id = std::uint64_t;  // message and content ids: 42 bits ms, 10 bits node, 12 bits sequence
+using Id = std::uint64_t;             // message and content ids: 42 bits ms, 10 bits node, 12 bits sequence
 constexpr std::size_t id_width = 13;  // of id_text
-std::string id_text(Id);   // the queue id as people see it: fixed width, Crockford base32, sorts by time
+std::string id_text(Id);  // the queue id as people see it: fixed width, Crockford base32, sorts by time
 std::optional<Id> parse_id(std::string_view);
 
 enum class MessageState : std::uint8_t { staged, held, queued, finished, removable };

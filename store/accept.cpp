@@ -1,0 +1,270 @@
+#include "store/accept.hpp"
+
+#include <algorithm>
+#include <set>
+#include <utility>
+#include <vector>
+
+#include "store/directory/directory.hpp"
+#include "store/spool/content.hpp"
+#include "store/spool/due.hpp"
+#include "store/spool/finish.hpp"
+#include "store/spool/numbers.hpp"
+#include "store/spool/rows.hpp"
+
+namespace spoold::store {
+namespace {
+
+using Kind = Error::Kind;
+constexpr std::uint32_t chunks_a_step = 32;
+constexpr std::size_t members_a_step = 1024;
+constexpr std::size_t recipients_a_step = 4096;
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+std::string_view domain_of(std::string_view address) {
+  const auto at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
+}
+
+/// Domain order, each address once.
+void put_in_order(std::vector<PlainRecipient>& recipients) {
+  if (recipients.size() < 2) return;
+  struct Entry {
+    std::string domain, local;
+    PlainRecipient recipient;
+  };
+  std::vector<Entry> entries;
+  entries.reserve(recipients.size());
+  for (PlainRecipient& r : recipients) {
+    const std::string_view domain = domain_of(r.address);
+    const std::string_view local = std::string_view(r.address).substr(0, r.address.size() - domain.size());
+    Entry e{lower(domain), lower(local), {}};
+    e.recipient = std::move(r);
+    entries.push_back(std::move(e));
+  }
+  std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
+    return std::tie(a.domain, a.local) < std::tie(b.domain, b.local);
+  });
+  recipients.clear();
+  for (std::size_t i = 0; i < entries.size(); ++i)
+    if (i == 0 || entries[i].domain != entries[i - 1].domain || entries[i].local != entries[i - 1].local)
+      recipients.push_back(std::move(entries[i].recipient));
+}
+
+}  // namespace
+
+/// How far one message's expansion has come.
+struct Accepting::Part {
+  Id id = 0;
+  bool complete = false;
+  std::size_t next = 0;  // plain recipients
+  std::string after;     // members
+  std::uint32_t count = 0;
+  spool::PageWriter page;
+  spool::DueRuns runs;
+  std::string domain, route;  // of the last recipient
+  bool any = false;
+};
+
+struct Accepting::Progress {
+  bool begun = false;
+  TimePoint at{};
+  Id content = 0;
+  bool content_complete = false;
+  std::uint32_t chunk = 0;
+  std::vector<Part> parts;
+  bool staged = false;
+  Accepted accepted;
+};
+
+Accepting::Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route)
+    : acceptance_(std::move(acceptance)),
+      route_(acceptance_.route ? acceptance_.route : std::move(route)),
+      progress_(std::make_unique<Progress>()) {
+  for (NewMessage& m : acceptance_.messages) {
+    put_in_order(m.recipients);
+    std::sort(m.except.begin(), m.except.end());
+  }
+}
+
+Accepting::~Accepting() = default;
+
+bool Accepting::staged() const {
+  return progress_->staged;
+}
+const Accepted& Accepting::accepted() const {
+  return progress_->accepted;
+}
+
+void Accepting::advance() {
+  if (next_) progress_ = std::move(next_);
+}
+
+Result<bool> Accepting::slice(Write& write, Clock::time_point until) {
+  if (acceptance_.messages.empty())
+    return fail(Kind::invalid, "there is no recipient to accept a message for");
+  next_ = std::make_unique<Progress>(*progress_);
+  Progress& p = *next_;
+  const ContentSource& source = acceptance_.content;
+  if (!p.begun) {
+    p.begun = true;
+    p.at = write.now();
+    p.content = source.staged ? source.staged : write.next_id();
+    p.content_complete = source.staged != 0;
+    for (std::size_t i = 0; i < acceptance_.messages.size(); ++i) {
+      const Id id = write.next_id();
+      p.parts.push_back({.id = id,
+                         .complete = false,
+                         .next = 0,
+                         .after = {},
+                         .count = 0,
+                         .page = {},
+                         .runs = spool::DueRuns(id, p.at, 0),
+                         .domain = {},
+                         .route = {},
+                         .any = false});
+    }
+  }
+  const auto out_of_time = [&] { return Clock::now() >= until; };
+  bool complete = true;
+  while (!p.content_complete && !(p.chunk > 0 && out_of_time())) {
+    p.content_complete = spool::put_chunks(write, p.content, *source.bytes, p.chunk, chunks_a_step);
+    p.chunk += chunks_a_step;
+  }
+  complete = p.content_complete;
+  for (std::size_t i = 0; complete && i < p.parts.size(); ++i) {
+    if (p.parts[i].complete) continue;
+    if (auto ok = expand(write, p, i, until); !ok) return tl::unexpected(ok.error());
+    complete = p.parts[i].complete;
+  }
+  if (complete) {
+    if (auto ok = make_exist(write, p); !ok) return tl::unexpected(ok.error());
+    return true;
+  }
+  if (!p.staged) {
+    p.staged = true;
+    if (!source.staged) write.put(Table::stage, spool::stage_key(spool::StageKind::accept, p.content), {});
+    for (const Part& part : p.parts)
+      write.put(Table::stage, spool::stage_key(spool::StageKind::accept, part.id), {});
+  }
+  return false;
+}
+
+Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, Clock::time_point until) const {
+  const NewMessage& m = acceptance_.messages[index];
+  Part& part = p.parts[index];
+  const bool due = m.message.state != MessageState::held;
+  const auto add = [&](std::string_view address, std::uint64_t member) {
+    const auto domain = domain_of(address);
+    if (!part.any || domain != part.domain) {
+      part.domain = domain;
+      part.route = route_(domain);
+      part.any = true;
+    }
+    part.page.add(address, member);
+    if (due) part.runs.add(write, part.count, part.route);
+    ++part.count;
+    if (part.page.count() == spool::page_size)
+      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
+                part.page.take());
+  };
+  do {
+    if (m.message.list == 0) {
+      const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
+      for (; part.next < end; ++part.next) add(m.recipients[part.next].address, 0);
+      part.complete = part.next == m.recipients.size();
+    } else {
+      directory::Page page = directory::members(write, m.message.list, part.after, members_a_step);
+      for (const list::Member& member : page.members) {
+        if (member.delivery != list::Delivery::regular) continue;
+        if (!m.except.empty() && std::binary_search(m.except.begin(), m.except.end(), lower(member.address)))
+          continue;
+        add(member.address, member.id);
+      }
+      part.after = std::move(page.after);
+      part.complete = part.after.empty();
+    }
+  } while (!part.complete && Clock::now() < until);
+  if (part.complete) part.runs.finish(write);
+  return {};
+}
+
+Result<void> Accepting::make_exist(Write& write, Progress& p) const {
+  std::uint64_t size =
+      acceptance_.content.bytes ? acceptance_.content.bytes->size() : acceptance_.content.size;
+  if (acceptance_.content.staged) {
+    const Key key = spool::stage_key(spool::StageKind::content, p.content);
+    const auto stage = write.get(Table::stage, key);
+    if (!stage) return fail(Kind::not_found, "the staged content of a message is gone");
+    size = Unpacker(*stage, "stage").num();
+    write.del(Table::stage, key);
+  }
+  spool::put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size())});
+  if (p.staged) {
+    write.del(Table::stage, spool::stage_key(spool::StageKind::accept, p.content));
+    for (const Part& part : p.parts)
+      write.del(Table::stage, spool::stage_key(spool::StageKind::accept, part.id));
+  }
+  std::set<std::string> routes;
+  for (std::size_t i = 0; i < p.parts.size(); ++i) {
+    const NewMessage& m = acceptance_.messages[i];
+    Part& part = p.parts[i];
+    spool::MessageRow row;
+    static_cast<Message&>(row) = m.message;
+    row.id = part.id;
+    row.content = p.content;
+    row.arrived = p.at;
+    row.originals = part.count;
+    row.added = 0;
+    row.counts = {};
+    (row.state == MessageState::held ? row.counts.held : row.counts.queued) = part.count;
+    if (row.state != MessageState::held) row.state = MessageState::queued;
+    if (part.count <= spool::few_recipients && part.page.size() <= spool::few_octets) {
+      row.few = true;
+      row.page = part.page.take();
+    } else if (part.page.count() > 0) {
+      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
+                part.page.take());
+    }
+    if (row.list != 0) {
+      const auto list = directory::list(write, row.list);
+      if (!list) return fail(Kind::not_found, "the list " + row.list_address + " was removed meanwhile");
+      const auto post = directory::next_post(write, row.list);
+      if (!post) return tl::unexpected(post.error());
+      row.post = *post;
+      row.envelope = m.envelope ? *m.envelope : list::envelope_for(list->settings, *post);
+      row.verp_format = list->settings.verp_format;
+      row.roster_version = list->roster_version;
+    }
+    const bool cooked = !m.head.empty() || !m.body.empty();
+    if (cooked) spool::put_head(write, row.id, m.head, m.body);
+    if (row.size == 0) {
+      row.size = cooked ? m.head.size() : size;
+      for (const Splice& s : m.body) row.size += s.length + s.own.size();
+    }
+    if (!spool::finish_if_done(write, row)) spool::put_message(write, row);
+    p.accepted.ids.push_back(row.id);
+    p.accepted.recipients.push_back(part.count);
+    routes.insert(part.runs.routes().begin(), part.runs.routes().end());
+  }
+  p.accepted.routes.assign(routes.begin(), routes.end());
+  return {};
+}
+
+void Accepting::abandon(Write& write) const {
+  const auto give_up = [&](spool::StageKind kind, Id id) {
+    if (write.del(Table::stage, spool::stage_key(kind, id)))
+      write.put(Table::stage, spool::stage_key(spool::StageKind::abandoned, id), {});
+  };
+  for (const Part& part : progress_->parts) give_up(spool::StageKind::accept, part.id);
+  give_up(spool::StageKind::accept, progress_->content);
+  if (acceptance_.content.staged) give_up(spool::StageKind::content, acceptance_.content.staged);
+}
+
+}  // namespace spoold::store

@@ -1,0 +1,42 @@
+// Acceptance: content, messages and their recipients come to exist in one commit (design section 6.3
+// and 6.4). Joins the spool (what is written) and the directory (a list's members, its post number), which
+// know nothing of each other. What does not fit into some 10 ms of a transaction is written in slices before,
+// under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
+// once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
+// stopped; not_found: the list is gone; invalid: nothing to accept. Then nothing is kept.
+#pragma once
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <string>
+
+#include "store/store.hpp"
+
+namespace spoold::store {
+
+class Accepting {
+ public:
+  Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route);
+  ~Accepting();
+
+  using Clock = std::chrono::steady_clock;
+  /// One slice, from where the last committed one stopped: repeatable, as only advance() moves on. True: all
+  /// exists.
+  Result<bool> slice(Write&, Clock::time_point until);
+  void advance();  // the slice was committed
+  bool staged() const;
+  const Accepted& accepted() const;
+  /// Gives up what slices wrote: leaves it to sweep_stage().
+  void abandon(Write&) const;
+
+ private:
+  struct Progress;
+  struct Part;
+  Result<void> expand(Write&, Progress&, std::size_t part, Clock::time_point until) const;
+  Result<void> make_exist(Write&, Progress&) const;
+  Acceptance acceptance_;
+  std::function<std::string(std::string_view)> route_;
+  std::unique_ptr<Progress> progress_, next_;
+};
+
+}  // namespace spoold::store

@@ -1,0 +1,45 @@
+// Due entries: who is to be tried when, by route. One entry covers a range of numbers of one message: those
+// of its open recipients that have no row, or a row with exactly the entry's time. Routes are known without
+// DNS (design section 5). An entry of another generation than its message's is void; whoever meets it deletes
+// it.
+#pragma once
+#include <cstdint>
+#include <set>
+#include <string>
+#include <string_view>
+
+#include "store/spool/rows.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::store::spool {
+
+struct DueRow {
+  std::string route;
+  TimePoint at{};
+  Id message = 0;
+  std::uint32_t first = 0, count = 0, generation = 0;
+};
+DueRow unpack_due(std::string_view key, std::string_view value);
+Key due_key(const DueRow&);
+void put_due(Write&, const DueRow&);
+
+/// The first time from `at` on with no entry of this message on this route, and not `taken` (that of a
+/// claim): so a row with this time is covered by what is written there now, and by nothing else.
+TimePoint free_time(const Read&, std::string_view route, TimePoint at, Id message,
+                    TimePoint taken = TimePoint{});
+
+/// Joins neighbours of one route into entries: add numbers in order; a number left out, or another route,
+/// ends an entry. Entries are written when they end; the last one by finish().
+class DueRuns {
+ public:
+  DueRuns(Id message, TimePoint at, std::uint32_t generation) : run_{{}, at, message, 0, 0, generation} {}
+  void add(Write&, std::uint32_t number, std::string_view route);
+  void finish(Write&);
+  const std::set<std::string>& routes() const { return routes_; }
+
+ private:
+  DueRow run_;
+  std::set<std::string> routes_;
+};
+
+}  // namespace spoold::store::spool

@@ -1,0 +1,213 @@
+#include "store/spool/edit.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "protocol/mail/mailbox.hpp"
+#include "store/spool/due.hpp"
+#include "store/spool/finish.hpp"
+#include "store/spool/history.hpp"
+#include "store/spool/numbers.hpp"
+#include "store/spool/spool.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+using Kind = Error::Kind;
+using How = Edited::How;
+
+std::string_view domain_of(std::string_view address) {
+  const auto at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
+}
+
+void remember(std::vector<std::string>& routes, const std::string& route) {
+  if (std::find(routes.begin(), routes.end(), route) == routes.end()) routes.push_back(route);
+}
+
+tl::unexpected<Error> no_message(Id id) {
+  return fail(Kind::not_found, "there is no message " + id_text(id));
+}
+
+class Editing {
+ public:
+  Editing(Write& write, MessageRow& message, const std::string& who, const RouteOf& route)
+      : write_(write), message_(message), route_(route) {
+    event_.at = write.now();
+    event_.message = message.id;
+    event_.event = "edited";
+    event_.who = who;
+    event_.list = message.list;
+  }
+
+  Edited apply(const Edit& e) {
+    if (e.what == Edit::What::add) return add(e.address);
+    if (e.number >= message_.numbers()) return {How::not_found, RecipientState::removed, e.number};
+    Numbers numbers(write_, message_, e.number, 1);
+    RecipientRow row = numbers.row_or_new(e.number);
+    const auto claim = claim_around(write_, message_.id, e.number);
+    const bool active = claim && numbers.covered_at(e.number, claim->due);
+    const RecipientState before = effective(message_, e.number, numbers.stored(e.number), active);
+    const auto as_it_is = [&](How how) { return Edited{how, before, e.number}; };
+    if (numbers.finished(e.number) || before == RecipientState::removed) return as_it_is(How::finished);
+    if (active && !e.withdrawn) return as_it_is(How::claimed);
+    std::optional<Edited> replacement;
+    switch (e.what) {
+      case Edit::What::remove:
+        row.state = RecipientState::removed;
+        break;
+      case Edit::What::hold:
+        row.state = RecipientState::held;
+        break;
+      case Edit::What::replace:
+        replacement = add(e.address);
+        if (replacement->how != How::done) return *replacement;
+        row.state = RecipientState::removed;
+        break;
+      case Edit::What::isolate:
+        row.isolate = true;
+        break;
+      case Edit::What::release:
+      case Edit::What::retry:
+        break;
+      case Edit::What::add:
+        break;
+    }
+    const bool overlaid =
+        effective(message_, e.number, RecipientState::queued, false) == RecipientState::held;
+    const bool go = e.what == Edit::What::release || e.what == Edit::What::retry;
+    if (go && overlaid) return as_it_is(How::held);
+    if (e.what == Edit::What::retry && row.state == RecipientState::held) return as_it_is(How::held);
+    if (e.what == Edit::What::release && row.state != RecipientState::held) return as_it_is(How::done);
+    if (go && row.state == RecipientState::held)
+      row.state = row.attempts > 0 ? RecipientState::deferred : RecipientState::queued;
+    const TimePoint taken = claim ? claim->due : TimePoint{};
+    if (row.open() && !overlaid)
+      row.next = make_due(e.number, address_of(e.number, row), taken);
+    else if (row.next == taken)
+      row.next += Duration(1);  // a row with the claim's time would still be covered by it
+    ++row.version;
+    if (active) uncover(*claim);
+    const RecipientState after = effective(message_, e.number, row.state, false);
+    recount(message_.counts, before, after);
+    note(e, e.number, address_of(e.number, row));
+    numbers.put(write_, e.number, std::move(row));
+    if (replacement) return *replacement;
+    return {How::done, after, e.number};
+  }
+
+  void finish() {
+    if (!event_.recipients.empty()) add_history(write_, event_);
+    if (!finish_if_done(write_, message_)) put_message(write_, message_);
+  }
+  std::vector<std::string> routes;
+
+ private:
+  Edited add(const std::string& given) {
+    const auto mailbox = Mailbox::parse(given, Mailbox::Allow::utf8);  // edit() has seen that it is one
+    const std::string address = mailbox->text();
+    for (const Recipient& r : find_recipients(write_, message_.id, mailbox->key()))
+      if (effective_open(r.state)) return {How::exists, r.state, r.number};
+    const std::uint32_t number = message_.numbers();
+    ++message_.added;
+    ++message_.counts.queued;
+    RecipientRow row;
+    row.address = address;
+    row.next = message_.state == MessageState::held ? write_.now() : make_due(number, address, TimePoint{});
+    const RecipientState state = effective(message_, number, row.state, false);
+    recount(message_.counts, RecipientState::queued, state);
+    put_recipient(write_, message_.id, number, row);
+    put_message(write_, message_);  // find_recipients() of a later edit reads it
+    note({.what = Edit::What::add, .number = number, .address = address, .withdrawn = false}, number,
+         address);
+    return {How::done, state, number};
+  }
+
+  static bool effective_open(RecipientState s) {
+    return s == RecipientState::queued || s == RecipientState::deferred || s == RecipientState::held;
+  }
+
+  std::string address_of(std::uint32_t number, const RecipientRow& row) const {
+    if (!row.address.empty()) return row.address;
+    std::string out;
+    each_original(write_, message_, number, 1,
+                  [&](std::uint32_t, const PageReader& at) { out = at.address(); });
+    return out;
+  }
+
+  TimePoint make_due(std::uint32_t number, const std::string& address, TimePoint taken) {
+    DueRow due{route_(domain_of(address)), write_.now(), message_.id, number, 1, message_.generation};
+    due.at = free_time(write_, due.route, due.at, message_.id, taken);
+    put_due(write_, due);
+    remember(routes, due.route);
+    return due.at;
+  }
+
+  void uncover(ClaimRow claim) {
+    if (--claim.left > 0)
+      put_claim(write_, claim);
+    else
+      del_claim(write_, claim);
+  }
+
+  void note(const Edit& e, std::uint32_t number, const std::string& address) {
+    static constexpr const char* words[] = {"remove ", "add ",     "replace ", "isolate ",
+                                            "hold ",   "release ", "retry "};
+    std::string text = words[static_cast<int>(e.what)] + address;
+    if (e.what == Edit::What::replace) text += "=" + e.address;
+    event_.recipients.emplace_back(number, std::move(text));
+  }
+
+  Write& write_;
+  MessageRow& message_;
+  const RouteOf& route_;
+  HistoryEvent event_;
+};
+
+}  // namespace
+
+Result<EditResult> edit(Write& write, Id id, const std::vector<Edit>& edits, const std::string& who,
+                        const RouteOf& route) {
+  auto message = find_message(write, id);
+  if (!message) return no_message(id);
+  if (message->state == MessageState::finished)
+    return fail(Kind::conflict,
+                "message " + id_text(id) + " is finished: its recipients cannot be changed any more");
+  for (const Edit& e : edits)
+    if ((e.what == Edit::What::add || e.what == Edit::What::replace))
+      if (const auto mailbox = Mailbox::parse(e.address, Mailbox::Allow::utf8); !mailbox)
+        return fail(Kind::invalid, "'" + e.address + "' is not an address: " + mailbox.error());
+  Editing editing(write, *message, who, route);
+  EditResult result;
+  for (const Edit& e : edits) result.edited.push_back(editing.apply(e));
+  editing.finish();
+  result.routes = std::move(editing.routes);
+  return result;
+}
+
+Result<void> edit_sender(Write& write, Id id, const std::string& reverse_path, const std::string& who) {
+  auto message = find_message(write, id);
+  if (!message) return no_message(id);
+  if (message->state == MessageState::finished)
+    return fail(Kind::conflict,
+                "message " + id_text(id) + " is finished: its sender cannot be changed any more");
+  if (message->envelope == list::Envelope::each_verp)
+    return fail(Kind::conflict,
+                "message " + id_text(id) + " has an envelope sender of its own for each recipient (VERP)");
+  if (!reverse_path.empty())
+    if (const auto mailbox = Mailbox::parse(reverse_path, Mailbox::Allow::utf8); !mailbox)
+      return fail(Kind::invalid, "'" + reverse_path + "' is not an address: " + mailbox.error());
+  HistoryEvent event;
+  event.at = write.now();
+  event.message = id;
+  event.event = "edited";
+  event.who = who;
+  event.list = message->list;
+  event.detail = "sender <" + message->reverse_path + "> became <" + reverse_path + ">";
+  add_history(write, event);
+  message->reverse_path = reverse_path;
+  put_message(write, *message);
+  return {};
+}
+
+}  // namespace spoold::store::spool

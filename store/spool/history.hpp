@@ -1,0 +1,11 @@
+// What happened, in the order of time: one row a settle group, with what its replies have in common once.
+#pragma once
+#include "store/spool/rows.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::store::spool {
+
+/// Written under (event.at, event.message, the next free sequence).
+void add_history(Write&, const HistoryEvent&);
+
+}  // namespace spoold::store::spool

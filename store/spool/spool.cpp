@@ -1,0 +1,153 @@
+#include "store/spool/spool.hpp"
+
+#include <algorithm>
+
+#include "store/spool/numbers.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+bool same(std::string_view key, std::string_view text) {
+  return key.size() == text.size() && std::equal(key.begin(), key.end(), text.begin(), [](char k, char c) {
+           return k == (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
+         });
+}
+
+/// The claims of one message, to tell which recipients they cover.
+class Claims {
+ public:
+  Claims(const Read& read, Id message) {
+    read.each(Table::claim, Key().u64(message), [&](auto key, auto value) {
+      claims_.push_back(unpack_claim(key, value));
+      return true;
+    });
+  }
+  bool cover(const Numbers& numbers, std::uint32_t number) const {
+    for (const ClaimRow& c : claims_)
+      if (number - c.first < c.count && numbers.covered_at(number, c.due)) return true;
+    return false;
+  }
+
+ private:
+  std::vector<ClaimRow> claims_;
+};
+
+Recipient show(const MessageRow& message, const Numbers& numbers, const Claims& claims, std::uint32_t number,
+               std::string address, std::uint64_t member) {
+  const RecipientRow row = numbers.row_or_new(number);
+  Recipient r;
+  r.number = number;
+  r.address = std::move(address);
+  r.member = member;
+  r.active = claims.cover(numbers, number);
+  r.state = effective(message, number, numbers.stored(number), r.active);
+  r.version = row.version;
+  r.attempts = row.attempts;
+  r.next_attempt = row.next;
+  r.possible_duplicate = row.possible_duplicate;
+  r.isolate = row.isolate;
+  r.last = row.last;
+  return r;
+}
+
+/// The first page whose first recipient's domain is not before `domain`, less one: pages are in domain order.
+std::uint32_t page_before(const Read& read, const MessageRow& message, std::string_view domain) {
+  std::uint32_t low = 0, high = (message.originals + page_size - 1) / page_size;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    PageReader reader(page_of(read, message, middle));
+    if (reader.next() && reader.domain < domain)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low > 0 ? low - 1 : 0;
+}
+
+}  // namespace
+
+std::optional<Message> message(const Read& read, Id id) {
+  auto row = find_message(read, id);
+  if (!row) return std::nullopt;
+  return static_cast<Message&&>(*row);
+}
+
+std::vector<Message> messages(const Read& read, Id after, std::size_t limit, bool finished) {
+  std::vector<Message> out;
+  Cursor live = read.cursor(Table::message), ended = read.cursor(Table::finished);
+  if (after == ~Id{0}) return out;
+  const Key from = Key().u64(after + 1);
+  bool more_live = live.seek(from), more_ended = finished && ended.seek(from);
+  while (out.size() < limit && (more_live || more_ended)) {
+    const bool take_live = more_live && (!more_ended || live.key() < ended.key());
+    Cursor& c = take_live ? live : ended;
+    out.push_back(unpack_message(KeyReader(c.key()).u64(), c.value()));
+    (take_live ? more_live : more_ended) = c.next();
+  }
+  return out;
+}
+
+std::vector<Recipient> recipients(const Read& read, Id id, std::uint32_t from, std::size_t limit) {
+  std::vector<Recipient> out;
+  auto message = find_message(read, id);
+  if (!message || from >= message->numbers()) return out;
+  const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(limit, message->numbers() - from));
+  const Numbers numbers(read, *message, from, count);
+  const Claims claims(read, id);
+  out.reserve(count);
+  each_original(read, *message, from, count, [&](std::uint32_t number, const PageReader& at) {
+    out.push_back(show(*message, numbers, claims, number, at.address(), at.member));
+  });
+  for (std::uint32_t number = std::max(from, message->originals); number < from + count; ++number)
+    if (const RecipientRow* row = numbers.row(number))
+      out.push_back(show(*message, numbers, claims, number, row->address, row->member));
+  return out;
+}
+
+std::vector<Recipient> find_recipients(const Read& read, Id id, std::string_view address_key) {
+  std::vector<Recipient> out;
+  auto message = find_message(read, id);
+  if (!message) return out;
+  const std::string key = lower(address_key);
+  const auto sign = key.rfind('@');
+  if (sign == std::string::npos) return out;
+  const std::string_view local = std::string_view(key).substr(0, sign),
+                         domain = std::string_view(key).substr(sign + 1);
+  const Claims claims(read, id);
+  const auto found = [&](std::uint32_t number, std::string address, std::uint64_t member) {
+    const Numbers numbers(read, *message, number, 1);
+    out.push_back(show(*message, numbers, claims, number, std::move(address), member));
+  };
+  if (message->originals > 0) {
+    bool behind = false;
+    for (std::uint32_t page = page_before(read, *message, domain);
+         page * page_size < message->originals && !behind; ++page) {
+      PageReader reader(page_of(read, *message, page));
+      for (std::uint32_t number = page * page_size; !behind && reader.next(); ++number) {
+        behind = reader.domain > domain;
+        if (reader.domain == domain && same(local, reader.local))
+          found(number, reader.address(), reader.member);
+      }
+    }
+  }
+  if (message->added > 0)
+    read.each(Table::recipient, Key().u64(id), [&](auto row_key, auto value) {
+      KeyReader k(row_key);
+      k.u64();
+      const auto number = k.u32();
+      if (number < message->originals) return true;
+      const RecipientRow row = unpack_recipient(value);
+      if (same(key, row.address)) found(number, row.address, row.member);
+      return true;
+    });
+  return out;
+}
+
+}  // namespace spoold::store::spool

@@ -1,0 +1,66 @@
+#include "store/spool/suspect.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  for (char& c : out)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return out;
+}
+
+/// Route and address may together be longer than a key: then the address is cut, and a number made of all of
+/// it follows (FNV-1a); the row holds both in full.
+Key suspect_key(std::string_view route, std::string_view address_key) {
+  Key key = Key().str(route);
+  if (route.size() + 1 + address_key.size() <= Key::max_size) return key.raw(address_key);
+  std::uint64_t hash = 14695981039346656037u;
+  for (const char c : address_key) hash = (hash ^ static_cast<unsigned char>(c)) * 1099511628211u;
+  return key.raw(address_key.substr(0, Key::max_size - 9 - route.size())).u64(hash);
+}
+
+Suspect unpack(std::string_view value) {
+  Unpacker u(value, "suspect");
+  Suspect s;
+  s.route = u.text();
+  s.address = u.text();
+  s.strikes = u.num32();
+  s.parked = u.flag();
+  s.first = u.time();
+  s.last_drop = u.time();
+  s.next = u.time();
+  s.last_position = u.num32();
+  s.stage = u.word(Stage::quit);
+  s.how = u.text();
+  s.commits_between = u.num();
+  return s;
+}
+
+}  // namespace
+
+void put_suspect(Write& write, const Suspect& s) {
+  Packer p;
+  p.str(s.route).str(s.address).num(s.strikes).flag(s.parked).time(s.first).time(s.last_drop).time(s.next);
+  p.num(s.last_position).word(s.stage).str(s.how).num(s.commits_between);
+  write.put(Table::suspect, suspect_key(s.route, lower(s.address)), p.bytes());
+}
+
+void del_suspect(Write& write, std::string_view route, std::string_view address) {
+  write.del(Table::suspect, suspect_key(route, lower(address)));
+}
+
+std::vector<Suspect> suspects(const Read& read, std::string_view route) {
+  std::vector<Suspect> out;
+  const Key prefix = Key().str(route);
+  read.each(Table::suspect, prefix, [&](auto, auto value) { return out.push_back(unpack(value)), true; });
+  return out;
+}
+
+std::optional<Suspect> suspect(const Read& read, std::string_view route, std::string_view address_key) {
+  const auto value = read.get(Table::suspect, suspect_key(route, lower(address_key)));
+  if (!value) return std::nullopt;
+  return unpack(*value);
+}
+
+}  // namespace spoold::store::spool
