@@ -19,11 +19,13 @@ struct Line;
 /// What is known against a recipient, or that it shall go alone and last for another reason.
 struct Doubt {
   Suspicion suspicion;
+  Suspicion explained;    // what it was before it was released
   bool recorded = false;  // `suspicion` is a row of the store (or will be with the next take_suspects)
   bool certain = false;   // seen in lock-step: no reason to open a connection only to make sure
   bool due = false;       // came back when its time was due: worth a connection of its own
   bool no_wait = false;   // explained by a limit or never at fault: isolation waits do not bind it
   bool struck = false;    // the last drop was a strike
+  bool released = false;  // a limit explained its drop
   TimePoint since{};      // in line since
   LastReply last;
 };

@@ -69,8 +69,8 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     unproductive_.pop_front();
   reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
 
-  recent_.push_back(
-      {now, drop.message, drop.suspect, drop.finding.stage != Stage::rcpt && !drop.finding.complete});
+  recent_.push_back({now, drop.opened, drop.message, drop.suspect,
+                     drop.finding.stage != Stage::rcpt && !drop.finding.complete});
   if (recent_.size() > 16) recent_.pop_front();
 
   if (host_words) {
@@ -79,19 +79,22 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     return false;
   }
   if (streak_ >= streak_of_a_fault) return true;
-  // Several connections at the same moment: the more so when no recipient can be meant.
+  // Several connections that were open side by side at the same moment: the more so when no recipient can be
+  // meant.
+  TimePoint first = now;
+  for (const Ended& e : recent_)
+    if (now - e.at <= std::chrono::seconds(1)) first = std::min(first, e.at);
   std::uint32_t together = 0, like_host = 0;
   for (auto it = recent_.begin(); it != recent_.end(); ++it) {
-    const Ended& e = *it;
-    const bool seen_before = !e.suspect.empty() && std::any_of(recent_.begin(), it, [&](const Ended& o) {
-      return o.suspect == e.suspect;  // one culprit in several messages
+    const bool one_culprit = !it->suspect.empty() && std::any_of(recent_.begin(), it, [&](const Ended& e) {
+      return e.suspect == it->suspect;  // in several messages
     });
-    if (now - e.at > std::chrono::seconds(1) || seen_before) continue;
+    if (it->at < first || it->opened >= first || one_culprit) continue;
     ++together;
-    if (e.like_host && !productive) ++like_host;
+    if (it->like_host && !productive) ++like_host;
   }
-  const std::uint32_t at_once = open_before + together - 1;
-  if (like_host >= 2 || together >= std::max(3u, (at_once * 3 + 3) / 4)) return true;
+  const std::uint32_t side_by_side = open_before + together - 1;
+  if (like_host >= 2 || together >= std::max(3u, (side_by_side * 3 + 3) / 4)) return true;
   // Two of the last three sessions, with nothing delivered in between, of messages that share no suspect.
   if (!productive && recent_.size() >= 2) {
     const Ended& before = recent_[recent_.size() - 2];

@@ -53,7 +53,7 @@ class Host {
 
  private:
   struct Ended {
-    TimePoint at{};
+    TimePoint at{}, opened{};
     std::uint64_t message = 0;
     std::string suspect;
     bool like_host = false;  // not at RCPT

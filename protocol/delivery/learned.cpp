@@ -92,9 +92,7 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
   } else if (within_rcpts(drop) && drop.finding.answered >= fewest_rcpts &&
              most_.in_transaction <= drop.finding.answered &&
              agree([&](const DropRecord& d) {
-               return within_rcpts(d) && d.finding.answered + 1 >= drop.finding.answered &&
-                      drop.finding.answered + 1 >= d.finding.answered &&
-                      (d.finding.answered == drop.finding.answered || d.finding.stage != drop.finding.stage);
+               return within_rcpts(d) && d.finding.answered == drop.finding.answered;
              }) >= 1) {
     limit = Limit::rcpts;
     rcpts_ = {static_cast<std::uint32_t>(drop.finding.answered) - 1, drop.at};
@@ -110,6 +108,10 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
     age_ = drop.at - drop.opened;
   }
 
+  // Whatever the reason of this drop: so far the connection lived.
+  survived(static_cast<std::uint32_t>(drop.finding.answered), drop.in_connection,
+           drop.rejects - (drop.last_was_reject && drop.rejects > 0 ? 1 : 0), drop.messages,
+           drop.at - drop.opened);
   if (limit) {
     std::erase_if(drops_, [&](const DropRecord& d) {
       if (!other_recipients(d, drop) || !same(d)) return false;

@@ -39,6 +39,8 @@ class Learned {
                 std::uint32_t messages, Duration age);
   /// The reject budget was used up and the connection lives: double it.
   void rejects_used_up();
+  /// The limit on RCPTs was chance.
+  void disbelieve() { rcpts_ = rcpts_of_connection_ = {}; }
   void too_many_recipients(std::uint32_t accepted, TimePoint now);
 
   std::uint32_t rcpts(TimePoint now) const;                // of a transaction; 0: no limit known

@@ -113,10 +113,12 @@ struct Planner::State {
   // suspects.cpp
   void suspect_dropped(Connection&, const Flight&, Recipient&, const Finding&, const Drop&, bool certain,
                        TimePoint);
+  void describe(Connection&, Doubt&, const Finding&, const Drop&, TimePoint);  // the drop, in its words
   void wait_as_suspect(Recipient&);
   void forget_suspicion(const std::string& address);
   void record(Recipient&);
   void release(const std::vector<std::string>& addresses);
+  void disbelieve();                // one that was released dropped again, alone: no limit explains that
   void settle_suspects(TimePoint);  // those that will not be offered soon get their outcome
   void settle_suspect(Recipient&, TimePoint);
 

@@ -1,6 +1,7 @@
 // Suspects: parked, offered again alone and last, struck, poisoned, forgotten, released (isolation.md section
 // 3).
 #include <algorithm>
+#include <utility>
 
 #include "protocol/delivery/planner_state.hpp"
 
@@ -45,14 +46,33 @@ void Planner::State::forget_suspicion(const std::string& address) {
   changes.push_back({address, std::nullopt});
 }
 
+void Planner::State::describe(Connection& c, Doubt& d, const Finding& finding, const Drop& drop,
+                              TimePoint now) {
+  Suspicion& s = d.suspicion;
+  if (s.first == TimePoint{}) s.first = now;
+  s.last_drop = now;
+  s.last_position = c.rcpts + 1;
+  s.stage = Stage::rcpt;
+  s.how = after_text(drop.how, Stage::rcpt);
+  s.next = now + std::max<Duration>(jitter.spread(parked_for(s)), std::chrono::minutes(15));
+  d.last.remote = c.remote;
+  d.last.at = now;
+  d.last.stage = Stage::rcpt;
+  d.last.reply = {};
+  if (drop.how == Drop::How::reply_421)
+    d.last.reply = drop.reply;
+  else
+    d.last.reply.text =
+        drop.text.empty() || drop.oldest != finding.stage ? waiting_text(drop.how, Stage::rcpt) : drop.text;
+}
+
 void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& r, const Finding& finding,
                                      const Drop& drop, bool certain, TimePoint now) {
   if (!r.doubt) r.doubt = std::make_unique<Doubt>();
   Doubt& d = *r.doubt;
   Suspicion& s = d.suspicion;
   const bool half = drop.how == Drop::How::reply_421;  // two of them make one
-  const std::uint32_t position = c.rcpts + 1;
-  const bool differs = position != s.last_position || now - s.last_drop >= std::chrono::minutes(1);
+  const bool differs = c.rcpts + 1 != s.last_position || now - s.last_drop >= std::chrono::minutes(1);
   d.struck = false;
   if (!d.recorded) {
     s = {};
@@ -65,26 +85,12 @@ void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& 
     d.struck = true;
     if (host.last_commit() > s.last_drop) ++s.commits_between;
   }
-  s.last_drop = now;
-  s.last_position = position;
-  s.stage = Stage::rcpt;
-  s.how = after_text(drop.how, Stage::rcpt);
-  s.next = now + jitter.spread(parked_for(s));
-  if (s.next < now + std::chrono::minutes(15)) s.next = now + std::chrono::minutes(15);
+  describe(c, d, finding, drop, now);
   record(r);
-
+  if (d.released) disbelieve();
   d.certain = certain || half;
-  d.due = d.no_wait = false;
+  d.due = d.no_wait = d.released = false;
   d.since = now;
-  d.last.remote = c.remote;
-  d.last.at = now;
-  d.last.stage = Stage::rcpt;
-  d.last.reply = {};
-  if (half)
-    d.last.reply = drop.reply;
-  else
-    d.last.reply.text =
-        drop.text.empty() || drop.oldest != finding.stage ? waiting_text(drop.how, Stage::rcpt) : drop.text;
   if (f.kind == Flight::Kind::suspect || d.struck)
     settle_suspect(r, now);
   else
@@ -115,28 +121,43 @@ void Planner::State::settle_suspect(Recipient& r, TimePoint now) {
 void Planner::State::release(const std::vector<std::string>& addresses) {
   for (const std::string& address : addresses) {
     bool recorded = known.contains(address);
-    for (Line* line : {&offered, &parked}) {
-      for (Recipient* r = line->first; r;) {
-        Recipient* following = r->next;
-        if (r->address == address && r->doubt->suspicion.strikes == 0) {
-          line->remove(*r);
-          recorded = recorded || r->doubt->recorded;
-          if (r->work->one_each) {
-            r->doubt.reset();
-            r->work->ready.push_front(*r);
-            hand.touch(*r->work);
-          } else {  // offered once more, last and alone: if the limit was believed wrongly that costs nothing
-            r->doubt->recorded = r->doubt->certain = false;
-            r->doubt->no_wait = true;
-            r->doubt->suspicion = {};
-            offered.push_back(*r);
-            if (following == nullptr && line == &offered) break;
-          }
-        }
-        r = following;
+    std::vector<Recipient*> these;
+    for (Line* line : {&offered, &parked})
+      for (Recipient* r = line->first; r; r = r->next)
+        if (r->address == address && r->doubt->suspicion.strikes == 0) these.push_back(r);
+    for (Recipient* r : these) {
+      Doubt& d = *r->doubt;
+      recorded = recorded || d.recorded;
+      r->line->remove(*r);
+      if (r->work->one_each) {
+        r->doubt.reset();
+        r->work->ready.push_front(*r);
+        hand.touch(*r->work);
+        continue;
       }
+      // Offered once more, last and alone: if the limit was believed wrongly that costs little.
+      d.explained = std::exchange(d.suspicion, {});
+      d.recorded = d.certain = false;
+      d.no_wait = d.released = true;
+      offered.push_back(*r);
     }
     if (recorded) forget_suspicion(address);
+  }
+}
+
+void Planner::State::disbelieve() {
+  learned.disbelieve();
+  for (Recipient* r = offered.first; r;) {
+    Recipient* following = r->next;
+    if (Doubt& d = *r->doubt; d.released) {
+      d.released = d.no_wait = false;
+      d.certain = true;
+      d.suspicion = d.explained;
+      record(*r);
+      offered.remove(*r);
+      parked.push_back(*r);
+    }
+    r = following;
   }
 }
 

@@ -102,7 +102,9 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   if (suspect) record.suspect = suspect->address;
 
   std::vector<std::string> explained;
-  const auto limit = learned.weigh(record, explained);
+  // One that a limit had explained and that drops again, alone: no limit explains that.
+  const bool again = suspect && suspect->doubt && suspect->doubt->released;
+  const auto limit = again ? std::nullopt : learned.weigh(record, explained);
   const bool host_words = drop.how == Drop::How::reply_421 && speaks_of_host(drop.reply);
   const bool fault = host.dropped(record, open_before, host_words, now) && (!limit || host_words);
   const LastReply last = words(c, drop, record.finding.stage, now);
@@ -113,11 +115,12 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   if (suspect) {
     if (limit || fault || host_words) {  // not this recipient's fault; in order last all the same (I3)
       if (!suspect->doubt) suspect->doubt = std::make_unique<Doubt>();
-      suspect->doubt->no_wait = true;
-      suspect->doubt->since = now;
-      if (!suspect->doubt->recorded) {
-        suspect->doubt->suspicion.last_drop = now;
-        known[suspect->address] = suspect->doubt->suspicion;
+      Doubt& d = *suspect->doubt;
+      d.no_wait = true;
+      d.since = now;
+      if (!d.recorded) {
+        describe(c, d, record.finding, drop, now);
+        known[suspect->address] = d.suspicion;
       }
       wait_as_suspect(*suspect);
     } else {

@@ -1,0 +1,103 @@
+// The acceptance bar of the isolation algorithm, over simulated remotes: culprits are drawn from seeds the
+// planner does not see, judged by the remote's log.
+#include <doctest/doctest.h>
+
+#include <random>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "simulated_lane.hpp"
+
+using namespace spoold;
+using namespace spoold::delivery;
+using namespace spoold::delivery::sim;
+
+namespace {
+
+std::vector<std::string> addresses(std::size_t n, const std::string& domain = "example.net") {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < n; ++i) all.push_back("r" + std::to_string(i) + "@" + domain);
+  return all;
+}
+
+std::set<std::string> drawn(const std::vector<std::string>& all, std::size_t k, std::uint64_t seed) {
+  std::mt19937_64 random(seed);
+  std::set<std::string> some;
+  while (some.size() < k) some.insert(all[random() % all.size()]);
+  return some;
+}
+
+std::string name(Manner m) {
+  switch (m) {
+    case Manner::fin:
+      return "FIN";
+    case Manner::rst:
+      return "RST";
+    case Manner::reply_421:
+      return "421";
+    case Manner::silence:
+      return "silence";
+  }
+  return "";
+}
+
+/// Every innocent delivered exactly once and untouched, the culprits alone deferred.
+void judge(const Lane& lane, const Faults& faults) {
+  for (const auto& [key, s] : lane.store) {
+    CAPTURE(s.address);
+    const auto seen = lane.accepted.find({s.message, s.address});
+    const int times = seen == lane.accepted.end() ? 0 : seen->second;
+    if (faults.culprits.contains(s.address)) {
+      CHECK(times == 0);
+      CHECK_FALSE(s.final);
+      CHECK(s.verdict == Verdict::deferred);
+      CHECK(s.last.stage == Stage::rcpt);
+      CHECK(lane.suspicions.contains(s.address));
+    } else if (const auto refused = faults.refused.find(s.address); refused != faults.refused.end()) {
+      CHECK(times == 0);
+      CHECK(s.last.reply.code == refused->second);
+      CHECK(s.verdict == (refused->second >= 500 ? Verdict::failed : Verdict::deferred));
+    } else {
+      CHECK(times == 1);
+      CHECK(s.verdict == Verdict::delivered);
+      CHECK(s.outcomes == 1);
+      CHECK_FALSE(lane.suspicions.contains(s.address));
+    }
+  }
+}
+
+}  // namespace
+
+TEST_CASE("acceptance bar: k culprits among 100 cost at most k + 2 connections") {
+  const auto all = addresses(100);
+  for (const bool one_each : {false, true}) {
+    for (const bool pipelining : {true, false}) {
+      for (const Manner manner : {Manner::fin, Manner::rst, Manner::reply_421, Manner::silence}) {
+        for (const std::size_t k : {0u, 1u, 2u, 3u, 10u}) {
+          std::uint32_t worst = 0;
+          for (std::uint64_t seed = 0; seed < 100; ++seed) {
+            CAPTURE(one_each);
+            CAPTURE(pipelining);
+            CAPTURE(name(manner));
+            CAPTURE(k);
+            CAPTURE(seed);
+            Faults faults;
+            faults.culprits = drawn(all, k, seed);
+            faults.manner = manner;
+            faults.pipelining = pipelining;
+            Lane lane(usual_limits(), faults, seed * 7 + 1, 1);
+            lane.patience = std::chrono::seconds(10);
+            lane.post(1, all, one_each);
+            lane.run(start + std::chrono::minutes(14));
+            judge(lane, faults);
+            CHECK(lane.connects <= k + 2);
+            worst = std::max(worst, lane.connects);
+          }
+          MESSAGE(std::string(one_each ? "VERP " : "bulk "), std::string(pipelining ? "pipelined " : "plain "), name(manner),
+                  " k=", k, ": at most ", worst, " connections");
+        }
+      }
+    }
+  }
+}

@@ -1,0 +1,183 @@
+// A remote that closes connections, as a pure machine: commands of one round trip go in, replies come out, on
+// a virtual clock. It keeps the log that tests judge by: what each connection carried, what was accepted and
+// how often.
+#pragma once
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "protocol/delivery/planner.hpp"
+
+namespace spoold::delivery::sim {
+
+enum class Manner { fin, rst, reply_421, silence };
+enum class Replies {
+  at_once,
+  held_and_flushed,
+  held_and_lost
+};  // what becomes of a group's replies when it closes
+
+struct Faults {
+  std::set<std::string> culprits;  // it ends the connection at their RCPT, in this manner
+  Manner manner = Manner::fin;
+  Replies replies = Replies::at_once;
+  std::string words_421 = "closing transmission channel";
+  std::map<std::string, int> refused;  // 4xx or 5xx for these
+  std::uint32_t rcpts_of_transaction = 0, rcpts_of_connection = 0, rejects = 0,
+                messages = 0;       // closes after so many
+  bool replies_to_the_last = true;  // does the RCPT that fills a limit still get its reply?
+  Duration lives{};                 // closes when so old
+  bool down = false;                // connects are refused
+  bool hangs_up_after_reject = false;
+  bool lmtp = false;
+  bool pipelining = true;
+  std::set<MessageId> kills_at_dot, kills_at_data, kills_at_mail;  // messages that end the connection there
+  std::uint32_t too_many_after = 0;                                // 452 4.5.3 for further RCPTs
+};
+
+struct Command {
+  enum class What { mail, rcpt, data, dot } what = What::mail;
+  MessageId message = 0;
+  std::string address;
+  std::size_t transaction = 0, position = 0;  // the client's, to find the place of the reply
+};
+
+struct ConnectionLog {
+  std::uint32_t messages = 0, rcpts = 0, delivered = 0;
+  std::vector<std::string> commands;
+  bool dropped = false;
+};
+
+/// One connection at the remote.
+class SimulatedConnection {
+ public:
+  SimulatedConnection(Faults& faults, std::map<std::pair<MessageId, std::string>, int>& accepted,
+                      TimePoint now)
+      : faults_(&faults), accepted_(&accepted), opened_(now) {}
+
+  struct Answer {
+    std::vector<std::optional<smtp::Reply>> replies;            // by command
+    std::vector<std::vector<std::optional<smtp::Reply>>> dots;  // LMTP: by command, for a dot
+    bool ended = false;
+    Drop::How how = Drop::How::closed;
+    smtp::Reply last;
+  };
+
+  Answer handle(const std::vector<Command>& group, TimePoint now) {
+    Answer a;
+    a.replies.resize(group.size());
+    a.dots.resize(group.size());
+    for (std::size_t i = 0; i < group.size() && !a.ended; ++i) {
+      if (faults_->lives > Duration{} && now - opened_ >= faults_->lives) {
+        end(a, Manner::fin, nullptr);
+        break;
+      }
+      one(group[i], a, i);
+    }
+    const bool kept_back = faults_->replies == Replies::held_and_lost ||
+                           (faults_->replies == Replies::held_and_flushed && a.how == Drop::How::timeout);
+    if (a.ended && kept_back) {
+      a.replies.assign(group.size(), std::nullopt);
+      a.dots.assign(group.size(), {});
+    }
+    return a;
+  }
+
+  ConnectionLog log;
+
+ private:
+  static smtp::Reply reply(int code, std::string text) {
+    smtp::Reply r;
+    r.code = code;
+    r.text = std::move(text);
+    return r;
+  }
+
+  void end(Answer& a, Manner manner, std::optional<smtp::Reply>* place) {
+    a.ended = log.dropped = true;
+    switch (manner) {
+      case Manner::fin:
+        a.how = Drop::How::closed;
+        break;
+      case Manner::rst:
+        a.how = Drop::How::reset;
+        break;
+      case Manner::silence:
+        a.how = Drop::How::timeout;
+        break;
+      case Manner::reply_421:
+        a.how = Drop::How::reply_421;
+        a.last = reply(421, faults_->words_421);
+        if (place) *place = a.last;
+        break;
+    }
+  }
+
+  void one(const Command& command, Answer& a, std::size_t i) {
+    auto& out = a.replies[i];
+    switch (command.what) {
+      case Command::What::mail:
+        log.commands.push_back("MAIL " + std::to_string(command.message));
+        rcpts_ = 0;
+        waiting_.clear();
+        if (faults_->messages > 0 && log.messages >= faults_->messages) return end(a, Manner::fin, nullptr);
+        if (faults_->kills_at_mail.contains(command.message)) return end(a, faults_->manner, &out);
+        out = reply(250, "sender ok");
+        return;
+      case Command::What::rcpt: {
+        log.commands.push_back("RCPT " + command.address);
+        if (faults_->culprits.contains(command.address)) return end(a, faults_->manner, &out);
+        ++rcpts_;
+        ++log.rcpts;
+        const bool full = (faults_->rcpts_of_transaction > 0 && rcpts_ >= faults_->rcpts_of_transaction) ||
+                          (faults_->rcpts_of_connection > 0 && log.rcpts >= faults_->rcpts_of_connection);
+        if (full && !faults_->replies_to_the_last) return end(a, Manner::fin, nullptr);
+        if (const auto refused = faults_->refused.find(command.address); refused != faults_->refused.end()) {
+          out = reply(refused->second, "no");
+          ++rejects_;
+          if (faults_->hangs_up_after_reject) return end(a, Manner::fin, nullptr);
+          if (faults_->rejects > 0 && rejects_ >= faults_->rejects) return end(a, Manner::fin, nullptr);
+        } else if (faults_->too_many_after > 0 && waiting_.size() >= faults_->too_many_after) {
+          out = reply(452, "too many recipients");
+          out->enhanced = {4, 5, 3};
+        } else {
+          out = reply(250, "recipient ok");
+          waiting_.push_back(command.address);
+        }
+        if (full) end(a, Manner::fin, nullptr);
+        return;
+      }
+      case Command::What::data:
+        log.commands.push_back("DATA");
+        if (waiting_.empty()) {
+          out = reply(554, "no valid recipients");
+        } else {
+          if (faults_->kills_at_data.contains(command.message)) return end(a, faults_->manner, &out);
+          out = reply(354, "go ahead");
+        }
+        return;
+      case Command::What::dot:
+        log.commands.push_back("DOT");
+        if (waiting_.empty()) return;
+        if (faults_->kills_at_dot.contains(command.message)) return end(a, faults_->manner, nullptr);
+        for (const std::string& address : waiting_) ++(*accepted_)[{command.message, address}];
+        log.delivered += static_cast<std::uint32_t>(waiting_.size());
+        ++log.messages;
+        out = reply(250, "queued");
+        if (faults_->lmtp) a.dots[i].assign(waiting_.size(), reply(250, "stored"));
+        waiting_.clear();
+        return;
+    }
+  }
+
+  Faults* faults_;
+  std::map<std::pair<MessageId, std::string>, int>* accepted_;
+  TimePoint opened_;
+  std::uint32_t rcpts_ = 0, rejects_ = 0;
+  std::vector<std::string> waiting_;
+};
+
+}  // namespace spoold::delivery::sim
