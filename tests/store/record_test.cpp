@@ -30,7 +30,7 @@ TEST_CASE("what is packed is read back") {
 }
 
 TEST_CASE("hostile numbers and lengths are corrupt") {
-  for (const std::string bytes :
+  for (const std::string& bytes :
        {std::string(11, '\xff'), std::string("\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", 10)}) {
     Unpacker u(bytes, "test");
     CHECK_THROWS_AS(u.num(), Broken);
