@@ -98,6 +98,10 @@ ServerDialog::Action ServerDialog::open(std::string& out) {
   return more();
 }
 
+ServerDialog::Action ServerDialog::refused(std::string_view wire, std::string& out) {
+  return close(wire, out);
+}
+
 ServerDialog::Action ServerDialog::timed_out(std::string& out) {
   return close("421 4.4.2 timed out waiting for you\r\n", out);
 }

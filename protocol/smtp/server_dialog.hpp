@@ -53,9 +53,11 @@ class ServerDialog {
 
   explicit ServerDialog(const ServerProfile& profile) : profile_(profile) {}
 
-  Action open(std::string& out);  // the greeting
-  /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the caller
-  /// may take away between calls. Refused content is emptied: what was taken before may be thrown away.
+  Action open(std::string& out);                            // the greeting
+  Action refused(std::string_view wire, std::string& out);  // instead of it: 421 and the end (RFC 5321 3.1)
+  /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the
+  /// caller may take away between calls. Refused content is emptied: what was taken before may be thrown
+  /// away.
   Action consume(std::string_view& input, std::string& out, std::string& content);
 
   Action resolved(tl::expected<Recipient, Reply> answer, std::string& out);

@@ -13,15 +13,15 @@ namespace spoold::smtp {
 struct Recipient {
   enum class Kind : std::uint8_t {
     relay,   // goes to `address` itself
-    alias,   // goes to `targets`
-    owners,  // a list's address that its owners answer; goes to `targets`
-    post,    // the posting address of `list`
-    bounce,  // a report about the member `targets[0]` (empty address: not known) of `list`
+    alias,   // goes to `targets`, and is a post to each of `lists`
+    owners,  // an address of lists[0] (or of a domain: no list) that owners answer; goes to `targets`
+    post,    // the posting address of lists[0]
+    bounce,  // a report about the member `targets[0]` (may be empty: not known) of lists[0]
   };
   Kind kind = Kind::relay;
   std::string address;  // as the client gave it
-  list::ListId list = 0;
   std::vector<std::string> targets;
+  std::vector<list::ListId> lists;
   bool operator==(const Recipient&) const = default;
 };
 

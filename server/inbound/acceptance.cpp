@@ -1,0 +1,234 @@
+#include "server/inbound/acceptance.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <span>
+
+#include "protocol/list/cook.hpp"
+#include "protocol/list/policy.hpp"
+#include "protocol/list/verp.hpp"
+#include "protocol/mail/address_list.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/header.hpp"
+#include "store/directory/directory.hpp"
+
+namespace spoold::server {
+namespace {
+
+using Kind = smtp::Recipient::Kind;
+namespace directory = store::directory;
+
+std::string cut(std::string text) {
+  if (text.size() > 200) text.resize(200);
+  return text;
+}
+
+bool host_name(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) {
+    return mail::is_alpha(c) || mail::is_digit(c) ||
+           std::string_view(".-_:[]").find(c) != std::string_view::npos;
+  });
+}
+
+// What the parts of one acceptance share.
+class Disposing {
+ public:
+  Disposing(const conf::Settings& settings, const store::Read& read, Arrival arrival,
+            const mail::Header& header)
+      : settings_(settings), read_(read), arrival_(std::move(arrival)), header_(header) {
+    made_.acceptance.content = std::move(arrival_.content);
+  }
+
+  Disposition run() {
+    for (const smtp::Recipient& recipient : arrival_.transaction.recipients)
+      made_.fates.push_back(fate_of(recipient));
+    return std::move(made_);
+  }
+
+ private:
+  Fate fate_of(const smtp::Recipient& recipient) {
+    switch (recipient.kind) {
+      case Kind::relay:
+        return {{}, plain(arrival_.transaction.reverse_path, {&recipient.address, 1})};
+      case Kind::owners:
+        return {{}, plain(owners_sender(recipient), recipient.targets)};
+      case Kind::bounce:
+        bounce(recipient);
+        return {};
+      case Kind::post:
+        return post(recipient.lists.front());
+      case Kind::alias:
+        break;
+    }
+    Fate fate;
+    if (!recipient.targets.empty())
+      fate.message = plain(arrival_.transaction.reverse_path, recipient.targets);
+    for (const list::ListId list : recipient.lists) {
+      Fate of_list = post(list);
+      if (of_list.message && !fate.message) fate.message = of_list.message;
+      if (of_list.refusal && !fate.refusal) fate.refusal = std::move(of_list.refusal);
+    }
+    if (fate.message) fate.refusal.reset();
+    return fate;
+  }
+
+  // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
+  // stay bounces.
+  std::string owners_sender(const smtp::Recipient& recipient) {
+    if (arrival_.transaction.reverse_path.empty() || recipient.lists.empty())
+      return arrival_.transaction.reverse_path;
+    const auto list = directory::list(read_, recipient.lists.front());
+    return list ? list::bounces_address(*list) : arrival_.transaction.reverse_path;
+  }
+
+  std::size_t plain(const std::string& reverse_path, std::span<const std::string> addresses) {
+    auto& messages = made_.acceptance.messages;
+    std::size_t at = 0;
+    while (at < messages.size() &&
+           (messages[at].message.list != 0 || messages[at].message.reverse_path != reverse_path))
+      ++at;
+    if (at == messages.size()) {
+      store::NewMessage made = blank();
+      made.message.reverse_path = reverse_path;
+      made.head = received(made);
+      // A first line that is no field (or an mbox "From " line): what we add must not become part of the
+      // body.
+      std::uint64_t from = 0;
+      if (!header_.fields().empty() && header_.fields().front().name.empty())
+        from = header_.fields().front().raw.size();
+      const bool no_fields = header_.fields().size() == (from == 0 ? 0 : 1);
+      if (no_fields && !arrival_.header.substr(from).starts_with("\r\n")) made.head += "\r\n";
+      put_body(made, from);
+      messages.push_back(std::move(made));
+    }
+    for (const std::string& address : addresses) {
+      auto& to = messages[at].recipients;
+      const auto same = [&](const store::PlainRecipient& other) {
+        return mail::same(other.address, address);
+      };
+      if (std::none_of(to.begin(), to.end(), same)) to.push_back(store::PlainRecipient{address});
+    }
+    return at;
+  }
+
+  Fate post(list::ListId id) {
+    const auto known =
+        std::find_if(posts_.begin(), posts_.end(), [&](const auto& other) { return other.first == id; });
+    if (known != posts_.end()) return known->second;
+    posts_.emplace_back(id, judged_post(id));
+    return posts_.back().second;
+  }
+
+  Fate judged_post(list::ListId id) {
+    const auto list = directory::list(read_, id);
+    if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
+    list::Judgement judgement;
+    if (arrival_.by_operator) {
+      if (const auto author = mail::author(header_).address) judgement.poster = author->mailbox.key();
+    } else {
+      const list::Post post{header_, arrival_.transaction.reverse_path, made_.acceptance.content.size};
+      judgement = list::judge(*list, post, [&](const std::string& key) {
+        return directory::find_member(read_, id, key).has_value();
+      });
+    }
+    if (judgement.refusal) return {std::move(judgement.refusal), {}};
+    store::NewMessage made = blank();
+    made.message.list = id;
+    made.message.list_address = list->address();
+    made.message.reverse_path = list::bounces_address(*list);
+    made.message.verp_format = list->settings.verp_format;
+    made.envelope = arrival_.envelope;
+    made.except = list::left_out(*list, header_, judgement.poster);
+    list::Cooked cooked = list::cook(header_, *list, received(made), new_message_id());
+    made.head = std::move(cooked.head);
+    put_body(made, cooked.body_offset);
+    made_.acceptance.messages.push_back(std::move(made));
+    return {{}, made_.acceptance.messages.size() - 1};
+  }
+
+  void bounce(const smtp::Recipient& recipient) {
+    store::HistoryEvent event;
+    event.at = arrival_.at;
+    event.event = "bounce";
+    event.list = recipient.lists.front();
+    event.address = recipient.targets.front();
+    event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
+    made_.events.push_back(std::move(event));
+  }
+
+  store::NewMessage blank() {
+    store::NewMessage made;
+    made.message.arrived = arrival_.at;
+    made.message.eight_bit = arrival_.eight_bit;
+    made.message.leading_dots = arrival_.leading_dots;
+    made.message.from = from();
+    made.message.subject = cut(mail::subject(header_));
+    made.message.message_id = cut(mail::message_id(header_));
+    return made;
+  }
+
+  void put_body(store::NewMessage& made, std::uint64_t from) const {
+    store::Splice body;
+    body.offset = from;
+    body.length = made_.acceptance.content.size - from;
+    made.message.size = made.head.size() + body.length;
+    if (body.length != 0) made.body.push_back(std::move(body));
+    made.message.eight_bit |=
+        std::any_of(made.head.begin(), made.head.end(), [](char c) { return (c & 0x80) != 0; });
+  }
+
+  std::string from() const {
+    const mail::Field* field = header_.find("From");
+    return field == nullptr ? std::string() : cut(mail::unfolded(field->value));
+  }
+
+  std::string received(store::NewMessage& made) const {
+    std::string out = "Received: from ";
+    out.append(arrival_.client).append("\r\n\tby ").append(settings_.hostname).append(" (spoold) with ");
+    out.append(arrival_.protocol).append(" id ");
+    made.id_at = out.size();
+    out.append(store::id_width, '0');
+    if (arrival_.transaction.recipients.size() == 1)
+      out.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
+    return out.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
+  }
+
+  // Unique among all of this host: the time of arrival, and a number for those of one millisecond.
+  std::string new_message_id() const {
+    static std::atomic<std::uint32_t> number{0};
+    return "<" + std::to_string(arrival_.at.time_since_epoch().count()) + "." + std::to_string(++number) +
+           "@" + settings_.hostname + ">";
+  }
+
+  const conf::Settings& settings_;
+  const store::Read& read_;
+  Arrival arrival_;
+  const mail::Header& header_;
+  Disposition made_;
+  std::vector<std::pair<list::ListId, Fate>> posts_;
+};
+
+}  // namespace
+
+bool Disposition::all_refused() const {
+  return std::all_of(fates.begin(), fates.end(), [](const Fate& fate) { return fate.refusal.has_value(); });
+}
+
+Disposition dispose(const conf::Settings& settings, const store::Read& read, Arrival arrival) {
+  const auto header = mail::Header::scan(arrival.header);
+  if (!header) {
+    Disposition refused;
+    refused.fates.assign(
+        arrival.transaction.recipients.size(),
+        Fate{smtp::Reply{550, {5, 6, 0}, std::string("bad header: ") + mail::text(header.error())}, {}});
+    return refused;
+  }
+  return Disposing(settings, read, std::move(arrival), *header).run();
+}
+
+std::string client_text(std::string_view hello, std::string_view literal) {
+  std::string out(host_name(hello) && !hello.empty() ? hello : "unknown");
+  return out.append(" (").append(literal).append(")");
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,56 @@
+// From an envelope and a content to what the store keeps: one message for each list post, one for each other
+// reverse path (aliases and owners expanded), bounce reports as history; and the fate of each recipient. Also
+// used by `spoolctl post`.
+//
+// Guarantees: the content is not copied; each message goes out as its head (a Received field, and for posts
+// the cooked header) and ranges of the content. Posts are judged by protocol/list/policy.hpp after the
+// header. A recipient named twice, or by two ways, gets one copy of each message. Failures: fates with a 5xx
+// reply. With SMTP (one reply for all) a post that its list refuses while others accept is recorded as failed
+// and reported to the sender by a DSN that is stored in the same commit (lists.md A5). See also:
+// address_book.hpp (what the recipients are), session.hpp, store/store.hpp (Acceptance).
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/settings.hpp"
+#include "protocol/smtp/transaction.hpp"
+#include "store/store.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server {
+
+struct Arrival {
+  const smtp::Transaction& transaction;
+  std::string_view header;       // the begin of the content: the whole header block at least
+  store::ContentSource content;  // its size is right in any case
+  bool eight_bit = false, leading_dots = false;
+  std::string client;         // who sent it, for Received: "client.example ([192.0.2.1])"
+  std::string_view protocol;  // the `with` of Received
+  TimePoint at{};
+  bool one_reply = true;     // SMTP; false: each recipient hears its own (LMTP)
+  bool by_operator = false;  // `spoolctl post`: the lists' policies are not asked
+  std::optional<list::Envelope> envelope = std::nullopt;  // forced for posts
+};
+
+struct Fate {
+  std::optional<smtp::Reply> refusal;
+  std::optional<std::size_t>
+      message;  // in Disposition::acceptance.messages; none: refused, or a bounce report
+};
+
+struct Disposition {
+  store::Acceptance acceptance;             // without messages: nothing to store
+  std::vector<store::HistoryEvent> events;  // bounce reports, refusals by some of several lists
+  std::vector<Fate> fates;                  // one for each recipient of the transaction, in order
+  bool all_refused() const;
+};
+
+/// `read` must be of now: lists and members are looked up in it. Nothing of it is kept.
+Disposition dispose(const conf::Settings& settings, const store::Read& read, Arrival arrival);
+
+/// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.
+std::string client_text(std::string_view hello, std::string_view literal);
+
+}  // namespace spoold::server

@@ -1,0 +1,68 @@
+// The content of one inbound message while it arrives: in memory up to 256 KiB, beyond that (or when all
+// sessions together hold 64 MiB) staged in the store slice by slice, two slices in flight at most.
+//
+// Guarantees: the header block stays at hand (header()). What was staged and not accepted is abandoned. The
+// memory of all sessions is counted, also that of slices on their way. Failures: the store's error of a
+// slice, from room() or finish(). Lives on the session's thread; awaits resume there. See also: session.cpp,
+// store/store.hpp (staging).
+#pragma once
+#include <atomic>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "server/asio.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+class Content {
+ public:
+  static constexpr std::size_t slice = 256 * 1024;
+  static constexpr std::int64_t all_sessions = 64 << 20;
+
+  using Memory = std::shared_ptr<std::atomic<std::int64_t>>;  // of all sessions
+  Content(store::Store& store, asio::any_io_executor executor, Memory memory)
+      : store_(store), executor_(std::move(executor)), memory_(std::move(memory)) {}
+  ~Content() { forget(); }
+  Content(const Content&) = delete;
+  Content& operator=(const Content&) = delete;
+
+  std::string& bytes() { return bytes_; }  // what the dialog appends to
+  /// A message of about this size begins.
+  void expect(std::uint64_t size);
+  /// To be called after each append: counts memory; true: await room() before reading on.
+  bool full(std::uint64_t header_size);
+  /// Sends the bytes at hand to the store; waits while two slices are on their way.
+  Awaitable<store::Result<void>> room(std::uint64_t header_size);
+  /// The content is complete: everything is in memory, or everything is staged.
+  Awaitable<store::Result<store::ContentSource>> finish(std::uint64_t size);
+  /// The begin of the content, at least the header block. After finish().
+  std::string_view header(const store::ContentSource& source) const;
+  /// The store has taken it over.
+  void accepted() { staged_ = 0; }
+  /// Ready for the next message; abandons what was staged.
+  void forget();
+
+ private:
+  struct Flight {  // shared with the callbacks of slices, which may outlive the session
+    explicit Flight(const asio::any_io_executor& executor) : landed(executor) {}
+    asio::steady_timer landed;  // cancelled when a slice has landed
+    int slices = 0;
+    std::optional<store::Error> error;
+  };
+
+  void count(std::size_t octets);
+  Awaitable<store::Result<void>> send(std::uint64_t header_size);
+  Awaitable<store::Result<void>> wait_for(int slices);
+
+  store::Store& store_;
+  asio::any_io_executor executor_;
+  Memory memory_;
+  std::string bytes_, header_;
+  std::size_t counted_ = 0;
+  store::Id staged_ = 0;
+  std::shared_ptr<Flight> flight_;
+};
+
+}  // namespace spoold::server

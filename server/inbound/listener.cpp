@@ -1,0 +1,105 @@
+#include "server/inbound/listener.hpp"
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "server/inbound/session.hpp"
+#include "server/log.hpp"
+
+namespace spoold::server {
+namespace {
+
+using Protocol = asio::generic::stream_protocol;
+
+tl::expected<Protocol::endpoint, std::string> endpoint_of(const conf::Listen& where) {
+  if (!where.path.empty()) {
+    if (where.path.size() >= sizeof(sockaddr_un::sun_path))
+      return tl::unexpected<std::string>("the path is too long");
+    return Protocol::endpoint(asio::local::stream_protocol::endpoint(where.path));
+  }
+  std::error_code error;
+  const auto address = asio::ip::make_address(where.host == "localhost" ? "127.0.0.1" : where.host, error);
+  if (error) return tl::unexpected<std::string>("'" + where.host + "' is not an IP address");
+  return Protocol::endpoint(asio::ip::tcp::endpoint(address, where.port));
+}
+
+// A socket file that refuses connections was left behind by a process that is gone.
+void remove_stale(asio::io_context& io, const std::string& path, const Protocol::endpoint& endpoint) {
+  struct stat info {};
+  if (::lstat(path.c_str(), &info) != 0 || !S_ISSOCK(info.st_mode)) return;
+  StreamSocket probe(io);
+  std::error_code error;
+  probe.connect(endpoint, error);
+  if (error == asio::error::connection_refused) ::unlink(path.c_str());
+}
+
+}  // namespace
+
+tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_context& io,
+                                                                    const conf::Listen& where) {
+  const auto fail = [&](const std::string& what) {
+    return tl::unexpected<std::string>("cannot listen on " + where.text + ": " + what);
+  };
+  const auto endpoint = endpoint_of(where);
+  if (!endpoint) return fail(endpoint.error());
+  std::shared_ptr<Listener> made(new Listener(io));
+  made->text_ = where.text;
+  std::error_code error;
+  made->acceptor_.open(endpoint->protocol(), error);
+  if (error) return fail(error.message());
+  if (where.path.empty()) {
+    made->acceptor_.set_option(asio::socket_base::reuse_address(true), error);
+    if (endpoint->protocol().family() == AF_INET6) made->acceptor_.set_option(asio::ip::v6_only(true), error);
+  } else {
+    remove_stale(io, where.path, *endpoint);
+  }
+  made->acceptor_.bind(*endpoint, error);
+  if (error) return fail(error.message());
+  if (!where.path.empty()) {
+    made->path_ = where.path;
+    ::chmod(where.path.c_str(), 0666);
+  }
+  made->acceptor_.listen(asio::socket_base::max_listen_connections, error);
+  if (error) return fail(error.message());
+  return made;
+}
+
+Listener::~Listener() {
+  if (!path_.empty()) ::unlink(path_.c_str());
+}
+
+std::uint16_t Listener::port() const {
+  std::error_code error;
+  return Peer::of(acceptor_.local_endpoint(error)).port;
+}
+
+void Listener::close() {
+  asio::post(acceptor_.get_executor(), [self = shared_from_this()] {
+    std::error_code error;
+    self->acceptor_.close(error);
+    self->pause_.cancel();
+  });
+}
+
+Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception,
+                            const smtp::ServerProfile& profile, Threads& threads) {
+  while (self->acceptor_.is_open()) {
+    Threads::Place place = threads.least_loaded();
+    Protocol::endpoint remote;
+    StreamSocket socket(*place.io);
+    auto [error] = co_await self->acceptor_.async_accept(socket, remote, use);
+    if (error == asio::error::operation_aborted) co_return;
+    if (error == asio::error::no_descriptors || error == asio::error::no_memory ||
+        error == asio::error::no_buffer_space) {
+      // The kernel keeps the others in its queue; trying again at once would only burn the processor.
+      log::event(log::Level::warning, "refused", {{"listener", self->text_}, {"reply", error.message()}});
+      self->pause_.expires_after(std::chrono::milliseconds(100));
+      co_await self->pause_.async_wait(use);
+      continue;
+    }
+    if (error) continue;
+    Session::start(reception, profile, std::move(socket), Peer::of(remote), std::move(place.seat));
+  }
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,35 @@
+// One listening socket (TCP or unix) and its accept loop on the first network thread.
+// A unix socket's path is replaced when nobody listens on it any more; it is open to every local user, as a
+// TCP port is. Lives in a shared_ptr: the loop keeps it until close() has ended it.
+#pragma once
+#include <memory>
+#include <string>
+
+#include <tl/expected.hpp>
+
+#include "server/asio.hpp"
+#include "server/inbound/reception.hpp"
+
+namespace spoold::server {
+
+class Listener : public std::enable_shared_from_this<Listener> {
+ public:
+  static tl::expected<std::shared_ptr<Listener>, std::string> bind(asio::io_context& io,
+                                                                   const conf::Listen& where);
+  ~Listener();
+
+  /// Accepts until close(). `profile` and `reception` must live longer than the threads run.
+  static Awaitable<> serve(std::shared_ptr<Listener> self, Reception& reception,
+                           const smtp::ServerProfile& profile, Threads& threads);
+  void close();  // any thread
+  std::uint16_t port() const;
+
+ private:
+  using Protocol = asio::generic::stream_protocol;
+  explicit Listener(asio::io_context& io) : acceptor_(io), pause_(io) {}
+  asio::basic_socket_acceptor<Protocol> acceptor_;
+  asio::steady_timer pause_;
+  std::string path_, text_;
+};
+
+}  // namespace spoold::server

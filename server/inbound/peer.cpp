@@ -1,0 +1,62 @@
+#include "server/inbound/peer.hpp"
+
+#include <cstring>
+
+namespace spoold::server {
+
+Peer Peer::of(const asio::generic::stream_protocol::endpoint& remote) {
+  Peer peer;
+  if (remote.size() >= sizeof(sockaddr_in) && remote.data()->sa_family == AF_INET) {
+    sockaddr_in from{};
+    std::memcpy(&from, remote.data(), sizeof from);
+    peer.address = asio::ip::address_v4(ntohl(from.sin_addr.s_addr));
+    peer.port = ntohs(from.sin_port);
+  } else if (remote.size() >= sizeof(sockaddr_in6) && remote.data()->sa_family == AF_INET6) {
+    sockaddr_in6 from{};
+    std::memcpy(&from, remote.data(), sizeof from);
+    asio::ip::address_v6::bytes_type bytes;
+    std::memcpy(bytes.data(), &from.sin6_addr, bytes.size());
+    const asio::ip::address_v6 v6(bytes);
+    if (v6.is_v4_mapped()) {
+      peer.address = asio::ip::make_address_v4(asio::ip::v4_mapped, v6);
+    } else {
+      peer.address = v6;
+    }
+    peer.port = ntohs(from.sin6_port);
+  } else {
+    peer.unix_socket = true;
+  }
+  return peer;
+}
+
+std::string Peer::host() const {
+  return unix_socket ? "unix" : address.to_string();
+}
+
+std::string Peer::literal() const {
+  if (unix_socket) return "unix";
+  return (address.is_v6() ? "[IPv6:" : "[") + address.to_string() + "]";
+}
+
+std::string Peer::text() const {
+  if (unix_socket) return "unix";
+  if (address.is_v6()) return "[" + address.to_string() + "]:" + std::to_string(port);
+  return address.to_string() + ":" + std::to_string(port);
+}
+
+bool Peer::in(const conf::Network& network) const {
+  if (unix_socket || network.unix_socket) return unix_socket && network.unix_socket;
+  if (address.is_v6() != network.v6) return false;
+  const auto matches = [&](const auto& bytes) {
+    for (int bit = 0; bit < network.bits; bit += 8) {
+      const int rest = network.bits - bit;
+      const unsigned mask = rest >= 8 ? 0xffu : 0xffu << (8 - rest) & 0xffu;
+      const auto at = static_cast<std::size_t>(bit / 8);
+      if (((bytes[at] ^ network.bytes[at]) & mask) != 0) return false;
+    }
+    return true;
+  };
+  return address.is_v6() ? matches(address.to_v6().to_bytes()) : matches(address.to_v4().to_bytes());
+}
+
+}  // namespace spoold::server

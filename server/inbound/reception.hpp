@@ -1,0 +1,93 @@
+// Receiving mail: the listeners, what their sessions share, connection limits, and the graceful stop.
+//
+//   Reception reception(settings, store, threads, stats, hmac, wake);
+//   if (auto bound = reception.bind(); !bound) ...      // before privileges are dropped
+//   reception.start();                                  // accepts; sessions go to the least loaded thread
+//   reception.stop();  ... while (!reception.idle()) ...  reception.cut_off();
+//
+// Guarantees: bind() binds all listeners or none. stop() accepts no more, answers 421 4.3.2 to sessions
+// without an open transaction, and to the others after it. Any thread may call stop(), idle() and cut_off().
+// Failures: bind() answers with one sentence that names the listener. Running out of descriptors pauses
+// accepting. See also: session.hpp, address_book.hpp, acceptance.hpp, protocol/smtp/server_dialog.hpp.
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include <tl/expected.hpp>
+
+#include "conf/settings.hpp"
+#include "protocol/smtp/server_dialog.hpp"
+#include "server/inbound/address_book.hpp"
+#include "server/inbound/content.hpp"
+#include "server/inbound/peer.hpp"
+#include "server/stats.hpp"
+#include "server/threads.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+class Listener;
+class Session;
+
+/// Who is connected: limits by host and in all, and whom to tell of a stop.
+class Census {
+ public:
+  enum class Entry { admitted, too_many, too_many_of_host, stopping };
+  /// Peers on unix sockets and in trusted networks are not limited by host. Each `admitted` is ended by
+  /// leave().
+  Entry enter(const Peer& peer, bool trusted, const conf::Smtp& limits);
+  void leave(const Peer& peer, bool trusted);
+  void add(Session* session, std::weak_ptr<Session> handle);
+  void remove(Session* session);
+  void stop();  // admits nobody any more
+  std::vector<std::shared_ptr<Session>> all() const;
+  std::size_t size() const;
+
+ private:
+  mutable std::mutex mutex_;
+  std::unordered_map<std::string, int> by_host_;
+  std::unordered_map<Session*, std::weak_ptr<Session>> sessions_;
+  int total_ = 0;
+  bool stopping_ = false;
+};
+
+class Reception {
+ public:
+  /// `wake` is told the routes that have something due now, on any network thread.
+  using Wake = std::function<void(const std::vector<std::string>& routes)>;
+  Reception(const conf::Settings& settings, store::Store& store, Threads& threads, Stats& stats,
+            list::Hmac hmac, Wake wake);
+  ~Reception();
+  Reception(const Reception&) = delete;
+  Reception& operator=(const Reception&) = delete;
+
+  tl::expected<void, std::string> bind();
+  void start();
+  void stop();
+  bool idle() const { return census.size() == 0; }
+  void cut_off();  // closes the connections that are left
+
+  /// Port of the n-th [[listen]]: what the system chose when the configuration says 0.
+  std::uint16_t port(std::size_t n) const;
+
+  // What sessions use.
+  const conf::Settings& settings;
+  store::Store& store;
+  Stats& stats;
+  const AddressBook addresses;
+  const Wake wake;
+  Census census;
+  const Content::Memory memory = std::make_shared<std::atomic<std::int64_t>>(0);
+
+ private:
+  Threads& threads_;
+  smtp::ServerProfile smtp_, lmtp_;
+  std::vector<std::shared_ptr<Listener>> listeners_;
+};
+
+}  // namespace spoold::server

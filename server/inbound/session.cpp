@@ -1,0 +1,388 @@
+#include "server/inbound/session.hpp"
+
+#include <algorithm>
+
+#include "server/await_store.hpp"
+#include "server/log.hpp"
+
+namespace spoold::server {
+namespace {
+
+using What = smtp::ServerDialog::Action::What;
+using Phase = smtp::ServerDialog::Phase;
+
+smtp::Reply reply_of(const store::Error& error) {
+  if (error.kind == store::Error::Kind::full)
+    return {452, {4, 3, 1}, "no room for mail now; try again later"};
+  return {451, {4, 3, 0}, "the message could not be stored; try again later"};
+}
+
+}  // namespace
+
+void Session::start(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+                    Threads::Seat seat) {
+  const asio::any_io_executor executor = socket.get_executor();
+  auto session =
+      std::make_shared<Session>(reception, profile, std::move(socket), std::move(peer), std::move(seat));
+  reception.census.add(session.get(), session);
+  auto ended = [session](std::exception_ptr thrown) {
+    if (!thrown) return;
+    try {
+      std::rethrow_exception(thrown);
+    } catch (const std::exception& bug) {
+      log::event(log::Level::error, "refused",
+                 {{"client", session->peer_.text()}, {"reply", "session dropped"}, {"bug", bug.what()}});
+    }
+  };
+  asio::co_spawn(executor, run(std::move(session)), std::move(ended));
+}
+
+Session::Session(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+                 Threads::Seat seat)
+    : reception_(reception),
+      socket_(std::move(socket)),
+      peer_(std::move(peer)),
+      seat_(std::move(seat)),
+      dialog_(profile),
+      watchdog_(socket_.get_executor(),
+                [this] {
+                  std::error_code error;
+                  socket_.cancel(error);
+                }),
+      content_(reception.store, socket_.get_executor(), reception.memory) {
+  const auto& trusted = reception.settings.smtp.trusted_networks;
+  may_relay_ = std::any_of(trusted.begin(), trusted.end(),
+                           [&](const conf::Network& network) { return peer_.in(network); });
+  ++reception_.stats.sessions_in;
+  ++reception_.stats.open_in;
+}
+
+Session::~Session() {
+  --reception_.stats.open_in;
+  if (admitted_) reception_.census.leave(peer_, may_relay_);
+  reception_.census.remove(this);
+}
+
+bool Session::between_transactions() const {
+  return dialog_.phase() == Phase::start || dialog_.phase() == Phase::ready;
+}
+
+void Session::stop() {
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    self->stopping_ = true;
+    std::error_code error;
+    if (self->reading_ && self->between_transactions()) self->socket_.cancel(error);
+  });
+}
+
+void Session::cut_off() {
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    std::error_code error;
+    self->socket_.close(error);
+  });
+}
+
+Awaitable<> Session::run(std::shared_ptr<Session> self) {
+  Session& s = *self;
+  std::error_code error;
+  s.socket_.non_blocking(true, error);
+  // Replies are small and awaited: never held back for company. Unix sockets do not know the option.
+  s.socket_.set_option(asio::ip::tcp::no_delay(true), error);
+  Action action = s.admit();
+  for (;;) {
+    s.watchdog_.limit(action.limit.count() != 0 ? action.limit : s.dialog_.profile().block_limit);
+    if (!s.write_now()) {
+      const bool written = co_await s.write();
+      if (!written) break;
+    }
+    if (action.what == What::close) {
+      co_await s.hang_up();
+      break;
+    }
+    const bool got = co_await s.read();
+    if (!got) break;
+    std::string_view input = s.input_.view();
+    action = s.step(input);
+    while (action.what == What::commit || s.content_is_full()) {
+      if (action.what == What::commit) {
+        s.watchdog_.rest();
+        const std::vector<smtp::Reply> replies = co_await s.commit();
+        action = s.dialog_.committed(replies, s.out_);
+        s.content_.forget();
+      } else {
+        co_await s.make_room();
+      }
+      if (action.what == What::more) action = s.step(input);
+    }
+    s.input_.keep(input);
+  }
+}
+
+Session::Action Session::admit() {
+  switch (reception_.census.enter(peer_, may_relay_, reception_.settings.smtp)) {
+    case Census::Entry::admitted:
+      admitted_ = true;
+      return dialog_.open(out_);
+    case Census::Entry::too_many:
+      return dialog_.refused("421 4.3.2 too many connections; try again later\r\n", out_);
+    case Census::Entry::too_many_of_host:
+      return dialog_.refused("421 4.7.0 too many connections from your host\r\n", out_);
+    case Census::Entry::stopping:
+      return dialog_.stopping(out_);
+  }
+  return dialog_.stopping(out_);
+}
+
+bool Session::write_now() {
+  std::error_code error;
+  while (!out_.empty()) {
+    const std::size_t octets = socket_.write_some(asio::buffer(out_), error);
+    if (error) return false;
+    out_.erase(0, octets);
+  }
+  if (out_.capacity() > 2048) out_ = std::string();
+  return true;
+}
+
+Awaitable<bool> Session::write() {
+  auto [error, octets] = co_await asio::async_write(socket_, asio::buffer(out_), use);
+  out_.clear();
+  co_return !error;
+}
+
+Awaitable<bool> Session::read() {
+  for (;;) {
+    if (stopping_ && between_transactions()) {
+      dialog_.stopping(out_);
+      write_now();
+      co_return false;
+    }
+    if (!more_is_there_) {
+      reading_ = true;
+      auto [waited] = co_await socket_.async_wait(asio::socket_base::wait_read, use);
+      reading_ = false;
+      if (watchdog_.fired()) {
+        dialog_.timed_out(out_);
+        write_now();
+        co_return false;
+      }
+      if (stopping_ && waited == asio::error::operation_aborted && between_transactions()) continue;
+      if (waited) co_return false;
+    }
+    std::error_code error;
+    const asio::mutable_buffer space = input_.space();
+    const std::size_t octets = socket_.read_some(space, error);
+    more_is_there_ = octets == space.size();
+    if (error == asio::error::would_block || error == asio::error::interrupted) {
+      input_.keep(input_.view());
+      continue;
+    }
+    if (error) co_return false;
+    reception_.stats.bytes_in += octets;
+    input_.filled(octets);
+    co_return true;
+  }
+}
+
+// What the client sent and we did not read would make the kernel answer with a reset, which can overtake our
+// last reply.
+Awaitable<> Session::hang_up() {
+  std::error_code error;
+  socket_.shutdown(asio::socket_base::shutdown_send, error);
+  if (error || socket_.available(error) == 0) co_return;
+  watchdog_.limit(std::chrono::seconds(2));
+  input_.keep({});
+  for (std::size_t thrown_away = 0; thrown_away < (1u << 20);) {
+    auto [waited] = co_await socket_.async_wait(asio::socket_base::wait_read, use);
+    if (waited) co_return;
+    const std::size_t octets = socket_.read_some(input_.space(), error);
+    if (error && error != asio::error::would_block) co_return;
+    thrown_away += octets;
+  }
+}
+
+Session::Action Session::step(std::string_view& input) {
+  std::optional<store::Read> read;  // one for a group of RCPTs; gone before anything is awaited
+  dialog_.set_room(reception_.store.has_room());
+  for (;;) {
+    const Action action = dialog_.consume(input, out_, content_.bytes());
+    if (action.what != What::resolve) {
+      if (dialog_.phase() == Phase::content) {
+        if (dialog_.reader().size() == 0) content_.expect(dialog_.transaction().declared_size);
+      } else if (action.what != What::commit) {
+        content_.forget();  // refused content
+        staging_failed_.reset();
+      }
+      return action;
+    }
+    if (!read) read.emplace(reception_.store);
+    AddressBook::Answer answer = reception_.addresses.look_up(
+        *read, dialog_.asked().forward_path, dialog_.transaction(), may_relay_, reception_.store.now());
+    if (!answer)
+      log_refused(dialog_.asked().forward_path ? dialog_.asked().forward_path->text() : "postmaster",
+                  answer.error());
+    dialog_.resolved(std::move(answer), out_);
+  }
+}
+
+bool Session::content_is_full() {
+  if (dialog_.phase() != Phase::content) return false;
+  if (staging_failed_) {
+    content_.bytes().clear();  // the rest of the message is only read to its end
+    return false;
+  }
+  return content_.full(dialog_.reader().header_size());
+}
+
+Awaitable<> Session::make_room() {
+  store::Result<void> room = co_await content_.room(dialog_.reader().header_size());
+  if (!room) staging_failed_ = room.error();
+}
+
+Awaitable<std::vector<smtp::Reply>> Session::commit() {
+  const smtp::Transaction& transaction = dialog_.transaction();
+  const std::size_t wanted = dialog_.profile().lmtp ? transaction.recipients.size() : 1;
+  std::optional<store::Error> failed = std::exchange(staging_failed_, std::nullopt);
+  store::ContentSource source;
+  if (!failed) {
+    store::Result<store::ContentSource> finished = co_await content_.finish(dialog_.reader().size());
+    if (finished) {
+      source = std::move(*finished);
+    } else {
+      failed = finished.error();
+    }
+  }
+  if (failed) {
+    log_refused("", reply_of(*failed));
+    co_return std::vector<smtp::Reply>(wanted, reply_of(*failed));
+  }
+  Disposition disposition = disposed(std::move(source));
+  for (std::size_t i = 0; i < disposition.fates.size(); ++i)
+    if (disposition.fates[i].refusal)
+      log_refused(transaction.recipients[i].address, *disposition.fates[i].refusal);
+  store::Accepted accepted;
+  if (!disposition.all_refused()) {
+    for (const store::HistoryEvent& event : disposition.events) {
+      auto start = [this, &event](store::Callback<void> done) {
+        reception_.store.record(event, std::move(done));
+      };
+      store::Result<void> recorded = co_await await_store<void>(socket_.get_executor(), std::move(start));
+      if (!recorded) co_return std::vector<smtp::Reply>(wanted, reply_of(recorded.error()));
+      log_bounce(event);
+    }
+    if (!disposition.acceptance.messages.empty()) {
+      const Summary summary(disposition.acceptance);
+      auto start = [this, &disposition](store::Callback<store::Accepted> done) {
+        reception_.store.accept(std::move(disposition.acceptance), std::move(done));
+      };
+      store::Result<store::Accepted> stored =
+          co_await await_store<store::Accepted>(socket_.get_executor(), std::move(start));
+      if (!stored) {
+        log_refused("", reply_of(stored.error()));
+        co_return std::vector<smtp::Reply>(wanted, reply_of(stored.error()));
+      }
+      content_.accepted();
+      accepted = std::move(*stored);
+      log_accepted(summary, accepted);
+      reception_.wake(accepted.routes);
+    }
+  }
+  co_return replies_of(disposition, accepted);
+}
+
+Disposition Session::disposed(store::ContentSource source) {
+  const smtp::DataReader& reader = dialog_.reader();
+  Arrival arrival{.transaction = dialog_.transaction(),
+                  .header = content_.header(source).substr(0, static_cast<std::size_t>(reader.header_size())),
+                  .content = std::move(source),
+                  .eight_bit = reader.eight_bit(),
+                  .leading_dots = reader.leading_dots(),
+                  .client = client_text(dialog_.hello(), peer_.literal()),
+                  .protocol = dialog_.protocol(),
+                  .at = reception_.store.now(),
+                  .one_reply = !dialog_.profile().lmtp};
+  const store::Read read(reception_.store);
+  return dispose(reception_.settings, read, std::move(arrival));
+}
+
+std::vector<smtp::Reply> Session::replies_of(const Disposition& disposition,
+                                             const store::Accepted& accepted) const {
+  std::vector<smtp::Reply> replies;
+  const auto queued = [&](std::size_t message) {
+    return smtp::Reply{250, {2, 0, 0}, "queued as " + store::id_text(accepted.ids[message])};
+  };
+  if (!dialog_.profile().lmtp) {
+    if (disposition.all_refused()) {
+      replies.push_back(*disposition.fates.front().refusal);
+    } else {
+      replies.push_back(accepted.ids.empty() ? smtp::Reply{250, {2, 0, 0}, "noted"} : queued(0));
+    }
+    return replies;
+  }
+  for (const Fate& fate : disposition.fates) {
+    if (fate.refusal) {
+      replies.push_back(*fate.refusal);
+    } else {
+      replies.push_back(fate.message ? queued(*fate.message) : smtp::Reply{250, {2, 0, 0}, "noted"});
+    }
+  }
+  return replies;
+}
+
+Session::Summary::Summary(const store::Acceptance& acceptance) : size(acceptance.content.size) {
+  for (const store::NewMessage& message : acceptance.messages)
+    lines.push_back({message.message.list_address, message.message.reverse_path,
+                     message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
+}
+
+void Session::log_accepted(const Summary& summary, const store::Accepted& accepted) const {
+  Stats& stats = reception_.stats;
+  ++stats.accepted;
+  for (const std::uint32_t recipients : accepted.recipients) stats.recipients += recipients;
+  if (!log::enabled(log::Level::info)) return;
+  const std::string client = peer_.text(), &from = dialog_.transaction().reverse_path;
+  for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
+    const std::string qid = store::id_text(accepted.ids[i]);
+    const auto recipients = accepted.recipients[i];
+    if (!summary.lines[i].list.empty()) {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"list", summary.lines[i].list},
+                  {"from", from},
+                  {"recipients", recipients},
+                  {"size", summary.size},
+                  {"client", client}});
+    } else if (!summary.lines[i].only.empty()) {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"from", from},
+                  {"to", summary.lines[i].only},
+                  {"size", summary.size},
+                  {"client", client}});
+    } else {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"from", from},
+                  {"recipients", recipients},
+                  {"size", summary.size},
+                  {"client", client}});
+    }
+  }
+}
+
+void Session::log_refused(std::string_view to, const smtp::Reply& reply) const {
+  ++reception_.stats.refused;
+  if (!log::enabled(log::Level::info)) return;
+  const std::string client = peer_.text(), words = reply.oneline(),
+                    &from = dialog_.transaction().reverse_path;
+  log::event(log::Level::info, "refused", {{"from", from}, {"to", to}, {"reply", words}, {"client", client}});
+}
+
+void Session::log_bounce(const store::HistoryEvent& event) const {
+  ++reception_.stats.bounced;
+  const std::string client = peer_.text();
+  log::event(log::Level::info, "bounce",
+             {{"to", event.address}, {"reply", event.detail}, {"client", client}});
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,80 @@
+// One inbound connection: drives a ServerDialog over a socket. Thin: what is said is the dialog's, what an
+// address means the address book's, what is stored the acceptance's.
+//
+// Guarantees: lives and dies on one thread. All replies of a pipelined group go out in one write. A reply 250
+// to the end of data is written only after the store's commit. One deadline at a time (RFC 5321 4.5.3.2); an
+// idle connection holds no buffer. Failures: the peer leaves or is late: what was staged is abandoned,
+// nothing was accepted.
+#pragma once
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/smtp/server_dialog.hpp"
+#include "server/asio.hpp"
+#include "server/inbound/acceptance.hpp"
+#include "server/inbound/content.hpp"
+#include "server/inbound/input.hpp"
+#include "server/inbound/peer.hpp"
+#include "server/inbound/reception.hpp"
+#include "server/watchdog.hpp"
+
+namespace spoold::server {
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  /// Any thread: admits or refuses (421) the connection, then runs on the socket's thread.
+  static void start(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+                    Threads::Seat seat);
+  Session(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+          Threads::Seat seat);
+  ~Session();
+
+  void stop();     // any thread: 421 as soon as no transaction is open
+  void cut_off();  // any thread
+
+ private:
+  using Action = smtp::ServerDialog::Action;
+
+  struct Summary {  // what the log says of an acceptance, after the store has taken it
+    explicit Summary(const store::Acceptance& acceptance);
+    struct Line {
+      std::string list, reverse_path, only;  // only: the recipient, when there is one
+    };
+    std::vector<Line> lines;
+    std::uint64_t size;
+  };
+
+  static Awaitable<> run(std::shared_ptr<Session> self);
+  Action admit();
+  bool write_now();         // true: nothing is left in out_
+  Awaitable<bool> write();  // false: the peer is gone
+  Awaitable<bool> read();   // false: the peer is gone, late, or the server stops
+  Awaitable<> hang_up();
+  Action step(std::string_view& input);  // consumes until something must be awaited
+  bool content_is_full();
+  Awaitable<> make_room();
+  Awaitable<std::vector<smtp::Reply>> commit();
+  Disposition disposed(store::ContentSource source);
+  std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted) const;
+  void log_accepted(const Summary& summary, const store::Accepted& accepted) const;
+  void log_refused(std::string_view to, const smtp::Reply& reply) const;
+  void log_bounce(const store::HistoryEvent& event) const;
+  bool between_transactions() const;
+
+  Reception& reception_;
+  StreamSocket socket_;
+  const Peer peer_;
+  Threads::Seat seat_;
+  smtp::ServerDialog dialog_;
+  Watchdog watchdog_;
+  Input input_;
+  Content content_;
+  std::string out_;
+  std::optional<store::Error> staging_failed_;
+  bool may_relay_ = false, admitted_ = false, stopping_ = false, reading_ = false, more_is_there_ = false;
+};
+
+}  // namespace spoold::server
