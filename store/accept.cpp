@@ -243,7 +243,13 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       row.roster_version = list->roster_version;
     }
     const bool cooked = !m.head.empty() || !m.body.empty();
-    if (cooked) spool::put_head(write, row.id, m.head, m.body);
+    if (cooked && m.id_at) {
+      std::string head = m.head;  // a copy: the slice may be run again, under another id
+      head.replace(*m.id_at, id_width, id_text(row.id));
+      spool::put_head(write, row.id, head, m.body);
+    } else if (cooked) {
+      spool::put_head(write, row.id, m.head, m.body);
+    }
     if (row.size == 0) {
       row.size = cooked ? m.head.size() : size;
       for (const Splice& s : m.body) row.size += s.length + s.own.size();
