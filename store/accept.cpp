@@ -175,19 +175,30 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, Clo
                 part.page.take());
   };
   do {
+    std::size_t skipped = 0;
     if (m.message.list == 0) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
       for (; part.next < end; ++part.next) add(m.recipients[part.next].address, 0);
       part.complete = part.next == m.recipients.size();
     } else {
-      directory::Page page = directory::members(write, m.message.list, part.after, members_a_step);
-      for (const list::Member& member : page.members) {
-        if (member.delivery != list::Delivery::regular) continue;
-        if (!m.except.empty() && std::binary_search(m.except.begin(), m.except.end(), lower(member.address)))
-          continue;
-        add(member.address, member.id);
+      // Copied out before anything is written: the views belong to the transaction.
+      std::string addresses;
+      std::vector<std::pair<std::uint64_t, std::size_t>> members;  // id, where its address ends
+      part.after =
+          directory::visit_members(write, m.message.list, part.after, [&](const directory::MemberView& v) {
+            const bool left_out =
+                v.delivery != list::Delivery::regular ||
+                (!m.except.empty() && std::binary_search(m.except.begin(), m.except.end(), v.key));
+            if (left_out) return ++skipped < members_a_step;
+            addresses.append(v.address);
+            members.emplace_back(v.id, addresses.size());
+            return members.size() < members_a_step;
+          });
+      std::size_t from = 0;
+      for (const auto& [id, end] : members) {
+        add(std::string_view(addresses).substr(from, end - from), id);
+        from = end;
       }
-      part.after = std::move(page.after);
       part.complete = part.after.empty();
     }
   } while (!part.complete && Clock::now() < until);

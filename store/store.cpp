@@ -6,6 +6,7 @@
 
 #include "store/accept.hpp"
 #include "store/broken.hpp"
+#include "store/directory/directory.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
@@ -76,6 +77,7 @@ struct Store::State {
   Result<void> reclaim();
   void accept_slice(std::shared_ptr<Accepting>, Callback<Accepted>);
   void sweep_stage(bool at_start);
+  void sweep_directory();
   void go_on_rebuilding(Id);
   void go_on_holding(Id, std::string route, LastReply why);
   void sweep_slice(TimePoint cutoff, Id after, Callback<void>);
@@ -114,6 +116,7 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
   Writer::Wiring wiring{[&s] { return s.now(); }, s.options.on_stop, s.options.fault};
   s.writer = std::make_unique<Writer>(*s.env, *s.room, std::move(wiring));
   s.sweep_stage(true);
+  if (directory::has_leftovers(Read(*s.env))) s.sweep_directory();
   for (const Id id : spool::unfinished_rebuilds(Read(*s.env))) s.go_on_rebuilding(id);
   return store;
 }
@@ -123,6 +126,7 @@ Result<void> Store::State::reclaim() {
   try {
     for (bool all = false; !all;) {
       auto write = env->begin(now());
+      directory::recover(*write);
       const spool::Reclaimed r = spool::reclaim(*write, claims_a_slice);
       all = r.all;
       duplicates += r.recipients;
@@ -142,6 +146,14 @@ void Store::State::sweep_stage(bool at_start) {
       [at_start](Write& write) -> Result<bool> { return spool::sweep_stage(write, at_start); },
       [this, at_start](Result<bool> all) {
         if (all && !*all && !writer->stopping()) sweep_stage(at_start);
+      }));
+}
+
+void Store::State::sweep_directory() {
+  submit(job<bool>(
+      Job::Kind::change, [](Write& write) -> Result<bool> { return directory::sweep(write); },
+      [this](Result<bool> more) {
+        if (more && *more && !writer->stopping()) sweep_directory();
       }));
 }
 

@@ -1,0 +1,251 @@
+// Group commit: who gets an error and who does not, what a full or broken disk does.
+#include "store/writer.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cerrno>
+
+#include "store/broken.hpp"
+#include "store/key.hpp"
+#include "tests/store/opened.hpp"
+
+using namespace spoold;
+using namespace spoold::store;
+
+namespace {
+
+/// Holds the writer in a job until the others have been submitted, so that they make one group.
+class Gate {
+ public:
+  void close(Store& store) {
+    store.submit({Job::Kind::change,
+                  [this](Write&) -> Result<void> {
+                    entered_.set_value();
+                    opened_.get_future().wait();
+                    return {};
+                  },
+                  [](Result<void>) {}});
+    entered_.get_future().wait();
+  }
+  void open() { opened_.set_value(); }
+
+ private:
+  std::promise<void> entered_, opened_;
+};
+
+Key nth(std::size_t i) {
+  return Key().str("test").u32(static_cast<std::uint32_t>(i));
+}
+
+}  // namespace
+
+TEST_CASE("group commit: a fault in job i of n hits only that job") {
+  constexpr std::size_t n = 7;
+  for (std::size_t bad = 0; bad < n; ++bad)
+    for (const bool wrote : {false, true}) {
+      CAPTURE(bad);
+      CAPTURE(wrote);
+      Folder folder;
+      Opened s(folder.path());
+      REQUIRE(s.open());
+      std::vector<std::promise<Result<void>>> answers(n);
+      Gate gate;
+      gate.close(*s.store);
+      const auto commits = s.store->figures().commits;
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto kind = i % 3 == 0 ? Job::Kind::intake : i % 3 == 1 ? Job::Kind::change : Job::Kind::settle;
+        s.store->submit({kind,
+                         [=](Write& write) -> Result<void> {
+                           if (i != bad || wrote) write.put(Table::history, nth(i), "x");
+                           if (i == bad) return fail(Error::Kind::conflict, "as asked");
+                           return {};
+                         },
+                         [&answers, i](Result<void> r) { answers[i].set_value(std::move(r)); }});
+      }
+      gate.open();
+      for (std::size_t i = 0; i < n; ++i) {
+        const auto answer = answers[i].get_future().get();
+        CHECK(answer.has_value() == (i != bad));
+        if (!answer) CHECK(answer.error().text == "as asked");
+        CHECK(Read(*s.store).has(Table::history, nth(i)) == (i != bad));
+      }
+      if (!wrote) CHECK(s.store->figures().commits == commits + 1);
+    }
+}
+
+TEST_CASE("group commit: an exception of LMDB in one job is that job's error") {
+  Folder folder;
+  Opened s(folder.path());
+  s.options.map_size = 4u << 20;
+  REQUIRE(s.open());
+  Gate gate;
+  gate.close(*s.store);
+  std::vector<std::promise<Result<void>>> answers(5);
+  for (std::size_t i = 0; i < 5; ++i)
+    s.store->submit({Job::Kind::intake,
+                     [i](Write& write) -> Result<void> {
+                       const std::size_t size =
+                           i == 2 ? 8u << 20 : 100;  // the third needs more than the whole map
+                       write.put(Table::content, nth(i), std::string(size, 'x'));
+                       return {};
+                     },
+                     [&answers, i](Result<void> r) { answers[i].set_value(std::move(r)); }});
+  gate.open();
+  for (std::size_t i = 0; i < 5; ++i) {
+    const auto answer = answers[i].get_future().get();
+    CHECK(answer.has_value() == (i != 2));
+    if (!answer) CHECK(answer.error().kind == Error::Kind::full);
+  }
+  CHECK(s.store->trouble() == "");
+}
+
+TEST_CASE("what waits while a commit runs goes into the next one together") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  Gate gate;
+  gate.close(*s.store);
+  const auto before = s.store->figures().commits;
+  std::promise<void> last;
+  for (std::size_t i = 0; i < 100; ++i)
+    s.store->submit(
+        {Job::Kind::intake,
+         [i](Write& write) -> Result<void> { return write.put(Table::history, nth(i), "x"), Result<void>{}; },
+         [&last, i](Result<void>) {
+           if (i == 99) last.set_value();
+         }});
+  gate.open();
+  last.get_future().wait();
+  CHECK(s.store->figures().commits == before + 1);
+}
+
+TEST_CASE("settles wait for company, but not long") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  const auto put = [](std::size_t i) {
+    return
+        [i](Write& write) -> Result<void> { return write.put(Table::history, nth(i), "x"), Result<void>{}; };
+  };
+  using Clock = std::chrono::steady_clock;
+  const auto begin = Clock::now();
+  REQUIRE(s.change(put(1), Job::Kind::settle));
+  const auto waited = Clock::now() - begin;
+  CHECK(waited >= std::chrono::milliseconds(4));
+  CHECK(waited < std::chrono::seconds(2));
+  // With other work there is nothing to wait for: the settle is in that commit.
+  const auto before = s.store->figures().commits;
+  std::promise<void> settled;
+  s.store->submit({Job::Kind::settle, put(2), [&](Result<void>) { settled.set_value(); }});
+  REQUIRE(s.change(put(3)));
+  settled.get_future().wait();
+  CHECK(s.store->figures().commits == before + 1);
+}
+
+TEST_CASE("no space at a commit: intake is answered full, what was heard is kept as soon as it fits") {
+  Folder folder;
+  Opened s(folder.path());
+  auto fails = std::make_shared<std::atomic<int>>(0);
+  s.options.fault = [fails](const char* point) {
+    if (std::string_view(point) != "commit" || *fails <= 0) return 0;
+    --*fails;
+    return ENOSPC;
+  };
+  REQUIRE(s.open());
+  Gate gate;
+  gate.close(*s.store);
+  std::promise<Result<void>> intake, settle;
+  const auto put = [](std::size_t i) {
+    return
+        [i](Write& write) -> Result<void> { return write.put(Table::history, nth(i), "x"), Result<void>{}; };
+  };
+  *fails = 1;
+  s.store->submit({Job::Kind::intake, put(1), [&](Result<void> r) { intake.set_value(std::move(r)); }});
+  s.store->submit({Job::Kind::settle, put(2), [&](Result<void> r) { settle.set_value(std::move(r)); }});
+  gate.open();
+  const auto refused = intake.get_future().get();
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == Error::Kind::full);
+  CHECK(settle.get_future().get());
+  CHECK_FALSE(Read(*s.store).has(Table::history, nth(1)));
+  CHECK(Read(*s.store).has(Table::history, nth(2)));
+  CHECK_FALSE(s.store->has_room());  // until the next look
+  CHECK(s.store->trouble() == "");
+
+  // Nothing fits: the settle is given back to its caller, trouble says so, and goes with the next commit.
+  *fails = 2;
+  const auto full = s.change(put(3), Job::Kind::settle);
+  REQUIRE_FALSE(full);
+  CHECK(full.error().kind == Error::Kind::full);
+  CHECK(s.store->trouble() != "");
+  REQUIRE(s.change(put(3), Job::Kind::settle));
+  CHECK(s.store->trouble() == "");
+  CHECK(Read(*s.store).has(Table::history, nth(3)));
+}
+
+TEST_CASE("a commit that failed on the disk is not tried again: the store stops") {
+  Folder folder;
+  Opened s(folder.path());
+  auto commits = std::make_shared<std::atomic<int>>(0);
+  std::promise<std::string> stopped;
+  s.options.fault = [commits](const char* point) {
+    return std::string_view(point) == "commit" ? (++*commits, EIO) : 0;
+  };
+  s.options.on_stop = [&](std::string why) { stopped.set_value(std::move(why)); };
+  REQUIRE(s.open());
+  // The starting sweep has nothing to write, so this is the first commit.
+  const auto put = [](Write& write) -> Result<void> {
+    return write.put(Table::history, nth(1), "x"), Result<void>{};
+  };
+  const auto answer = s.change(put);
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().kind == Error::Kind::io);
+  CHECK(stopped.get_future().get().find("unknown") != std::string::npos);
+  CHECK(s.store->trouble() != "");
+  CHECK(s.change(put).error().kind == Error::Kind::io);
+  CHECK(*commits == 1);
+  s.options.fault = {};
+  s.options.on_stop = {};
+  s.reopen();
+  CHECK_FALSE(Read(*s.store).has(Table::history, nth(1)));
+  REQUIRE(s.change(put));
+}
+
+TEST_CASE("a record that cannot be read stops the writer") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  const auto accepted = s.accept(plain({"a@b.example"}));
+  REQUIRE(s.change([&](Write& write) -> Result<void> {
+    return write.put(Table::message, Key().u64(accepted->ids[0]), "\xff\xff\xff"), Result<void>{};
+  }));
+  CHECK(s.problems() != "");
+  const auto claimed = await<std::vector<Claim>>([&](auto cb) { s.store->claim("relay", s.now(), 10, cb); });
+  REQUIRE_FALSE(claimed);
+  CHECK(claimed.error().kind == Error::Kind::corrupt);
+  CHECK(s.store->trouble().find("damaged") != std::string::npos);
+}
+
+TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {
+  Folder folder;
+  Opened s(folder.path());
+  SUBCASE("reserve") {
+    s.options.reserve = ~std::uint64_t{0};
+    REQUIRE(s.open());
+  }
+  SUBCASE("max_size") {
+    s.options.max_size = 1u << 20;
+    REQUIRE(s.open());
+    for (int i = 0; i < 100; ++i) (void)s.accept(plain({"a@b.example"}, std::string(40'000, 'x')));
+    std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  }
+  CHECK_FALSE(s.store->has_room());
+  const auto refused = s.accept(plain({"a@b.example"}));
+  REQUIRE_FALSE(refused);
+  CHECK(refused.error().kind == Error::Kind::full);
+  // There is room for everything else.
+  for (const Claim& c : s.claim(1000)) REQUIRE(s.settle(outcome_of(c, Verdict::delivered)));
+  CHECK(s.problems() == "");
+  std::this_thread::sleep_for(std::chrono::milliseconds(150));
+  if (s.options.reserve == 0) CHECK(s.accept(plain({"a@b.example"})));
+}
