@@ -163,7 +163,7 @@ void ClientDialog::write_commands(Open& open, std::string& out, const Sending& s
     if (step) return;
   }
   write_rcpts(open, out, sending);
-  const bool all_written = open.next_rcpt == open.seen.recipients.size();
+  const bool all_written = all_offered(open);
   if (!all_written || (step && !expected_.empty())) return;
   if (open.in_flight + open.accepted == 0) {
     if (fresh) {  // nobody is left to send to: not even MAIL
@@ -207,6 +207,10 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
   return true;
 }
 
+bool ClientDialog::all_offered(const Open& open) const {
+  return open.next_rcpt == open.seen.recipients.size() || open.rejects >= open.mail.plan.rejects_allowed;
+}
+
 bool ClientDialog::refused_locally(Open& open, std::size_t position) {
   if (offered_.utf8 || is_ascii(open.mail.addresses[position])) return false;
   open.seen.rcpt[position] =
@@ -217,7 +221,7 @@ bool ClientDialog::refused_locally(Open& open, std::size_t position) {
 void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& sending) {
   const bool step = lock_step(open);
   const delivery::Transaction& plan = open.mail.plan;
-  while (open.next_rcpt < plan.recipients.size()) {
+  while (!all_offered(open)) {
     if (step ? !expected_.empty() : open.in_flight >= plan.window) return;
     const std::size_t position = open.next_rcpt++;
     const std::uint32_t number = plan.recipients[position];
@@ -321,7 +325,7 @@ void ClientDialog::take(const Reply& reply) {
 void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {
   Open& open = *expected.open;
   --open.in_flight;
-  if (reply.completed()) ++open.accepted;
+  ++(reply.completed() ? open.accepted : open.rejects);
   if (open.behind_content && open.seen.mail->completed() && reply.code == 503) overlap_refused_ = true;
   open.seen.rcpt[expected.position] = reply;
   check_done(open);
@@ -345,7 +349,7 @@ void ClientDialog::take_dot(Open& open, const Reply& reply) {
 void ClientDialog::check_done(Open& open) {
   if (open.in_flight != 0 || open.seen.data_sent || !open.seen.mail) return;
   const bool refused = !open.seen.mail->completed();
-  const bool nobody = open.accepted == 0 && open.next_rcpt == open.seen.recipients.size();
+  const bool nobody = open.accepted == 0 && all_offered(open);
   if (refused || nobody) open.done = true;
 }
 

@@ -99,7 +99,7 @@ class ClientDialog {
     Mail mail;
     delivery::Observation seen;
     std::size_t next_rcpt = 0;  // position of the next RCPT to write
-    std::uint32_t in_flight = 0, accepted = 0, dots = 0;
+    std::uint32_t in_flight = 0, accepted = 0, rejects = 0, dots = 0;
     std::uint64_t content_at = 0;  // stream offset where the content starts
     bool behind_content = false;   // its MAIL went out while an older content was unanswered
     bool go_ahead = false;         // 354 was heard
@@ -124,6 +124,7 @@ class ClientDialog {
   void finish_front();
   bool refused_locally(Open& open, std::size_t position);
   bool lock_step(const Open& open) const;
+  bool all_offered(const Open& open) const;
   bool write_mail(Open& open, std::string& out);
   void write_rcpts(Open& open, std::string& out, const Sending& sending);
   void write_commands(Open& open, std::string& out, const Sending& sending);

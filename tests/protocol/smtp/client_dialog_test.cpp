@@ -479,3 +479,30 @@ TEST_CASE("LIMITS MAILMAX ends the connection in order") {
   CHECK(talk.dialog.left_in_order());
   CHECK(talk.next == 1);
 }
+
+TEST_CASE("rejects_allowed used up: no further RCPT, and DATA only when somebody was accepted") {
+  for (const bool accepted : {false, true}) {
+    Talk talk;
+    talk.mails = {mail(1, {"a@y", "b@y", "c@y", "d@y"}, 1)};
+    talk.mails[0].plan.rejects_allowed = 2;
+    talk.dialog.received("220 hi\r\n");
+    talk.pull();
+    talk.dialog.received(crlf(offers));
+    talk.pull();
+    talk.dialog.received("250 ok\r\n");
+    talk.pull();
+    talk.dialog.received(accepted ? "250 ok\r\n" : "550 no\r\n");
+    talk.pull();
+    talk.dialog.received("550 no\r\n");
+    if (accepted) {
+      CHECK(talk.pull() == "RCPT TO:<c@y>\r\n");
+      talk.dialog.received("550 no\r\n");
+      CHECK(talk.pull() == "DATA\r\n");
+    } else {
+      CHECK(talk.pull() == "QUIT\r\n");
+      const auto finished = talk.dialog.take_finished();
+      REQUIRE(finished.size() == 1);
+      CHECK(finished[0].rcpts_sent == 2);
+    }
+  }
+}

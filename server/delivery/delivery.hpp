@@ -1,0 +1,48 @@
+// Delivery as the daemon sees it: the lanes of all routes, each on the network thread that its name hashes
+// to. Guarantees: wake() and Lanes may be called from any thread; stop() calls back when every lane has ended
+// its open transactions and settled, or cut them after the grace and settled. See also: lane.hpp; the flow of
+// a message: server/README.md.
+#pragma once
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "server/admin/lanes.hpp"
+#include "server/delivery/lane.hpp"
+
+namespace spoold::server {
+
+class Delivery final : public Lanes {
+ public:
+  /// `hmac`: verp_key.hpp. Everything given must outlive the Delivery; it must be destroyed with no thread in
+  /// the contexts.
+  Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
+           std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats);
+  ~Delivery() override;
+
+  /// A lane for every route with something due, now or later.
+  void start();
+  void reload(std::shared_ptr<const conf::Settings> settings);
+  /// `stopped` runs once, on a network thread. A second call cuts what is open.
+  void stop(Duration grace, std::function<void()> stopped);
+
+  // Lanes
+  void withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) override;
+  void give_back(store::Id message, std::vector<std::uint32_t> numbers) override;
+  void wake(const std::vector<std::string>& routes) override;
+  void retry_now(store::Id message) override;
+
+ private:
+  struct Loop;
+  Loop& loop_of(const std::string& route);
+  void wake_one(const std::string& route);
+  Lane& lane_of(Loop& loop, const std::string& route);
+  void each_lane(std::function<void(Lane&)> act);
+
+  DeliveryContext context_;
+  std::vector<std::unique_ptr<Loop>> loops_;
+  std::atomic<bool> stopping_{false};
+};
+
+}  // namespace spoold::server

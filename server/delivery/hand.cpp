@@ -1,0 +1,138 @@
+#include "server/delivery/hand.hpp"
+
+#include <algorithm>
+
+namespace spoold::server {
+namespace {
+
+std::optional<std::size_t> position_of(const Hand::Batch& batch, std::uint32_t number) {
+  const auto& all = batch.claim.recipients;
+  const auto at = std::lower_bound(all.begin(), all.end(), number,
+                                   [](const store::Recipient& r, std::uint32_t n) { return r.number < n; });
+  if (at == all.end() || at->number != number) return std::nullopt;
+  return static_cast<std::size_t>(at - all.begin());
+}
+
+}  // namespace
+
+bool is_final_failure(Verdict verdict) {
+  return verdict == Verdict::failed || verdict == Verdict::expired;
+}
+
+bool reports(const store::Message& message) {
+  return message.list == 0 && !message.reverse_path.empty();
+}
+
+Hand::Held* Hand::find(store::Id message) {
+  const auto found = held_.find(message);
+  return found == held_.end() ? nullptr : &found->second;
+}
+
+Hand::Held& Hand::hold(store::Message message) {
+  const store::Id id = message.id;
+  Held& held = held_[id];
+  held.message = std::move(message);
+  return held;
+}
+
+void Hand::add(store::Claim claim) {
+  Held* held = find(claim.message);
+  if (held == nullptr || claim.recipients.empty()) return;
+  std::sort(claim.recipients.begin(), claim.recipients.end(),
+            [](const store::Recipient& a, const store::Recipient& b) { return a.number < b.number; });
+  Batch batch;
+  batch.open = claim.recipients.size();
+  batch.closed.resize(batch.open);
+  batch.claim = std::move(claim);
+  open_ += batch.open;
+  const std::uint32_t first = batch.claim.recipients.front().number;
+  held->batches.emplace(first, std::move(batch));
+}
+
+// The batch where it is open; else one where it was.
+std::optional<Hand::Place> Hand::place_of(store::Id message, std::uint32_t number) {
+  Held* held = find(message);
+  if (held == nullptr) return std::nullopt;
+  std::optional<Place> found;
+  for (auto at = held->batches.upper_bound(number); at != held->batches.begin();) {
+    --at;
+    const auto position = position_of(at->second, number);
+    if (!position) continue;
+    found.emplace(message, at);
+    if (!at->second.closed[*position]) break;
+  }
+  return found;
+}
+
+const store::Recipient* Hand::recipient(store::Id message, std::uint32_t number) {
+  const auto place = place_of(message, number);
+  if (!place) return nullptr;
+  const Batch& batch = place->second->second;
+  return &batch.claim.recipients[*position_of(batch, number)];
+}
+
+const store::Recipient* Hand::close(store::Id message, Outcome outcome, TimePoint now) {
+  const auto place = place_of(message, outcome.number);
+  if (!place) return nullptr;
+  Batch& batch = place->second->second;
+  const std::size_t position = *position_of(batch, outcome.number);
+  if (batch.closed[position]) return nullptr;
+  batch.closed[position] = true;
+  --batch.open;
+  --open_;
+  Held& held = held_.at(message);
+  held.withdrawn.erase(outcome.number);
+  if (is_final_failure(outcome.verdict) && reports(held.message) && batch.waits_since == TimePoint{})
+    batch.waits_since = now;
+  const store::Recipient& recipient = batch.claim.recipients[position];
+  batch.versions.push_back(recipient.version);
+  batch.outcomes.push_back(std::move(outcome));
+  if (!batch.listed) dirty_.push_back(*place);
+  batch.listed = true;
+  return &recipient;
+}
+
+std::vector<store::Settlement> Hand::take(TimePoint now, Duration patience) {
+  std::vector<store::Settlement> all;
+  std::vector<Place> waiting;
+  for (const Place& place : dirty_) {
+    Batch& batch = place.second->second;
+    if (batch.waits_since != TimePoint{} && batch.open > 0 && now - batch.waits_since < patience) {
+      waiting.push_back(place);
+      continue;
+    }
+    store::Settlement& settlement = all.emplace_back();
+    settlement.message = place.first;
+    settlement.route = route_;
+    settlement.claim_first = batch.claim.first;
+    settlement.outcomes = std::exchange(batch.outcomes, {});
+    settlement.versions = std::exchange(batch.versions, {});
+    settlement.hold = held_.at(place.first).hold;
+    batch.waits_since = TimePoint{};
+    batch.listed = false;
+    taken_.push_back(place);
+  }
+  dirty_ = std::move(waiting);
+  return all;
+}
+
+void Hand::forget_taken() {
+  for (const Place& place : std::exchange(taken_, {})) {
+    const Batch& batch = place.second->second;
+    if (batch.open > 0 || batch.listed) continue;
+    Held& held = held_.at(place.first);
+    held.batches.erase(place.second);
+    if (held.batches.empty()) held_.erase(place.first);
+  }
+}
+
+std::vector<std::pair<store::Id, std::uint32_t>> Hand::all_open() const {
+  std::vector<std::pair<store::Id, std::uint32_t>> all;
+  for (const auto& [message, held] : held_)
+    for (const auto& [first, batch] : held.batches)
+      for (std::size_t i = 0; i < batch.closed.size(); ++i)
+        if (!batch.closed[i]) all.emplace_back(message, batch.claim.recipients[i].number);
+  return all;
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,73 @@
+// What one lane has in hand: its claims with their recipients, and the outcomes not yet settled.
+// Guarantees: a recipient of a claim is open until close(); each outcome goes into exactly one
+// Settlement; a claim leaves when all its recipients are settled. Pure bookkeeping: no store, no planner.
+#pragma once
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "protocol/list/verp.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+class Hand {
+ public:
+  struct Batch {
+    store::Claim claim;
+    std::size_t open = 0;                 // recipients without an outcome
+    std::vector<Outcome> outcomes;        // to be settled
+    std::vector<std::uint32_t> versions;  // of their recipients
+    std::vector<bool> closed;             // by position in claim.recipients
+    TimePoint waits_since{};              // the oldest failure that waits for its company
+    bool listed = false;                  // in dirty_
+  };
+  struct Held {
+    store::Message message;
+    std::optional<list::VerpEncoder> verp;
+    std::multimap<std::uint32_t, Batch> batches;  // by claim.first
+    std::set<std::uint32_t> withdrawn;            // taken from the planner for an edit, not yet given back
+    bool hold = false;                            // the planner's wish: its open recipients become held
+  };
+
+  explicit Hand(std::string route) : route_(std::move(route)) {}
+
+  Held* find(store::Id message);
+  Held& hold(store::Message message);  // made known before its first claim
+  void add(store::Claim claim);
+  const store::Recipient* recipient(store::Id message, std::uint32_t number);
+
+  /// The recipient of an outcome; nothing when it is not open here.
+  const store::Recipient* close(store::Id message, Outcome outcome, TimePoint now);
+
+  /// Settlements of all outcomes that need not wait: those of a message whose failures make a report wait
+  /// until their claim is answered in full, at most `patience`.
+  std::vector<store::Settlement> take(TimePoint now, Duration patience);
+  /// What was taken is needed no more: claims without open recipients leave.
+  void forget_taken();
+  bool unsettled() const { return !dirty_.empty(); }
+  /// Recipients without an outcome.
+  std::size_t open() const { return open_; }
+  bool empty() const { return held_.empty(); }
+  std::vector<std::pair<store::Id, std::uint32_t>> all_open() const;
+
+ private:
+  using Place = std::pair<store::Id, std::multimap<std::uint32_t, Batch>::iterator>;
+  std::optional<Place> place_of(store::Id message, std::uint32_t number);
+
+  std::string route_;
+  std::unordered_map<store::Id, Held> held_;
+  std::vector<Place> dirty_, taken_;
+  std::size_t open_ = 0;
+};
+
+/// A final failure of this message is reported to its sender (RFC 3464): not list mail, and not from the null
+/// path.
+bool reports(const store::Message& message);
+bool is_final_failure(Verdict verdict);
+
+}  // namespace spoold::server

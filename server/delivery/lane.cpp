@@ -1,0 +1,466 @@
+#include "server/delivery/lane.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "conf/load.hpp"
+#include "server/log.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server {
+namespace {
+
+const conf::Destination* overrides(const conf::Settings& settings, const std::optional<conf::NextHop>& hop) {
+  if (!hop) return nullptr;
+  for (const conf::Destination& destination : settings.destinations)
+    if (destination.match == hop->host || destination.match == hop->text) return &destination;
+  return nullptr;
+}
+
+delivery::Limits limits_of(const conf::Delivery& conf, const std::optional<conf::NextHop>& hop) {
+  delivery::Limits limits;
+  limits.recipients_per_transaction = static_cast<std::uint32_t>(conf.recipients_per_transaction);
+  limits.lmtp = hop && hop->protocol == conf::NextHop::Protocol::lmtp;
+  limits.retry = conf.retry;
+  limits.lifetime = conf.lifetime;
+  limits.isolation_waits = conf.isolation_waits;
+  limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
+  limits.isolation_window = conf.isolation_window;
+  return limits;
+}
+
+// Addresses as the store keys its suspects.
+std::string key_of(const std::string& address) {
+  std::string key = address;
+  for (char& c : key)
+    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  return key;
+}
+
+delivery::Suspicion suspicion_of(const store::Suspect& row) {
+  delivery::Suspicion s;
+  s.strikes = row.strikes;
+  s.parked = row.parked;
+  s.first = row.first;
+  s.last_drop = row.last_drop;
+  s.next = row.next;
+  s.last_position = row.last_position;
+  s.stage = row.stage;
+  s.how = row.how;
+  s.commits_between = row.commits_between;
+  return s;
+}
+
+constexpr std::size_t hand_least = 100, hand_most = 8000;
+
+}  // namespace
+
+Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
+           std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed)
+    : context_(context),
+      io_(io),
+      wires_(wires),
+      route_(std::move(route)),
+      settings_(std::move(settings)),
+      hop_(conf::next_hop_of(*settings_, route_)),
+      planner_(limits_of(settings_->delivery, hop_), seed),
+      hand_(route_),
+      timer_(io) {
+  const store::Read read(context_.store);
+  for (store::Suspect& row : store::spool::suspects(read, route_)) {
+    std::string key = key_of(row.address);
+    suspects_.emplace(std::move(key), std::move(row));
+  }
+}
+
+Lane::~Lane() {
+  *alive_ = false;
+  for (const auto& session : std::exchange(sessions_, {})) session->abort();
+}
+
+void Lane::reload(std::shared_ptr<const conf::Settings> settings) {
+  settings_ = std::move(settings);
+  hop_ = conf::next_hop_of(*settings_, route_);
+  soon();
+}
+
+std::uint32_t Lane::connection_limit() const {
+  const conf::Destination* own = overrides(*settings_, hop_);
+  const int limit = own != nullptr && own->connections ? *own->connections
+                                                       : settings_->delivery.connections_per_destination;
+  return static_cast<std::uint32_t>(std::max(limit, 1));
+}
+
+// Two transactions a connection, or a quarter of a second's work where that is more: enough that the wire
+// never waits for a claim's commit, and little enough that a new message is not behind a long queue in
+// memory.
+std::size_t Lane::hand_target() const {
+  const std::size_t each =
+      mostly_single_ ? 1 : static_cast<std::size_t>(settings_->delivery.recipients_per_transaction);
+  const std::size_t connections = std::max<std::size_t>(sessions_.size(), 1);
+  const auto quarter = static_cast<std::size_t>(rate_ / 4);
+  return std::clamp(std::max(2 * each * connections, quarter), hand_least, hand_most);
+}
+
+// ---- turns
+
+void Lane::soon() {
+  if (std::exchange(turn_asked_, true)) return;
+  asio::post(io_, [this, alive = alive_] {
+    if (*alive) turn();
+  });
+}
+
+void Lane::wake() {
+  next_due_ = std::min(next_due_, now());
+  soon();
+}
+
+void Lane::turn() {
+  turn_asked_ = false;
+  const TimePoint at = now();
+  trouble_ = settle_at_ != TimePoint{} || !context_.store.trouble().empty();
+  if (planner_.wake_at() <= at) {
+    planner_.tick(at);
+    poke_ = true;
+  }
+  collect();
+  settle();
+  if (!claiming_) answer_withdrawals();
+  if (stopping_) {
+    release_all();
+  } else {
+    claim_more();
+    open_connections();
+  }
+  feed_idle();
+  collect();
+  settle();
+  set_timer();
+  if (stopping_ && stopped_ && sessions_.empty() && !claiming_ && hand_.empty() && settling_.empty())
+    std::exchange(stopped_, nullptr)();
+}
+
+void Lane::set_timer() {
+  TimePoint at = planner_.wake_at();
+  const bool room = hand_.open() <= hand_target() * 3 / 4;
+  if (!stopping_ && !claiming_ && !trouble_ && room && planner_.receptive(now()))
+    at = std::min(at, next_due_);
+  if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
+  if (hand_.unsettled() && settling_.empty()) at = std::min(at, now() + std::chrono::milliseconds(200));
+  if (!context_.store.trouble().empty()) at = std::min(at, now() + std::chrono::seconds(1));
+  for (const auto& session : sessions_) at = std::min(at, session->ask_at);
+  if (at == TimePoint::max()) return;
+  const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
+  const Clock::time_point when = Clock::now() + wait;
+  if (timer_at_ > Clock::now() && timer_at_ <= when) return;  // it comes earlier: that turn sets it again
+  timer_at_ = when;
+  timer_.expires_at(when);
+  timer_.async_wait([this, alive = alive_](std::error_code error) {
+    if (error || !*alive) return;
+    timer_at_ = Clock::time_point::max();
+    soon();
+  });
+}
+
+// ---- claims
+
+void Lane::claim_more() {
+  const TimePoint at = now();
+  const auto clock = Clock::now();
+  if (clock - rate_at_ >= std::chrono::milliseconds(50)) {
+    const double seconds = std::chrono::duration<double>(clock - rate_at_).count();
+    rate_ = static_cast<double>(closed_ - closed_before_) / seconds;
+    closed_before_ = closed_;
+    rate_at_ = clock;
+  }
+  if (claiming_ || trouble_ || next_due_ > at || !planner_.receptive(at)) return;
+  const std::size_t target = hand_target(), open = hand_.open();
+  if (open > target * 3 / 4) return;
+  claiming_ = true;
+  const auto asked = static_cast<std::uint32_t>(target - open);
+  next_due_ = TimePoint::max();  // what is woken meanwhile is not lost: wake() moves it back
+  context_.store.claim(route_, at, asked, [this, alive = alive_, asked, io = &io_](auto result) {
+    asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
+      if (*alive) claimed(std::move(result), asked);
+    });
+  });
+}
+
+void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {
+  claiming_ = false;
+  soon();
+  if (!result) {
+    next_due_ = now() + std::chrono::seconds(1);
+    log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", result.error().text}});
+    return;
+  }
+  std::size_t got = 0;
+  for (store::Claim& claim : *result) {
+    got += std::max<std::size_t>(claim.recipients.size(), 1);
+    take_claim(std::move(claim));
+  }
+  if (got >= asked)
+    next_due_ = std::min(next_due_, now());
+  else
+    learn_due();
+}
+
+void Lane::learn_due() {
+  const store::Read read(context_.store);
+  if (const auto due = store::spool::earliest_due(read, route_)) next_due_ = std::min(next_due_, *due);
+}
+
+void Lane::take_claim(store::Claim claim) {
+  const store::Id id = claim.message;
+  Hand::Held* held = hand_.find(id);
+  if (held == nullptr) {
+    std::optional<store::Message> message;
+    {
+      const store::Read read(context_.store);
+      message = store::spool::message(read, id);
+    }
+    if (!message) {
+      log::event(log::Level::error, "claim",
+                 {{"qid", store::id_text(id)}, {"reply", "claimed, but there is no such message"}});
+      return;
+    }
+    held = &hand_.hold(std::move(*message));
+  }
+  delivery::Batch batch;
+  batch.message = id;
+  batch.one_each = held->message.list != 0 && held->message.envelope != list::Envelope::bulk;
+  mostly_single_ = batch.one_each || claim.recipients.size() == 1;
+  batch.recipients.reserve(claim.recipients.size());
+  for (const store::Recipient& recipient : claim.recipients) {
+    delivery::Candidate candidate;
+    candidate.number = recipient.number;
+    candidate.address = recipient.address;
+    candidate.attempts = recipient.attempts;
+    candidate.arrived = held->message.arrived;
+    candidate.isolate = recipient.isolate;
+    if (!suspects_.empty())
+      if (const auto known = suspects_.find(key_of(recipient.address)); known != suspects_.end())
+        candidate.suspicion = suspicion_of(known->second);
+    batch.recipients.push_back(std::move(candidate));
+  }
+  hand_.add(std::move(claim));
+  planner_.add(std::move(batch), now());
+  poke_ = true;
+}
+
+// ---- connections
+
+void Lane::open_connections() {
+  if (!may_begin()) return;
+  const TimePoint at = now();
+  std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
+  const conf::Settings& settings = *settings_;
+  const conf::Destination* own = overrides(settings, hop_);
+  while (wanted-- > 0 && sessions_.size() < connection_limit() &&
+         context_.connections < settings.delivery.max_connections) {
+    smtp::ClientDialog::Options options;
+    options.lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
+    options.hostname = settings.hostname;
+    options.timeouts = settings.delivery.timeouts;
+    if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
+    if (Clock::now() < overlap_off_ && options.pipelining == smtp::ClientDialog::Pipelining::connection)
+      options.pipelining = smtp::ClientDialog::Pipelining::transaction;
+    auto session = std::make_shared<Session>(*this, io_.get_executor(), hop_, std::move(options));
+    sessions_.push_back(session);
+    ++context_.connections;
+    ++context_.stats.sessions_out;
+    ++context_.stats.open_out;
+    session->start();
+  }
+}
+
+void Lane::forget(Session& session) {
+  const auto at =
+      std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
+  if (at == sessions_.end()) return;
+  context_.stats.bytes_out += session.bytes_out();
+  if (session.overlap_refused()) overlap_off_ = Clock::now() + std::chrono::hours(24);
+  --context_.connections;
+  --context_.stats.open_out;
+  asio::post(io_, [keep = std::move(*at)] {});  // it may be on the stack below us
+  sessions_.erase(at);
+  poke_ = true;
+  soon();
+}
+
+// Sessions that have nothing to do ask again when there may be something, and at the time the planner named.
+void Lane::feed_idle() {
+  const TimePoint at = now();
+  const bool poke = std::exchange(poke_, false) || stopping_;
+  const auto all = sessions_;
+  for (const auto& session : all)
+    if (session->idle() && (poke || session->ask_at <= at)) session->pump();
+}
+
+void Lane::connected(Session& session) {
+  session.connection = planner_.connected(session.remote(), now());
+  soon();
+}
+
+void Lane::failed(Session& session, const LastReply& why) {
+  LastReply last = why;
+  last.at = now();
+  if (!stopping_) planner_.connect_failed(last.stage, last, now());
+  log::event(log::Level::warning, "unreachable",
+             {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});
+  forget(session);
+}
+
+std::optional<smtp::ClientDialog::Mail> Lane::next(Session& session) {
+  session.ask_at = TimePoint::max();
+  if (stopping_) {
+    session.quit();
+    return std::nullopt;
+  }
+  if (!may_begin()) return std::nullopt;
+  delivery::Next next = planner_.next(session.connection, now());
+  if (next.what == delivery::Next::Do::wait) {
+    session.ask_at = next.until;
+    return std::nullopt;
+  }
+  if (next.what == delivery::Next::Do::quit) {
+    session.quit();
+    return std::nullopt;
+  }
+  smtp::ClientDialog::Mail mail;
+  mail.plan = std::move(next.transaction);
+  Hand::Held* held = hand_.find(mail.plan.message);
+  mail.size = held->message.size;
+  mail.eight_bit = held->message.eight_bit;
+  mail.addresses.reserve(mail.plan.recipients.size());
+  for (const std::uint32_t number : mail.plan.recipients) {
+    const store::Recipient* recipient = hand_.recipient(mail.plan.message, number);
+    if (mail.addresses.empty()) mail.sender = sender_of(*held, *recipient);
+    mail.addresses.push_back(recipient->address);
+  }
+  return mail;
+}
+
+// lists.md A2: what the post decided when it was accepted, for this recipient.
+std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient) {
+  const store::Message& message = held.message;
+  if (message.list == 0) return message.reverse_path;
+  const std::size_t at = message.list_address.rfind('@');
+  list::List list;
+  list.id = message.list;
+  list.local = message.list_address.substr(0, at);
+  list.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
+  if (message.envelope != list::Envelope::each_verp)
+    return message.reverse_path.empty() ? list::bounces_address(list) : message.reverse_path;
+  if (!held.verp)
+    held.verp.emplace(list, message.verp_format, settings_->verp.delimiter, list::verp_epoch(now()),
+                      context_.hmac);
+  std::string sender;
+  held.verp->append(sender, recipient.address, recipient.member);
+  return sender;
+}
+
+bool Lane::sending(Session& session, delivery::MessageId message, std::uint32_t number) {
+  return planner_.sending(session.connection, message, number);
+}
+
+Session::Content Lane::content(delivery::MessageId message) {
+  const store::Message& m = hand_.find(message)->message;
+  if (Wire wire = wires_.get(m)) return wire;
+  return std::make_unique<WireStream>(context_.store, m);
+}
+
+void Lane::heard(Session& session, delivery::Observation seen) {
+  planner_.report(session.connection, seen, now());
+  poke_ = true;
+  soon();
+}
+
+void Lane::gone(Session& session, bool in_order, const delivery::Drop& drop,
+                std::vector<delivery::Observation> open) {
+  if (in_order) {
+    planner_.closed(session.connection, now());
+  } else {
+    log_in_doubt(session, open);
+    log::event(log::Level::info, "dropped",
+               {{"relay", session.remote()}, {"stage", label(drop.oldest)}, {"reply", drop.text}});
+    planner_.dropped(session.connection, drop, open, now());
+  }
+  forget(session);
+}
+
+// ---- the operator
+
+void Lane::withdraw(store::Id message, std::vector<std::uint32_t> numbers,
+                    std::function<void(std::vector<delivery::Withdrawal>)> done) {
+  withdrawals_.push_back({message, std::move(numbers), std::move(done)});
+  soon();
+}
+
+// With no claim in flight: what the planner does not know is not in this lane's hand.
+void Lane::answer_withdrawals() {
+  for (Withdraw& asked : std::exchange(withdrawals_, {})) {
+    std::vector<delivery::Withdrawal> answers;
+    Hand::Held* held = hand_.find(asked.message);
+    for (const std::uint32_t number : asked.numbers) {
+      const auto answer =
+          held == nullptr ? delivery::Withdrawal::idle : planner_.withdraw(asked.message, number);
+      if (answer == delivery::Withdrawal::withdrawn) held->withdrawn.insert(number);
+      answers.push_back(answer);
+    }
+    asked.done(std::move(answers));
+  }
+}
+
+void Lane::give_back(store::Id message, const std::vector<std::uint32_t>& numbers) {
+  for (const std::uint32_t number : numbers) {
+    Hand::Held* held = hand_.find(message);
+    if (held == nullptr || !held->withdrawn.contains(number)) continue;
+    Outcome outcome;
+    outcome.number = number;
+    outcome.charged = false;
+    outcome.next_attempt = now();
+    hand_.close(message, std::move(outcome), now());
+  }
+  soon();
+}
+
+void Lane::retry_now(store::Id message) {
+  planner_.retry_now(message, now());
+  poke_ = true;
+  wake();
+}
+
+// ---- the end
+
+void Lane::stop(std::function<void()> stopped) {
+  stopping_ = true;
+  stopped_ = std::move(stopped);
+  for (const auto& session : std::vector(sessions_)) {
+    if (!session->established()) session->abort();
+  }
+  soon();
+}
+
+void Lane::abort() {
+  for (const auto& session : std::vector(sessions_)) session->abort();
+  soon();
+}
+
+// What is not on the wire goes back to the queue, so that the next start need not take it for a possible
+// duplicate.
+void Lane::release_all() {
+  for (const auto& [message, number] : hand_.all_open()) {
+    const auto answer = planner_.withdraw(message, number);
+    if (answer == delivery::Withdrawal::committed) continue;
+    Outcome outcome;
+    outcome.number = number;
+    outcome.charged = false;
+    outcome.next_attempt = now();
+    hand_.close(message, std::move(outcome), now());
+  }
+}
+
+}  // namespace spoold::server

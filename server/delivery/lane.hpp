@@ -1,0 +1,141 @@
+// One next hop: what is due for it, what is in hand, and its connections. Claims from the store, asks the
+// Planner (protocol/delivery) who goes where, gives transactions to its sessions, settles what became of the
+// recipients.
+//
+// Everything happens on one network thread, in turn(): whatever may have changed something asks for a turn,
+// and many asks make one. Store callbacks come from the writer thread and are posted here. A lane with a dead
+// next hop waits for its own clock and costs the others nothing. Guarantees: bounded memory (hand_target());
+// while the store cannot commit no transaction is started, and what was heard is kept and settled first when
+// it can again; after stop() every claim is settled before the callback. See also: hand.hpp, session.hpp,
+// lane_settle.cpp (outcomes on their way to the store).
+#pragma once
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "protocol/delivery/planner.hpp"
+#include "server/delivery/hand.hpp"
+#include "server/delivery/session.hpp"
+#include "server/stats.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+/// What all lanes have in common.
+struct DeliveryContext {
+  store::Store& store;
+  Stats& stats;
+  list::Hmac hmac;
+  std::function<void(const std::string& route)> wake;  // any thread
+  std::atomic<int> connections{0};                     // of all lanes
+};
+
+class Lane : public Session::Owner {
+ public:
+  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
+       std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
+  ~Lane() override;
+
+  // All on the lane's thread.
+  void wake();  // something may be due
+  void withdraw(store::Id message, std::vector<std::uint32_t> numbers,
+                std::function<void(std::vector<delivery::Withdrawal>)> done);
+  void give_back(store::Id message, const std::vector<std::uint32_t>& numbers);
+  void retry_now(store::Id message);
+  void reload(std::shared_ptr<const conf::Settings> settings);
+  /// No new transactions; when the open ones are done and all is settled: `stopped`, once.
+  void stop(std::function<void()> stopped);
+  void abort();  // the grace is over: connections are cut, what was heard is settled
+
+  const std::string& route() const { return route_; }
+
+  // Session::Owner
+  void connected(Session&) override;
+  void failed(Session&, const LastReply& why) override;
+  std::optional<smtp::ClientDialog::Mail> next(Session&) override;
+  bool sending(Session&, delivery::MessageId, std::uint32_t number) override;
+  Session::Content content(delivery::MessageId) override;
+  void heard(Session&, delivery::Observation) override;
+  void gone(Session&, bool in_order, const delivery::Drop&, std::vector<delivery::Observation> open) override;
+
+ private:
+  struct Withdraw {
+    store::Id message;
+    std::vector<std::uint32_t> numbers;
+    std::function<void(std::vector<delivery::Withdrawal>)> done;
+  };
+  using Clock = Watchdog::Clock;
+
+  TimePoint now() const { return context_.store.now(); }
+  void soon();  // ask for a turn
+  void turn();
+  void set_timer();
+  std::uint32_t connection_limit() const;
+  std::size_t hand_target() const;
+  bool may_begin() const { return !stopping_ && !trouble_; }
+
+  void claim_more();
+  void claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked);
+  void take_claim(store::Claim claim);
+  void learn_due();
+  std::string sender_of(Hand::Held& held, const store::Recipient& recipient);
+
+  void open_connections();
+  void feed_idle();
+  void forget(Session& session);
+  void answer_withdrawals();
+  void release_all();
+
+  // lane_settle.cpp
+  void collect();
+  void note(const store::Message& message, const store::Recipient& recipient, const Outcome& outcome);
+  void take_suspects();
+  void settle();
+  void send_settlements();
+  void settled(std::size_t i, store::Result<store::Settled> result);
+  std::optional<store::Acceptance> report_on(const store::Settlement& settlement);
+
+  // lane_log.cpp
+  void log_outcome(const store::Message& message, const store::Recipient& recipient,
+                   const Outcome& outcome) const;
+  void log_suspect(const delivery::SuspectChange& change) const;
+  void log_in_doubt(const Session& session, const std::vector<delivery::Observation>& open) const;
+
+  DeliveryContext& context_;
+  asio::io_context& io_;
+  WireCache& wires_;
+  const std::string route_;
+  std::shared_ptr<const conf::Settings> settings_;
+  std::optional<conf::NextHop> hop_;
+  delivery::Planner planner_;
+  Hand hand_;
+  std::unordered_map<std::string, store::Suspect> suspects_;  // by address key: this lane's rows of the store
+
+  std::vector<std::shared_ptr<Session>> sessions_;  // connecting and open
+  asio::steady_timer timer_;
+  Clock::time_point timer_at_ = Clock::time_point::max();
+  bool turn_asked_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+
+  bool claiming_ = false, poke_ = false, trouble_ = false, stopping_ = false;
+  TimePoint next_due_{};        // nothing of this route is due before; max: nothing at all
+  bool mostly_single_ = false;  // the last claims were of one recipient a transaction
+  std::vector<Withdraw> withdrawals_;
+
+  std::vector<store::Suspect> suspects_now_;
+  std::vector<std::string> forgotten_now_;
+  std::vector<store::Settlement> settling_;  // sent to the store, kept until it answers
+  std::size_t answers_owed_ = 0;             // of those sent
+  TimePoint settle_at_{};                    // after a failure: not before
+
+  std::uint64_t closed_ = 0, closed_before_ = 0;  // outcomes, for the rate
+  Clock::time_point rate_at_{};
+  double rate_ = 0;  // outcomes a second
+  Clock::time_point overlap_off_{};
+  std::function<void()> stopped_;
+};
+
+}  // namespace spoold::server

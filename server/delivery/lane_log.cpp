@@ -1,0 +1,66 @@
+// The log lines of a lane, with the names and keys of the contract.
+#include "server/delivery/lane.hpp"
+#include "server/log.hpp"
+
+namespace spoold::server {
+
+void Lane::log_outcome(const store::Message& message, const store::Recipient& recipient,
+                       const Outcome& outcome) const {
+  const bool delivered = outcome.verdict == Verdict::delivered;
+  const log::Level level = outcome.verdict == Verdict::delivered || outcome.verdict == Verdict::deferred
+                               ? log::Level::info
+                               : log::Level::warning;
+  if (!log::enabled(level)) return;
+  const LastReply& last = outcome.last;
+  const std::string qid = store::id_text(message.id), reply = last.reply.oneline(),
+                    dsn = last.reply.enhanced.text();
+  const auto delay = now() - message.arrived;
+  const std::uint32_t attempts = recipient.attempts + (outcome.charged ? 1 : 0);
+  const char* name = delivered                              ? "delivered"
+                     : outcome.verdict == Verdict::deferred ? "deferred"
+                     : outcome.verdict == Verdict::failed   ? "failed"
+                                                            : "expired";
+  if (delivered)
+    return log::event(level, name,
+                      {{"qid", qid},
+                       {"to", recipient.address},
+                       {"relay", last.remote},
+                       {"reply", reply},
+                       {"dsn", dsn},
+                       {"attempts", attempts},
+                       {"delay", delay.count()}});
+  const std::string next = outcome.verdict == Verdict::deferred ? rfc3339(outcome.next_attempt) : "";
+  log::event(level, name,
+             {{"qid", qid},
+              {"to", recipient.address},
+              {"relay", last.remote},
+              {"stage", label(last.stage)},
+              {"reply", reply},
+              {"dsn", dsn},
+              {"attempts", attempts},
+              {"delay", delay.count()},
+              {"next", next}});
+}
+
+void Lane::log_suspect(const delivery::SuspectChange& change) const {
+  if (!change.now)
+    return log::event(log::Level::info, "released", {{"to", change.address}, {"relay", route_}});
+  log::event(log::Level::warning, "suspect",
+             {{"to", change.address},
+              {"relay", route_},
+              {"stage", label(change.now->stage)},
+              {"reply", change.now->how},
+              {"strikes", change.now->strikes},
+              {"next", rfc3339(change.now->next)}});
+}
+
+void Lane::log_in_doubt(const Session& session, const std::vector<delivery::Observation>& open) const {
+  for (const delivery::Observation& seen : open)
+    if (seen.dot_sent)
+      log::event(log::Level::warning, "indoubt",
+                 {{"qid", store::id_text(seen.message)},
+                  {"relay", session.remote()},
+                  {"recipients", seen.recipients.size()}});
+}
+
+}  // namespace spoold::server

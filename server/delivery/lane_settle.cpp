@@ -1,0 +1,162 @@
+// Outcomes on their way to the store: collected from the planner, grouped by claim, one group of settlements
+// at a time. The store makes one commit of a group; meanwhile the next one gathers. A group that cannot be
+// committed now (a full disk) is kept and sent again each second, before anything else: nothing is sent twice
+// because a disk was full.
+#include <algorithm>
+#include <utility>
+
+#include "conf/load.hpp"
+#include "server/delivery/lane.hpp"
+#include "server/delivery/report.hpp"
+#include "server/log.hpp"
+
+namespace spoold::server {
+namespace {
+
+constexpr Duration company = std::chrono::seconds(1);  // a failure waits so long for the others of its claim
+
+bool passes(store::Error::Kind kind) {
+  return kind == store::Error::Kind::full || kind == store::Error::Kind::io ||
+         kind == store::Error::Kind::stopped;
+}
+
+}  // namespace
+
+void Lane::collect() {
+  for (const store::Id message : planner_.take_held())
+    if (Hand::Held* held = hand_.find(message)) held->hold = true;
+  for (auto& [message, outcome] : planner_.take_outcomes()) {
+    Hand::Held* held = hand_.find(message);
+    const Verdict verdict = outcome.verdict;
+    const Outcome noted = verdict == Verdict::released ? Outcome{} : outcome;
+    const store::Recipient* recipient = hand_.close(message, std::move(outcome), now());
+    if (recipient == nullptr) continue;
+    ++closed_;
+    if (verdict != Verdict::released) note(held->message, *recipient, noted);
+  }
+  take_suspects();
+}
+
+void Lane::note(const store::Message& message, const store::Recipient& recipient, const Outcome& outcome) {
+  Stats& stats = context_.stats;
+  switch (outcome.verdict) {
+    case Verdict::delivered:
+      ++stats.delivered;
+      break;
+    case Verdict::deferred:
+      ++stats.deferred;
+      break;
+    case Verdict::failed:
+      ++stats.failed;
+      break;
+    case Verdict::expired:
+      ++stats.expired;
+      break;
+    case Verdict::released:
+      break;
+  }
+  log_outcome(message, recipient, outcome);
+}
+
+void Lane::take_suspects() {
+  for (delivery::SuspectChange& change : planner_.take_suspects()) {
+    log_suspect(change);
+    std::string key = change.address;
+    for (char& c : key)
+      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    // The last word counts: one row is written or deleted, not both.
+    std::erase_if(suspects_now_, [&](const store::Suspect& s) { return s.address == change.address; });
+    std::erase(forgotten_now_, change.address);
+    if (!change.now) {
+      suspects_.erase(key);
+      forgotten_now_.push_back(std::move(change.address));
+      continue;
+    }
+    const delivery::Suspicion& s = *change.now;
+    store::Suspect row;
+    row.route = route_;
+    row.address = std::move(change.address);
+    row.strikes = s.strikes;
+    row.parked = s.parked;
+    row.first = s.first;
+    row.last_drop = s.last_drop;
+    row.next = s.next;
+    row.last_position = s.last_position;
+    row.stage = s.stage;
+    row.how = s.how;
+    row.commits_between = s.commits_between;
+    suspects_[key] = row;
+    suspects_now_.push_back(std::move(row));
+  }
+}
+
+void Lane::settle() {
+  if (!settling_.empty()) {
+    if (answers_owed_ == 0 && settle_at_ <= now()) send_settlements();
+    return;
+  }
+  const bool suspicions = !suspects_now_.empty() || !forgotten_now_.empty();
+  if (!hand_.unsettled() && !suspicions) return;
+  settling_ = hand_.take(now(), stopping_ ? Duration(0) : company);
+  if (settling_.empty()) {
+    if (!suspicions) return;
+    settling_.emplace_back().route = route_;
+  }
+  // In the commit of the drop that taught it (isolation.md I3).
+  settling_.front().suspects = std::exchange(suspects_now_, {});
+  settling_.front().forgotten = std::exchange(forgotten_now_, {});
+  for (store::Settlement& settlement : settling_) settlement.report = report_on(settlement);
+  hand_.forget_taken();
+  send_settlements();
+}
+
+std::optional<store::Acceptance> Lane::report_on(const store::Settlement& settlement) {
+  const auto final = [](const Outcome& o) { return is_final_failure(o.verdict); };
+  if (std::none_of(settlement.outcomes.begin(), settlement.outcomes.end(), final)) return std::nullopt;
+  const Hand::Held* held = hand_.find(settlement.message);
+  if (held == nullptr || !reports(held->message)) return std::nullopt;
+  std::vector<FailedRecipient> failed;
+  for (const Outcome& outcome : settlement.outcomes)
+    if (final(outcome))
+      failed.push_back({hand_.recipient(settlement.message, outcome.number)->address, &outcome});
+  return failure_report(context_.store, *settings_, held->message, failed);
+}
+
+void Lane::send_settlements() {
+  settle_at_ = TimePoint{};
+  answers_owed_ = settling_.size();
+  for (std::size_t i = 0; i < settling_.size(); ++i) {
+    store::Settlement copy = settling_[i];
+    context_.store.settle(std::move(copy),
+                          [this, alive = alive_, io = &io_, i](store::Result<store::Settled> result) {
+                            asio::post(*io, [this, alive, i, result = std::move(result)]() mutable {
+                              if (*alive) settled(i, std::move(result));
+                            });
+                          });
+  }
+}
+
+void Lane::settled(std::size_t i, store::Result<store::Settled> result) {
+  store::Settlement& settlement = settling_[i];
+  if (result) {
+    if (result->next_due != TimePoint{}) next_due_ = std::min(next_due_, result->next_due);
+    if (settlement.report) {
+      const std::string& to = settlement.report->messages.front().recipients.front().address;
+      context_.wake(conf::route_of(*settings_, to.substr(to.rfind('@') + 1)));
+    }
+    settlement = store::Settlement{};
+  } else if (passes(result.error().kind)) {
+    settle_at_ = now() + std::chrono::seconds(1);
+    log::event(log::Level::error, "settle", {{"relay", route_}, {"reply", result.error().text}});
+  } else {
+    log::event(
+        log::Level::error, "settle",
+        {{"qid", store::id_text(settlement.message)}, {"relay", route_}, {"reply", result.error().text}});
+    settlement = store::Settlement{};
+  }
+  if (--answers_owed_ > 0) return;
+  std::erase_if(settling_, [](const store::Settlement& s) { return s.route.empty(); });
+  soon();
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,330 @@
+#include "server/delivery/session.hpp"
+
+#include <utility>
+
+namespace spoold::server {
+namespace {
+
+// "mx1.example.net[192.0.2.1]:25"
+std::string with_port(const asio::ip::tcp::endpoint& endpoint, const std::string& host) {
+  return host + "[" + endpoint.address().to_string() + "]:" + std::to_string(endpoint.port());
+}
+
+}  // namespace
+
+Session::Session(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
+                 smtp::ClientDialog::Options options)
+    : owner_(owner),
+      socket_(executor),
+      resolver_(executor),
+      hop_(std::move(hop)),
+      timeouts_(options.timeouts),
+      dialog_(std::move(options)),
+      sending_([this](delivery::MessageId message, std::uint32_t number) {
+        return owner_.sending(*this, message, number);
+      }),
+      watchdog_(executor,
+                [this] {
+                  std::error_code ignored;
+                  resolver_.cancel();
+                  socket_.close(ignored);
+                }),
+      remote_(hop_ ? hop_->text : "") {}
+
+void Session::start() {
+  const auto executor = socket_.get_executor();
+  asio::co_spawn(executor, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr bug) {
+    if (!bug) return;
+    self->abort();
+    std::rethrow_exception(bug);
+  });
+}
+
+Awaitable<> Session::run(std::shared_ptr<Session> self) {
+  Session& s = *self;
+  const bool connected = co_await s.connect();
+  if (!connected || s.over_) {
+    s.give_up(s.connect_error_);
+    co_return;
+  }
+  s.step_limit();
+  while (!s.over_) {
+    auto [error, n] = co_await s.socket_.async_read_some(asio::buffer(s.in_), use);
+    if (error) {
+      s.over(error);
+      break;
+    }
+    s.took(n);
+  }
+}
+
+// ---- connecting
+
+Awaitable<bool> Session::connect() {
+  if (!hop_) {
+    connect_error_ = "no next hop is configured for this route";
+    co_return false;
+  }
+  const conf::NextHop hop = *hop_;
+  if (!hop.path.empty()) {
+    const asio::local::stream_protocol::endpoint endpoint(hop.path);
+    const bool done = co_await try_endpoint(endpoint, "unix:" + hop.path);
+    co_return done;
+  }
+  std::error_code not_literal;
+  const auto literal = asio::ip::make_address(hop.host, not_literal);
+  if (!not_literal) {
+    const asio::ip::tcp::endpoint endpoint(literal, hop.port);
+    const std::string name = with_port(endpoint, hop.host);
+    const bool done = co_await try_endpoint(endpoint, name);
+    co_return done;
+  }
+  watchdog_.limit(timeouts_.connect);
+  const std::string port = std::to_string(hop.port);
+  auto [error, found] = co_await resolver_.async_resolve(hop.host, port, use);
+  if (error || watchdog_.fired()) {
+    connect_error_ =
+        "cannot resolve " + hop.host + ": " + (watchdog_.fired() ? "timed out" : error.message());
+    co_return false;
+  }
+  for (const auto& entry : found) {
+    if (over_) co_return false;
+    const asio::ip::tcp::endpoint endpoint = entry.endpoint();
+    const std::string name = with_port(endpoint, hop.host);
+    const bool done = co_await try_endpoint(endpoint, name);
+    if (done) co_return true;
+    if (watchdog_.fired()) co_return false;
+  }
+  co_return false;
+}
+
+Awaitable<bool> Session::try_endpoint(asio::generic::stream_protocol::endpoint endpoint, std::string name) {
+  std::error_code ignored;
+  socket_.close(ignored);
+  remote_ = name;
+  watchdog_.limit(timeouts_.connect);
+  auto [error] = co_await socket_.async_connect(endpoint, use);
+  if (watchdog_.fired()) error = asio::error::timed_out;
+  if (error || over_) {
+    connect_error_ = "cannot connect to " + name + ": " + error.message();
+    co_return false;
+  }
+  if (endpoint.protocol().family() != AF_UNIX) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  socket_.non_blocking(true, ignored);
+  co_return true;
+}
+
+void Session::give_up(std::string text) {
+  if (std::exchange(concluded_, true)) return;
+  over_ = true;
+  watchdog_.stop();
+  LastReply why;
+  why.reply.text = std::move(text);
+  why.remote = remote_;
+  why.stage = Stage::connect;
+  owner_.failed(*this, why);
+}
+
+// ---- reading
+
+void Session::took(std::size_t n) {
+  const std::size_t replies = dialog_.received(std::string_view(in_.data(), n));
+  if (dialog_.established() && !told_connected_ && !dialog_.failed()) {
+    told_connected_ = true;
+    owner_.connected(*this);
+  }
+  tell_heard();
+  if (dialog_.failed() || dialog_.finished()) return over(asio::error::eof);
+  if (replies > 0 && !writing_) step_limit();
+  pump();
+}
+
+void Session::tell_heard() {
+  for (delivery::Observation& seen : dialog_.take_finished()) owner_.heard(*this, std::move(seen));
+}
+
+// The time the peer has for what it owes us; a reply starts it anew, single octets do not.
+void Session::step_limit() {
+  if (writing_) return watchdog_.limit(dialog_.block_limit());
+  const auto limit = dialog_.limit();
+  if (limit) return watchdog_.limit(*limit);
+  watchdog_.rest();
+}
+
+// ---- writing
+
+void Session::pump() {
+  if (writing_ || over_ || broken_) return;
+  for (;;) {
+    bool begun = false;
+    while (dialog_.wants_next()) {
+      auto mail = owner_.next(*this);
+      if (!mail || over_) break;
+      dialog_.begin(std::move(*mail));
+      begun = true;
+    }
+    const bool owed = dialog_.limit().has_value();
+    const bool more = dialog_.output(out_, sending_);
+    tell_heard();
+    if (over_) return;
+    if (!more) {
+      if (!begun) return;
+      continue;  // it was refused or withdrawn before a command was needed: perhaps there is another
+    }
+    if (!start_write()) return;
+    if (!owed) step_limit();
+  }
+}
+
+bool Session::start_write() {
+  part_ = part_offset_ = 0;
+  slice_ = {};
+  if (out_.content) content_ = owner_.content(*out_.content);
+  writing_ = true;
+  return write_on();
+}
+
+// What of the current output is to be written next; false: nothing, it is done.
+bool Session::next_buffers() {
+  std::size_t count = 0;
+  buffers_.fill({});
+  const auto add = [&](std::size_t part, std::string_view bytes) {
+    if (part < part_) return;
+    if (part == part_) bytes.remove_prefix(part_offset_);
+    buffers_[count++] = asio::const_buffer(bytes.data(), bytes.size());
+  };
+  add(0, out_.before);
+  if (out_.content && part_ <= 1) {
+    if (const Wire* wire = std::get_if<Wire>(&content_)) {
+      add(1, **wire);
+    } else if (part_ == 0 && !out_.before.empty() && part_offset_ < out_.before.size()) {
+      return true;  // the commands alone; then slice by slice
+    } else {
+      if (part_ == 0) part_ = 1, part_offset_ = 0;
+      if (part_offset_ == slice_.size()) {
+        slice_ = std::get<std::unique_ptr<WireStream>>(content_)->next();
+        part_offset_ = 0;
+        if (slice_.empty()) part_ = 2;
+      }
+      if (part_ == 1) {
+        add(1, slice_);
+        return true;
+      }
+    }
+  }
+  add(2, out_.after);
+  std::size_t left = 0;
+  for (const auto& buffer : buffers_) left += buffer.size();
+  return left > 0;
+}
+
+// True: all of the output is with the kernel. False: it waits, or the connection broke.
+bool Session::write_on() {
+  while (next_buffers()) {
+    std::error_code error;
+    std::size_t n = socket_.write_some(buffers_, error);
+    if (error == asio::error::would_block || error == asio::error::try_again) {
+      wait_writable();
+      return false;
+    }
+    if (error) {
+      write_failed(error);
+      return false;
+    }
+    bytes_out_ += n;
+    // Advances through the parts; a streamed content's slices are one after another within part 1.
+    while (n > 0) {
+      const std::size_t size = part_ == 0                               ? out_.before.size()
+                               : part_ == 2                             ? out_.after.size()
+                               : !out_.content                          ? 0
+                               : std::holds_alternative<Wire>(content_) ? std::get<Wire>(content_)->size()
+                                                                        : slice_.size();
+      const std::size_t step = std::min(n, size - part_offset_);
+      part_offset_ += step;
+      n -= step;
+      const bool streaming = part_ == 1 && out_.content && !std::holds_alternative<Wire>(content_);
+      if (part_offset_ == size && part_ < 2 && !streaming) ++part_, part_offset_ = 0;
+    }
+  }
+  writing_ = false;
+  content_ = Wire();
+  dialog_.written();
+  return true;
+}
+
+void Session::wait_writable() {
+  waiting_ = true;
+  watchdog_.limit(dialog_.block_limit());
+  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
+    Session& s = *self;
+    s.waiting_ = false;
+    if (s.over_) return s.conclude();
+    if (error) return s.write_failed(error);
+    if (!s.write_on()) return;
+    s.step_limit();
+    s.pump();
+  });
+}
+
+// The peer is gone or going: what it said before is still to be read, so only the reader ends the session.
+void Session::write_failed(std::error_code) {
+  broken_ = true;
+  writing_ = false;
+  const bool content = out_.content && part_ == 2;
+  dialog_.partly_written(part_ == 0 ? part_offset_ : out_.before.size(), content,
+                         part_ == 2 ? part_offset_ : 0);
+  how_ = How::reset;
+  watchdog_.limit(std::chrono::seconds(10));
+}
+
+// ---- the end
+
+void Session::quit() {
+  if (over_) return;
+  if (!dialog_.established()) return abort();
+  dialog_.quit();
+}
+
+void Session::abort() {
+  std::error_code ignored;
+  resolver_.cancel();
+  socket_.close(ignored);
+  if (!over_) over(asio::error::operation_aborted);
+}
+
+void Session::over(std::error_code error) {
+  if (std::exchange(over_, true)) return;
+  if (watchdog_.fired() && !broken_)
+    how_ = How::timeout;
+  else if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
+    how_ = How::reset;
+  watchdog_.stop();
+  std::error_code ignored;
+  socket_.close(ignored);
+  if (!waiting_) conclude();
+}
+
+void Session::conclude() {
+  if (std::exchange(concluded_, true)) return;
+  if (writing_ &&
+      !broken_) {  // what the kernel took of the last output is known exactly: no write is pending
+    const bool content = out_.content && part_ == 2;
+    dialog_.partly_written(part_ == 0 ? part_offset_ : out_.before.size(), content,
+                           part_ == 2 ? part_offset_ : 0);
+    writing_ = false;
+  }
+  dialog_.end(how_);
+  for (delivery::Observation& seen : dialog_.take_finished()) owner_.heard(*this, std::move(seen));
+  const delivery::Drop& drop = dialog_.drop();
+  if (!told_connected_) {
+    LastReply why;
+    why.reply = drop.reply;
+    if (why.reply.code == 0) why.reply.text = drop.text;
+    why.remote = remote_;
+    why.stage = drop.oldest == Stage::none ? Stage::ehlo : drop.oldest;
+    return owner_.failed(*this, why);
+  }
+  owner_.gone(*this, dialog_.left_in_order(), drop, dialog_.take_open());
+}
+
+}  // namespace spoold::server

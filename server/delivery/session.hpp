@@ -1,0 +1,110 @@
+// One outbound connection: connects, drives a ClientDialog over the socket, tells its lane what was seen.
+//
+// One coroutine reads; writing is a plain function, pump(): it takes what the dialog has to say and hands it
+// to the kernel at once; only when the kernel takes no more does it wait, and reading goes on meanwhile (two
+// full windows would deadlock otherwise). One watchdog bounds whatever is waited for. After a failed write
+// reading goes on to the end: replies that arrived before a reset count (isolation.md I1). Guarantees: the
+// owner is told exactly one of: failed() (no connection was made), gone() (it ended), and nothing after it;
+// heard() for each transaction that was answered in full. Lives and dies on one thread.
+#pragma once
+#include <array>
+#include <memory>
+#include <optional>
+#include <string>
+#include <variant>
+
+#include "protocol/smtp/client_dialog.hpp"
+#include "server/asio.hpp"
+#include "server/delivery/wire.hpp"
+#include "server/watchdog.hpp"
+
+namespace spoold::server {
+
+class Session : public std::enable_shared_from_this<Session> {
+ public:
+  using Content = std::variant<Wire, std::unique_ptr<WireStream>>;
+
+  class Owner {
+   public:
+    virtual ~Owner() = default;
+    /// EHLO was answered.
+    virtual void connected(Session&) = 0;
+    /// No connection: `stage` connect, greeting or ehlo.
+    virtual void failed(Session&, const LastReply& why) = 0;
+    /// The next transaction for it, if there is one now. May call quit() on the session.
+    virtual std::optional<smtp::ClientDialog::Mail> next(Session&) = 0;
+    virtual bool sending(Session&, delivery::MessageId, std::uint32_t number) = 0;
+    virtual Content content(delivery::MessageId) = 0;
+    virtual void heard(Session&, delivery::Observation) = 0;
+    /// The connection ended. `in_order`: after our QUIT, with nothing open.
+    virtual void gone(Session&, bool in_order, const delivery::Drop&,
+                      std::vector<delivery::Observation> open) = 0;
+  };
+
+  Session(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
+          smtp::ClientDialog::Options options);
+  void start();
+
+  /// There may be work: asks the owner for it and writes. At any time.
+  void pump();
+  /// After the open transactions: QUIT.
+  void quit();
+  /// At once, whatever is open.
+  void abort();
+
+  bool established() const { return dialog_.established() && !over_; }
+  bool idle() const { return !over_ && dialog_.idle(); }
+  bool overlap_refused() const { return dialog_.overlap_refused(); }
+  const smtp::Capabilities& offered() const { return dialog_.offered(); }
+  const std::string& remote() const { return remote_; }
+  std::uint64_t bytes_out() const { return bytes_out_; }
+
+  // For the owner: its planner's name of this connection, and when the planner wants to be asked again.
+  delivery::ConnectionId connection = 0;
+  TimePoint ask_at = TimePoint::max();
+
+ private:
+  using Socket = asio::generic::stream_protocol::socket;
+  using How = delivery::Drop::How;
+
+  static Awaitable<> run(std::shared_ptr<Session> self);
+  Awaitable<bool> connect();
+  Awaitable<bool> try_endpoint(asio::generic::stream_protocol::endpoint endpoint, std::string name);
+  void took(std::size_t n);
+  bool start_write();
+  bool next_buffers();
+  bool write_on();
+  void wait_writable();
+  void write_failed(std::error_code error);
+  void tell_heard();
+  void step_limit();
+  void over(std::error_code error);
+  void conclude();
+  void give_up(std::string text);
+
+  Owner& owner_;
+  Socket socket_;
+  asio::ip::tcp::resolver resolver_;
+  std::optional<conf::NextHop> hop_;
+  conf::Timeouts timeouts_;
+  smtp::ClientDialog dialog_;
+  smtp::ClientDialog::Sending sending_;
+  Watchdog watchdog_;
+  std::string remote_;
+  std::string connect_error_;
+
+  // The output that is being written.
+  smtp::ClientDialog::Output out_;
+  Content content_;
+  std::string_view slice_;                  // of a streamed content, on its way
+  std::size_t part_ = 0, part_offset_ = 0;  // 0 before, 1 content, 2 after
+  std::array<asio::const_buffer, 3> buffers_;
+  std::uint64_t bytes_out_ = 0;
+  bool writing_ = false, waiting_ = false, broken_ = false;
+
+  std::array<char, 4096> in_;
+  bool over_ = false, concluded_ = false, told_connected_ = false;
+  How how_ = How::closed;
+};
+
+}  // namespace spoold::server

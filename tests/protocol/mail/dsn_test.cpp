@@ -1,0 +1,93 @@
+#include "protocol/mail/dsn.hpp"
+
+#include <doctest/doctest.h>
+
+#include <cstdlib>
+#include <fstream>
+#include <sstream>
+
+using namespace spoold;
+using namespace spoold::mail;
+
+namespace {
+
+const TimePoint noon{std::chrono::milliseconds(1795348800000)};
+
+FailureReport::Recipient refused(std::string address, smtp::Reply reply, Stage stage = Stage::rcpt) {
+  FailureReport::Recipient r;
+  r.address = std::move(address);
+  r.last.reply = std::move(reply);
+  r.last.remote = "mx1.example.net[192.0.2.1]:25";
+  r.last.at = noon;
+  r.last.stage = stage;
+  return r;
+}
+
+FailureReport report(std::vector<FailureReport::Recipient> failed) {
+  FailureReport r;
+  r.reporting_mta = "lists.example.org";
+  r.to = "anne@example.org";
+  r.queue_id = "01ABCDEFG";
+  r.original_header =
+      "From: Anne <anne@example.org>\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nthe body\r\n";
+  r.arrived = noon - std::chrono::hours(1);
+  r.now = noon;
+  r.failed = std::move(failed);
+  return r;
+}
+
+// Compares with tests/protocol/mail/dsn/NAME.eml; SPOOLD_WRITE_GOLDEN=1 writes it anew.
+void golden(const std::string& name, const std::string& text) {
+  const std::string path = std::string(SOURCE_DIR) + "/tests/protocol/mail/dsn/" + name + ".eml";
+  if (std::getenv("SPOOLD_WRITE_GOLDEN") != nullptr) std::ofstream(path, std::ios::binary) << text;
+  std::ostringstream expected;
+  expected << std::ifstream(path, std::ios::binary).rdbuf();
+  CHECK(text == expected.str());
+}
+
+}  // namespace
+
+TEST_CASE("a report on one refused recipient") {
+  golden("refused",
+         write(report({refused("bart@example.net", {550, {5, 1, 1}, "no such user\nask the postmaster"})})));
+}
+
+TEST_CASE("one report for all recipients of a message, one of them expired") {
+  FailureReport::Recipient expired;
+  expired.address = "cris@example.com";
+  expired.last.reply.text = "connection closed while waiting for the reply to RCPT TO";
+  expired.last.remote = "mx.example.com[2001:db8::1]:25";
+  expired.last.at = noon;
+  expired.last.stage = Stage::rcpt;
+  expired.expired = true;
+  golden("two",
+         write(report({refused("bart@example.net", {554, {}, "we do not want this"}, Stage::dot), expired})));
+}
+
+TEST_CASE("a UTF-8 address uses the types of RFC 6533") {
+  golden("utf8",
+         write(report({refused("j\xc3\xb6rg@example.net", {553, {5, 6, 7}, "the address needs SMTPUTF8"})})));
+}
+
+TEST_CASE("a peer's words and a sender's header cannot forge a field or end a part") {
+  auto r = report(
+      {refused("a@b", {550, {}, "no\r\n\r\n--=_01ABCDEFG_0\r\nFinal-Recipient: rfc822; evil@example"})});
+  r.original_header =
+      "Subject: --=_01ABCDEFG_0\r\nX: " + std::string(2000, 'x') + "\r\n--=_01ABCDEFG_0--\r\n\r\nbody";
+  const std::string text = write(r);
+  CHECK(text.find("boundary=\"=_01ABCDEFG_1\"") != std::string::npos);
+  CHECK(text.find("\r\nFinal-Recipient: rfc822; evil") == std::string::npos);
+  CHECK(text.find("body") == std::string::npos);
+  for (std::size_t at = 0, end = 0; (end = text.find("\r\n", at)) != std::string::npos; at = end + 2)
+    CHECK(end - at <= 998);
+}
+
+TEST_CASE("a status for every failure, always of class 5") {
+  CHECK(status_of(refused("a@b", {550, {5, 7, 1}, ""})) == "5.7.1");
+  CHECK(status_of(refused("a@b", {550, {}, ""})) == "5.1.1");
+  CHECK(status_of(refused("a@b", {552, {}, ""})) == "5.2.2");
+  CHECK(status_of(refused("a@b", {552, {}, ""}, Stage::dot)) == "5.3.4");
+  auto expired = refused("a@b", {450, {4, 2, 0}, ""});
+  expired.expired = true;
+  CHECK(status_of(expired) == "5.4.7");
+}
