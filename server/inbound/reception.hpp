@@ -72,6 +72,10 @@ class Reception {
   bool idle() const { return census.size() == 0; }
   void cut_off();  // closes the connections that are left
 
+  /// Before start(): what the sessions of that protocol have in common.
+  smtp::ServerProfile& profile(conf::Listen::Protocol protocol) {
+    return protocol == conf::Listen::Protocol::lmtp ? lmtp_ : smtp_;
+  }
   /// Port of the n-th [[listen]]: what the system chose when the configuration says 0.
   std::uint16_t port(std::size_t n) const;
 

@@ -1,0 +1,186 @@
+// What addresses mean and what becomes of mail to them, over real sockets and a real store.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
+#include "tests/server/inbound/served.hpp"
+
+using namespace spoold;
+using namespace spoold::server;
+
+TEST_CASE("inbound: a post is in the store, expanded, when the 250 is read") {
+  Served served;
+  const std::string said = deliver(served, "anne@far.example", {"Test@Lists.Example"}, post);
+  REQUIRE(said.starts_with("250 2.0.0 queued as "));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 1);
+  const store::Message& message = messages.front();
+  CHECK(said.substr(20) == store::id_text(message.id));
+  CHECK(message.list_address == "test@lists.example");
+  CHECK(message.reverse_path == "test-bounces@lists.example");
+  CHECK(message.post == 1);
+  CHECK(message.envelope == list::Envelope::each_verp);
+  CHECK(message.subject == "hello");
+  CHECK(served.recipients(message.id) ==
+        std::vector<std::string>{"anne@far.example", "bart@near.example", "cris@near.example"});
+  const std::string out = served.outgoing(message);
+  CHECK(out.size() == message.size);
+  CHECK(has(out.substr(0, 140),
+            "Received: from client.example ([127.0.0.1])\r\n\tby mx.example (spoold) with ESMTP id " +
+                store::id_text(message.id) + "\r\n\tfor <Test@lists.example>; "));
+  CHECK(has(out, "\r\nList-Id: <test.lists.example>\r\n"));
+  CHECK(out.ends_with("\r\n\r\nthe text\r\n"));
+  CHECK(served.opened.problems() == "");
+  CHECK(served.stats.accepted == 1);
+  CHECK(served.stats.recipients == 3);
+  CHECK(served.woken == std::vector<std::string>{"relay"});
+}
+
+TEST_CASE("inbound: what an address is") {
+  Served served;
+  Client client(served);
+  envelope(client, "eve@else.example", {});
+  const auto said = [&](const std::string& address) {
+    return client.ask("RCPT TO:<" + address + ">").substr(0, 9);
+  };
+  for (const char* good : {"test@lists.example",
+                           "TEST@LISTS.EXAMPLE",
+                           "test-owner@lists.example",
+                           "test-request@lists.example",
+                           "test-leave@lists.example",
+                           "test-unsubscribe@lists.example",
+                           "test-join@lists.example",
+                           "test-subscribe@lists.example",
+                           "test-admin@lists.example",
+                           "test-bounces@lists.example",
+                           "test-confirm+abc@lists.example",
+                           "test-bounces+anne=far.example@lists.example",
+                           "test-bounces+nonsense@lists.example",
+                           "postmaster@lists.example",
+                           "abuse@lists.example",
+                           "staff@lists.example",
+                           "any@relayed.example",
+                           "postmaster",
+                           "postmaster@mx.example",
+                           "abuse@mx.example"}) {
+    CAPTURE(good);
+    CHECK(said(good) == "250 2.1.5");
+  }
+  for (const char* unknown : {"none@lists.example", "none-owner@lists.example", "anne@mx.example",
+                              "none-bounces+a=b@lists.example"}) {
+    CAPTURE(unknown);
+    CHECK(said(unknown) == "550 5.1.1");
+  }
+  CHECK(said("any@else.example") == "550 5.7.1");
+}
+
+TEST_CASE("inbound: a trusted client may relay anywhere, but not to addresses that do not exist here") {
+  Served served([](conf::Settings& settings, store::Options&) {
+    settings.smtp.trusted_networks = {*conf::parse_network("127.0.0.0/8")};
+  });
+  const std::string said =
+      deliver(served, "eve@else.example", {"any@else.example", "ANY@else.example"}, post);
+  REQUIRE(said.starts_with("250 2.0.0"));
+  const auto message = served.messages().at(0);
+  CHECK(message.list == 0);
+  CHECK(message.reverse_path == "eve@else.example");
+  CHECK(served.recipients(message.id) == std::vector<std::string>{"any@else.example"});
+  CHECK(served.outgoing(message).ends_with("\r\n" + post));
+  CHECK(served.outgoing(message).size() == message.size);
+  Client client(served);
+  CHECK(envelope(client, "eve@else.example", {"none@lists.example"}).starts_with("550 5.1.1"));
+}
+
+TEST_CASE("inbound: a message without a header goes on with a header of its own") {
+  Served served;
+  REQUIRE(deliver(served, "a@b.example", {"any@relayed.example"}, "just text\r\n").starts_with("250"));
+  REQUIRE(deliver(served, "a@b.example", {"any@relayed.example"}, "").starts_with("250"));
+  REQUIRE(deliver(served, "a@b.example", {"any@relayed.example"}, "From a@b.example Sun\r\nTo: x\r\n\r\n")
+              .starts_with("250"));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 3);
+  CHECK(served.outgoing(messages[0]).ends_with("+0000\r\n\r\njust text\r\n"));
+  CHECK(served.outgoing(messages[1]).ends_with("+0000\r\n\r\n"));
+  CHECK(served.outgoing(messages[2]).ends_with("+0000\r\nTo: x\r\n\r\n"));
+}
+
+TEST_CASE("inbound: who may post is judged after the header") {
+  Served served;
+  const std::string stranger = "From: eve@else.example\r\n\r\nbuy\r\n",
+                    own = "List-Id: <test.lists.example>\r\n";
+  CHECK(deliver(served, "eve@else.example", {"test@lists.example"}, stranger).starts_with("550 5.7.1"));
+  CHECK(deliver(served, "", {"test@lists.example"}, post).starts_with("550 5.7.1"));
+  CHECK(deliver(served, "anne@far.example", {"test@lists.example"}, "Subject: none\r\n\r\n")
+            .starts_with("550 5.6.0"));
+  CHECK(deliver(served, "anne@far.example", {"test@lists.example"}, own + post).starts_with("554 5.4.6"));
+  CHECK(served.messages().empty());
+  CHECK(deliver(served, "eve@else.example", {"open@lists.example"}, stranger).starts_with("250"));
+  CHECK(served.messages().size() == 1);
+}
+
+TEST_CASE("inbound: several lists and others in one transaction are several messages of one commit") {
+  Served served;
+  const std::string said = deliver(served, "anne@far.example",
+                                   {"test@lists.example", "open@lists.example", "test@lists.example",
+                                    "any@relayed.example", "staff@lists.example", "test-owner@lists.example"},
+                                   post);
+  REQUIRE(said.starts_with("250"));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 4);
+  CHECK(messages[0].list_address == "test@lists.example");
+  CHECK(messages[1].list_address == "open@lists.example");
+  CHECK(said.substr(20) == store::id_text(messages[0].id));
+  CHECK(messages[2].reverse_path == "anne@far.example");
+  CHECK(served.recipients(messages[2].id) ==
+        std::vector<std::string>{"boss@far.example", "any@relayed.example"});
+  CHECK(messages[3].reverse_path == "test-bounces@lists.example");
+  CHECK(messages[3].list == 0);
+  CHECK(served.recipients(messages[3].id) == std::vector<std::string>{"owner@far.example"});
+  CHECK(messages[0].content == messages[3].content);
+  CHECK_FALSE(has(served.outgoing(messages[2]), "\tfor <"));
+  CHECK(served.opened.problems() == "");
+}
+
+TEST_CASE("inbound: a bounce to a VERP address is noted, and nothing is queued") {
+  Served served;
+  const std::string report = "From: MAILER-DAEMON@far.example\r\nSubject: undeliverable\r\n\r\n5.1.1\r\n";
+  CHECK(deliver(served, "", {"test-bounces+anne=far.example@lists.example"}, report) == "250 2.0.0 noted");
+  CHECK(served.messages().empty());
+  const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
+                                            served.opened.now() + std::chrono::hours(1), 0, 100);
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].event == "bounce");
+  CHECK(events[0].address == "anne@far.example");
+  CHECK(events[0].list != 0);
+  CHECK(events[0].detail == "From: MAILER-DAEMON@far.example; Subject: undeliverable");
+}
+
+TEST_CASE("inbound: mail to owners keeps the null reverse path, so that a bounce never makes a bounce") {
+  Served served;
+  REQUIRE(deliver(served, "", {"test-bounces@lists.example"}, post).starts_with("250"));
+  REQUIRE(served.messages().size() == 1);
+  CHECK(served.messages()[0].reverse_path.empty());
+  CHECK(served.recipients(served.messages()[0].id) == std::vector<std::string>{"owner@far.example"});
+}
+
+TEST_CASE("inbound: LMTP has a reply for each recipient") {
+  Served served;
+  Client client(served.folder.path() + "/lmtp");
+  CHECK(client.reply() == "220 mx.example LMTP spoold");
+  client.send("LHLO client.example\r\n");
+  CHECK(client.reply().starts_with("250-mx.example|250-PIPELINING"));
+  client.send(
+      "MAIL FROM:<eve@else.example>\r\nRCPT TO:<test@lists.example>\r\nRCPT TO:<any@relayed.example>\r\n"
+      "RCPT TO:<none@lists.example>\r\nRCPT TO:<open@lists.example>\r\nDATA\r\n");
+  for (const char* expected : {"250 2.1.0", "250 2.1.5", "250 2.1.5", "550 5.1.1", "250 2.1.5", "354"})
+    CHECK(client.reply().starts_with(expected));
+  client.send("From: eve@else.example\r\n\r\nbuy\r\n.\r\nNOOP\r\n");
+  CHECK(client.reply().starts_with("550 5.7.1"));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 2);
+  CHECK(client.reply() == "250 2.0.0 queued as " + store::id_text(messages[0].id));
+  CHECK(client.reply() == "250 2.0.0 queued as " + store::id_text(messages[1].id));
+  CHECK(client.reply() == "250 2.0.0 ok");
+  CHECK(has(served.outgoing(messages[0]),
+            "Received: from client.example (unix)\r\n\tby mx.example (spoold) with LMTP id "));
+}

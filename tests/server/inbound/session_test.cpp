@@ -1,0 +1,176 @@
+// Sessions: large messages, cuts, errors of the store, limits, stops.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "tests/server/inbound/served.hpp"
+
+using namespace spoold;
+using namespace spoold::server;
+
+TEST_CASE("session: the replies of a pipelined group come in one write") {
+  Served served;
+  Client client(served);
+  client.reply();
+  client.ask("EHLO client.example");
+  client.send(
+      "MAIL FROM:<anne@far.example>\r\nRCPT TO:<test@lists.example>\r\nRCPT "
+      "TO:<none@lists.example>\r\nDATA\r\n");
+  const std::string all = client.one_read();
+  CHECK(std::count(all.begin(), all.end(), '\n') == 4);
+}
+
+TEST_CASE("session: large messages are staged, and come out as they came in") {
+  Served served;
+  std::string content = "From: anne@far.example\r\nX-Long: " + std::string(3000, 'h') + "\r\n\r\n",
+              wire = content;
+  for (std::size_t i = 0; content.size() < 3'000'000; ++i) {
+    const std::string line = (i % 7 == 0 ? "." : "") + std::to_string(i) + std::string(i % 70, 'x') + "\r\n";
+    content += line;
+    wire += (line.starts_with('.') ? "." : "") + line;
+  }
+  Client client(served);
+  REQUIRE(
+      envelope(client, "anne@far.example", {"any@relayed.example", "test@lists.example"}).starts_with("250"));
+  REQUIRE(send_message(client, wire).starts_with("250"));
+  REQUIRE(send_message(client, wire).starts_with("503"));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 2);
+  CHECK(store::spool::content(store::Read(*served.opened.store), messages[0].content, 0, 1u << 30) ==
+        content);
+  CHECK(served.outgoing(messages[0]).ends_with("\r\n" + content));
+  CHECK(messages[0].leading_dots);
+  CHECK(served.outgoing(messages[1]).ends_with(content.substr(content.find("\r\n\r\n"))));
+  CHECK(served.opened.problems() == "");
+  CHECK(*served.reception->memory == 0);
+}
+
+TEST_CASE("session: a large message that is cut off or refused leaves nothing") {
+  Served served;
+  const std::string head = "From: anne@far.example\r\n\r\n";
+  std::string large;
+  while (large.size() < 1'000'000) large += std::string(70, 'x') + "\r\n";
+  {
+    Client client(served);
+    envelope(client, "anne@far.example", {"test@lists.example"});
+    client.ask("DATA");
+    client.send(head + large);
+  }
+  Client client(served);
+  envelope(client, "anne@far.example", {"test@lists.example"});
+  client.ask("DATA");
+  client.send(head + large + "bare\nfeed\r\n" + large + ".\r\n");
+  CHECK(client.reply().starts_with("550 5.5.2"));
+  CHECK(client.ask("NOOP").starts_with("250"));
+  CHECK(becomes([&] { return served.stats.open_in == 1 && *served.reception->memory == 0; }));
+  CHECK(served.messages().empty());
+  CHECK(served.opened.problems() == "");
+}
+
+TEST_CASE("session: cut off after every octet, nothing is stored that was not whole") {
+  Served served;
+  const std::string commands =
+      "EHLO c\r\nMAIL FROM:<anne@far.example>\r\nRCPT TO:<test@lists.example>\r\nDATA\r\n";
+  const std::string all = commands + "From: anne@far.example\r\n\r\nx\r\n.\r\n";
+  for (std::size_t cut = 0; cut < all.size(); ++cut) {
+    Client client(served);
+    client.reply();
+    client.send(all.substr(0, std::min(cut, commands.size())));
+    if (cut > commands.size()) {
+      for (int i = 0; i < 4; ++i) client.reply();
+      client.send(all.substr(commands.size(), cut - commands.size()));
+    }
+  }
+  CHECK(becomes([&] { return served.stats.open_in == 0; }));
+  CHECK(served.messages().empty());
+}
+
+TEST_CASE("session: the store's errors become 452 and 451, and nothing is kept") {
+  static std::atomic<int> fault{0};
+  Served served([](conf::Settings&, store::Options& options) {
+    options.fault = [](const char* point) { return std::string_view(point) == "commit" ? fault.load() : 0; };
+  });
+  Client client(served);
+  REQUIRE(envelope(client, "anne@far.example", {"test@lists.example"}).starts_with("250"));
+  fault = ENOSPC;
+  CHECK(send_message(client, post).starts_with("452 4.3.1"));
+  fault = 0;
+  CHECK(served.messages().empty());
+  CHECK(becomes([&] { return client.ask("MAIL FROM:<anne@far.example>").starts_with("250"); }));
+  client.ask("RCPT TO:<test@lists.example>");
+  CHECK(send_message(client, post).starts_with("250"));
+  CHECK(served.messages().size() == 1);
+}
+
+TEST_CASE("session: connection limits") {
+  Served served([](conf::Settings& settings, store::Options&) {
+    settings.smtp.max_connections = 3;
+    settings.smtp.max_connections_per_host = 2;
+  });
+  Client a(served), b(served);
+  CHECK(a.reply().starts_with("220"));
+  CHECK(b.reply().starts_with("220"));
+  Client c(served);
+  CHECK(c.reply().starts_with("421 4.7.0"));
+  CHECK(c.reply() == "closed");
+  Client d(served.folder.path() + "/lmtp");
+  CHECK(d.reply().starts_with("220"));
+  Client e(served.folder.path() + "/lmtp");
+  CHECK(e.reply().starts_with("421 4.3.2"));
+}
+
+TEST_CASE("session: a stop answers 421 to idle sessions and lets open transactions finish") {
+  Served served;
+  Client idle(served), busy(served);
+  idle.reply();
+  REQUIRE(envelope(busy, "anne@far.example", {"test@lists.example"}).starts_with("250"));
+  served.reception->stop();
+  CHECK(idle.reply().starts_with("421 4.3.2"));
+  CHECK(idle.reply() == "closed");
+  CHECK(send_message(busy, post).starts_with("250"));
+  CHECK(busy.reply().starts_with("421 4.3.2"));
+  CHECK(served.messages().size() == 1);
+  CHECK(becomes([&] { return served.reception->idle(); }));
+}
+
+TEST_CASE("session: time limits of a command and of a data block") {
+  Served served(nullptr, [](smtp::ServerProfile& profile) {
+    profile.command_limit = std::chrono::milliseconds(500);
+    profile.block_limit = std::chrono::milliseconds(500);
+  });
+  Client client(served);
+  client.reply();
+  CHECK(client.reply().starts_with("421 4.4.2"));
+  CHECK(client.reply() == "closed");
+  Client slow(served);
+  envelope(slow, "anne@far.example", {"test@lists.example"});
+  CHECK(slow.ask("DATA").starts_with("354"));
+  slow.send("From: anne@far.example\r\n");
+  CHECK(slow.reply().starts_with("421 4.4.2"));
+  CHECK(served.messages().empty());
+}
+
+TEST_CASE("listener: the unix socket of a dead server is replaced, that of a living one is not") {
+  Served served;
+  Threads threads(1, [](const std::string&) {});
+  conf::Settings settings;
+  settings.listen = {served.settings.listen.at(1)};
+  Stats stats;
+  {
+    Reception second(settings, *served.opened.store, threads, stats, &plain_hmac, [](const auto&) {});
+    const auto refused = second.bind();
+    REQUIRE_FALSE(refused);
+    CHECK(has(refused.error(), "cannot listen on unix:"));
+  }
+  const std::string stale = served.folder.path() + "/stale";
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM, 0);
+  sockaddr_un at{};
+  at.sun_family = AF_UNIX;
+  stale.copy(at.sun_path, sizeof at.sun_path - 1);
+  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
+  ::close(fd);
+  settings.listen[0].path = stale;
+  Reception third(settings, *served.opened.store, threads, stats, &plain_hmac, [](const auto&) {});
+  CHECK(third.bind());
+}
