@@ -101,7 +101,8 @@ std::string visit_members(const Read& read, ListId list, std::string_view after,
     }
     view.domain = std::string_view(key).substr(key.size() - end);
     view.delivery = row.delivery;
-    if (!visit(view)) return std::string(place);
+    // `visit` may have written through the same transaction: only copies of ours are good behind it
+    if (!visit(view)) return place_of(view.key);
   }
   return {};
 }
