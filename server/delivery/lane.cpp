@@ -267,7 +267,7 @@ void Lane::open_connections() {
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
     if (Clock::now() < overlap_off_ && options.pipelining == smtp::ClientDialog::Pipelining::connection)
       options.pipelining = smtp::ClientDialog::Pipelining::transaction;
-    auto session = std::make_shared<Session>(*this, io_.get_executor(), hop_, std::move(options));
+    auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(), hop_, std::move(options));
     sessions_.push_back(session);
     ++context_.connections;
     ++context_.stats.sessions_out;
@@ -276,7 +276,7 @@ void Lane::open_connections() {
   }
 }
 
-void Lane::forget(Session& session) {
+void Lane::forget(OutboundSession& session) {
   const auto at =
       std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
   if (at == sessions_.end()) return;
@@ -299,12 +299,12 @@ void Lane::feed_idle() {
     if (session->idle() && (poke || session->ask_at <= at)) session->pump();
 }
 
-void Lane::connected(Session& session) {
+void Lane::connected(OutboundSession& session) {
   session.connection = planner_.connected(session.remote(), now());
   soon();
 }
 
-void Lane::failed(Session& session, const LastReply& why) {
+void Lane::failed(OutboundSession& session, const LastReply& why) {
   LastReply last = why;
   last.at = now();
   if (!stopping_) planner_.connect_failed(last.stage, last, now());
@@ -313,7 +313,7 @@ void Lane::failed(Session& session, const LastReply& why) {
   forget(session);
 }
 
-std::optional<smtp::ClientDialog::Mail> Lane::next(Session& session) {
+std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   session.ask_at = TimePoint::max();
   if (stopping_) {
     session.quit();
@@ -362,23 +362,23 @@ std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient)
   return sender;
 }
 
-bool Lane::sending(Session& session, delivery::MessageId message, std::uint32_t number) {
+bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {
   return planner_.sending(session.connection, message, number);
 }
 
-Session::Content Lane::content(delivery::MessageId message) {
+OutboundSession::Content Lane::content(delivery::MessageId message) {
   const store::Message& m = hand_.find(message)->message;
   if (Wire wire = wires_.get(m)) return wire;
   return std::make_unique<WireStream>(context_.store, m);
 }
 
-void Lane::heard(Session& session, delivery::Observation seen) {
+void Lane::heard(OutboundSession& session, delivery::Observation seen) {
   planner_.report(session.connection, seen, now());
   poke_ = true;
   soon();
 }
 
-void Lane::gone(Session& session, bool in_order, const delivery::Drop& drop,
+void Lane::gone(OutboundSession& session, bool in_order, const delivery::Drop& drop,
                 std::vector<delivery::Observation> open) {
   if (in_order) {
     planner_.closed(session.connection, now());

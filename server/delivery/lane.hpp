@@ -33,7 +33,7 @@ struct DeliveryContext {
   std::atomic<int> connections{0};                     // of all lanes
 };
 
-class Lane : public Session::Owner {
+class Lane : public OutboundSession::Owner {
  public:
   Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
        std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
@@ -52,14 +52,15 @@ class Lane : public Session::Owner {
 
   const std::string& route() const { return route_; }
 
-  // Session::Owner
-  void connected(Session&) override;
-  void failed(Session&, const LastReply& why) override;
-  std::optional<smtp::ClientDialog::Mail> next(Session&) override;
-  bool sending(Session&, delivery::MessageId, std::uint32_t number) override;
-  Session::Content content(delivery::MessageId) override;
-  void heard(Session&, delivery::Observation) override;
-  void gone(Session&, bool in_order, const delivery::Drop&, std::vector<delivery::Observation> open) override;
+  // OutboundSession::Owner
+  void connected(OutboundSession&) override;
+  void failed(OutboundSession&, const LastReply& why) override;
+  std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) override;
+  bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) override;
+  OutboundSession::Content content(delivery::MessageId) override;
+  void heard(OutboundSession&, delivery::Observation) override;
+  void gone(OutboundSession&, bool in_order, const delivery::Drop&,
+            std::vector<delivery::Observation> open) override;
 
  private:
   struct Withdraw {
@@ -85,7 +86,7 @@ class Lane : public Session::Owner {
 
   void open_connections();
   void feed_idle();
-  void forget(Session& session);
+  void forget(OutboundSession& session);
   void answer_withdrawals();
   void release_all();
 
@@ -102,7 +103,7 @@ class Lane : public Session::Owner {
   void log_outcome(const store::Message& message, const store::Recipient& recipient,
                    const Outcome& outcome) const;
   void log_suspect(const delivery::SuspectChange& change) const;
-  void log_in_doubt(const Session& session, const std::vector<delivery::Observation>& open) const;
+  void log_in_doubt(const OutboundSession& session, const std::vector<delivery::Observation>& open) const;
 
   DeliveryContext& context_;
   asio::io_context& io_;
@@ -114,7 +115,7 @@ class Lane : public Session::Owner {
   Hand hand_;
   std::unordered_map<std::string, store::Suspect> suspects_;  // by address key: this lane's rows of the store
 
-  std::vector<std::shared_ptr<Session>> sessions_;  // connecting and open
+  std::vector<std::shared_ptr<OutboundSession>> sessions_;  // connecting and open
   asio::steady_timer timer_;
   Clock::time_point timer_at_ = Clock::time_point::max();
   bool turn_asked_ = false;

@@ -54,7 +54,8 @@ void Lane::log_suspect(const delivery::SuspectChange& change) const {
               {"next", rfc3339(change.now->next)}});
 }
 
-void Lane::log_in_doubt(const Session& session, const std::vector<delivery::Observation>& open) const {
+void Lane::log_in_doubt(const OutboundSession& session,
+                        const std::vector<delivery::Observation>& open) const {
   for (const delivery::Observation& seen : open)
     if (seen.dot_sent)
       log::event(log::Level::warning, "indoubt",

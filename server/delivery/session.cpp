@@ -12,8 +12,8 @@ std::string with_port(const asio::ip::tcp::endpoint& endpoint, const std::string
 
 }  // namespace
 
-Session::Session(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
-                 smtp::ClientDialog::Options options)
+OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor,
+                                 std::optional<conf::NextHop> hop, smtp::ClientDialog::Options options)
     : owner_(owner),
       socket_(executor),
       resolver_(executor),
@@ -31,7 +31,7 @@ Session::Session(Owner& owner, asio::any_io_executor executor, std::optional<con
                 }),
       remote_(hop_ ? hop_->text : "") {}
 
-void Session::start() {
+void OutboundSession::start() {
   const auto executor = socket_.get_executor();
   asio::co_spawn(executor, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr bug) {
     if (!bug) return;
@@ -40,8 +40,8 @@ void Session::start() {
   });
 }
 
-Awaitable<> Session::run(std::shared_ptr<Session> self) {
-  Session& s = *self;
+Awaitable<> OutboundSession::run(std::shared_ptr<OutboundSession> self) {
+  OutboundSession& s = *self;
   const bool connected = co_await s.connect();
   if (!connected || s.over_) {
     s.give_up(s.connect_error_);
@@ -60,7 +60,7 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
 
 // ---- connecting
 
-Awaitable<bool> Session::connect() {
+Awaitable<bool> OutboundSession::connect() {
   if (!hop_) {
     connect_error_ = "no next hop is configured for this route";
     co_return false;
@@ -98,7 +98,8 @@ Awaitable<bool> Session::connect() {
   co_return false;
 }
 
-Awaitable<bool> Session::try_endpoint(asio::generic::stream_protocol::endpoint endpoint, std::string name) {
+Awaitable<bool> OutboundSession::try_endpoint(asio::generic::stream_protocol::endpoint endpoint,
+                                              std::string name) {
   std::error_code ignored;
   socket_.close(ignored);
   remote_ = name;
@@ -114,7 +115,7 @@ Awaitable<bool> Session::try_endpoint(asio::generic::stream_protocol::endpoint e
   co_return true;
 }
 
-void Session::give_up(std::string text) {
+void OutboundSession::give_up(std::string text) {
   if (std::exchange(concluded_, true)) return;
   over_ = true;
   watchdog_.stop();
@@ -127,7 +128,7 @@ void Session::give_up(std::string text) {
 
 // ---- reading
 
-void Session::took(std::size_t n) {
+void OutboundSession::took(std::size_t n) {
   const std::size_t replies = dialog_.received(std::string_view(in_.data(), n));
   if (dialog_.established() && !told_connected_ && !dialog_.failed()) {
     told_connected_ = true;
@@ -139,12 +140,12 @@ void Session::took(std::size_t n) {
   pump();
 }
 
-void Session::tell_heard() {
+void OutboundSession::tell_heard() {
   for (delivery::Observation& seen : dialog_.take_finished()) owner_.heard(*this, std::move(seen));
 }
 
 // The time the peer has for what it owes us; a reply starts it anew, single octets do not.
-void Session::step_limit() {
+void OutboundSession::step_limit() {
   if (writing_) return watchdog_.limit(dialog_.block_limit());
   const auto limit = dialog_.limit();
   if (limit) return watchdog_.limit(*limit);
@@ -153,7 +154,7 @@ void Session::step_limit() {
 
 // ---- writing
 
-void Session::pump() {
+void OutboundSession::pump() {
   if (writing_ || over_ || broken_) return;
   for (;;) {
     bool begun = false;
@@ -176,7 +177,7 @@ void Session::pump() {
   }
 }
 
-bool Session::start_write() {
+bool OutboundSession::start_write() {
   part_ = part_offset_ = 0;
   slice_ = {};
   if (out_.content) content_ = owner_.content(*out_.content);
@@ -185,7 +186,7 @@ bool Session::start_write() {
 }
 
 // What of the current output is to be written next; false: nothing, it is done.
-bool Session::next_buffers() {
+bool OutboundSession::next_buffers() {
   std::size_t count = 0;
   buffers_.fill({});
   const auto add = [&](std::size_t part, std::string_view bytes) {
@@ -219,7 +220,7 @@ bool Session::next_buffers() {
 }
 
 // True: all of the output is with the kernel. False: it waits, or the connection broke.
-bool Session::write_on() {
+bool OutboundSession::write_on() {
   while (next_buffers()) {
     std::error_code error;
     std::size_t n = socket_.write_some(buffers_, error);
@@ -252,11 +253,11 @@ bool Session::write_on() {
   return true;
 }
 
-void Session::wait_writable() {
+void OutboundSession::wait_writable() {
   waiting_ = true;
   watchdog_.limit(dialog_.block_limit());
   socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
-    Session& s = *self;
+    OutboundSession& s = *self;
     s.waiting_ = false;
     if (s.over_) return s.conclude();
     if (error) return s.write_failed(error);
@@ -267,7 +268,7 @@ void Session::wait_writable() {
 }
 
 // The peer is gone or going: what it said before is still to be read, so only the reader ends the session.
-void Session::write_failed(std::error_code) {
+void OutboundSession::write_failed(std::error_code) {
   broken_ = true;
   writing_ = false;
   const bool content = out_.content && part_ == 2;
@@ -279,20 +280,20 @@ void Session::write_failed(std::error_code) {
 
 // ---- the end
 
-void Session::quit() {
+void OutboundSession::quit() {
   if (over_) return;
   if (!dialog_.established()) return abort();
   dialog_.quit();
 }
 
-void Session::abort() {
+void OutboundSession::abort() {
   std::error_code ignored;
   resolver_.cancel();
   socket_.close(ignored);
   if (!over_) over(asio::error::operation_aborted);
 }
 
-void Session::over(std::error_code error) {
+void OutboundSession::over(std::error_code error) {
   if (std::exchange(over_, true)) return;
   if (watchdog_.fired() && !broken_)
     how_ = How::timeout;
@@ -304,7 +305,7 @@ void Session::over(std::error_code error) {
   if (!waiting_) conclude();
 }
 
-void Session::conclude() {
+void OutboundSession::conclude() {
   if (std::exchange(concluded_, true)) return;
   if (writing_ &&
       !broken_) {  // what the kernel took of the last output is known exactly: no write is pending

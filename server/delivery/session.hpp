@@ -20,7 +20,7 @@
 
 namespace spoold::server {
 
-class Session : public std::enable_shared_from_this<Session> {
+class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
  public:
   using Content = std::variant<Wire, std::unique_ptr<WireStream>>;
 
@@ -28,21 +28,21 @@ class Session : public std::enable_shared_from_this<Session> {
    public:
     virtual ~Owner() = default;
     /// EHLO was answered.
-    virtual void connected(Session&) = 0;
+    virtual void connected(OutboundSession&) = 0;
     /// No connection: `stage` connect, greeting or ehlo.
-    virtual void failed(Session&, const LastReply& why) = 0;
+    virtual void failed(OutboundSession&, const LastReply& why) = 0;
     /// The next transaction for it, if there is one now. May call quit() on the session.
-    virtual std::optional<smtp::ClientDialog::Mail> next(Session&) = 0;
-    virtual bool sending(Session&, delivery::MessageId, std::uint32_t number) = 0;
+    virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
+    virtual bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) = 0;
     virtual Content content(delivery::MessageId) = 0;
-    virtual void heard(Session&, delivery::Observation) = 0;
+    virtual void heard(OutboundSession&, delivery::Observation) = 0;
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
-    virtual void gone(Session&, bool in_order, const delivery::Drop&,
+    virtual void gone(OutboundSession&, bool in_order, const delivery::Drop&,
                       std::vector<delivery::Observation> open) = 0;
   };
 
-  Session(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
-          smtp::ClientDialog::Options options);
+  OutboundSession(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
+                  smtp::ClientDialog::Options options);
   void start();
 
   /// There may be work: asks the owner for it and writes. At any time.
@@ -67,7 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
   using Socket = asio::generic::stream_protocol::socket;
   using How = delivery::Drop::How;
 
-  static Awaitable<> run(std::shared_ptr<Session> self);
+  static Awaitable<> run(std::shared_ptr<OutboundSession> self);
   Awaitable<bool> connect();
   Awaitable<bool> try_endpoint(asio::generic::stream_protocol::endpoint endpoint, std::string name);
   void took(std::size_t n);

@@ -1,0 +1,201 @@
+#include "server/daemon.hpp"
+
+#include <csignal>
+#include <optional>
+
+#include "conf/load.hpp"
+#include "server/admin/control_socket.hpp"
+#include "server/admin/operator.hpp"
+#include "server/delivery/delivery.hpp"
+#include "server/inbound/reception.hpp"
+#include "server/log.hpp"
+#include "server/privileges.hpp"
+#include "server/stats.hpp"
+#include "server/threads.hpp"
+#include "server/verp_key.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+using log::Level;
+
+// Members are destroyed in reverse order: what uses the store goes before it, what runs on the threads after
+// they ended.
+struct Daemon::State {
+  explicit State(conf::Settings s)
+      : settings(std::make_shared<const conf::Settings>(std::move(s))),
+        threads(settings->server.threads,
+                [](const std::string& what) {
+                  log::event(Level::error, "bug", {{"reason", what}});
+                }),
+        signals(threads.context(0)),
+        ticker(threads.context(0)) {}
+
+  const std::shared_ptr<const conf::Settings> settings;
+  Stats stats;
+  Threads threads;
+  std::unique_ptr<store::Store> store;
+  std::unique_ptr<Delivery> delivery;
+  std::unique_ptr<Reception> reception;
+  std::unique_ptr<Operator> operator_;
+  std::unique_ptr<ControlSocket> control;
+  asio::signal_set signals;
+  asio::steady_timer ticker;
+  std::chrono::steady_clock::time_point cut_off_at{};
+  bool stopping = false, delivery_stopped = false, reception_cut = false;
+  int exit_status = 0;
+
+  tl::expected<void, std::string> open_store();
+  void start();
+  void wait_for_signal();
+  void signalled(int signal);
+  void stop(const std::string& why, int status);
+  void watch_the_stop();
+  void sweep();
+};
+
+namespace {
+
+TimePoint now() {
+  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+}
+
+constexpr auto sweep_every = std::chrono::minutes(10);
+
+}  // namespace
+
+Daemon::Daemon(conf::Settings settings) : state_(std::make_unique<State>(std::move(settings))) {}
+Daemon::~Daemon() = default;
+
+tl::expected<void, std::string> Daemon::open() {
+  State& s = *state_;
+  log::configure(s.settings->log);
+  Privileges privileges(s.settings->server.user, s.settings->spool.path);
+  if (auto lowered = privileges.lower(); !lowered) return lowered;
+  auto opened = s.open_store();
+  privileges.raise();
+  if (!opened) return opened;
+  auto secret = verp_secret(s.settings->verp, s.store->secret());
+  if (!secret) return tl::unexpected(secret.error());
+  const list::Hmac hmac = hmac_sha256(*secret);
+  s.delivery = std::make_unique<Delivery>(s.threads.contexts(), *s.store, s.settings, hmac, s.stats);
+  s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.threads, s.stats, hmac,
+                                            [&s](const auto& routes) { s.delivery->wake(routes); });
+  s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
+  s.control = std::make_unique<ControlSocket>(s.threads.context(0), *s.settings, *s.operator_);
+  if (auto bound = s.reception->bind(); !bound) return bound;
+  if (auto bound = s.control->open(); !bound) return bound;
+  return privileges.drop();
+}
+
+tl::expected<void, std::string> Daemon::State::open_store() {
+  store::Options options;
+  options.path = settings->spool.path;
+  options.max_size = settings->spool.max_size;
+  options.reserve = settings->spool.reserve;
+  options.history = settings->spool.history;
+  options.clock = now;
+  options.route = [shared = settings](std::string_view domain) { return conf::route_of(*shared, domain); };
+  options.on_due = [this](std::string route) {
+    if (delivery) delivery->wake({std::move(route)});
+  };
+  options.on_stop = [this](std::string why) {
+    asio::post(threads.context(0), [this, why = std::move(why)] { stop(why, 1); });
+  };
+  auto opened = store::Store::open(std::move(options));
+  if (!opened) return tl::unexpected(opened.error().text);
+  store = std::move(*opened);
+  return {};
+}
+
+int Daemon::run() {
+  State& s = *state_;
+  asio::post(s.threads.context(0), [&s] { s.start(); });
+  s.threads.run();
+  s.control.reset();
+  s.reception.reset();
+  s.delivery.reset();
+  s.store.reset();
+  log::event(Level::info, "stopped", {{"status", s.exit_status}});
+  return s.exit_status;
+}
+
+void Daemon::State::start() {
+  signals.add(SIGTERM);
+  signals.add(SIGINT);
+  signals.add(SIGHUP);
+  wait_for_signal();
+  asio::co_spawn(threads.context(0), control->serve(), asio::detached);
+  delivery->start();
+  reception->start();
+  sweep();
+  log::event(Level::info, "ready",
+             {{"hostname", settings->hostname},
+              {"spool", settings->spool.path},
+              {"listeners", settings->listen.size()},
+              {"possible_duplicates", store->possible_duplicates()}});
+}
+
+void Daemon::State::wait_for_signal() {
+  signals.async_wait([this](const std::error_code& error, int signal) {
+    if (error) return;
+    wait_for_signal();
+    signalled(signal);
+  });
+}
+
+void Daemon::State::signalled(int signal) {
+  if (signal == SIGHUP) {
+    log::event(Level::warning, "reload",
+               {{"reply",
+                 "a running spoold does not read its configuration again in this version: "
+                 "stop it and start it"}});
+    return;
+  }
+  stop(signal == SIGTERM ? "SIGTERM" : "SIGINT", 0);
+}
+
+/// The first call stops in order, the second one cuts what is still open.
+void Daemon::State::stop(const std::string& why, int status) {
+  exit_status = std::max(exit_status, status);
+  const bool again = stopping;
+  if (!again) log::event(status ? Level::error : Level::info, "stopping", {{"reason", why}});
+  stopping = true;
+  const Duration grace = again || status ? Duration::zero() : settings->server.grace;
+  cut_off_at = std::chrono::steady_clock::now() + grace;
+  if (!again) reception->stop();
+  delivery->stop(grace, [this] { asio::post(threads.context(0), [this] { delivery_stopped = true; }); });
+  if (!again) watch_the_stop();
+}
+
+/// Looks every 10 ms whether everybody has left; at the end of the grace it closes what is left.
+void Daemon::State::watch_the_stop() {
+  const auto time = std::chrono::steady_clock::now();
+  if (!reception_cut && time >= cut_off_at && !reception->idle()) {
+    reception_cut = true;
+    reception->cut_off();
+  }
+  // Delivery answers once what was heard is in the store; a store that cannot take it any more is not waited
+  // for.
+  const bool given_up = time >= cut_off_at + std::chrono::seconds(exit_status ? 1 : 10);
+  if ((reception->idle() && delivery_stopped) || given_up) {
+    control->close();
+    threads.stop();
+    return;
+  }
+  ticker.expires_after(std::chrono::milliseconds(10));
+  ticker.async_wait([this](const std::error_code& error) {
+    if (!error) watch_the_stop();
+  });
+}
+
+void Daemon::State::sweep() {
+  if (stopping) return;
+  store->sweep(now(), [](const store::Result<void>&) {});
+  ticker.expires_after(sweep_every);
+  ticker.async_wait([this](const std::error_code& error) {
+    if (!error) sweep();
+  });
+}
+
+}  // namespace spoold::server

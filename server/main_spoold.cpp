@@ -1,0 +1,65 @@
+// spoold: the daemon's command line.
+#include <sys/resource.h>
+
+#include <CLI/CLI.hpp>
+#include <csignal>
+#include <iostream>
+
+#include "conf/load.hpp"
+#include "server/daemon.hpp"
+
+namespace {
+
+/// A connection is a descriptor: take what the hard limit gives.
+void raise_descriptor_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  CLI::App app("spoold: mailing lists and their mail server in one daemon");
+  std::string file;
+  bool check = false, defaults = false;
+  app.add_option("--config", file, "the configuration file (TOML)")->envname("SPOOLD_CONFIG");
+  app.add_flag("--check", check, "check the configuration, print every error with its place, and end");
+  app.add_flag("--defaults", defaults, "print every key with its default and its meaning, and end");
+  app.footer(
+      "Runs in the foreground and logs to standard error; event=ready says that mail is accepted.\n"
+      "Exit status: 0 done, 1 it could not be done, 2 wrong usage or configuration.");
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  if (defaults) {
+    std::cout << spoold::conf::defaults();
+    return 0;
+  }
+  if (file.empty()) {
+    std::cerr
+        << "spoold: which configuration? Give --config FILE (spoold --defaults prints one to start from)\n";
+    return 2;
+  }
+  auto settings = spoold::conf::load(file);
+  if (!settings) {
+    for (const auto& problem : settings.error()) std::cerr << problem.text() << '\n';
+    return 2;
+  }
+  for (const std::string& line : spoold::conf::review(*settings)) std::cerr << file << ": " << line << '\n';
+  if (check) {
+    std::cout << file << ": the configuration is good\n";
+    return 0;
+  }
+  std::signal(SIGPIPE, SIG_IGN);
+  raise_descriptor_limit();
+  spoold::server::Daemon daemon(std::move(*settings));
+  if (auto opened = daemon.open(); !opened) {
+    std::cerr << "spoold: " << opened.error() << '\n';
+    return 1;
+  }
+  return daemon.run();
+}
