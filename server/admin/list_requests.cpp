@@ -6,9 +6,11 @@
 
 #include "conf/load.hpp"
 #include "protocol/list/addresses.hpp"
+#include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
+#include "server/admin/base64.hpp"
 #include "server/admin/requests.hpp"
 #include "server/admin/views.hpp"
 #include "store/directory/directory.hpp"
@@ -256,13 +258,12 @@ Json member_set(const Request& request) {
     const auto text = value.get<std::string>();
     if (what == "name")
       name = text;
-    else if (what == "delivery" && parse_delivery(text))
-      delivery = parse_delivery(text);
-    else if (what == "delivery")
-      return failure(
-          Exit::usage,
-          "'" + text + "' is none of: regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce");
-    else
+    else if (what == "delivery") {
+      list::Delivery parsed{};
+      if (!list::parse_delivery(text, parsed))
+        return failure(Exit::usage, "'" + text + "' is none of: " + std::string(list::delivery_values()));
+      delivery = parsed;
+    } else
       return failure(Exit::usage, "a member has no setting '" + what + "': name, delivery");
   }
   if (!name && !delivery) return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery");
@@ -295,6 +296,50 @@ Json member_set(const Request& request) {
   Json answer = success(request);
   answer["list"] = found->address();
   answer.update(member_json(*result));
+  return answer;
+}
+
+Json import_members(const Request& request) {
+  const auto found = find_list(request);
+  if (!found) return failure(found.error());
+  const auto text = base64_decode(request.text("content"));
+  if (!text) return failure(Exit::usage, "content is not base64");
+  auto file = list::read_import_file(*text);
+  if (!file) {
+    Json answer = failure(Exit::failed, std::to_string(file.error().size()) +
+                                            (file.error().size() == 1 ? " bad line" : " bad lines") +
+                                            ": nothing was imported");
+    answer["bad_lines"] = Json::array();
+    for (const list::BadLine& line : file.error())
+      answer["bad_lines"].push_back({{"line", line.number}, {"text", line.text}, {"reason", line.reason}});
+    return answer;
+  }
+  Json answer = success(request);
+  answer["list"] = found->address();
+  answer["repeated"] = file->repeated;
+  const TimePoint now = request.store.now();
+  for (auto& member : file->members) member.joined = now;
+  directory::Imported imported;
+  if (request.dry_run) {
+    // In pages: the file may be long, and a Read must be short.
+    constexpr std::size_t at_once = 1000;
+    for (std::size_t from = 0; from < file->members.size(); from += at_once) {
+      const store::Read read(request.store);
+      for (std::size_t i = from; i < std::min(from + at_once, file->members.size()); ++i)
+        ++(directory::find_member(read, found->id,
+                                  mailbox_of(file->members[i].address, Mailbox::Allow::utf8).key())
+               ? imported.already
+               : imported.added);
+    }
+  } else {
+    const auto done = directory::import_members(request.store, found->id, std::move(file->members), now);
+    if (!done) return failure(done.error());
+    imported = *done;
+    audit(request, "imported " + std::to_string(imported.added) + " members into " + found->address(),
+          found->id);
+  }
+  answer["added"] = imported.added;
+  answer["already"] = imported.already;
   return answer;
 }
 

@@ -2,6 +2,7 @@
 
 #include <array>
 
+#include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "server/admin/filter.hpp"
 
@@ -99,24 +100,9 @@ Json list_json(const list::List& l) {
 Json member_json(const list::Member& m) {
   return {{"address", m.address},
           {"name", m.name},
-          {"delivery", text(m.delivery)},
+          {"delivery", list::text(m.delivery)},
           {"joined", time_json(m.joined)},
           {"id", m.id}};
-}
-
-namespace {
-constexpr std::array delivery_words{"regular", "digest", "nomail_by_user", "nomail_by_admin",
-                                    "nomail_by_bounce"};
-}
-
-const char* text(list::Delivery delivery) {
-  return delivery_words[static_cast<std::size_t>(delivery)];
-}
-
-std::optional<list::Delivery> parse_delivery(std::string_view word) {
-  for (std::size_t i = 0; i < delivery_words.size(); ++i)
-    if (delivery_words[i] == word) return static_cast<list::Delivery>(i);
-  return std::nullopt;
 }
 
 EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optional<list::List>& list,

@@ -18,9 +18,6 @@ Json history_json(const store::HistoryEvent&);
 Json list_json(const list::List&);
 Json member_json(const list::Member&);
 
-const char* text(list::Delivery);
-std::optional<list::Delivery> parse_delivery(std::string_view);
-
 /// The reverse path of each recipient of one message, as delivery makes it.
 class EnvelopeSenders {
  public:

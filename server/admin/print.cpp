@@ -1,0 +1,239 @@
+#include "server/admin/print.hpp"
+
+#include <cstdio>
+#include <ctime>
+#include <optional>
+
+#include "server/admin/views.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+std::string text_of(const Json& json, const char* name) {
+  const auto found = json.find(name);
+  if (found == json.end() || found->is_null()) return {};
+  return found->is_string() ? found->get<std::string>() : dump(*found);
+}
+
+/// "3 delivered, 1 deferred": only what is not zero.
+std::string counts_text(const Json& counts) {
+  std::string out;
+  for (const char* state :
+       {"queued", "active", "deferred", "held", "delivered", "failed", "expired", "removed"}) {
+    auto n = counts.value(state, std::uint64_t{0});
+    if (n == 0) continue;
+    out += (out.empty() ? "" : ", ") + std::to_string(n) + " " + state;
+  }
+  return out.empty() ? "none" : out;
+}
+
+std::string reply_text(const Json& row) {
+  const auto found = row.find("last_reply");
+  if (found == row.end() || !found->is_object()) return {};
+  const auto code = found->value("code", 0);
+  std::string out = code ? std::to_string(code) + " " : "";
+  if (const auto enhanced = text_of(*found, "enhanced"); !enhanced.empty()) out += enhanced + " ";
+  std::string text = text_of(*found, "text");
+  for (char& c : text)
+    if (c == '\n') c = ' ';
+  return out + text;
+}
+
+std::string suspect_text(const Json& row) {
+  const auto found = row.find("suspect");
+  if (found == row.end()) return {};
+  return "suspect, " + text_of(*found, "strikes") + " of 3: " + text_of(*found, "how") + ", last " +
+         text_of(*found, "last_drop");
+}
+
+std::optional<TimePoint> parse_time(const std::string& text) {
+  std::tm tm{};
+  int ms = 0;
+  if (std::sscanf(text.c_str(), "%d-%d-%dT%d:%d:%d.%dZ", &tm.tm_year, &tm.tm_mon, &tm.tm_mday, &tm.tm_hour,
+                  &tm.tm_min, &tm.tm_sec, &ms) < 6)
+    return std::nullopt;
+  tm.tm_year -= 1900, tm.tm_mon -= 1;
+  return TimePoint(std::chrono::duration_cast<Duration>(std::chrono::seconds(timegm(&tm))) + Duration(ms));
+}
+
+void names(std::string& out, const Json& answer, const char* list, const char* verb) {
+  const auto found = answer.find(list);
+  if (found == answer.end() || !found->is_array()) return;
+  for (const Json& one : *found) {
+    const std::string address = one.is_object() ? text_of(one, "address") : one.get<std::string>();
+    out += std::string(verb) + " " + printable(address);
+    if (one.is_object() && one.contains("new")) out += " by " + printable(text_of(one, "new"));
+    if (one.is_object() && one.contains("reason")) out += ": " + printable(text_of(one, "reason"));
+    if (one.is_object() && one.contains("in_delivery")) out += " (being delivered: its lane will decide)";
+    out += "\n";
+  }
+}
+
+}  // namespace
+
+std::string short_duration(std::int64_t seconds) {
+  if (seconds < 0) seconds = 0;
+  if (seconds < 120) return std::to_string(seconds) + "s";
+  if (seconds < 120 * 60) return std::to_string(seconds / 60) + "m";
+  if (seconds < 48 * 3600) return std::to_string(seconds / 3600) + "h";
+  return std::to_string(seconds / 86400) + "d";
+}
+
+std::string short_size(std::uint64_t octets) {
+  if (octets < 10'000) return std::to_string(octets) + "B";
+  if (octets < 10'000ull << 10) return std::to_string(octets >> 10) + "K";
+  if (octets < 10'000ull << 20) return std::to_string(octets >> 20) + "M";
+  return std::to_string(octets >> 30) + "G";
+}
+
+std::string relative(const Json& time, TimePoint now) {
+  if (!time.is_string()) return {};
+  const auto at = parse_time(time.get<std::string>());
+  if (!at) return time.get<std::string>();
+  const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(*at - now).count();
+  if (seconds > 0) return "in " + short_duration(seconds);
+  return seconds > -2 ? "now" : short_duration(-seconds) + " ago";
+}
+
+std::string queue_text(const std::vector<Json>& rows, TimePoint now) {
+  Table table({"ID", ">AGE", ">SIZE", "LIST OR SENDER", "RECIPIENTS", "NEXT", "LAST ERROR"});
+  for (const Json& row : rows) {
+    const std::string list = text_of(row, "list"), sender = "<" + text_of(row, "sender") + ">";
+    table.row({text_of(row, "id"), short_duration(row.value("age", std::int64_t{0})),
+               short_size(row.value("size", std::uint64_t{0})), printable(list.empty() ? sender : list, 40),
+               counts_text(row.at("recipients")), relative(row.at("next_attempt"), now),
+               printable(text_of(row, "last_error"), 60)});
+  }
+  return table.text();
+}
+
+std::string totals_text(const Json& rows, const std::string& what, TimePoint now) {
+  Table table({what == "list" ? "LIST" : "DESTINATION", what == "list" ? "" : "NEXT HOP", ">MESSAGES",
+               ">RECIPIENTS", ">QUEUED", ">ACTIVE", ">DEFERRED", ">HELD", "OLDEST"});
+  for (const Json& row : rows) {
+    const std::string name = text_of(row, what.c_str());
+    table.row({name.empty() ? "(no list)" : name, text_of(row, "next_hop"), text_of(row, "messages"),
+               text_of(row, "recipients"), text_of(row, "queued"), text_of(row, "active"),
+               text_of(row, "deferred"), text_of(row, "held"), relative(row.at("oldest"), now)});
+  }
+  return table.text();
+}
+
+std::string message_text(const store::Message& message, TimePoint now) {
+  const Json m = message_json(message);
+  std::string out = text_of(m, "id") + "  " + text_of(m, "state");
+  if (message.list)
+    out += "  list " + printable(message.list_address) + ", post " + std::to_string(message.post);
+  out += "\narrived     " + text_of(m, "arrived") + " (" + relative(m.at("arrived"), now) + "), " +
+         short_size(message.size) + "\n";
+  if (!message.list) out += "sender      <" + printable(message.reverse_path) + ">\n";
+  out += "from        " + printable(message.from, 100) + "\nsubject     " + printable(message.subject, 100) +
+         "\nmessage-id  " + printable(message.message_id, 100) + "\nrecipients  " +
+         counts_text(m.at("counts")) + "\n";
+  return out;
+}
+
+std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool with_senders) {
+  std::vector<std::string> columns{"ADDRESS", "STATE", ">ATTEMPTS", "NEXT", "LAST REPLY"};
+  if (with_senders) columns.insert(columns.begin() + 1, "ENVELOPE SENDER");
+  Table table(columns);
+  for (const Json& row : rows) {
+    std::string last = reply_text(row);
+    if (const auto suspect = suspect_text(row); !suspect.empty())
+      last += (last.empty() ? "" : "; ") + suspect;
+    if (row.contains("possible_duplicate"))
+      last += std::string(last.empty() ? "" : "; ") + "possible duplicate";
+    if (row.contains("isolate")) last += std::string(last.empty() ? "" : "; ") + "isolated by an operator";
+    std::vector<std::string> cells{text_of(row, "address"), text_of(row, "state"), text_of(row, "attempts"),
+                                   relative(row.at("next_attempt"), now), printable(last)};
+    if (with_senders) cells.insert(cells.begin() + 1, "<" + text_of(row, "envelope_sender") + ">");
+    table.row(std::move(cells));
+  }
+  return table.text();
+}
+
+std::string trace_text(const std::vector<Json>& rows) {
+  Table table({"AT", "ID", "EVENT", "WHO OR WHERE", "WHAT"});
+  for (const Json& row : rows) {
+    std::string where = text_of(row, "who");
+    if (row.contains("last_reply") && row.at("last_reply").is_object())
+      where = text_of(row.at("last_reply"), "remote");
+    if (where.empty()) where = text_of(row, "route");
+    std::string what = text_of(row, "detail");
+    if (const auto reply = reply_text(row); !reply.empty()) what += (what.empty() ? "" : "; ") + reply;
+    std::string address = text_of(row, "address");
+    if (row.contains("addresses") && !row.at("addresses").empty()) {
+      address = row.at("addresses")[0].get<std::string>();
+      const auto more = row.value("recipients", std::uint64_t{1});
+      if (more > 1) address += " and " + std::to_string(more - 1) + " more";
+    }
+    if (!address.empty()) what = address + (what.empty() ? "" : ": " + what);
+    table.row({text_of(row, "at"), text_of(row, "id"), text_of(row, "event"), where, printable(what)});
+  }
+  return table.text();
+}
+
+std::string lists_text(const std::vector<Json>& rows) {
+  Table table({"LIST", ">MEMBERS", ">POSTS", "VERP", "NONMEMBERS", "DESCRIPTION"});
+  for (const Json& row : rows)
+    table.row({text_of(row, "address"), text_of(row, "members"), text_of(row, "last_post"),
+               text_of(row, "verp"), text_of(row, "nonmembers"), printable(text_of(row, "description"), 60)});
+  return table.text();
+}
+
+std::string fields_text(const Json& object, const std::string& indent) {
+  std::size_t longest = 0;
+  for (const auto& [key, value] : object.items()) longest = std::max(longest, key.size());
+  std::string out;
+  for (const auto& [key, value] : object.items()) {
+    if (key == "ok" || key == "exit" || key == "dry_run") continue;
+    if (value.is_object()) {
+      out += indent + key + "\n" + fields_text(value, indent + "  ");
+      continue;
+    }
+    std::string shown;
+    if (value.is_array()) {
+      for (const Json& one : value)
+        shown += (shown.empty() ? "" : ", ") + (one.is_string() ? one.get<std::string>() : dump(one));
+    } else {
+      shown = value.is_string() ? value.get<std::string>() : value.is_null() ? "" : dump(value);
+    }
+    std::string line = indent + key + std::string(longest - key.size() + 2, ' ') + printable(shown);
+    line.erase(line.find_last_not_of(' ') + 1);
+    out += line + "\n";
+  }
+  return out;
+}
+
+std::string answer_text(const std::string& verb, const Json& answer) {
+  std::string out;
+  const bool planned = answer.value("dry_run", false);
+  if (verb == "edit-recipients" || verb == "member-add" || verb == "member-remove") {
+    names(out, answer, "removed", "removed");
+    names(out, answer, "added", "added");
+    names(out, answer, "replaced", "replaced");
+    names(out, answer, "isolated", "isolated");
+    names(out, answer, "already", "already a member:");
+    names(out, answer, "unknown", "not a member:");
+    names(out, answer, "refused", "refused");
+  } else if (answer.contains("messages")) {
+    out = verb + ": " + text_of(answer, "recipients") + " recipients of " + text_of(answer, "messages") +
+          " messages\n";
+    names(out, answer, "refused", "refused");
+  } else if (verb == "import") {
+    if (answer.contains("bad_lines"))
+      for (const Json& line : answer.at("bad_lines"))
+        out += "line " + text_of(line, "line") + ": " + printable(text_of(line, "text")) + ": " +
+               printable(text_of(line, "reason")) + "\n";
+    else if (answer.contains("added"))
+      out = "added " + text_of(answer, "added") + ", already members " + text_of(answer, "already") +
+            ", repeated in the file " + text_of(answer, "repeated") + "\n";
+  } else if (answer.value("ok", false)) {
+    out = fields_text(answer);
+  }
+  if (planned && !out.empty()) out = "dry run, nothing was changed; it would be:\n" + out;
+  return out;
+}
+
+}  // namespace spoold::server::admin

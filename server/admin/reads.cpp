@@ -1,0 +1,308 @@
+#include "server/admin/reads.hpp"
+
+#include <algorithm>
+#include <map>
+
+#include "conf/load.hpp"
+#include "protocol/mail/mailbox.hpp"
+#include "server/admin/scan.hpp"
+#include "server/admin/views.hpp"
+#include "store/directory/directory.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server::admin {
+
+namespace directory = store::directory;
+
+namespace {
+
+constexpr std::size_t recipients_looked_at = 5000;  // of a message, for one line of `queue`
+constexpr std::size_t slice = 256 << 10;
+constexpr std::size_t rows_at_once = 1000;
+constexpr std::size_t addresses_named = 100;  // of one event
+
+bool waits(const store::Recipient& r) {
+  return r.state == store::RecipientState::queued || r.state == store::RecipientState::deferred;
+}
+
+std::string domain_of(const std::string& address) {
+  const auto at = address.rfind('@');
+  return at == std::string::npos ? std::string() : address.substr(at + 1);
+}
+
+std::string key_of(const std::string& address) {
+  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  return mailbox ? mailbox->key() : std::string();
+}
+
+/// What one line of `queue` says about the recipients of a message.
+struct Digest {
+  std::uint64_t seen = 0, matching = 0, active = 0;
+  TimePoint next{};
+  std::optional<LastReply> last;
+
+  void add(const store::Recipient& r) {
+    ++seen;
+    if (!waits(r)) return;
+    if (r.active) ++active;
+    if (!r.active && (next == TimePoint{} || r.next_attempt < next)) next = r.next_attempt;
+    if (r.last && (!last || last->at < r.last->at)) last = r.last;
+  }
+};
+
+std::string error_text(const std::optional<LastReply>& last) {
+  if (!last) return {};
+  return last->reply.code ? last->reply.oneline() : last->reply.text;
+}
+
+}  // namespace
+
+void Reads::queue(const Filter& filter, const RowSink& sink) const {
+  const TimePoint now = store_.now();
+  for_each_message(store_, filter, now, false, [&](const store::Message& message) {
+    Digest digest;
+    if (message.counts.open() > 0 || filter.narrows_recipients())
+      for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+        for (const auto& recipient : page) {
+          digest.add(recipient);
+          if (filter.narrows_recipients() && filter.matches(recipient, settings_)) ++digest.matching;
+        }
+        return filter.narrows_recipients() || digest.seen < recipients_looked_at;
+      });
+    if (filter.narrows_recipients() && digest.matching == 0) return true;
+    Json row = message_json(message);
+    row.erase("counts");
+    row["recipients"] = counts_json(message.counts);
+    row["recipients"]["active"] = digest.active;
+    if (filter.narrows_recipients()) row["matching"] = digest.matching;
+    row["age"] = std::chrono::duration_cast<std::chrono::seconds>(now - message.arrived).count();
+    row["next_attempt"] = time_json(digest.next);
+    row["last_error"] = digest.last ? Json(error_text(digest.last)) : Json(nullptr);
+    sink(std::move(row));
+    return true;
+  });
+}
+
+Json Reads::queue_by(const Filter& filter, const std::string& what) const {
+  struct Total {
+    std::uint64_t messages = 0, queued = 0, active = 0, deferred = 0, held = 0;
+    TimePoint oldest = TimePoint::max();
+    store::Id last_message = 0;
+  };
+  std::map<std::string, Total> totals;
+  const bool by_list = what == "list";
+  for_each_message(store_, filter, store_.now(), false, [&](const store::Message& message) {
+    for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+      for (const auto& r : page) {
+        if (!filter.matches(r, settings_) || (!waits(r) && r.state != store::RecipientState::held)) continue;
+        Total& total =
+            totals[by_list ? message.list_address : conf::route_of(settings_, domain_of(r.address))];
+        if (total.last_message != message.id) ++total.messages, total.last_message = message.id;
+        total.oldest = std::min(total.oldest, message.arrived);
+        if (r.state == store::RecipientState::held)
+          ++total.held;
+        else if (r.active)
+          ++total.active;
+        else
+          ++(r.state == store::RecipientState::queued ? total.queued : total.deferred);
+      }
+      return true;
+    });
+    return true;
+  });
+  Json rows = Json::array();
+  for (const auto& [name, t] : totals) {
+    Json row{{what, name.empty() ? Json(nullptr) : Json(name)}};
+    if (!by_list) {
+      const auto hop = conf::next_hop_of(settings_, name);
+      row["next_hop"] = hop ? Json(hop->text) : Json(nullptr);
+    }
+    row["messages"] = t.messages;
+    row["recipients"] = t.queued + t.active + t.deferred + t.held;
+    row["queued"] = t.queued;
+    row["active"] = t.active;
+    row["deferred"] = t.deferred;
+    row["held"] = t.held;
+    row["oldest"] = time_json(t.oldest);
+    rows.push_back(std::move(row));
+  }
+  return rows;
+}
+
+std::optional<store::Message> Reads::message(store::Id id) const {
+  const store::Read read(store_);
+  return store::spool::message(read, id);
+}
+
+void Reads::recipients(const store::Message& message, const RowSink& sink) const {
+  const auto list = [&] {
+    const store::Read read(store_);
+    return message.list ? directory::list(read, message.list) : std::nullopt;
+  }();
+  const EnvelopeSenders sender(message, list, settings_.verp.delimiter, store_.now(), hmac_);
+  std::map<std::string, std::map<std::string, store::Suspect>> suspects;  // route, address key
+  for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+    for (const auto& recipient : page) {
+      std::optional<store::Suspect> suspect;
+      if (waits(recipient)) {
+        const auto route = conf::route_of(settings_, domain_of(recipient.address));
+        auto known = suspects.find(route);
+        if (known == suspects.end()) {
+          known = suspects.emplace(route, std::map<std::string, store::Suspect>()).first;
+          const store::Read read(store_);
+          for (auto& one : store::spool::suspects(read, route))
+            known->second.emplace(key_of(one.address), one);
+        }
+        if (!known->second.empty())
+          if (const auto found = known->second.find(key_of(recipient.address)); found != known->second.end())
+            suspect = found->second;
+      }
+      sink(recipient_json(recipient, sender(recipient), suspect));
+    }
+    return true;
+  });
+}
+
+void Reads::content(const store::Message& message,
+                    const std::function<void(const std::string&)>& sink) const {
+  for (std::uint64_t at = 0; at < message.size;) {
+    const auto part = [&] {
+      const store::Read read(store_);
+      return store::spool::outgoing(read, message, at, slice);
+    }();
+    if (part.empty()) return;  // finished meanwhile: the content is gone
+    at += part.size();
+    sink(part);
+  }
+}
+
+void Reads::trace_message(const store::Message& message, const std::string& key, const RowSink& sink) const {
+  std::vector<std::uint32_t> numbers;
+  if (!key.empty()) {
+    const store::Read read(store_);
+    for (const auto& recipient : store::spool::find_recipients(read, message.id, key))
+      numbers.push_back(recipient.number);
+    if (numbers.empty()) return;
+  }
+  const auto concerns = [&](const store::HistoryEvent& event) {
+    if (key.empty() || (event.recipients.empty() && event.address.empty())) return true;
+    if (!event.address.empty() && key_of(event.address) == key) return true;
+    return std::any_of(event.recipients.begin(), event.recipients.end(), [&](const auto& one) {
+      return std::find(numbers.begin(), numbers.end(), one.first) != numbers.end();
+    });
+  };
+  const auto row_of = [&](const store::Read& read, const store::HistoryEvent& event) {
+    Json row = history_json(event);
+    if (event.recipients.empty()) return row;
+    row["recipients"] = event.recipients.size();
+    row["addresses"] = Json::array();
+    for (const auto& [number, words] : event.recipients) {
+      const bool ours = key.empty() || std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+      if (!ours || row["addresses"].size() >= addresses_named) continue;
+      const auto found = store::spool::recipients(read, message.id, number, 1);
+      if (found.empty() || found[0].number != number) continue;
+      row["addresses"].push_back(found[0].address);
+      if (!words.empty() && (!key.empty() || event.recipients.size() == 1)) row["last_reply"]["text"] = words;
+    }
+    if (!key.empty()) row["recipients"] = row["addresses"].size();
+    return row;
+  };
+
+  Json first{{"at", time_json(message.arrived)}, {"event", "accepted"}, {"id", store::id_text(message.id)}};
+  first["detail"] = std::to_string(message.size) + " octets from <" +
+                    (message.list ? message.from : message.reverse_path) + ">" +
+                    (message.list ? " for list " + message.list_address : "");
+  sink(std::move(first));
+  for (TimePoint from = message.arrived - std::chrono::hours(1);;) {
+    std::vector<Json> rows;
+    bool more = false;
+    {
+      const store::Read read(store_);
+      auto events =
+          store::spool::history(read, from, store_.now() + std::chrono::hours(1), message.id, rows_at_once);
+      more = events.size() == rows_at_once;
+      if (more) {  // the next page begins with all events of the last millisecond, unless that is all there
+                   // is
+        const TimePoint last = events.back().at;
+        const bool one_instant = events.front().at == last;
+        if (!one_instant)
+          events.erase(
+              std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.at == last; }),
+              events.end());
+        from = one_instant ? last + Duration(1) : last;
+      }
+      for (const auto& event : events)
+        if (concerns(event)) rows.push_back(row_of(read, event));
+    }
+    for (Json& row : rows) sink(std::move(row));
+    if (!more) return;
+  }
+}
+
+void Reads::trace(const std::string& what, const RowSink& sink) const {
+  if (const auto id = store::parse_id(what)) {
+    if (const auto found = message(*id)) trace_message(*found, {}, sink);
+    return;
+  }
+  std::string bare = what;
+  if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
+  const std::string key = key_of(what);
+  for_each_message(store_, Filter{}, store_.now(), true, [&](const store::Message& message) {
+    if (message.message_id == bare || message.message_id == "<" + bare + ">")
+      trace_message(message, {}, sink);
+    else if (!key.empty())
+      trace_message(message, key, sink);
+    return true;
+  });
+}
+
+void Reads::lists(const RowSink& sink) const {
+  list::ListId after = 0;
+  while (true) {
+    const auto page = [&] {
+      const store::Read read(store_);
+      return directory::lists(read, after, rows_at_once);
+    }();
+    if (page.empty()) return;
+    for (const auto& one : page) sink(list_json(one));
+    after = page.back().id;
+  }
+}
+
+std::optional<list::List> Reads::list(const std::string& address) const {
+  const auto mailbox = Mailbox::parse(address);
+  if (!mailbox) return std::nullopt;
+  const std::string key = mailbox->key();
+  const store::Read read(store_);
+  return directory::find_list(read, key.substr(0, key.rfind('@')), mailbox->domain());
+}
+
+void Reads::members(const list::List& list, const std::function<void(const list::Member&)>& sink) const {
+  std::string after;
+  do {
+    const auto page = [&] {
+      const store::Read read(store_);
+      return directory::members(read, list.id, after, rows_at_once);
+    }();
+    for (const auto& member : page.members) sink(member);
+    after = page.after;
+  } while (!after.empty());
+}
+
+std::optional<list::Member> Reads::member(const list::List& list, const std::string& address) const {
+  const std::string key = key_of(address);
+  if (key.empty()) return std::nullopt;
+  const store::Read read(store_);
+  return directory::find_member(read, list.id, key);
+}
+
+Json Reads::check() const {
+  const store::Read read(store_);
+  const auto report = store::spool::check(read);
+  return {{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},
+          {"open", report.open},           {"due", report.due},           {"claims", report.claims},
+          {"contents", report.contents},   {"problems", report.problems}};
+}
+
+}  // namespace spoold::server::admin

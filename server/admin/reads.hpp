@@ -1,0 +1,52 @@
+// The reading verbs of spoolctl: from the store, with or without a daemon, in pages (scan.hpp). Rows are JSON
+// of the contract (views.hpp); print.hpp makes tables of them.
+#pragma once
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "conf/settings.hpp"
+#include "protocol/list/verp.hpp"
+#include "server/admin/filter.hpp"
+#include "server/admin/json.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server::admin {
+
+using RowSink = std::function<void(Json)>;
+
+class Reads {
+ public:
+  Reads(const store::Store& store, const conf::Settings& settings, list::Hmac hmac)
+      : store_(store), settings_(settings), hmac_(std::move(hmac)) {}
+
+  /// A row a message: message_json, with "recipients" (counts), "age" (seconds), "next_attempt",
+  /// "last_error".
+  void queue(const Filter&, const RowSink&) const;
+  /// Totals by "destination" (route) or "list".
+  Json queue_by(const Filter&, const std::string& what) const;
+  std::optional<store::Message> message(store::Id) const;
+  /// recipient_json of every recipient, in number order.
+  void recipients(const store::Message&, const RowSink&) const;
+  /// The octets as they go out, in slices.
+  void content(const store::Message&, const std::function<void(const std::string&)>&) const;
+  /// What happened to an address, a queue id or a Message-ID, oldest first.
+  void trace(const std::string& what, const RowSink&) const;
+
+  void lists(const RowSink&) const;
+  std::optional<list::List> list(const std::string& address) const;
+  void members(const list::List&, const std::function<void(const list::Member&)>&) const;
+  std::optional<list::Member> member(const list::List&, const std::string& address) const;
+
+  /// The invariants of the store: {"ok", "messages", ..., "problems": [...]}.
+  Json check() const;
+
+ private:
+  void trace_message(const store::Message&, const std::string& address_key, const RowSink&) const;
+
+  const store::Store& store_;
+  const conf::Settings& settings_;
+  list::Hmac hmac_;
+};
+
+}  // namespace spoold::server::admin
