@@ -182,6 +182,14 @@ std::string lists_text(const std::vector<Json>& rows) {
   return table.text();
 }
 
+std::string members_text(const std::vector<Json>& rows) {
+  Table table({"ADDRESS", "NAME", "DELIVERY", "JOINED"});
+  for (const Json& row : rows)
+    table.row({text_of(row, "address"), printable(text_of(row, "name"), 40), text_of(row, "delivery"),
+               text_of(row, "joined")});
+  return table.text();
+}
+
 std::string fields_text(const Json& object, const std::string& indent) {
   std::size_t longest = 0;
   for (const auto& [key, value] : object.items()) longest = std::max(longest, key.size());

@@ -1,0 +1,139 @@
+#include "server/admin/access.hpp"
+
+#include <grp.h>
+#include <pwd.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <stdexcept>
+#include <thread>
+
+#include "conf/load.hpp"
+#include "server/admin/control_client.hpp"
+#include "server/admin/operator.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr auto patience = 5s;            // for a daemon to answer a ping, or to come up
+constexpr auto longest_request = 10min;  // an import of millions; the daemon answered its ping
+
+TimePoint clock_now() {
+  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+}
+
+/// Files that root would make in the store's folder could not be opened by the daemon afterwards.
+void become_owner(const std::string& path) {
+  struct stat status {};
+  if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0 || status.st_uid == 0) return;
+  if (::setgroups(1, &status.st_gid) != 0 || ::setegid(status.st_gid) != 0 || ::seteuid(status.st_uid) != 0)
+    throw std::runtime_error("cannot become the owner of " + path);
+}
+
+std::string user_name(uid_t uid) {
+  const passwd* entry = ::getpwuid(uid);
+  return entry ? entry->pw_name : "uid " + std::to_string(uid);
+}
+
+}  // namespace
+
+std::string person() {
+  const char* sudo = std::getenv("SUDO_USER");
+  return ::getuid() == 0 && sudo && *sudo ? sudo : user_name(::getuid());
+}
+
+store::Options Access::options(store::Options::Open how) const {
+  store::Options options;
+  options.path = settings_.spool.path;
+  options.max_size = settings_.spool.max_size;
+  options.reserve = settings_.spool.reserve;
+  options.history = settings_.spool.history;
+  options.clock = clock_now;
+  options.open = how;
+  options.route = [this](std::string_view domain) { return conf::route_of(settings_, domain); };
+  return options;
+}
+
+store::Result<store::Store*> Access::store() {
+  if (!store_) {
+    become_owner(settings_.spool.path);
+    auto opened = store::Store::open(options(store::Options::Open::read_only));
+    if (!opened) return tl::unexpected(opened.error());
+    store_ = std::move(*opened);
+  }
+  return store_.get();
+}
+
+std::string Access::socket_path() const {
+  // The daemon leaves a link to its socket in the store's folder: it is right also when only --spool was
+  // given, or when the configuration was changed since the daemon read it.
+  std::error_code error;
+  const std::string link = settings_.spool.path + "/control";
+  const auto target = std::filesystem::read_symlink(link, error);
+  return error ? settings_.control.socket : target.string();
+}
+
+std::string Access::silent_daemon(const std::string& why) const {
+  std::ifstream lock(settings_.spool.path + "/lock");
+  std::string pid;
+  lock >> pid;
+  return "spoold" + (pid.empty() ? "" : " (pid " + pid + ")") + " holds the store, but its control socket " +
+         socket_path() + " is of no use: " + why;
+}
+
+Json Access::execute_here(store::Store& store, const Json& request) {
+  NoLanes lanes;
+  Operator the_operator(store, settings_, lanes);
+  return the_operator.execute(request, person());
+}
+
+Json Access::change(const Json& request) {
+  if (request.value("dry_run", false)) {
+    const auto opened = store();
+    return opened ? execute_here(**opened, request) : failure(opened.error());
+  }
+  const auto until = std::chrono::steady_clock::now() + patience;
+  while (true) {
+    auto client = ControlClient::connect(socket_path(), patience);
+    if (client) {
+      auto answer = client->ask(request, longest_request);
+      if (!answer)
+        return failure(Exit::failed,
+                       silent_daemon(answer.error().text + "; whether it was done is not known"));
+      return *answer;
+    }
+    using Kind = ControlClient::Failure::Kind;
+    if (client.error().kind == Kind::refused) return failure(Exit::failed, client.error().text);
+    if (client.error().kind == Kind::silent) return failure(Exit::failed, silent_daemon(client.error().text));
+
+    store_.reset();  // one process must not open an environment twice
+    become_owner(settings_.spool.path);
+    auto opened = store::Store::open(options(store::Options::Open::existing));
+    if (opened) return execute_here(**opened, request);
+    if (opened.error().kind != store::Error::Kind::locked) return failure(opened.error());
+    // A daemon that comes up or goes down holds the lock without a socket for a moment.
+    if (std::chrono::steady_clock::now() > until)
+      return failure(Exit::failed, silent_daemon(client.error().text));
+    std::this_thread::sleep_for(50ms);
+  }
+}
+
+Json Access::ask_daemon(const Json& request) {
+  auto client = ControlClient::connect(socket_path(), patience);
+  if (!client) {
+    if (client.error().kind == ControlClient::Failure::Kind::absent)
+      return failure(Exit::failed, "no daemon is running here: " + client.error().text);
+    return failure(Exit::failed, client.error().text);
+  }
+  auto answer = client->ask(request, patience * 6);
+  return answer ? *answer : failure(Exit::failed, answer.error().text);
+}
+
+}  // namespace spoold::server::admin

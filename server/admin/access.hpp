@@ -1,0 +1,41 @@
+// How spoolctl reaches a store: reads go to it directly, also when the daemon is down or stuck; changes go
+// through the daemon's control socket when a daemon runs, else spoolctl takes the store's lock and does the
+// same with the same code. As root it becomes the store's owner before it opens anything there. It never
+// creates a store.
+#pragma once
+#include <memory>
+#include <string>
+
+#include "conf/settings.hpp"
+#include "server/admin/json.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server::admin {
+
+/// The person at the keyboard, for the audit trail (through sudo, too).
+std::string person();
+
+class Access {
+ public:
+  explicit Access(conf::Settings settings) : settings_(std::move(settings)) {}
+
+  const conf::Settings& settings() const { return settings_; }
+  /// The store, read only; opened at the first call.
+  store::Result<store::Store*> store();
+  /// Executes a changing request (operator.hpp), here or there. A "dry_run" is executed here and needs no
+  /// lock.
+  Json change(const Json& request);
+  /// Asks the daemon, and nobody else.
+  Json ask_daemon(const Json& request);
+
+ private:
+  store::Options options(store::Options::Open) const;
+  Json execute_here(store::Store&, const Json& request);
+  std::string socket_path() const;
+  std::string silent_daemon(const std::string& why) const;
+
+  conf::Settings settings_;
+  std::unique_ptr<store::Store> store_;
+};
+
+}  // namespace spoold::server::admin

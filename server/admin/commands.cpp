@@ -1,0 +1,333 @@
+#include "server/admin/commands.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <iostream>
+#include <sstream>
+
+#include "server/admin/editor.hpp"
+#include "server/admin/print.hpp"
+#include "server/admin/views.hpp"
+#include "server/verp_key.hpp"
+#include "store/broken.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+void put(const std::string& text) {
+  std::fwrite(text.data(), 1, text.size(), stdout);
+}
+
+constexpr std::size_t rows_of_a_table = 1000;
+
+/// Rows as a JSON array, written as they come; or kept for a table.
+class Rows {
+ public:
+  explicit Rows(bool json) : json_(json) {}
+  void operator()(Json row) {
+    ++count;
+    if (json_)
+      put((count == 1 ? "[\n" : ",\n") + dump(row));
+    else
+      kept.push_back(std::move(row));
+  }
+  void finish() const {
+    if (json_) put(count ? "\n]\n" : "[]\n");
+  }
+  std::vector<Json> kept;
+  std::size_t count = 0;
+
+ private:
+  bool json_;
+};
+
+/// "Name <address>", as import reads it.
+std::string export_line(const list::Member& member) {
+  if (member.name.empty()) return member.address;
+  std::string name = "\"";
+  for (const char c : member.name) {
+    if (c == '"' || c == '\\') name += '\\';
+    name += c;
+  }
+  return name + "\" <" + member.address + ">";
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n;\t") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+}  // namespace
+
+tl::expected<std::string, std::string> read_file(const std::string& path) {
+  std::ostringstream text;
+  if (path == "-") {
+    text << std::cin.rdbuf();
+    return text.str();
+  }
+  std::error_code error;
+  std::ifstream file(path, std::ios::binary);
+  if (std::filesystem::is_directory(path, error)) return tl::unexpected(path + " is a folder");
+  if (!file) return tl::unexpected(path + " cannot be read: " + std::strerror(errno));
+  text << file.rdbuf();
+  return text.str();
+}
+
+int Commands::fail(const Json& failure) {
+  if (json_) put(dump(failure) + "\n");
+  std::fprintf(stderr, "spoolctl: %s\n", printable(failure.value("error", "failed")).c_str());
+  return failure.value("exit", 1);
+}
+
+template <class Body>
+int Commands::reading(Body body) {
+  try {
+    const auto store = access_.store();
+    if (!store) return fail(failure(store.error()));
+    const auto secret = verp_secret(access_.settings().verp, (*store)->secret());
+    if (!secret) return fail(Exit::failed, secret.error());
+    return body(Reads(**store, access_.settings(), hmac_sha256(*secret)), (*store)->now());
+  } catch (const store::Broken& broken) {
+    return fail(failure(broken.error));
+  }
+}
+
+int Commands::queue(const Filter& filter, const std::string& by) {
+  return reading([&](const Reads& reads, TimePoint now) {
+    if (!by.empty()) {
+      const Json rows = reads.queue_by(filter, by);
+      put(json_ ? dump(rows, 1) + "\n" : totals_text(rows, by, now));
+      return static_cast<int>(rows.empty() && !filter.empty() ? Exit::nothing_matched : Exit::done);
+    }
+    Rows rows(json_);
+    reads.queue(filter, [&](Json row) { rows(std::move(row)); });
+    rows.finish();
+    if (!json_) put(rows.count ? queue_text(rows.kept, now) : filter.empty() ? "The queue is empty.\n" : "");
+    if (rows.count == 0 && !filter.empty()) {
+      std::fputs("spoolctl: nothing matched\n", stderr);
+      return static_cast<int>(Exit::nothing_matched);
+    }
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::show(const std::vector<std::string>& ids, bool content, bool senders) {
+  return reading([&](const Reads& reads, TimePoint now) {
+    bool first = true;
+    for (const auto& text : ids) {
+      const auto id = store::parse_id(text);
+      if (!id) return fail(Exit::usage, "'" + text + "' is not a queue id");
+      const auto message = reads.message(*id);
+      if (!message) return fail(Exit::nothing_matched, "there is no message " + text);
+      if (content && !json_) {
+        if (message->counts.open() == 0)
+          return fail(Exit::failed, text + " is finished: its content is gone");
+        reads.content(*message, put);
+        continue;
+      }
+      if (!json_) {
+        put((first ? "" : "\n") + message_text(*message, now) + "\n");
+        std::vector<Json> page;
+        reads.recipients(*message, [&](Json row) {
+          page.push_back(std::move(row));
+          if (page.size() < rows_of_a_table) return;
+          put(recipients_text(page, now, senders));
+          page.clear();
+        });
+        put(recipients_text(page, now, senders));
+        first = false;
+        continue;
+      }
+      if (ids.size() > 1) put(first ? "[\n" : ",\n");
+      std::string head = dump(message_json(*message));
+      head.pop_back();
+      put(head + ",\"recipients\":[");
+      bool first_row = true;
+      reads.recipients(*message, [&](Json row) {
+        put((first_row ? "\n" : ",\n") + dump(row));
+        first_row = false;
+      });
+      put("\n]");
+      if (content) {
+        std::string octets;
+        reads.content(*message, [&](const std::string& part) { octets += part; });
+        put(",\"content\":" + dump(Json(octets)));
+      }
+      put("}\n");
+      first = false;
+    }
+    if (json_ && ids.size() > 1) put("]\n");
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::trace(const std::string& what) {
+  return reading([&](const Reads& reads, TimePoint) {
+    Rows rows(json_);
+    reads.trace(what, [&](Json row) { rows(std::move(row)); });
+    rows.finish();
+    if (rows.count == 0) {
+      std::fprintf(stderr, "spoolctl: nothing is known of %s\n", printable(what).c_str());
+      return static_cast<int>(Exit::nothing_matched);
+    }
+    if (!json_) put(trace_text(rows.kept));
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::check() {
+  return reading([&](const Reads& reads, TimePoint) {
+    const Json report = reads.check();
+    put(json_ ? dump(report) + "\n" : fields_text(report));
+    const bool ok = report.at("ok").get<bool>();
+    if (!json_)
+      put(ok ? "The store is sound.\n" : "The store is NOT sound: keep a copy before anything else.\n");
+    return static_cast<int>(ok ? Exit::done : Exit::failed);
+  });
+}
+
+int Commands::stats() {
+  const Json answer = access_.ask_daemon(Json{{"verb", "stats"}});
+  if (!answer.value("ok", false)) return fail(answer);
+  put(json_ ? dump(answer) + "\n" : fields_text(answer));
+  return static_cast<int>(Exit::done);
+}
+
+int Commands::lists() {
+  return reading([&](const Reads& reads, TimePoint) {
+    Rows rows(json_);
+    reads.lists([&](Json row) { rows(std::move(row)); });
+    rows.finish();
+    if (!json_) put(rows.count ? lists_text(rows.kept) : "There are no lists.\n");
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::list_show(const std::string& list) {
+  return reading([&](const Reads& reads, TimePoint) {
+    const auto found = reads.list(list);
+    if (!found) return fail(Exit::nothing_matched, "there is no list " + list);
+    put(json_ ? dump(list_json(*found)) + "\n" : fields_text(list_json(*found)));
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::members(const std::string& list) {
+  return reading([&](const Reads& reads, TimePoint) {
+    const auto found = reads.list(list);
+    if (!found) return fail(Exit::nothing_matched, "there is no list " + list);
+    Rows rows(json_);
+    reads.members(*found, [&](const list::Member& member) {
+      rows(member_json(member));
+      if (rows.kept.size() == rows_of_a_table) {
+        put(members_text(rows.kept));
+        rows.kept.clear();
+      }
+    });
+    rows.finish();
+    if (!json_) put(members_text(rows.kept));
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::member_show(const std::string& list, const std::string& address) {
+  return reading([&](const Reads& reads, TimePoint) {
+    const auto found = reads.list(list);
+    if (!found) return fail(Exit::nothing_matched, "there is no list " + list);
+    const auto member = reads.member(*found, address);
+    if (!member) return fail(Exit::nothing_matched, address + " is not a member of " + found->address());
+    put(json_ ? dump(member_json(*member)) + "\n" : fields_text(member_json(*member)));
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::export_members(const std::string& list, bool csv) {
+  return reading([&](const Reads& reads, TimePoint) {
+    const auto found = reads.list(list);
+    if (!found) return fail(Exit::nothing_matched, "there is no list " + list);
+    if (json_) return members(list);
+    if (csv) put("email,name,delivery\r\n");
+    std::string page;
+    reads.members(*found, [&](const list::Member& member) {
+      page += csv ? csv_cell(member.address) + "," + csv_cell(member.name) + "," +
+                        list::text(member.delivery) + "\r\n"
+                  : export_line(member) + "\n";
+      if (page.size() < 1 << 16) return;
+      put(page);
+      page.clear();
+    });
+    put(page);
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::change(const Json& request) {
+  try {
+    const Json answer = access_.change(request);
+    put(json_ ? dump(answer) + "\n" : answer_text(request.value("verb", ""), answer));
+    if (!answer.value("ok", false))
+      std::fprintf(stderr, "spoolctl: %s\n", printable(answer.value("error", "failed")).c_str());
+    return answer.value("exit", 1);
+  } catch (const store::Broken& broken) {
+    return fail(failure(broken.error));
+  }
+}
+
+int Commands::edit_recipients_by_editor(const std::string& text, bool all_or_nothing, bool dry_run,
+                                        bool yes) {
+  std::vector<std::string> before;
+  const int read = reading([&](const Reads& reads, TimePoint) {
+    const auto id = store::parse_id(text);
+    if (!id) return fail(Exit::usage, "'" + text + "' is not a queue id");
+    const auto message = reads.message(*id);
+    if (!message) return fail(Exit::nothing_matched, "there is no message " + text);
+    reads.recipients(*message, [&](const Json& row) {
+      const auto state = row.at("state").get<std::string>();
+      if (state == "queued" || state == "active" || state == "deferred" || state == "held")
+        before.push_back(row.at("address").get<std::string>());
+    });
+    return static_cast<int>(Exit::done);
+  });
+  if (read != 0) return read;
+  if (before.empty()) return fail(Exit::failed, text + " is finished: no recipient is open");
+  std::string lines = "# Open recipients of " + text +
+                      ", one a line. Take lines out to remove recipients, add lines to add some.\n";
+  for (const auto& address : before) lines += address + "\n";
+  const auto after = edit_text(lines);
+  if (!after) return fail(Exit::failed, after.error());
+  const auto difference = compare_recipients(before, *after);
+  if (difference.empty()) {
+    std::fputs("Nothing was changed.\n", stderr);
+    return static_cast<int>(Exit::done);
+  }
+  for (const auto& address : difference.removed) std::fprintf(stderr, "- %s\n", printable(address).c_str());
+  for (const auto& address : difference.added) std::fprintf(stderr, "+ %s\n", printable(address).c_str());
+  if (!yes && !dry_run && ::isatty(STDIN_FILENO)) {
+    std::fputs("Apply? [y/N] ", stderr);
+    std::string answer;
+    std::getline(std::cin, answer);
+    if (answer != "y" && answer != "Y" && answer != "yes") {
+      std::fputs("Nothing was changed.\n", stderr);
+      return static_cast<int>(Exit::done);
+    }
+  }
+  return change(Json{{"verb", "edit-recipients"},
+                     {"id", text},
+                     {"remove", difference.removed},
+                     {"add", difference.added},
+                     {"all_or_nothing", all_or_nothing},
+                     {"dry_run", dry_run}});
+}
+
+}  // namespace spoold::server::admin
