@@ -10,6 +10,7 @@
 #include <iostream>
 #include <sstream>
 
+#include "protocol/list/import_file.hpp"
 #include "server/admin/editor.hpp"
 #include "server/admin/print.hpp"
 #include "server/admin/views.hpp"

@@ -6,6 +6,8 @@
 #include <thread>
 
 #include "server/admin/await.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::server::admin {
 
@@ -74,6 +76,10 @@ class Conversation {
       for (std::size_t i = from; i < to; ++i) edits.push_back(wishes[i].edit);
       const auto results = await_result<std::vector<store::Edited>>(
           [&](auto callback) { store_.edit(id_, edits, who_, std::move(callback)); });
+      if (!results && results.error().kind == store::Error::Kind::conflict) {  // it was finished in between
+        for (std::size_t i = from; i < to; ++i) report.refused.push_back({wishes[i], became(wishes[i])});
+        continue;
+      }
       if (!results) return tl::unexpected(results.error());
       for (std::size_t i = from; i < to; ++i) judge(wishes[i], results->at(i - from), again);
     }
@@ -119,6 +125,15 @@ class Conversation {
       }
     }
     return future.get();
+  }
+
+  /// What became of a recipient of a finished message.
+  std::string became(const Wish& wish) const {
+    if (wish.edit.what == store::Edit::What::add) return "the message is finished";
+    const store::Read read(store_);
+    const auto found = store::spool::recipients(read, id_, wish.edit.number, 1);
+    return found.empty() || found[0].number != wish.edit.number ? "the message is finished"
+                                                                : finished_reason(found[0].state);
   }
 
   void judge(Wish& wish, const store::Edited& edited, std::vector<Wish>& again) {

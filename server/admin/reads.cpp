@@ -203,7 +203,11 @@ void Reads::trace_message(const store::Message& message, const std::string& key,
       const auto found = store::spool::recipients(read, message.id, number, 1);
       if (found.empty() || found[0].number != number) continue;
       row["addresses"].push_back(found[0].address);
-      if (!words.empty() && (!key.empty() || event.recipients.size() == 1)) row["last_reply"]["text"] = words;
+      if (words.empty() || (key.empty() && event.recipients.size() > 1)) continue;
+      if (row["last_reply"].is_object())
+        row["last_reply"]["text"] = words;
+      else
+        row["detail"] = words;
     }
     if (!key.empty()) row["recipients"] = row["addresses"].size();
     return row;

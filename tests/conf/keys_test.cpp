@@ -4,6 +4,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <cctype>
 #include <filesystem>
 #include <fstream>
 #include <regex>
@@ -113,4 +114,24 @@ TEST_CASE("every key is documented in conf/README.md") {
 TEST_CASE("the sample configuration loads") {
   const auto settings = parse(slurp(fs::path(SOURCE_DIR) / "conf/spoold.toml"), "spoold.toml");
   CHECK_MESSAGE(settings.has_value(), all_problems(settings));
+}
+
+TEST_CASE("every key is used: code outside of conf/ names the member it is read into") {
+  std::string code;
+  for (const char* folder : {"protocol", "store", "server"})
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(SOURCE_DIR) / folder))
+      if (entry.path().extension() == ".cpp" || entry.path().extension() == ".hpp")
+        code += slurp(entry.path());
+  for (const Key& key : keys()) {
+    if (!key.built() || key.field.empty()) continue;
+    bool used = false;
+    for (const char* before : {".", ">"}) {
+      const std::string word = before + std::string(key.field);
+      for (auto at = code.find(word); at != std::string::npos && !used; at = code.find(word, at + 1)) {
+        const char next = code[std::min(at + word.size(), code.size() - 1)];
+        used = next != '_' && !std::isalnum(static_cast<unsigned char>(next));
+      }
+    }
+    CHECK_MESSAGE(used, std::string(key.section) + "." + std::string(key.field));
+  }
 }

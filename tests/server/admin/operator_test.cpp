@@ -1,0 +1,354 @@
+// Requests on a real store, with lanes that answer as told.
+#include "server/admin/operator.hpp"
+
+#include <doctest/doctest.h>
+
+#include <deque>
+#include <mutex>
+
+#include "server/admin/base64.hpp"
+#include "server/admin/reads.hpp"
+#include "server/log.hpp"
+#include "tests/store/opened.hpp"
+
+using namespace spoold;
+using namespace spoold::server;
+using admin::Json;
+using delivery::Withdrawal;
+
+namespace {
+
+/// Gives the answers it was told to, in order; then `idle`. `on_withdraw` runs before each answer.
+class ToldLanes : public Lanes {
+ public:
+  void withdraw(store::Id, std::vector<std::uint32_t> numbers, Withdrawn done) override {
+    ++asked;
+    if (on_withdraw) on_withdraw();
+    if (silent) {
+      late = [done, n = numbers.size()] { done(std::vector<Withdrawal>(n, Withdrawal::withdrawn)); };
+      return;
+    }
+    std::vector<Withdrawal> out;
+    for (std::size_t i = 0; i < numbers.size(); ++i) {
+      out.push_back(answers.empty() ? Withdrawal::idle : answers.front());
+      if (!answers.empty()) answers.pop_front();
+    }
+    done(out);
+  }
+  void give_back(store::Id, std::vector<std::uint32_t> numbers) override {
+    given_back.insert(given_back.end(), numbers.begin(), numbers.end());
+  }
+  void wake(const std::vector<std::string>&) override {}
+  void retry_now(store::Id id) override { retried.push_back(id); }
+
+  std::deque<Withdrawal> answers;
+  std::function<void()> on_withdraw, late;
+  bool silent = false;
+  int asked = 0;
+  std::vector<std::uint32_t> given_back;
+  std::vector<store::Id> retried;
+};
+
+struct House {
+  House() : opened(folder.path()) {
+    conf::Log quiet;
+    quiet.level = "error";
+    log::configure(quiet);
+    REQUIRE(opened.open());
+    settings.spool.path = folder.path();
+  }
+  ~House() { log::configure({}); }
+
+  Json ask(Json request) {
+    Operator the_operator(*opened.store, settings, lanes);
+    return the_operator.execute(request, "anna");
+  }
+  store::Id accept(std::vector<std::string> addresses) {
+    const auto accepted = opened.accept(store::plain(std::move(addresses)));
+    REQUIRE(accepted);
+    return accepted->ids.at(0);
+  }
+  std::string state(store::Id id, const std::string& address) {
+    std::string found = "absent";
+    for (const auto& r : opened.recipients(id))
+      if (r.address == address) found = admin::state_text(r);
+    return found;
+  }
+  Json edit(store::Id id, Json more) {
+    Json request{{"verb", "edit-recipients"}, {"id", store::id_text(id)}};
+    request.update(more);
+    return ask(request);
+  }
+
+  store::Folder folder;
+  store::Opened opened;
+  conf::Settings settings;
+  ToldLanes lanes;
+};
+
+}  // namespace
+
+TEST_CASE_FIXTURE(House, "edit-recipients of a message that waits") {
+  const auto id = accept({"a@x.example", "b@x.example", "c@x.example", "d@y.example"});
+  const auto answer = edit(id, {{"remove", {"A@x.example", "nobody@x.example", "not an address"}},
+                                {"add", {"e@z.example", "d@y.example"}},
+                                {"isolate", {"c@x.example"}},
+                                {"replace", {{{"old", "b@x.example"}, {"new", "f@z.example"}}}}});
+  CHECK(answer["exit"] == 1);
+  CHECK(answer["removed"][0]["address"] == "a@x.example");
+  CHECK(answer["added"][0]["address"] == "e@z.example");
+  CHECK(answer["isolated"][0]["address"] == "c@x.example");
+  CHECK(answer["replaced"][0]["new"] == "f@z.example");
+  REQUIRE(answer["refused"].size() == 3);
+  CHECK(answer["refused"][0]["address"] == "nobody@x.example");
+  CHECK(answer["refused"][0]["reason"] == "not a recipient of this message");
+  CHECK(answer["refused"][2]["reason"] == "already a recipient");
+  CHECK(state(id, "a@x.example") == "removed");
+  CHECK(state(id, "b@x.example") == "removed");
+  CHECK(state(id, "e@z.example") == "queued");
+  CHECK(state(id, "f@z.example") == "queued");
+  CHECK(lanes.asked == 0);
+  CHECK(opened.problems() == "");
+  // A second time: it is gone already, and says so.
+  CHECK(edit(id, {{"remove", {"a@x.example"}}})["refused"][0]["reason"] == "already removed");
+}
+
+TEST_CASE_FIXTURE(House, "a dry run and a refused all-or-nothing change nothing") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  auto answer = edit(id, {{"remove", {"a@x.example"}}, {"dry_run", true}});
+  CHECK(answer["ok"] == true);
+  CHECK(answer["removed"].size() == 1);
+  answer = edit(id, {{"remove", {"a@x.example", "z@x.example"}}, {"all_or_nothing", true}});
+  CHECK(answer["exit"] == 1);
+  CHECK(answer["removed"].empty());
+  CHECK(answer["refused"].size() == 2);
+  CHECK(state(id, "a@x.example") == "queued");
+}
+
+TEST_CASE_FIXTURE(House, "facts beat wishes: withdrawn is changed, committed is refused by name") {
+  const auto id = accept({"a@x.example", "b@x.example", "c@y.example"});
+  const auto claims = opened.claim();
+  REQUIRE(claims.size() == 1);
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::committed};
+  const auto answer = edit(id, {{"remove", {"a@x.example", "b@x.example"}}});
+  CHECK(answer["removed"][0]["address"] == "a@x.example");
+  CHECK(answer["refused"][0]["address"] == "b@x.example");
+  CHECK(answer["refused"][0]["reason"] == "in flight: its content is being sent");
+  CHECK(state(id, "a@x.example") == "removed");
+  CHECK(state(id, "b@x.example") == "active");
+  CHECK(lanes.given_back.size() == 1);
+  CHECK(opened.problems() == "");
+  REQUIRE(opened.settle(store::outcome_of(claims[0], Verdict::delivered)));
+  CHECK(edit(id, {{"remove", {"b@x.example"}}})["refused"][0]["reason"] == "already delivered");
+}
+
+TEST_CASE_FIXTURE(House, "all-or-nothing with one in flight gives the withdrawn ones back unchanged") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  REQUIRE(opened.claim().size() == 1);
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::committed};
+  const auto answer = edit(id, {{"remove", {"a@x.example", "b@x.example"}}, {"all_or_nothing", true}});
+  CHECK(answer["removed"].empty());
+  CHECK(answer["refused"].size() == 2);
+  CHECK(lanes.given_back.size() == 1);
+  CHECK(state(id, "a@x.example") == "active");
+}
+
+TEST_CASE_FIXTURE(House, "a claim that is settled while it is asked about") {
+  const auto id = accept({"a@x.example"});
+  const auto claims = opened.claim();
+  lanes.on_withdraw = [&] {
+    if (lanes.asked == 3) REQUIRE(opened.settle(store::outcome_of(claims[0], Verdict::delivered)));
+  };
+  const auto answer = edit(id, {{"remove", {"a@x.example"}}});
+  CHECK(answer["refused"][0]["reason"] == "already delivered");
+  CHECK(lanes.asked == 3);
+}
+
+TEST_CASE_FIXTURE(House, "a lane that answers too late gets back what it withdrew") {
+  const auto id = accept({"a@x.example"});
+  REQUIRE(opened.claim().size() == 1);
+  lanes.silent = true;
+  const auto answer = edit(id, {{"remove", {"a@x.example"}}});
+  CHECK(answer["refused"][0]["reason"] == "in flight: its lane did not let it go within 5 s");
+  CHECK(lanes.given_back.empty());
+  lanes.late();
+  CHECK(lanes.given_back.size() == 1);
+  CHECK(state(id, "a@x.example") == "active");
+}
+
+TEST_CASE_FIXTURE(House, "hold, release, retry and remove by filter") {
+  const auto one = accept({"a@x.example", "b@y.example"});
+  const auto two = accept({"c@x.example"});
+  CHECK(ask({{"verb", "hold"}, {"filter", Json::object()}})["exit"] == 2);
+  CHECK(ask({{"verb", "hold"}, {"filter", {{"recipient", "*@nowhere.example"}}}})["exit"] == 3);
+
+  auto answer = ask({{"verb", "hold"}, {"filter", {{"recipient", "*@x.example"}}}, {"dry_run", true}});
+  CHECK(answer["recipients"] == 2);
+  CHECK(state(one, "a@x.example") == "queued");
+  answer = ask({{"verb", "hold"}, {"filter", {{"recipient", "*@x.example"}}}});
+  CHECK(answer["ok"] == true);
+  CHECK(answer["recipients"] == 2);
+  CHECK(answer["messages"] == 2);
+  CHECK(state(one, "a@x.example") == "held");
+  CHECK(state(one, "b@y.example") == "queued");
+  CHECK(ask({{"verb", "release"}, {"filter", {{"states", {"held"}}}}})["recipients"] == 2);
+  CHECK(state(one, "a@x.example") == "queued");
+
+  CHECK(ask({{"verb", "hold"}, {"filter", {{"ids", {store::id_text(one)}}}}})["recipients"] == 2);
+  CHECK(opened.message(one)->state == store::MessageState::held);
+  CHECK(edit(one, {{"remove", {"a@x.example"}}})["ok"] == true);  // also while it is held
+  CHECK(ask({{"verb", "release"}, {"filter", {{"ids", {store::id_text(one)}}}}})["recipients"] == 1);
+  CHECK(ask({{"verb", "retry"}, {"filter", {{"all", true}}}})["messages"] == 2);
+  CHECK(lanes.retried.size() == 2);
+  answer = ask({{"verb", "remove"}, {"filter", {{"all", true}}}});
+  CHECK(answer["recipients"] == 2);
+  CHECK(opened.message(two)->counts.open() == 0);
+  CHECK(ask({{"verb", "remove"}, {"filter", {{"all", true}}}})["exit"] == 3);
+  CHECK(opened.problems() == "");
+}
+
+TEST_CASE_FIXTURE(House, "a message is held although some of it is on the wire") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  REQUIRE(opened.claim().size() == 1);
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::committed};
+  const auto answer = ask({{"verb", "hold"}, {"filter", {{"ids", {store::id_text(id)}}}}});
+  CHECK(answer["exit"] == 1);
+  CHECK(answer["recipients"] == 1);
+  REQUIRE(answer["refused"].size() == 1);
+  CHECK(answer["refused"][0]["address"] == "b@x.example");
+  CHECK(state(id, "a@x.example") == "held");
+  CHECK(opened.problems() == "");
+}
+
+TEST_CASE_FIXTURE(House, "the sender of a queued message") {
+  const auto id = accept({"a@x.example"});
+  CHECK(ask({{"verb", "edit-sender"}, {"id", store::id_text(id)}, {"sender", "bad"}})["exit"] == 2);
+  CHECK(ask({{"verb", "edit-sender"}, {"id", store::id_text(id)}, {"sender", "new@x.example"}})["old"] ==
+        "sender@here.example");
+  CHECK(opened.message(id)->reverse_path == "new@x.example");
+  CHECK(ask({{"verb", "edit-sender"}, {"id", store::id_text(id)}, {"sender", "<>"}})["ok"] == true);
+  CHECK(opened.message(id)->reverse_path.empty());
+  CHECK(ask({{"verb", "edit-sender"}, {"id", "0000000000000"}, {"sender", "<>"}})["exit"] == 3);
+}
+
+TEST_CASE_FIXTURE(House, "lists and members") {
+  const std::string list = "test@lists.example";
+  CHECK(ask({{"verb", "list-create"}, {"list", list}})["error"] ==
+        "a list needs at least one owner: --owner ADDRESS");
+  CHECK(ask({{"verb", "list-create"},
+             {"list", "x-owner@lists.example"},
+             {"owners", {"o@x.example"}}})["exit"] == 2);
+  CHECK(
+      ask({{"verb", "list-create"}, {"list", list}, {"owners", {"o@x.example"}}, {"dry_run", true}})["ok"] ==
+      true);
+  CHECK(ask({{"verb", "list-create"},
+             {"list", "Test@Lists.example"},
+             {"owners", {"o@x.example"}}})["address"] == list);
+  CHECK(ask({{"verb", "list-create"}, {"list", list}, {"owners", {"o@x.example"}}})["exit"] == 1);
+
+  CHECK(ask({{"verb", "list-set"},
+             {"list", list},
+             {"settings", {{"verp", "never"}, {"own_posts", "false"}}}})["verp"] == "never");
+  CHECK(ask({{"verb", "list-set"}, {"list", list}, {"settings", {{"vrep", "never"}}}})["exit"] == 2);
+  const admin::Reads reads(*opened.store, settings, {});
+  CHECK(reads.list("TEST@lists.example")->settings.own_posts == false);
+
+  auto answer =
+      ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"Anne@x.example", "bart@x.example"}}});
+  CHECK(answer["added"].size() == 2);
+  answer = ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"anne@X.example"}}});
+  CHECK(answer["exit"] == 1);
+  CHECK(answer["already"].size() == 1);
+  CHECK(ask({{"verb", "member-set"},
+             {"list", list},
+             {"address", "anne@x.example"},
+             {"settings", {{"delivery", "digest"}}}})["ok"] == true);
+  CHECK(reads.member(*reads.list(list), "anne@x.example")->delivery == list::Delivery::digest);
+  CHECK(ask({{"verb", "member-set"},
+             {"list", list},
+             {"address", "anne@x.example"},
+             {"settings", {{"delivery", "x"}}}})["exit"] == 2);
+  answer =
+      ask({{"verb", "member-remove"}, {"list", list}, {"addresses", {"bart@x.example", "zed@x.example"}}});
+  CHECK(answer["removed"].size() == 1);
+  CHECK(answer["unknown"].size() == 1);
+
+  const auto import = [&](const std::string& text, bool dry) {
+    return ask(
+        {{"verb", "import"}, {"list", list}, {"content", admin::base64_encode(text)}, {"dry_run", dry}});
+  };
+  answer = import("cris@x.example\nnot one\ndirk@x.example\n\n@x\n", false);
+  CHECK(answer["exit"] == 1);
+  REQUIRE(answer["bad_lines"].size() == 2);
+  CHECK(answer["bad_lines"][0]["line"] == 2);
+  CHECK(answer["bad_lines"][1]["line"] == 5);
+  CHECK(reads.list(list)->members == 1);
+  CHECK(import("cris@x.example\nanne@x.example\n", true)["added"] == 1);
+  CHECK(import("cris@x.example\nanne@x.example\n", false)["already"] == 1);
+  CHECK(reads.list(list)->members == 2);
+  CHECK(ask({{"verb", "list-remove"}, {"list", list}})["ok"] == true);
+  CHECK(!reads.list(list));
+  CHECK(ask({{"verb", "list-remove"}, {"list", list}})["exit"] == 3);
+  CHECK(opened.problems() == "");
+}
+
+TEST_CASE_FIXTURE(House, "whatever a request holds, the answer is an answer") {
+  for (const char* text :
+       {"{}", R"({"verb":5})", R"({"verb":"nothing"})", R"({"verb":"hold"})",
+        R"({"verb":"hold","filter":[]})", R"({"verb":"hold","filter":{"ids":"x"}})",
+        R"({"verb":"hold","dry_run":"x","filter":{"all":true}})", R"({"verb":"edit-recipients","id":7})",
+        R"({"verb":"edit-recipients","id":"0000000000000","remove":["a@b.example"]})",
+        R"({"verb":"list-create","list":"no address"})",
+        R"({"verb":"list-create","list":"a@b.example","owners":[1]})",
+        R"({"verb":"import","list":"a@b.example","content":"*"})",
+        R"({"verb":"member-set","list":"a@b.example"})", "[]", "5", R"({"verb":"stats"})"}) {
+    CAPTURE(text);
+    const auto answer = ask(Json::parse(text));
+    CHECK(answer["ok"] == false);
+    CHECK(answer["exit"].get<int>() > 0);
+    CHECK(!answer["error"].get<std::string>().empty());
+  }
+}
+
+TEST_CASE_FIXTURE(House, "reading: queue, totals, recipients, trace") {
+  const auto id = accept({"a@x.example", "b@y.example"});
+  const admin::Reads reads(*opened.store, settings, {});
+  std::vector<Json> rows;
+  reads.queue({}, [&](Json row) { rows.push_back(row); });
+  REQUIRE(rows.size() == 1);
+  CHECK(rows[0]["id"] == store::id_text(id));
+  CHECK(rows[0]["recipients"]["queued"] == 2);
+  admin::Filter nobody;
+  nobody.recipient = "z*";
+  rows.clear();
+  reads.queue(nobody, [&](Json row) { rows.push_back(row); });
+  CHECK(rows.empty());
+  CHECK(reads.queue_by({}, "destination")[0]["recipients"] == 2);
+
+  auto claims = opened.claim();
+  auto settlement =
+      store::outcome_of(claims.at(0), Verdict::deferred, opened.now() + std::chrono::minutes(5));
+  REQUIRE(opened.settle(settlement));
+  reads.recipients(*reads.message(id), [&](Json row) { rows.push_back(row); });
+  REQUIRE(rows.size() == 2);
+  CHECK(rows[0]["state"] == "deferred");
+  CHECK(rows[0]["attempts"] == 1);
+  CHECK(rows[0]["last_reply"]["code"] == 450);
+  CHECK(rows[0]["envelope_sender"] == "sender@here.example");
+  CHECK(rows[0]["next_attempt"].is_string());
+
+  edit(id, {{"remove", {"a@x.example"}}});
+  rows.clear();
+  reads.trace("A@x.example", [&](Json row) { rows.push_back(row); });
+  REQUIRE(rows.size() == 3);
+  CHECK(rows[0]["event"] == "accepted");
+  CHECK(rows[1]["event"] == "deferred");
+  CHECK(rows[1]["last_reply"]["text"] == "said to a@x.example");
+  CHECK(rows[2]["event"] == "edited");
+  CHECK(rows[2]["who"] == "anna");
+  CHECK(rows[2]["detail"] == "remove a@x.example");
+  std::string octets;
+  reads.content(*reads.message(id), [&](const std::string& part) { octets += part; });
+  CHECK(octets == "Subject: x\r\n\r\nbody\r\n");
+  CHECK(reads.check()["ok"] == true);
+}
