@@ -132,6 +132,7 @@ TEST_CASE("every key is used: code outside of conf/ names the member it is read 
         used = next != '_' && !std::isalnum(static_cast<unsigned char>(next));
       }
     }
-    CHECK_MESSAGE(used, std::string(key.section) + "." + std::string(key.field));
+    const std::string name = std::string(key.section) + "." + std::string(key.field);
+    CHECK_MESSAGE(used, name);
   }
 }
