@@ -142,14 +142,13 @@ Work* Hand::next_turn(TimePoint now) {
   return nullptr;
 }
 
-Work* Hand::next_isolation(bool may_be_ambiguous) {
+Work* Hand::next_isolation(bool may_be_ambiguous, TimePoint now) {
   for (std::size_t left = isolations_.size(); left > 0; --left) {
     Work* work = isolations_.front();
     isolations_.pop_front();
     --work->in_isolation;
-    const bool now =
-        !work->paused && (!work->unsent.empty() || (may_be_ambiguous && !work->ambiguous.empty()));
-    if (now) return work;
+    const bool may = !work->unsent.empty() || (may_be_ambiguous && !work->ambiguous.empty());
+    if (may && !work->isolation_waits(now)) return work;
     if (work->isolating()) {  // not now: back to the end
       ++work->in_isolation;
       isolations_.push_back(work);
@@ -167,10 +166,17 @@ std::uint32_t Hand::ready_transactions(TimePoint now) const {
   return ready_transactions_ + probes;
 }
 
+bool Hand::anything_to_isolate(TimePoint now) const {
+  std::uint32_t waiting = 0;
+  for (const Work* work : paused_)
+    if (work->isolating() && work->isolation_waits(now)) ++waiting;
+  return isolating_ > waiting;
+}
+
 TimePoint Hand::next_probe() const {
   TimePoint at = TimePoint::max();
   for (const Work* work : paused_)
-    if (work->free() && !work->probing) at = std::min(at, work->probe_at);
+    if ((work->free() || work->isolating()) && !work->probing) at = std::min(at, work->probe_at);
   return at;
 }
 

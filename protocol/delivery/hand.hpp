@@ -75,6 +75,8 @@ struct Work {
 
   bool free() const { return !ready.empty() || !vouched.empty(); }
   bool isolating() const { return !unsent.empty() || !ambiguous.empty(); }
+  /// Paused, and what is left to probe with is in the lines to isolate.
+  bool isolation_waits(TimePoint now) const { return paused && (free() || probing || now < probe_at); }
 };
 
 class Hand {
@@ -97,10 +99,10 @@ class Hand {
   /// touch().
   Work* next_turn(TimePoint now);
   /// The next message with recipients to isolate; null when there is none that may go now.
-  Work* next_isolation(bool may_be_ambiguous);
+  Work* next_isolation(bool may_be_ambiguous, TimePoint now);
 
   std::uint32_t ready_transactions(TimePoint now) const;
-  bool anything_to_isolate() const { return isolating_ > 0; }
+  bool anything_to_isolate(TimePoint now) const;
   bool anything_paused() const { return !paused_.empty(); }
   TimePoint next_probe() const;  // TimePoint::max(): none
   std::size_t size() const { return size_; }

@@ -6,7 +6,7 @@ namespace spoold::delivery {
 namespace {
 constexpr std::uint32_t streak_of_a_fault = 4;  // connections in a row that got nothing through
 constexpr std::uint32_t clean_for_wide_window = 16;
-constexpr std::uint32_t overlapped_enough = 3;
+constexpr std::uint32_t overlapped_drops_enough = 2;
 }  // namespace
 
 void Host::fault(TimePoint now, std::string why) {
@@ -70,7 +70,8 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
   reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
 
   recent_.push_back({now, drop.opened, drop.message, drop.suspect,
-                     drop.finding.stage != Stage::rcpt && !drop.finding.complete});
+                     drop.finding.stage != Stage::rcpt && !drop.finding.complete,
+                     drop.how == Drop::How::timeout});
   if (recent_.size() > 16) recent_.pop_front();
 
   if (host_words) {
@@ -89,7 +90,7 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     const bool one_culprit = !it->suspect.empty() && std::any_of(recent_.begin(), it, [&](const Ended& e) {
       return e.suspect == it->suspect;  // in several messages
     });
-    if (it->at < first || it->opened >= first || one_culprit) continue;
+    if (it->at < first || it->opened >= first || one_culprit || it->timed_out) continue;
     ++together;
     if (it->like_host && !productive) ++like_host;
   }
@@ -104,8 +105,7 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
 }
 
 void Host::overlap_dropped(TimePoint now) {
-  if (overlapped_ < overlapped_enough) overlap_off(now);
-  overlapped_ = 0;
+  if (++overlapped_drops_ >= overlapped_drops_enough) overlap_off(now);
 }
 
 TimePoint Host::reoffer_at(TimePoint now) const {

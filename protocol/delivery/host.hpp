@@ -40,9 +40,9 @@ class Host {
   bool overlap(TimePoint now) const { return now >= overlap_off_until_; }
   void overlap_off(TimePoint now) { overlap_off_until_ = now + std::chrono::hours(24); }
   void overlap_on() { overlap_off_until_ = {}; }
-  void overlap_committed() { ++overlapped_; }
-  /// A drop behind content. It turns overlapping off unless that has proven itself since the last such drop:
-  /// with VERP every culprit drops behind the content of somebody else.
+  void overlap_committed() { overlapped_drops_ = 0; }
+  /// A drop behind content. Two with no overlapped delivery in between turn overlapping off for a day; not
+  /// one, because with VERP every culprit drops behind the content of somebody else.
   void overlap_dropped(TimePoint now);
   std::uint32_t window(TimePoint now) const;
 
@@ -57,13 +57,14 @@ class Host {
     std::uint64_t message = 0;
     std::string suspect;
     bool like_host = false;  // not at RCPT
+    bool timed_out = false;
   };
   const Limits* limits_;
   Jitter* jitter_;
   TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{};
   std::string last_error_;
   std::uint64_t commits_ = 0;
-  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_ = 0;
+  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_drops_ = 0;
   bool half_open_ = false;
   std::deque<TimePoint> unproductive_;
   std::deque<Ended> recent_;  // drops since the last commit, at most 16

@@ -7,7 +7,7 @@ namespace spoold::delivery {
 namespace {
 
 using Blame = Finding::Blame;
-constexpr std::size_t kept = 8;
+constexpr std::size_t kept = 32;
 constexpr std::uint32_t fewest_rcpts = 5;  // nobody limits to less; smaller positions agree by chance
 
 bool other_recipients(const DropRecord& a, const DropRecord& b) {
@@ -70,8 +70,10 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
   std::function<bool(const DropRecord&)> same;
   const auto agree = [&](std::function<bool(const DropRecord&)> test) {
     same = std::move(test);
-    return std::ranges::count_if(drops_,
-                                 [&](const DropRecord& d) { return other_recipients(d, drop) && same(d); });
+    // Only connections one after the other: those side by side are alike for other reasons.
+    return std::ranges::count_if(drops_, [&](const DropRecord& d) {
+      return d.at <= drop.opened && other_recipients(d, drop) && same(d);
+    });
   };
 
   if (between_messages(drop) && most_.messages <= drop.messages &&
@@ -97,7 +99,7 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
     limit = Limit::rcpts;
     rcpts_ = {static_cast<std::uint32_t>(drop.finding.answered) - 1, drop.at};
   } else if (drop.in_connection >= fewest_rcpts && most_.in_connection <= drop.in_connection &&
-             agree([&](const DropRecord& d) { return d.in_connection == drop.in_connection; }) >= 2) {
+             agree([&](const DropRecord& d) { return d.in_connection == drop.in_connection; }) >= 3) {
     limit = Limit::rcpts_of_connection;
     rcpts_of_connection_ = {drop.in_connection - 1, drop.at};
   } else if (drop.how != Drop::How::timeout && drop.at - drop.opened >= std::chrono::seconds(2) &&

@@ -1,6 +1,6 @@
 // Limits of a host that look like culprits (isolation.md section 4): RCPTs in a transaction or a connection,
 // rejects, messages and seconds of a connection. Each drop is compared with earlier ones; a limit is believed
-// when two drops (three where chance matches easily) agree and no connection of this host ever got further.
+// when two drops (four where chance matches easily) agree and no connection of this host ever got further.
 //
 // A wrong belief costs little: smaller transactions for a day, and suspects that are offered once more.
 #pragma once
@@ -57,7 +57,7 @@ class Learned {
     TimePoint since{};
     std::uint32_t at(TimePoint now) const;
   };
-  std::deque<DropRecord> drops_;  // the last 8
+  std::deque<DropRecord> drops_;  // the last 32
   Number rcpts_, rcpts_of_connection_;
   std::uint32_t messages_ = 0, reject_budget_ = 9;
   bool reject_limit_ = false;

@@ -90,7 +90,7 @@ bool Planner::State::take_turn(Connection& c, Flight& flight, TimePoint now) {
 bool Planner::State::take_isolation(Connection& c, Flight& flight, TimePoint now) {
   // An ambiguous one goes behind something committed, or first when there is nothing to commit.
   const bool may_be_ambiguous = c.committed > 0 || (hand.ready_transactions(now) == 0 && in_flight() == 0);
-  Work* work = hand.next_isolation(may_be_ambiguous);
+  Work* work = hand.next_isolation(may_be_ambiguous, now);
   if (!work) return false;
   flight.work = work;
   flight.window = 1;
@@ -164,10 +164,10 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
                           offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
                           may_offer(now);
   const bool found = (waits_long && take_suspect(flight)) ||
-                     (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate() &&
+                     (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate(now) &&
                       take_isolation(*c, flight, now)) ||
                      take_turn(*c, flight, now) ||
-                     (may_isolate && hand.anything_to_isolate() && take_isolation(*c, flight, now)) ||
+                     (may_isolate && hand.anything_to_isolate(now) && take_isolation(*c, flight, now)) ||
                      (may_isolate && may_offer(now) && take_suspect(flight));
   if (found) {
     next.what = Next::Do::transaction;

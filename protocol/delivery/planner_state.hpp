@@ -47,7 +47,7 @@ struct Connection {
 struct Note {
   std::uint32_t in_doubt = 0, content = 0, sender = 0;
   std::uint64_t commits = 0;  // of the host, when the trouble began
-  TimePoint last{};
+  TimePoint last{}, doubted{};
 };
 
 struct Planner::State {

@@ -162,7 +162,7 @@ void Planner::State::disbelieve() {
 }
 
 void Planner::State::settle_suspects(TimePoint now) {
-  const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate() && in_flight() == 0;
+  const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate(now) && in_flight() == 0;
   const bool none_open = idle && connections.empty();
   while (!parked.empty() &&
          (none_open || parked.size > parked_at_most || now - parked.first->doubt->since >= parked_in_hand))

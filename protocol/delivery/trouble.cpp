@@ -35,7 +35,7 @@ Note& Planner::State::note(MessageId id, TimePoint now) {
     const auto oldest = std::ranges::min_element(notes, {}, [](const auto& n) { return n.second.last; });
     notes.erase(oldest);
   }
-  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now}).first->second;
+  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now, now}).first->second;
   n.last = now;
   return n;
 }
@@ -194,7 +194,11 @@ void Planner::State::content_fault(Connection& c, Flight& f, const Finding& find
 void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& drop, TimePoint now) {
   Work& work = *f.work;
   Note& n = note(work.id, now);
-  ++n.in_doubt;
+  // Transactions that were under way when the doubt began are no further evidence.
+  if (n.in_doubt == 0 || f.begun >= n.doubted) {
+    ++n.in_doubt;
+    n.doubted = now;
+  }
   const Duration wait = jitter.spread(doubt_waits[std::min<std::size_t>(n.in_doubt, doubt_waits.size()) - 1]);
   const LastReply last = words(c, drop, Stage::dot, now);
   for (Recipient* r : std::exchange(open.accepted, {})) {
@@ -218,8 +222,11 @@ void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& 
     }
     rest_of_message(work, now + wait, last);
   } else {
-    hand.pause(work, now + jitter.spread(limits.isolation_waits.empty() ? std::chrono::seconds(5)
-                                                                        : limits.isolation_waits.front()));
+    Duration until_probe{};
+    if (n.in_doubt > 1)
+      until_probe =
+          jitter.spread(limits.isolation_waits.empty() ? Duration(5000) : limits.isolation_waits.front());
+    hand.pause(work, now + until_probe);
   }
 }
 

@@ -94,8 +94,9 @@ TEST_CASE("acceptance bar: k culprits among 100 cost at most k + 2 connections")
             CHECK(lane.connects <= k + 2);
             worst = std::max(worst, lane.connects);
           }
-          MESSAGE(std::string(one_each ? "VERP " : "bulk "), std::string(pipelining ? "pipelined " : "plain "), name(manner),
-                  " k=", k, ": at most ", worst, " connections");
+          MESSAGE(std::string(one_each ? "VERP " : "bulk "),
+                  std::string(pipelining ? "pipelined " : "plain "), name(manner), " k=", k, ": at most ",
+                  worst, " connections");
         }
       }
     }
