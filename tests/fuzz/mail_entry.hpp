@@ -1,0 +1,84 @@
+// What the fuzzers of mail/ and list/ and the replay of their corpora run: any octets as a path, a message, a
+// VERP detail, a file of members; each with what must hold whatever comes in.
+#pragma once
+#include <cstdlib>
+#include <string>
+
+#include "protocol/list/addresses.hpp"
+#include "protocol/list/cook.hpp"
+#include "protocol/list/import_file.hpp"
+#include "protocol/list/policy.hpp"
+#include "protocol/list/verp.hpp"
+#include "protocol/mail/address_list.hpp"
+
+namespace spoold::tests {
+
+inline void hold(bool holds) {
+  if (!holds) std::abort();
+}
+
+/// What parses is written so that it parses to the same, within the limits of RFC 5321 4.5.3.1.
+inline void fuzz_mailbox(std::string_view data) {
+  auto mailbox = Mailbox::parse(data, Mailbox::Allow::utf8);
+  if (!mailbox) return hold(!mailbox.error().empty());
+  const std::string text = mailbox->text();
+  hold(text.size() <= 254);
+  auto again = Mailbox::parse(text, Mailbox::Allow::utf8);
+  hold(again.has_value() && *again == *mailbox);
+  auto lower = Mailbox::parse(mailbox->key(), Mailbox::Allow::utf8);
+  hold(lower.has_value() && lower->key() == mailbox->key());
+}
+
+/// A header is never lost or doubled; what cook() makes is a whole header that the same list knows as its
+/// own.
+inline void fuzz_header(std::string_view data) {
+  auto header = mail::Header::scan(data);
+  if (!header) return;
+  std::size_t octets = 0;
+  for (const mail::Field& field : header->fields()) octets += field.raw.size();
+  hold(octets <= header->end() && header->end() <= octets + 2);
+  (void)mail::author(*header);
+  (void)mail::mailboxes(*header, {"To", "Cc"});
+  (void)mail::subject(*header);
+  (void)mail::message_id(*header);
+  list::List list;
+  list.local = "test";
+  list.domain = "lists.example";
+  const std::string cooked = list::cook(*header, list, "Received: by us\r\n", "<id@us>").head;
+  auto again = mail::Header::scan(cooked, {1 << 20, 1 << 16});
+  hold(again.has_value() && again->complete() && again->end() == cooked.size());
+  hold(again->count("List-Id") == 1 && again->count("Precedence") == 1 && again->count("Bcc") == 0);
+  hold(list::judge(list, {*again, "a@b", 1}, [](const std::string&) { return true; }).refusal.has_value());
+}
+
+/// A classic form that is read is written the same way again.
+inline void fuzz_verp(std::string_view data) {
+  const list::Hmac hmac = [](std::string_view) { return std::array<std::uint8_t, 32>{1, 2, 3, 4, 5, 6, 7}; };
+  if (auto sub = list::sub_address(data, '+')) hold(sub->list.size() <= data.size());
+  auto decoded = list::decode_verp(data, 700, hmac);
+  if (!decoded || decoded->kind != list::DecodedVerp::Kind::classic) return;
+  list::List list;
+  list.local = "t";
+  list.domain = "l";
+  std::string path;
+  list::VerpEncoder(list, list::VerpFormat::classic, '+', 700, hmac).append(path, decoded->address, 5);
+  auto mailbox = Mailbox::parse(path);
+  hold(mailbox.has_value());
+  auto sub = list::sub_address(mailbox->local(), '+');
+  hold(sub && sub->role == list::Role::bounces && sub->list == "t");
+  auto again = list::decode_verp(sub->detail, 700, hmac);
+  hold(again.has_value());
+  if (again->kind == list::DecodedVerp::Kind::classic)
+    hold(again->address == decoded->address);
+  else
+    hold(again->kind == list::DecodedVerp::Kind::opaque && again->member == 5);
+}
+
+inline void fuzz_import_file(std::string_view data) {
+  auto file = list::read_import_file(data);
+  if (!file) return hold(!file.error().empty());
+  for (const list::Member& member : file->members)
+    hold(Mailbox::parse(member.address, Mailbox::Allow::utf8).has_value());
+}
+
+}  // namespace spoold::tests
