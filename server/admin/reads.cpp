@@ -303,7 +303,8 @@ std::optional<list::Member> Reads::member(const list::List& list, const std::str
 
 Json Reads::check() const {
   const store::Read read(store_);
-  const auto report = store::spool::check(read);
+  auto report = store::spool::check(read);
+  for (auto& problem : directory::check(read)) report.problems.push_back(std::move(problem));
   return {{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},
           {"open", report.open},           {"due", report.due},           {"claims", report.claims},
           {"contents", report.contents},   {"problems", report.problems}};
