@@ -140,7 +140,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
     const store::Read read(store_);
     return message.list ? directory::list(read, message.list) : std::nullopt;
   }();
-  const EnvelopeSenders sender(message, list, settings_.verp.delimiter, store_.now(), hmac_);
+  const EnvelopeSenders sender(message, list, settings_.verp.delimiter, hmac_);
   std::map<std::string, std::map<std::string, store::Suspect>> suspects;  // route, address key
   for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
     for (const auto& recipient : page) {

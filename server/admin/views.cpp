@@ -106,7 +106,7 @@ Json member_json(const list::Member& m) {
 }
 
 EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optional<list::List>& list,
-                                 char delimiter, TimePoint now, list::Hmac hmac)
+                                 char delimiter, list::Hmac hmac)
     : plain_(message.reverse_path) {
   if (message.list == 0) return;
   list::List of = list.value_or(list::List{});
@@ -116,9 +116,9 @@ EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optio
     of.local = message.list_address.substr(0, at);
     of.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
   }
-  plain_ = list::bounces_address(of);
+  if (plain_.empty()) plain_ = list::bounces_address(of);
   if (message.envelope == list::Envelope::each_verp)
-    verp_.emplace(of, message.verp_format, delimiter, list::verp_epoch(now), std::move(hmac));
+    verp_.emplace(of, message.verp_format, delimiter, list::verp_epoch(message.arrived), std::move(hmac));
 }
 
 std::string EnvelopeSenders::operator()(const store::Recipient& recipient) const {

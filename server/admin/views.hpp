@@ -21,8 +21,7 @@ Json member_json(const list::Member&);
 /// The reverse path of each recipient of one message, as delivery makes it.
 class EnvelopeSenders {
  public:
-  EnvelopeSenders(const store::Message&, const std::optional<list::List>&, char delimiter, TimePoint now,
-                  list::Hmac hmac);
+  EnvelopeSenders(const store::Message&, const std::optional<list::List>&, char delimiter, list::Hmac hmac);
   std::string operator()(const store::Recipient&) const;
 
  private:

@@ -354,8 +354,8 @@ std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient)
   list.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
   if (message.envelope != list::Envelope::each_verp)
     return message.reverse_path.empty() ? list::bounces_address(list) : message.reverse_path;
-  if (!held.verp)
-    held.verp.emplace(list, message.verp_format, settings_->verp.delimiter, list::verp_epoch(now()),
+  if (!held.verp)  // of the epoch it arrived in: each try uses the same sender (greylisting, callouts)
+    held.verp.emplace(list, message.verp_format, settings_->verp.delimiter, list::verp_epoch(message.arrived),
                       context_.hmac);
   std::string sender;
   held.verp->append(sender, recipient.address, recipient.member);
