@@ -9,6 +9,7 @@
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/dsn.hpp"
 #include "protocol/mail/header.hpp"
 #include "store/directory/directory.hpp"
 
@@ -42,6 +43,7 @@ class Disposing {
   Disposition run() {
     for (const smtp::Recipient& recipient : arrival_.transaction.recipients)
       made_.fates.push_back(fate_of(recipient));
+    if (arrival_.one_reply && !made_.all_refused()) report_refusals();
     return std::move(made_);
   }
 
@@ -70,6 +72,43 @@ class Disposing {
     }
     if (fate.message) fate.refusal.reset();
     return fate;
+  }
+
+  // The one reply is 250, so who sent it must hear of the rest by mail: in the same commit, and never at <>.
+  void report_refusals() {
+    mail::FailureReport report;
+    for (std::size_t i = 0; i < made_.fates.size(); ++i) {
+      if (!made_.fates[i].refusal) continue;
+      const smtp::Recipient& recipient = arrival_.transaction.recipients[i];
+      LastReply last;
+      last.reply = *made_.fates[i].refusal;
+      last.remote = settings_.hostname;
+      last.at = arrival_.at;
+      store::HistoryEvent event;
+      event.at = arrival_.at;
+      event.event = "failed";
+      event.list = recipient.lists.empty() ? 0 : recipient.lists.front();
+      event.address = recipient.address;
+      event.detail = last.reply.oneline();
+      event.last = last;
+      made_.events.push_back(std::move(event));
+      report.failed.push_back({recipient.address, std::move(last), false});
+    }
+    if (report.failed.empty() || arrival_.transaction.reverse_path.empty()) return;
+    report.reporting_mta = settings_.hostname;
+    report.to = arrival_.transaction.reverse_path;
+    report.queue_id = "refused-" + unique();  // what is refused never had an id
+    report.original_header = arrival_.header;
+    report.arrived = report.now = arrival_.at;
+    store::NewMessage made;
+    made.message.arrived = arrival_.at;
+    made.message.from = "MAILER-DAEMON@" + settings_.hostname;
+    made.message.subject = mail::subject_of_reports;
+    made.head = mail::write(report);
+    made.message.leading_dots = made.head.find("\n.") != std::string::npos;
+    put_body(made, made_.acceptance.content.size);
+    made.recipients.push_back({report.to});
+    made_.acceptance.messages.push_back(std::move(made));
   }
 
   // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
@@ -193,12 +232,12 @@ class Disposing {
     return out.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
   }
 
-  // Unique among all of this host: the time of arrival, and a number for those of one millisecond.
-  std::string new_message_id() const {
+  // Unique on this host: the time of arrival, and a number for those of one millisecond.
+  std::string unique() const {
     static std::atomic<std::uint32_t> number{0};
-    return "<" + std::to_string(arrival_.at.time_since_epoch().count()) + "." + std::to_string(++number) +
-           "@" + settings_.hostname + ">";
+    return std::to_string(arrival_.at.time_since_epoch().count()) + "." + std::to_string(++number);
   }
+  std::string new_message_id() const { return "<" + unique() + "@" + settings_.hostname + ">"; }
 
   const conf::Settings& settings_;
   const store::Read& read_;

@@ -268,7 +268,7 @@ Awaitable<std::vector<smtp::Reply>> Session::commit() {
       };
       store::Result<void> recorded = co_await await_store<void>(socket_.get_executor(), std::move(start));
       if (!recorded) co_return std::vector<smtp::Reply>(wanted, reply_of(recorded.error()));
-      log_bounce(event);
+      if (event.event == "bounce") log_bounce(event);
     }
     if (!disposition.acceptance.messages.empty()) {
       const Summary summary(disposition.acceptance);
@@ -312,10 +312,13 @@ std::vector<smtp::Reply> Session::replies_of(const Disposition& disposition,
     return smtp::Reply{250, {2, 0, 0}, "queued as " + store::id_text(accepted.ids[message])};
   };
   if (!dialog_.profile().lmtp) {
+    const auto stored = std::find_if(disposition.fates.begin(), disposition.fates.end(),
+                                     [](const Fate& fate) { return fate.message.has_value(); });
     if (disposition.all_refused()) {
       replies.push_back(*disposition.fates.front().refusal);
     } else {
-      replies.push_back(accepted.ids.empty() ? smtp::Reply{250, {2, 0, 0}, "noted"} : queued(0));
+      replies.push_back(stored == disposition.fates.end() ? smtp::Reply{250, {2, 0, 0}, "noted"}
+                                                          : queued(*stored->message));
     }
     return replies;
   }

@@ -141,6 +141,36 @@ TEST_CASE("inbound: several lists and others in one transaction are several mess
   CHECK(served.opened.problems() == "");
 }
 
+TEST_CASE("inbound: what one of several lists refuses is reported to the sender, in the commit of the rest") {
+  Served served;
+  const std::string stranger = "From: eve@else.example\r\nSubject: buy\r\n\r\nbuy\r\n";
+  const std::string said =
+      deliver(served, "eve@else.example", {"test@lists.example", "open@lists.example"}, stranger);
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 2);
+  CHECK(messages[0].list_address == "open@lists.example");
+  CHECK(said == "250 2.0.0 queued as " + store::id_text(messages[0].id));
+  CHECK(messages[1].reverse_path.empty());
+  CHECK(served.recipients(messages[1].id) == std::vector<std::string>{"eve@else.example"});
+  const std::string report = served.outgoing(messages[1]);
+  CHECK(report.size() == messages[1].size);
+  CHECK(has(report, "Final-Recipient: rfc822; test@lists.example\r\n"));
+  CHECK(has(report, "Status: 5.7.1\r\n"));
+  CHECK(has(report, "Subject: buy\r\n"));
+  CHECK_FALSE(has(report, "\r\n\r\nbuy\r\n"));
+  const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
+                                            served.opened.now() + std::chrono::hours(1), 0, 100);
+  CHECK(std::any_of(events.begin(), events.end(), [](const store::HistoryEvent& event) {
+    return event.event == "failed" && event.address == "test@lists.example" &&
+           event.detail.starts_with("550 5.7.1");
+  }));
+  CHECK(served.opened.problems() == "");
+  // All refuse: the reply of the first, and no mail about it.
+  CHECK(deliver(served, "eve@else.example", {"test@lists.example", "test@lists.example"}, stranger)
+            .starts_with("550 5.7.1"));
+  CHECK(served.messages().size() == 2);
+}
+
 TEST_CASE("inbound: a bounce to a VERP address is noted, and nothing is queued") {
   Served served;
   const std::string report = "From: MAILER-DAEMON@far.example\r\nSubject: undeliverable\r\n\r\n5.1.1\r\n";
