@@ -113,7 +113,7 @@ std::uint32_t take(Write& write, MessageRow& message, const DueRow& entry, std::
   std::uint32_t first = entry.first, taken = 0, behind = entry.first;
   // Numbers are looked at in pieces, as an entry may span many that are finished.
   while (behind < end && taken == 0) {
-    const std::uint32_t piece = std::min(end - behind, 4 * claim_size);
+    const std::uint32_t piece = std::min(end - behind, longest_claim);
     const Numbers numbers(write, message, behind, piece);
     const std::uint32_t stop = behind + piece;
     for (first = behind; first < stop && !numbers.covered_at(first, entry.at);) ++first;

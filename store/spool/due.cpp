@@ -28,11 +28,14 @@ void put_due(Write& write, const DueRow& d) {
   write.put(Table::due, due_key(d), Packer().num(d.count).num(d.generation).bytes());
 }
 
-TimePoint free_time(const Read& read, std::string_view route, TimePoint at, Id message, TimePoint taken) {
+TimePoint free_time(const Read& read, std::string_view route, TimePoint at, Id message, TimePoint now) {
+  std::set<TimePoint> claimed;
+  if (at <= now)
+    for (const ClaimRow& c : claims_from(read, message, 0, ~std::uint32_t{0})) claimed.insert(c.due);
   Cursor c = read.cursor(Table::due);
   for (;; at += Duration(1)) {
     const Key prefix = Key().str(route).time(at).u64(message);
-    if (at != taken && !(c.seek(prefix) && c.at(prefix))) return at;
+    if (!claimed.contains(at) && !(c.seek(prefix) && c.at(prefix))) return at;
   }
 }
 

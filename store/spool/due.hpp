@@ -23,10 +23,10 @@ DueRow unpack_due(std::string_view key, std::string_view value);
 Key due_key(const DueRow&);
 void put_due(Write&, const DueRow&);
 
-/// The first time from `at` on with no entry of this message on this route, and not `taken` (that of a
-/// claim): so a row with this time is covered by what is written there now, and by nothing else.
-TimePoint free_time(const Read&, std::string_view route, TimePoint at, Id message,
-                    TimePoint taken = TimePoint{});
+/// The first time from `at` on that no entry of this message on this route has, and none of its claims: so a
+/// row with this time is covered by what is written there now, and by nothing else. (A claim's time is never
+/// after `now`.)
+TimePoint free_time(const Read&, std::string_view route, TimePoint at, Id message, TimePoint now);
 
 /// Joins neighbours of one route into entries: add numbers in order; a number left out, or another route,
 /// ends an entry. Entries are written when they end; the last one by finish().

@@ -45,8 +45,8 @@ class Editing {
     if (e.number >= message_.numbers()) return {How::not_found, RecipientState::removed, e.number};
     Numbers numbers(write_, message_, e.number, 1);
     RecipientRow row = numbers.row_or_new(e.number);
-    const auto claim = claim_around(write_, message_.id, e.number);
-    const bool active = claim && numbers.covered_at(e.number, claim->due);
+    const auto claim = covering_claim(write_, message_.id, numbers, e.number);
+    const bool active = claim.has_value();
     const RecipientState before = effective(message_, e.number, numbers.stored(e.number), active);
     const auto as_it_is = [&](How how) { return Edited{how, before, e.number}; };
     if (numbers.finished(e.number) || before == RecipientState::removed) return as_it_is(How::finished);
@@ -81,16 +81,16 @@ class Editing {
     if (e.what == Edit::What::release && row.state != RecipientState::held) return as_it_is(How::done);
     if (go && row.state == RecipientState::held)
       row.state = row.attempts > 0 ? RecipientState::deferred : RecipientState::queued;
-    const TimePoint taken = claim ? claim->due : TimePoint{};
+    const std::string address = address_of(e.number, row);
     if (row.open() && !overlaid)
-      row.next = make_due(e.number, address_of(e.number, row), taken);
-    else if (row.next == taken)
-      row.next += Duration(1);  // a row with the claim's time would still be covered by it
+      row.next = make_due(e.number, address);
+    else
+      row.next = free_time(write_, {}, write_.now(), message_.id, write_.now());  // not that of a claim
     ++row.version;
     if (active) uncover(*claim);
     const RecipientState after = effective(message_, e.number, row.state, false);
     recount(message_.counts, before, after);
-    note(e, e.number, address_of(e.number, row));
+    note(e, e.number, address);
     numbers.put(write_, e.number, std::move(row));
     if (replacement) return *replacement;
     return {How::done, after, e.number};
@@ -113,7 +113,7 @@ class Editing {
     ++message_.counts.queued;
     RecipientRow row;
     row.address = address;
-    row.next = message_.state == MessageState::held ? write_.now() : make_due(number, address, TimePoint{});
+    row.next = message_.state == MessageState::held ? write_.now() : make_due(number, address);
     const RecipientState state = effective(message_, number, row.state, false);
     recount(message_.counts, RecipientState::queued, state);
     put_recipient(write_, message_.id, number, row);
@@ -135,9 +135,9 @@ class Editing {
     return out;
   }
 
-  TimePoint make_due(std::uint32_t number, const std::string& address, TimePoint taken) {
+  TimePoint make_due(std::uint32_t number, const std::string& address) {
     DueRow due{route_(domain_of(address)), write_.now(), message_.id, number, 1, message_.generation};
-    due.at = free_time(write_, due.route, due.at, message_.id, taken);
+    due.at = free_time(write_, due.route, due.at, message_.id, write_.now());
     put_due(write_, due);
     remember(routes, due.route);
     return due.at;

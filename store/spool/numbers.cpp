@@ -156,6 +156,13 @@ void Numbers::flush(Write& write) {
   }
 }
 
+std::optional<ClaimRow> covering_claim(const Read& read, Id message, const Numbers& numbers,
+                                       std::uint32_t number) {
+  for (ClaimRow& claim : claims_from(read, message, number - std::min(number, longest_claim - 1), number))
+    if (number - claim.first < claim.count && numbers.covered_at(number, claim.due)) return std::move(claim);
+  return std::nullopt;
+}
+
 RecipientState effective(const MessageRow& message, std::uint32_t number, RecipientState stored,
                          bool active) {
   const bool open = stored == RecipientState::queued || stored == RecipientState::deferred ||

@@ -80,6 +80,9 @@ class Numbers {
   std::map<std::uint32_t, Block> blocks_;
 };
 
+/// The claim that covers this number (which `numbers` holds), if one does.
+std::optional<ClaimRow> covering_claim(const Read&, Id message, const Numbers&, std::uint32_t number);
+
 /// The state of a recipient as everybody sees it: as stored, unless the message as a whole is held or given
 /// up. `active`: a claim covers it.
 RecipientState effective(const MessageRow&, std::uint32_t number, RecipientState stored, bool active);

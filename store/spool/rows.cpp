@@ -140,40 +140,42 @@ ClaimRow unpack_claim(std::string_view key, std::string_view value) {
   KeyReader k(key);
   c.message = k.u64();
   c.first = k.u32();
+  c.due = k.time();
   Unpacker u(value, "claim");
   c.count = u.num32();
   c.left = u.num32();
-  c.due = u.time();
   c.since = u.time();
   c.route = u.text();
-  if (c.count == 0 || c.first > ~c.count) u.bad("covers an impossible range");
+  if (c.count == 0 || c.count > longest_claim || c.first > ~c.count) u.bad("covers an impossible range");
   return c;
 }
 
-std::optional<ClaimRow> find_claim(const Read& read, Id message, std::uint32_t first) {
-  const Key key = Key().u64(message).u32(first);
-  const auto value = read.get(Table::claim, key);
-  if (!value) return std::nullopt;
-  return unpack_claim(key, *value);
+std::vector<ClaimRow> claims_from(const Read& read, Id message, std::uint32_t from, std::uint32_t to) {
+  std::vector<ClaimRow> out;
+  const Key prefix = Key().u64(message);
+  Cursor c = read.cursor(Table::claim);
+  for (bool more = c.seek(Key().u64(message).u32(from)); more && c.at(prefix); more = c.next()) {
+    ClaimRow claim = unpack_claim(c.key(), c.value());
+    if (claim.first > to) break;
+    out.push_back(std::move(claim));
+  }
+  return out;
 }
 
-std::optional<ClaimRow> claim_around(const Read& read, Id message, std::uint32_t number) {
-  Cursor c = read.cursor(Table::claim);
-  const Key behind =
-      number == ~std::uint32_t{0} ? Key().u64(message + 1) : Key().u64(message).u32(number + 1);
-  if (!c.seek_before(behind) || !c.at(Key().u64(message))) return std::nullopt;
-  const ClaimRow claim = unpack_claim(c.key(), c.value());
-  if (number - claim.first >= claim.count) return std::nullopt;
-  return claim;
+namespace {
+
+Key claim_key(const ClaimRow& c) {
+  return Key().u64(c.message).u32(c.first).time(c.due);
 }
+
+}  // namespace
 
 void put_claim(Write& write, const ClaimRow& c) {
-  write.put(Table::claim, Key().u64(c.message).u32(c.first),
-            Packer().num(c.count).num(c.left).time(c.due).time(c.since).str(c.route).bytes());
+  write.put(Table::claim, claim_key(c), Packer().num(c.count).num(c.left).time(c.since).str(c.route).bytes());
 }
 
 void del_claim(Write& write, const ClaimRow& c) {
-  write.del(Table::claim, Key().u64(c.message).u32(c.first));
+  write.del(Table::claim, claim_key(c));
 }
 
 std::optional<HeadRow> find_head(const Read& read, Id message) {

@@ -59,7 +59,9 @@ inline Key recipient_key(Id message, std::uint32_t number) {
 }
 void put_recipient(Write&, Id message, std::uint32_t number, const RecipientRow&);
 
-/// `claim`: the batch [first, first + count) that may be on the wire.
+/// `claim`: a batch of [first, first + count) that may be on the wire. Ranges may overlap, and two claims may
+/// begin at one number; what a claim covers follows from its time (Numbers::covered_at), and no recipient is
+/// covered twice.
 struct ClaimRow {
   Id message = 0;
   std::uint32_t first = 0, count = 0;
@@ -67,10 +69,10 @@ struct ClaimRow {
   TimePoint due{}, since{};
   std::string route;
 };
+inline constexpr std::uint32_t longest_claim = 2000;  // numbers, finished ones included
 ClaimRow unpack_claim(std::string_view key, std::string_view value);
-std::optional<ClaimRow> find_claim(const Read&, Id message, std::uint32_t first);
-/// The claim whose range holds this number, covering it or not.
-std::optional<ClaimRow> claim_around(const Read&, Id message, std::uint32_t number);
+/// Claims of this message that begin in [from, to], in order.
+std::vector<ClaimRow> claims_from(const Read&, Id message, std::uint32_t from, std::uint32_t to);
 void put_claim(Write&, const ClaimRow&);
 void del_claim(Write&, const ClaimRow&);
 

@@ -70,8 +70,9 @@ class Settling {
       : write_(write),
         settlement_(s),
         message_(message),
-        claim_(find_claim(write, s.message, s.claim_first)),
-        numbers_(write, message, s.claim_first, claim_ ? claim_->count : span(s)),
+        claims_(claims_from(write, s.message, s.claim_first, s.claim_first)),
+        count_(span(s, claims_)),
+        numbers_(write, message, s.claim_first, count_),
         events_(s, write.now()) {}
 
   Settled run() {
@@ -80,28 +81,42 @@ class Settling {
       if (o.number >= message_.numbers()) continue;
       const std::uint32_t version = i < settlement_.versions.size() ? settlement_.versions[i] : 0;
       const RecipientRow* row = numbers_.row(o.number);
-      const bool ours =
-          claim_ && numbers_.covered_at(o.number, claim_->due) && (row ? row->version : 0) == version;
-      ours ? settle(o) : late(o);
+      ClaimRow* claim = covering(o.number);
+      if (claim && (row ? row->version : 0) == version)
+        settle(o, *claim);
+      else
+        late(o);
     }
     Settled result = requeue();
     numbers_.flush(write_);
     events_.write(write_);
-    if (claim_) claim_->left > 0 ? put_claim(write_, *claim_) : del_claim(write_, *claim_);
+    for (const ClaimRow& claim : claims_)
+      claim.left > 0 ? put_claim(write_, claim) : del_claim(write_, claim);
     result.finished = message_.state != MessageState::finished && finish_if_done(write_, message_);
     if (!result.finished) put_message(write_, message_);
     return result;
   }
 
  private:
-  static std::uint32_t span(const Settlement& s) {
-    std::uint32_t end = s.claim_first;
-    for (const Outcome& o : s.outcomes) end = std::max(end, o.number + 1);
-    return end - s.claim_first;
+  static std::uint32_t span(const Settlement& s, const std::vector<ClaimRow>& claims) {
+    std::uint32_t count = 0;
+    for (const ClaimRow& claim : claims) count = std::max(count, claim.count);
+    if (!claims.empty()) return count;
+    for (const Outcome& o : s.outcomes)
+      if (o.number >= s.claim_first)
+        count = std::max(count, std::min(o.number - s.claim_first, longest_claim) + 1);
+    return count;
   }
 
-  void settle(const Outcome& o) {
-    --claim_->left;
+  /// Of the claims that begin where the settled one did (mostly just that one).
+  ClaimRow* covering(std::uint32_t number) {
+    for (ClaimRow& claim : claims_)
+      if (number - claim.first < claim.count && numbers_.covered_at(number, claim.due)) return &claim;
+    return nullptr;
+  }
+
+  void settle(const Outcome& o, ClaimRow& claim) {
+    --claim.left;
     const bool has_row = numbers_.row(o.number) != nullptr;
     RecipientRow row = numbers_.row_or_new(o.number);
     const RecipientState from = row.state;
@@ -155,8 +170,7 @@ class Settling {
   /// Of a recipient that its claim does not cover any more: it was edited, or settled already.
   void late(const Outcome& o) {
     Numbers other(write_, message_, o.number, 1);
-    Numbers& numbers =
-        o.number - settlement_.claim_first < (claim_ ? claim_->count : span(settlement_)) ? numbers_ : other;
+    Numbers& numbers = o.number - settlement_.claim_first < count_ ? numbers_ : other;
     if (o.verdict != Verdict::delivered) {
       if (o.verdict != Verdict::released) events_.add(text(state_of(o.verdict)), o, "late: edited meanwhile");
       return;
@@ -165,18 +179,15 @@ class Settling {
     if (numbers.stored(o.number) == RecipientState::delivered) return;
     events_.add("delivered", o, "late");
     // It may be covered by another claim by now (edited, due again, claimed again).
-    const auto claim = claim_around(write_, message_.id, o.number);
-    const bool active = claim && numbers.covered_at(o.number, claim->due);
-    recount(message_.counts, effective(message_, o.number, row.state, active), RecipientState::delivered);
-    if (active && claim_ && claim->first == claim_->first) {
-      --claim_->left;
-    } else if (active) {
-      ClaimRow less = *claim;
-      if (--less.left > 0)
-        put_claim(write_, less);
-      else
-        del_claim(write_, less);
+    bool active = false;
+    if (ClaimRow* own = covering(o.number)) {
+      active = true;
+      --own->left;
+    } else if (auto claim = covering_claim(write_, message_.id, numbers, o.number)) {
+      active = true;
+      --claim->left > 0 ? put_claim(write_, *claim) : del_claim(write_, *claim);
     }
+    recount(message_.counts, effective(message_, o.number, row.state, active), RecipientState::delivered);
     row.state = RecipientState::delivered;
     row.last = o.last;
     ++row.attempts;
@@ -191,17 +202,18 @@ class Settling {
     std::sort(again_.begin(), again_.end(), [](const Back& a, const Back& b) { return a.number < b.number; });
     // A claim that goes on still spans its numbers, and a release in slices will yet pass: both would cover a
     // recipient without a row a second time.
-    const bool rows_needed = claim_->left > 0 || message_.held_from > 0;
+    const bool rows_needed =
+        message_.held_from > 0 ||
+        std::any_of(claims_.begin(), claims_.end(), [](const ClaimRow& c) { return c.left > 0; });
     std::map<TimePoint, TimePoint> times;  // wished, free
     for (Back& b : again_) {
       if (b.due) {
         const auto [at, fresh] = times.try_emplace(b.next);
-        if (fresh) at->second = free_time(write_, settlement_.route, b.next, message_.id, claim_->due);
+        if (fresh) at->second = free_time(write_, settlement_.route, b.next, message_.id, write_.now());
         b.next = at->second;
         if (result.next_due == TimePoint{} || b.next < result.next_due) result.next_due = b.next;
       }
-      if (b.next == claim_->due)
-        b.next += Duration(1);  // a row with the claim's time would still be covered by it
+      if (!b.due) b.next = free_time(write_, settlement_.route, b.next, message_.id, write_.now());
       RecipientRow& row = rows_[b.number];
       row.next = b.next;
       if (b.row || rows_needed || !b.due) {
@@ -242,7 +254,8 @@ class Settling {
   Write& write_;
   const Settlement& settlement_;
   MessageRow& message_;
-  std::optional<ClaimRow> claim_;
+  std::vector<ClaimRow> claims_;
+  std::uint32_t count_;
   Numbers numbers_;
   Events events_;
   std::vector<Back> again_;

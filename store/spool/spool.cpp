@@ -23,12 +23,7 @@ bool same(std::string_view key, std::string_view text) {
 /// The claims of one message, to tell which recipients they cover.
 class Claims {
  public:
-  Claims(const Read& read, Id message) {
-    read.each(Table::claim, Key().u64(message), [&](auto key, auto value) {
-      claims_.push_back(unpack_claim(key, value));
-      return true;
-    });
-  }
+  Claims(const Read& read, Id message) : claims_(claims_from(read, message, 0, ~std::uint32_t{0})) {}
   bool cover(const Numbers& numbers, std::uint32_t number) const {
     for (const ClaimRow& c : claims_)
       if (number - c.first < c.count && numbers.covered_at(number, c.due)) return true;

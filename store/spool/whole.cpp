@@ -22,12 +22,8 @@ struct Active {
 /// The recipients of the message that claims cover.
 Active active(const Read& read, MessageRow& message, std::uint32_t first, std::uint32_t end) {
   Active out;
-  std::vector<ClaimRow> claims;
-  read.each(Table::claim, Key().u64(message.id), [&](auto key, auto value) {
-    claims.push_back(unpack_claim(key, value));
-    return true;
-  });
-  for (const ClaimRow& claim : claims) {
+  const std::uint32_t before = first - std::min(first, longest_claim);
+  for (const ClaimRow& claim : claims_from(read, message.id, before, end)) {
     const std::uint32_t from = std::max(first, claim.first), to = std::min(end, claim.first + claim.count);
     if (from >= to) continue;
     const Numbers numbers(read, message, from, to - from);
@@ -37,6 +33,7 @@ Active active(const Read& read, MessageRow& message, std::uint32_t first, std::u
       ++(numbers.stored(number) == RecipientState::deferred ? out.deferred : out.queued);
     }
   }
+  std::sort(out.numbers.begin(), out.numbers.end());  // ranges may overlap
   return out;
 }
 
@@ -164,9 +161,12 @@ Result<WholeResult> whole(Write& write, Id id, Store::Whole what, const std::str
                                          : "retry");
     put_message(write, *message);
     if (!hold) {
-      write.put(
-          Table::stage, stage_key(StageKind::rebuild, id),
-          Packer().num(message->generation).time(write.now()).flag(what == Store::Whole::release).bytes());
+      write.put(Table::stage, stage_key(StageKind::rebuild, id),
+                Packer()
+                    .num(message->generation)
+                    .time(free_time(write, {}, write.now(), id, write.now()))
+                    .flag(what == Store::Whole::release)
+                    .bytes());
       result.rebuilding = !rebuild(write, id, route, result.routes);
     }
   }
