@@ -75,6 +75,9 @@ void Planner::State::add(Batch batch, TimePoint now) {
     for (Candidate& candidate : batch.recipients)
       if (candidate.attempts > 0) accept(candidate);
   hand.touch(work);
+  // Its content may kill connections: one recipient probes first.
+  if (const auto n = notes.find(batch.message); n != notes.end() && n->second.in_doubt > 0)
+    hand.pause(work, now);
 }
 
 std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {

@@ -69,7 +69,10 @@ class Lane {
     turn();
     while (!events_.empty() || next_time() < TimePoint::max()) {
       const TimePoint at = next_time();
-      if (at > end || at == TimePoint::max()) break;
+      if (at > end || at == TimePoint::max()) {
+        now = std::max(now, end);
+        break;
+      }
       if (++steps > 5'000'000) throw std::logic_error("the lane turns without end");
       if (at == now && ++same_ > 100'000) throw std::logic_error("the clock stands still");
       if (at > now) same_ = 0;

@@ -189,8 +189,10 @@ TEST_CASE(
     lane.post(1, addresses(50), one_each);
     lane.post(2, addresses(50), one_each);
     lane.run(start + std::chrono::minutes(5));
+    lane.post(3, addresses(50), one_each);
+    lane.run(start + std::chrono::minutes(12));
     CAPTURE(one_each);
-    CHECK(delivered(lane) == 50);
+    CHECK(delivered(lane) == 100);
     REQUIRE(lane.held.size() == 1);
     CHECK(lane.held[0] == 1);
     CHECK(lane.suspicions.empty());
