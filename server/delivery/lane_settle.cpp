@@ -26,13 +26,11 @@ void Lane::collect() {
   for (const store::Id message : planner_.take_held())
     if (Hand::Held* held = hand_.find(message)) held->hold = true;
   for (auto& [message, outcome] : planner_.take_outcomes()) {
-    Hand::Held* held = hand_.find(message);
-    const Verdict verdict = outcome.verdict;
-    const Outcome noted = verdict == Verdict::released ? Outcome{} : outcome;
-    const store::Recipient* recipient = hand_.close(message, std::move(outcome), now());
+    const store::Recipient* recipient = hand_.recipient(message, outcome.number);
     if (recipient == nullptr) continue;
     ++closed_;
-    if (verdict != Verdict::released) note(held->message, *recipient, noted);
+    if (outcome.verdict != Verdict::released) note(hand_.find(message)->message, *recipient, outcome);
+    hand_.close(message, std::move(outcome), now());
   }
   take_suspects();
 }

@@ -1,0 +1,69 @@
+// What the fuzzer and the replay of its corpus run: any octets as a server's replies. Every transaction begun
+// must be in exactly one observation, in order, and nothing may be written after the dialog failed or said
+// QUIT.
+#pragma once
+#include <cstdlib>
+#include <string_view>
+
+#include "protocol/smtp/client_dialog.hpp"
+
+namespace spoold::tests {
+
+/// The first octet chooses protocol, pipelining and window; the second the piece size.
+inline void fuzz_client_dialog(std::string_view data) {
+  const auto must = [](bool holds) {
+    if (!holds) std::abort();
+  };
+  if (data.size() < 2) return;
+  const auto choice = static_cast<unsigned char>(data[0]);
+  const std::size_t piece = 1 + static_cast<unsigned char>(data[1]);
+  data.remove_prefix(2);
+  smtp::ClientDialog dialog(
+      {(choice & 1) != 0, "me", static_cast<smtp::ClientDialog::Pipelining>((choice >> 1) % 3), {}});
+  const std::uint32_t window = 1 + choice / 64;
+  std::vector<delivery::Observation> seen;
+  std::uint32_t begun = 0;
+  bool quit = false;
+  smtp::ClientDialog::Output out;
+  const auto pull = [&] {
+    for (;;) {
+      bool fresh = false;
+      while (begun < 5 && dialog.wants_next()) {
+        smtp::ClientDialog::Mail mail;
+        mail.plan.message = begun++;
+        mail.plan.window = window;
+        mail.plan.overlap = true;
+        mail.plan.recipients = {1, 2, 3};
+        mail.addresses = {"a@b", "j\xc3\xb6rg@b", "c@b"};
+        mail.size = 100;
+        dialog.begin(std::move(mail));
+        fresh = true;
+      }
+      if (begun == 5 && dialog.idle()) dialog.quit();
+      const bool more =
+          dialog.output(out, [](delivery::MessageId, std::uint32_t number) { return number != 3; });
+      must(!more || (!quit && !dialog.failed()));
+      quit = quit || (more && out.before.ends_with("QUIT\r\n"));
+      if (more) dialog.written();
+      for (delivery::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
+      if (!more && !fresh) return;
+    }
+  };
+  while (!data.empty() && !dialog.failed() && !dialog.finished()) {
+    dialog.received(data.substr(0, piece));
+    data.remove_prefix(std::min(piece, data.size()));
+    for (delivery::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
+    pull();
+  }
+  dialog.end(delivery::Drop::How::closed);
+  for (delivery::Observation& one : dialog.take_open()) seen.push_back(std::move(one));
+  must(seen.size() == begun);
+  for (std::uint32_t i = 0; i < begun; ++i) {
+    must(seen[i].message == i && seen[i].rcpt.size() == 3 && seen[i].rcpts_sent <= 3);
+    must(!seen[i].dot_sent || (seen[i].content_sent && seen[i].data && seen[i].data->code / 100 == 3));
+    must(!seen[i].data_sent || seen[i].mail_sent);
+  }
+  must(!dialog.drop().text.empty());
+}
+
+}  // namespace spoold::tests
