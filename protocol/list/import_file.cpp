@@ -6,7 +6,6 @@
 
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
-#include "protocol/mail/utf8.hpp"
 
 namespace spoold::list {
 
@@ -62,7 +61,7 @@ class Reader {
 
   void add(std::size_t number, std::string_view text, const Mailbox& mailbox, std::string_view name,
            Delivery delivery) {
-    if (!mail::is_utf8_text(name)) return bad(number, text, "the name is not UTF-8 text");
+    if (auto fault = member_name_fault(name)) return bad(number, text, *fault);
     if (!seen_.insert(mailbox.key()).second) {
       ++file_.repeated;
       return;

@@ -1,6 +1,14 @@
 #include "protocol/list/settings.hpp"
 
+#include "protocol/mail/utf8.hpp"
+
 namespace spoold::list {
+
+std::optional<std::string> member_name_fault(std::string_view name) {
+  if (name.size() > 200) return "the name is longer than 200 octets";
+  if (!mail::is_utf8_text(name)) return "the name is not one line of UTF-8 text";
+  return {};
+}
 
 Envelope envelope_for(const Settings& settings, std::uint32_t post_number) {
   const bool individual = settings.personalize != Personalize::none;

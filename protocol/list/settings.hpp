@@ -2,7 +2,9 @@
 // `spoolctl list set` (settings_table: name, parser and meaning of each key in one place).
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "protocol/mail/mailbox.hpp"
@@ -43,6 +45,9 @@ struct List {
   std::uint64_t members = 0;
   std::string address() const { return local + "@" + domain; }
 };
+
+/// Why this must not be a member's name (one line of UTF-8, at most 200 octets); nothing: it may.
+std::optional<std::string> member_name_fault(std::string_view name);
 
 struct Member {
   MemberId id = 0;

@@ -50,7 +50,9 @@ class Rows {
 
 /// "Name <address>", as import reads it.
 std::string export_line(const list::Member& member) {
-  if (member.name.empty()) return member.address;
+  // a line that begins with '#' is a comment to import
+  if (member.name.empty())
+    return member.address.starts_with('#') ? "<" + member.address + ">" : member.address;
   std::string name = "\"";
   for (const char c : member.name) {
     if (c == '"' || c == '\\') name += '\\';

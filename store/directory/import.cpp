@@ -20,6 +20,8 @@ Result<std::vector<Incoming>> sorted(std::vector<Member> members) {
   for (Member& member : members) {
     auto mailbox = Mailbox::parse(member.address, Mailbox::Allow::utf8);
     if (!mailbox) return fail(Error::Kind::invalid, "'" + member.address + "': " + mailbox.error());
+    if (auto fault = list::member_name_fault(member.name))
+      return fail(Error::Kind::invalid, "'" + member.address + "': " + *fault);
     member.address = mailbox->text();
     incoming.push_back({place_of(mailbox->key()), std::move(member)});
   }

@@ -17,6 +17,7 @@ struct Checked {
 Result<Checked> checked(const Member& member) {
   auto mailbox = Mailbox::parse(member.address, Mailbox::Allow::utf8);
   if (!mailbox) return fail(Error::Kind::invalid, "'" + member.address + "': " + mailbox.error());
+  if (auto fault = list::member_name_fault(member.name)) return fail(Error::Kind::invalid, *fault);
   std::string place = place_of(mailbox->key());
   return Checked{std::move(*mailbox), std::move(place)};
 }

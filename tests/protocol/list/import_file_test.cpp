@@ -34,6 +34,7 @@ TEST_CASE("import file: one address a line") {
              "(Anna)\n<dora@d.example>\n") ==
         "Beta, Bert|bert@b.example|regular\n|\"two "
         "words\"@x.example|regular\n|anna@a.example|regular\n|dora@d.example|regular\n");
+  CHECK(read("<#a@x.example>\n#b@x.example\n") == "|#a@x.example|regular\n");
   CHECK(read("T\xc3\xa9st <t@x.example>\n") == "T\xc3\xa9st|t@x.example|regular\n");
 }
 
@@ -52,7 +53,8 @@ TEST_CASE("import file: every bad line with its number and reason, and no member
         "!5:x@y_z:the domain has a character other than letters, digits, hyphens and dots\n"
         "!7:foo@a, bar@b:more than one address\n"
         "!8:<a@b:an address has unpaired quotes or angle brackets\n");
-  CHECK(read("T\xe9st <t@x.example>\n") == "!1:T\xe9st <t@x.example>:the name is not UTF-8 text\n");
+  CHECK(read("T\xe9st <t@x.example>\n") ==
+        "!1:T\xe9st <t@x.example>:the name is not one line of UTF-8 text\n");
   CHECK(read(std::string(200, 'x') + "\n") == "!1:" + std::string(80, 'x') + ":the address has no @\n");
 }
 
@@ -70,7 +72,7 @@ TEST_CASE("import file: CSV with a header line") {
 
 TEST_CASE("import file: bad CSV lines; a record over several lines counts its first") {
   CHECK(read("name,email\n\"Anna\nPoster\",anna@a.example\nBert,nobody\nCarl\n") ==
-        "!2:\"Anna:the name is not UTF-8 text\n!4:Bert,nobody:the address has no @\n"
+        "!2:\"Anna:the name is not one line of UTF-8 text\n!4:Bert,nobody:the address has no @\n"
         "!5:Carl:the line has no column for the address\n");
   CHECK(read("email,delivery\na@a.example,often\n") ==
         "!2:a@a.example,often:delivery is none of: regular, digest, nomail, nomail_by_user, nomail_by_admin, "

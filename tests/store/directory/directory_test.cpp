@@ -152,6 +152,11 @@ TEST_CASE("directory: what is refused") {
     return 0;
   });
   CHECK(place.add(id, "no address").error().kind == Error::Kind::invalid);
+  list::Member two_lines;
+  two_lines.address = "a@x.example";
+  two_lines.name = "two\nlines";
+  CHECK(place.write([&](Write& w) { return directory::add_member(w, id, two_lines, now); }).error().kind ==
+        Error::Kind::invalid);
   CHECK(place.add(99, "a@x.example").error().kind == Error::Kind::not_found);
 }
 
