@@ -271,6 +271,20 @@ void declare(CLI::App& app, Line& line, Verb& chosen) {
     out->add_flag("--csv", line.csv, "with the delivery mode of each member");
   }
 
+  auto* post = on(app.add_subcommand("post", "send a message to a list, past its rules on who may post"),
+                  [&line, request](Commands& c) {
+                    Json json = request("post");
+                    json["list"] = line.list;
+                    json["content"] = file_of(line);
+                    json["verp"] = line.verp;
+                    return c.change(json);
+                  });
+  list_address(post);
+  post->add_option("FILE", line.file, "a message with its header; - is standard input")->required();
+  post->add_flag("--verp", line.verp,
+                 "an envelope sender of its own for each member, whatever the list says");
+  dry(post);
+
   on(app.add_subcommand("stats", "counters of the running daemon"), [](Commands& c) { return c.stats(); });
   on(app.add_subcommand("check", "the invariants of the store"), [](Commands& c) { return c.check(); });
 }
@@ -280,6 +294,7 @@ std::optional<conf::Settings> settings_for(const Line& line) {
   if (!line.spool.empty()) {
     conf::Settings settings;
     settings.spool.path = line.spool;
+    settings.hostname = "localhost";  // in Received of a post by hand
     return settings;
   }
   const char* named = std::getenv("SPOOLD_CONFIG");

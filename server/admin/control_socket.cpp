@@ -102,6 +102,11 @@ tl::expected<void, std::string> ControlSocket::open() {
   ::umask(before);
   if (error) return because(error.message());
   state_->bound = true;
+  // Bound as root, it is for the user that the daemon becomes: the owner of the store.
+  struct stat owner {};
+  if (::geteuid() == 0 && ::stat(state_->settings.spool.path.c_str(), &owner) == 0 &&
+      ::chown(path.c_str(), owner.st_uid, owner.st_gid) != 0)
+    return because(std::strerror(errno));
   if (::chmod(path.c_str(), static_cast<mode_t>(state_->settings.control.mode)) != 0)
     return because(std::strerror(errno));
   state_->acceptor.listen(asio::socket_base::max_listen_connections, error);

@@ -51,6 +51,7 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"member-remove", member_remove},
       {"member-set", member_set},
       {"import", import_members},
+      {"post", post},
   };
   try {
     const auto verb = request.at("verb").get<std::string>();

@@ -35,6 +35,9 @@ Json edit_sender(const Request&);
 Json change_matching(const Request&);  // hold release retry remove
 Json stats(const Request&);
 
+// post_request.cpp
+Json post(const Request&);
+
 // list_requests.cpp
 Json list_create(const Request&);
 Json list_set(const Request&);

@@ -292,6 +292,40 @@ TEST_CASE_FIXTURE(House, "lists and members") {
   CHECK(opened.problems() == "");
 }
 
+TEST_CASE_FIXTURE(House, "a post by hand") {
+  const std::string list = "test@lists.example";
+  settings.hostname = "mx.lists.example";
+  ask({{"verb", "list-create"},
+       {"list", list},
+       {"owners", {"o@x.example"}},
+       {"settings", {{"verp", "never"}}}});
+  ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"anne@x.example", "bart@y.example"}}});
+  const auto post = [&](const std::string& text, bool verp) {
+    return ask({{"verb", "post"}, {"list", list}, {"content", admin::base64_encode(text)}, {"verp", verp}});
+  };
+  const std::string text = "From anne Sat Jan 1\nFrom: nobody@else.example\nSubject: x\n\nline\n.dot";
+  const auto answer = post(text, false);
+  REQUIRE(answer["ok"] == true);
+  CHECK(answer["recipients"] == 2);
+  const auto id = *store::parse_id(answer["id"].get<std::string>());
+  CHECK(opened.message(id)->envelope == list::Envelope::bulk);
+  CHECK(opened.message(id)->leading_dots);
+  std::string octets;
+  admin::Reads(*opened.store, settings, {}).content(*opened.message(id), [&](const std::string& part) {
+    octets += part;
+  });
+  CHECK(octets.find("List-Id:") != std::string::npos);
+  CHECK(octets.find("From anne") == std::string::npos);
+  CHECK(octets.ends_with("\r\n\r\nline\r\n.dot\r\n"));
+  const auto individual = post(text, true);
+  CHECK(opened.message(*store::parse_id(individual["id"].get<std::string>()))->envelope ==
+        list::Envelope::each_verp);
+  CHECK(post("", false)["exit"] == 2);
+  CHECK(post("no header at all", false)["exit"] == 2);
+  CHECK(post(std::string("From: a@b.example\n\n\0", 21), false)["exit"] == 2);
+  CHECK(opened.problems() == "");
+}
+
 TEST_CASE_FIXTURE(House, "whatever a request holds, the answer is an answer") {
   for (const char* text :
        {"{}", R"({"verb":5})", R"({"verb":"nothing"})", R"({"verb":"hold"})",
