@@ -97,7 +97,7 @@ Json Access::execute_here(store::Store& store, const Json& request) {
 Json Access::change(const Json& request) {
   if (request.value("dry_run", false)) {
     const auto opened = store();
-    return opened ? execute_here(**opened, request) : failure(opened.error());
+    return opened ? execute_here(**opened, request) : failure(Exit::failed, opened.error().text);
   }
   const auto until = std::chrono::steady_clock::now() + patience;
   while (true) {
@@ -117,7 +117,7 @@ Json Access::change(const Json& request) {
     become_owner(settings_.spool.path);
     auto opened = store::Store::open(options(store::Options::Open::existing));
     if (opened) return execute_here(**opened, request);
-    if (opened.error().kind != store::Error::Kind::locked) return failure(opened.error());
+    if (opened.error().kind != store::Error::Kind::locked) return failure(Exit::failed, opened.error().text);
     // A daemon that comes up or goes down holds the lock without a socket for a moment.
     if (std::chrono::steady_clock::now() > until)
       return failure(Exit::failed, silent_daemon(client.error().text));

@@ -97,7 +97,7 @@ template <class Body>
 int Commands::reading(Body body) {
   try {
     const auto store = access_.store();
-    if (!store) return fail(failure(store.error()));
+    if (!store) return fail(Exit::failed, store.error().text);
     const auto secret = verp_secret(access_.settings().verp, (*store)->secret());
     if (!secret) return fail(Exit::failed, secret.error());
     return body(Reads(**store, access_.settings(), hmac_sha256(*secret)), (*store)->now());

@@ -15,14 +15,17 @@ PEOPLE = ["anne@one.example", "bart@one.example", "cris@two.example", "dirk@two.
 class Test(harness.Case):
     def setUp(self):
         super().setUp()
-        # Nobody listens there: every recipient waits.
-        self.daemon = self.spoold(f"smtp://127.0.0.1:{harness.free_port()}", {"delivery": {"retry": ["1h"]}})
+        # Every recipient is deferred, and waits.
+        hop = self.peer("--at", "rcpt=450 4.2.0 mailbox busy")
+        self.daemon = self.spoold(hop.url, {"delivery": {"retry": ["1h"]}})
 
     def waiting(self):
         """A post that waits with its four recipients; its queue id."""
         self.daemon.list(members=PEOPLE)
         self.daemon.post()
-        return harness.wait_until(lambda: self.daemon.queue(), what="a message in the queue")[0]["id"]
+        qid = harness.wait_until(lambda: self.daemon.queue(), what="a message in the queue")[0]["id"]
+        harness.wait_until(lambda: set(self.states(qid).values()) == {"deferred"}, what="four deferred recipients")
+        return qid
 
     def states(self, qid):
         return {a: r["state"] for a, r in self.daemon.recipients(qid).items()}
@@ -35,14 +38,14 @@ class Test(harness.Case):
 
     def test_the_contract_of_show_and_queue(self):
         qid = self.waiting()
-        harness.wait_until(lambda: set(self.states(qid).values()) == {"deferred"}, what="four deferred recipients")
         shown = self.daemon.show(qid)
         self.assertLessEqual({"id", "list", "sender", "size", "arrived", "state", "recipients"}, shown.keys())
         self.assertEqual((shown["id"], shown["list"]), (qid, harness.LIST))
         anne = self.daemon.recipients(qid)["anne@one.example"]
         self.assertEqual(anne["envelope_sender"], "test-bounces+anne=one.example@lists.example")
         self.assertEqual(set(anne["last_reply"]), {"code", "enhanced", "text", "remote", "at", "stage"})
-        self.assertEqual(anne["last_reply"]["stage"], "CONNECT")
+        self.assertEqual(anne["last_reply"]["stage"], "RCPT")
+        self.assertEqual((anne["last_reply"]["code"], anne["last_reply"]["enhanced"]), (450, "4.2.0"))
         row = self.daemon.ctl("queue")[0]
         self.assertEqual(row["recipients"]["deferred"], 4)
         self.assertTrue(row["next_attempt"] and row["last_error"])
@@ -160,7 +163,7 @@ class Test(harness.Case):
         for words in (["list", "create", "a@lists.example", "--owner", "o@lists.example"], ["queue"]):
             done = subprocess.run([harness.BUILD / "spoolctl", "--spool", nothing, *words], capture_output=True, text=True, timeout=60)
             self.assertEqual(done.returncode, 1, done.stderr)
-            self.assertIn("start spoold", done.stderr)
+            self.assertIn("first start", done.stderr)
         self.assertFalse(pathlib.Path(nothing).exists())
 
 
