@@ -59,7 +59,7 @@ Recipient& Hand::create(Work& work, Candidate&& candidate) {
   r.arrived = candidate.arrived;
   r.address = std::move(candidate.address);
   r.too_many = r.returned = 0;
-  r.sent = r.withdrawn = false;
+  r.sent = r.withdrawn = r.dropped = false;
   r.doubt.reset();
   ++work.slots;
   ++size_;

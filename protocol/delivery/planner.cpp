@@ -48,9 +48,12 @@ void Planner::State::add(Batch batch, TimePoint now) {
     if (suspicion && suspicion->last_drop + remembered < now) suspicion.reset();
     Recipient& r = hand.create(work, std::move(candidate));
     if (!isolate && !suspicion) {
-      work.ready.push_back(r);
+      const bool careful = !lock_step.empty() && lock_step.erase(r.address) > 0;
+      r.dropped = careful;
+      (!careful ? work.ready : work.one_each ? work.ambiguous : work.unsent).push_back(r);
       return;
     }
+
     r.doubt = std::make_unique<Doubt>();
     r.doubt->due = true;
     r.doubt->since = now;

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -117,6 +118,7 @@ struct Planner::State {
   void wait_as_suspect(Recipient&);
   void forget_suspicion(const std::string& address);
   void record(Recipient&);
+  void remember(const std::string& address, const Suspicion&);  // in memory
   void release(const std::vector<std::string>& addresses);
   void disbelieve();                // one that was released dropped again, alone: no limit explains that
   void settle_suspects(TimePoint);  // those that will not be offered soon get their outcome
@@ -132,7 +134,11 @@ struct Planner::State {
   ConnectionId isolating = 0;  // the one that isolates now
   Line offered;                // suspects worth a connection of their own
   Line parked;                 // certain ones: offered only when a connection has nothing else to do
-  std::unordered_map<std::string, Suspicion> known;  // recorded suspicions of this lane's life, by address
+  std::unordered_map<std::string, Suspicion>
+      known;  // recorded suspicions of this lane's life, by address
+              /// Were in flight when a connection was lost, then given back because of the host: in lock-step
+              /// when they return (I3).
+  std::unordered_set<std::string> lock_step;
   std::unordered_map<MessageId, Note> notes;
   std::vector<std::vector<Recipient*>> spare_vectors;
   std::vector<std::pair<MessageId, Outcome>> outcomes;

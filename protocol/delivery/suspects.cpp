@@ -34,10 +34,14 @@ Duration parked_for(const Suspicion& s) {
 
 }  // namespace
 
+void Planner::State::remember(const std::string& address, const Suspicion& suspicion) {
+  if (known.size() >= known_at_most && !known.contains(address)) known.erase(known.begin());
+  known[address] = suspicion;
+}
+
 void Planner::State::record(Recipient& r) {
   r.doubt->recorded = true;
-  if (known.size() >= known_at_most && !known.contains(r.address)) known.erase(known.begin());
-  known[r.address] = r.doubt->suspicion;
+  remember(r.address, r.doubt->suspicion);
   changes.push_back({r.address, r.doubt->suspicion});
 }
 

@@ -151,6 +151,7 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
     open.silent.erase(open.silent.begin());
   }
 
+  for (Recipient* r : open.silent) r->dropped = true;
   // Accepted before the drop: vouched for. The others go in lock-step, never-sent ones before those in
   // flight.
   for (Recipient* r : open.accepted) {
@@ -250,6 +251,8 @@ void Planner::State::give_back_all(TimePoint next, const LastReply& last, bool f
   std::vector<Work*> works;
   hand.each_work([&](Work& work) { works.push_back(&work); });
   const auto give = [&](Recipient& r) {
+    if (r.dropped && !r.doubt && lock_step.size() < 10'000) lock_step.insert(r.address);  // I3
+
     const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
     outcome(r, expired ? Verdict::expired : Verdict::released, false, expired ? TimePoint{} : next, last);
   };
