@@ -51,6 +51,7 @@ class Editing {
     const auto as_it_is = [&](How how) { return Edited{how, before, e.number}; };
     if (numbers.finished(e.number) || before == RecipientState::removed) return as_it_is(How::finished);
     if (active && !e.withdrawn) return as_it_is(How::claimed);
+    if (message_.giving_up && e.what != Edit::What::remove) return as_it_is(How::finished);
     std::optional<Edited> replacement;
     switch (e.what) {
       case Edit::What::remove:
@@ -104,6 +105,7 @@ class Editing {
 
  private:
   Edited add(const std::string& given) {
+    if (message_.giving_up) return {How::finished, RecipientState::removed, 0};
     const auto mailbox = Mailbox::parse(given, Mailbox::Allow::utf8);  // edit() has seen that it is one
     const std::string address = mailbox->text();
     for (const Recipient& r : find_recipients(write_, message_.id, mailbox->key()))

@@ -262,6 +262,10 @@ class Model {
                              .due = s_.now()});
     };
     if (e.what == Edit::What::add) {
+      if (post.given_up) {
+        RC_ASSERT(got.how == Edited::How::finished);
+        return;
+      }
       if (known(e.address)) {
         RC_ASSERT(got.how == Edited::How::exists);
         return;
@@ -278,6 +282,10 @@ class Model {
     }
     if (p->claimed && !e.withdrawn) {
       RC_ASSERT(got.how == Edited::How::claimed);
+      return;
+    }
+    if (post.given_up && e.what != Edit::What::remove) {
+      RC_ASSERT(got.how == Edited::How::finished);
       return;
     }
     const auto changed = [&] {
