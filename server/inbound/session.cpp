@@ -89,8 +89,10 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
   // Replies are small and awaited: never held back for company. Unix sockets do not know the option.
   s.socket_.set_option(asio::ip::tcp::no_delay(true), error);
   Action action = s.admit();
+  bool progress = true;  // a client that dribbles a command octet by octet does not get more time for it
   for (;;) {
-    s.watchdog_.limit(action.limit.count() != 0 ? action.limit : s.dialog_.profile().block_limit);
+    if (progress)
+      s.watchdog_.limit(action.limit.count() != 0 ? action.limit : s.dialog_.profile().block_limit);
     if (!s.write_now()) {
       const bool written = co_await s.write();
       if (!written) break;
@@ -102,7 +104,9 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
     const bool got = co_await s.read();
     if (!got) break;
     std::string_view input = s.input_.view();
+    const std::size_t before = input.size();
     action = s.step(input);
+    progress = input.size() != before || action.what != What::more;
     while (action.what == What::commit || s.content_is_full()) {
       if (action.what == What::commit) {
         s.watchdog_.rest();
@@ -119,16 +123,21 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
 }
 
 Session::Action Session::admit() {
+  const auto turn_away = [this](const char* reply) {
+    const std::string client = peer_.text();
+    log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
+    return dialog_.refused(std::string(reply) + "\r\n", out_);
+  };
   switch (reception_.census.enter(peer_, may_relay_, reception_.settings.smtp)) {
     case Census::Entry::admitted:
       admitted_ = true;
       return dialog_.open(out_);
     case Census::Entry::too_many:
-      return dialog_.refused("421 4.3.2 too many connections; try again later\r\n", out_);
+      return turn_away("421 4.3.2 too many connections; try again later");
     case Census::Entry::too_many_of_host:
-      return dialog_.refused("421 4.7.0 too many connections from your host\r\n", out_);
+      return turn_away("421 4.7.0 too many connections from your host");
     case Census::Entry::stopping:
-      return dialog_.stopping(out_);
+      break;
   }
   return dialog_.stopping(out_);
 }

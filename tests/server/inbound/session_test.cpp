@@ -151,6 +151,20 @@ TEST_CASE("session: time limits of a command and of a data block") {
   CHECK(served.messages().empty());
 }
 
+TEST_CASE("session: a client that dribbles a command gets no more time for it") {
+  Served served(nullptr,
+                [](smtp::ServerProfile& profile) { profile.command_limit = std::chrono::milliseconds(600); });
+  Client client(served);
+  client.reply();
+  const auto start = std::chrono::steady_clock::now();
+  for (int i = 0; i < 30 && served.stats.open_in != 0; ++i) {
+    client.send("N");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+  CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(2500));
+  CHECK(client.reply().starts_with("421 4.4.2"));
+}
+
 TEST_CASE("listener: the unix socket of a dead server is replaced, that of a living one is not") {
   Served served;
   Threads threads(1, [](const std::string&) {});
