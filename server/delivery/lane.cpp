@@ -120,7 +120,9 @@ void Lane::wake() {
 void Lane::turn() {
   turn_asked_ = false;
   const TimePoint at = now();
-  trouble_ = settle_at_ != TimePoint{} || !context_.store.trouble().empty();
+  const bool trouble = settle_failed_ || !context_.store.trouble().empty();
+  if (trouble_ && !trouble) poke_ = true;
+  trouble_ = trouble;
   if (planner_.wake_at() <= at) {
     planner_.tick(at);
     poke_ = true;
@@ -149,7 +151,8 @@ void Lane::set_timer() {
     at = std::min(at, next_due_);
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
   if (hand_.unsettled() && settling_.empty()) at = std::min(at, now() + std::chrono::milliseconds(200));
-  if (!context_.store.trouble().empty()) at = std::min(at, now() + std::chrono::seconds(1));
+  if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
+  if (crowded_) at = std::min(at, now() + std::chrono::milliseconds(200));
   for (const auto& session : sessions_) at = std::min(at, session->ask_at);
   if (at == TimePoint::max()) return;
   const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
@@ -175,7 +178,9 @@ void Lane::claim_more() {
     closed_before_ = closed_;
     rate_at_ = clock;
   }
-  if (claiming_ || trouble_ || next_due_ > at || !planner_.receptive(at)) return;
+  if (trouble_ && (settle_failed_ || clock < probe_at_)) return;
+  if (claiming_ || next_due_ > at || !planner_.receptive(at)) return;
+  probe_at_ = clock + std::chrono::seconds(1);
   const std::size_t target = hand_target(), open = hand_.open();
   if (open > target * 3 / 4) return;
   claiming_ = true;
@@ -253,13 +258,17 @@ void Lane::take_claim(store::Claim claim) {
 // ---- connections
 
 void Lane::open_connections() {
+  crowded_ = false;
   if (!may_begin()) return;
   const TimePoint at = now();
   std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
   const conf::Settings& settings = *settings_;
   const conf::Destination* own = overrides(settings, hop_);
-  while (wanted-- > 0 && sessions_.size() < connection_limit() &&
-         context_.connections < settings.delivery.max_connections) {
+  for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
+    if (context_.connections >= settings.delivery.max_connections) {
+      crowded_ = true;
+      return;
+    }
     smtp::ClientDialog::Options options;
     options.lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
     options.hostname = settings.hostname;

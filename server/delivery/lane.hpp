@@ -121,9 +121,13 @@ class Lane : public OutboundSession::Owner {
   bool turn_asked_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 
-  bool claiming_ = false, poke_ = false, trouble_ = false, stopping_ = false;
-  TimePoint next_due_{};        // nothing of this route is due before; max: nothing at all
-  bool mostly_single_ = false;  // the last claims were of one recipient a transaction
+  bool claiming_ = false, poke_ = false, stopping_ = false;
+  bool trouble_ = false;          // the store cannot commit: no transaction is started
+  bool settle_failed_ = false;    // until a group of settlements is committed again
+  bool crowded_ = false;          // a connection was wanted, but there are max_connections in all
+  Clock::time_point probe_at_{};  // in trouble without anything to settle: a claim tries whether it is over
+  TimePoint next_due_{};          // nothing of this route is due before; max: nothing at all
+  bool mostly_single_ = false;    // the last claims were of one recipient a transaction
   std::vector<Withdraw> withdrawals_;
 
   std::vector<store::Suspect> suspects_now_;

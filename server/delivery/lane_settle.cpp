@@ -1,6 +1,7 @@
 // Outcomes on their way to the store: collected from the planner, grouped by claim, one group of settlements
 // at a time. The store makes one commit of a group; meanwhile the next one gathers. A group that cannot be
-// committed now (a full disk) is kept and sent again each second, before anything else: nothing is sent twice
+// committed now (a full disk) is kept and sent again each second, before
+// anything else: nothing is sent twice
 // because a disk was full.
 #include <algorithm>
 #include <utility>
@@ -24,7 +25,13 @@ bool passes(store::Error::Kind kind) {
 
 void Lane::collect() {
   for (const store::Id message : planner_.take_held())
-    if (Hand::Held* held = hand_.find(message)) held->hold = true;
+    if (Hand::Held* held = hand_.find(message)) {
+      held->hold = true;
+      log::event(log::Level::warning, "held",
+                 {{"qid", store::id_text(message)},
+                  {"relay", route_},
+                  {"reply", "its content seems to end connections"}});
+    }
   for (auto& [message, outcome] : planner_.take_outcomes()) {
     const store::Recipient* recipient = hand_.recipient(message, outcome.number);
     if (recipient == nullptr) continue;
@@ -121,7 +128,6 @@ std::optional<store::Acceptance> Lane::report_on(const store::Settlement& settle
 }
 
 void Lane::send_settlements() {
-  settle_at_ = TimePoint{};
   answers_owed_ = settling_.size();
   for (std::size_t i = 0; i < settling_.size(); ++i) {
     store::Settlement copy = settling_[i];
@@ -143,17 +149,23 @@ void Lane::settled(std::size_t i, store::Result<store::Settled> result) {
       context_.wake(conf::route_of(*settings_, to.substr(to.rfind('@') + 1)));
     }
     settlement = store::Settlement{};
-  } else if (passes(result.error().kind)) {
-    settle_at_ = now() + std::chrono::seconds(1);
-    log::event(log::Level::error, "settle", {{"relay", route_}, {"reply", result.error().text}});
   } else {
-    log::event(
-        log::Level::error, "settle",
-        {{"qid", store::id_text(settlement.message)}, {"relay", route_}, {"reply", result.error().text}});
-    settlement = store::Settlement{};
+    const store::Error& error = result.error();
+    log::event(log::Level::error, "settle",
+               {{"qid", store::id_text(settlement.message)}, {"relay", route_}, {"reply", error.text}});
+    settle_at_ = now() + std::chrono::seconds(1);
+    if (!passes(error.kind)) {
+      // Facts first: what was heard is written even where its report, or else this settlement, is impossible.
+      if (settlement.report)
+        settlement.report.reset();
+      else
+        settlement = store::Settlement{};
+    }
   }
   if (--answers_owed_ > 0) return;
   std::erase_if(settling_, [](const store::Settlement& s) { return s.route.empty(); });
+  settle_failed_ = !settling_.empty();
+  if (!settle_failed_) settle_at_ = TimePoint{};
   soon();
 }
 

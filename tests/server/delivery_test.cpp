@@ -392,3 +392,31 @@ TEST_CASE("stop: open transactions end, the rest goes back to the queue unclaime
   house.opened.reopen();
   CHECK(house.opened.store->possible_duplicates() == 0);
 }
+
+TEST_CASE(
+    "a disk full in the middle of a fan-out: nobody gets two copies, and it goes on when there is room") {
+  House house;
+  std::atomic<bool> full{false};
+  house.opened.options.fault = [&](const char* point) {
+    return full && std::string_view(point) == "commit" ? ENOSPC : 0;
+  };
+  house.opened.reopen();
+  house.settings.delivery.connections_per_destination = 3;
+  house.start();
+  const list::List list = make_list(house, 1000);
+  const store::Id id = house.accept(post(list, list::Envelope::each_verp));
+  REQUIRE(house.until([&] { return house.peer.got.size() > 100; }));
+  full = true;
+  house.until([] { return false; }, std::chrono::milliseconds(300));
+  const std::size_t heard = house.peer.got.size();
+  CHECK(heard < 1000);
+  house.pass(std::chrono::seconds(2));
+  house.until([] { return false; }, std::chrono::milliseconds(200));
+  CHECK(house.peer.got.size() == heard);  // no transaction is started while nothing can be recorded
+  full = false;
+  REQUIRE(house.until([&] {
+    house.pass(std::chrono::milliseconds(100));
+    return house.all_are(id, RecipientState::delivered);
+  }));
+  for (const auto& [address, n] : copies(house.peer)) CHECK(n == 1);
+}
