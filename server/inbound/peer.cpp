@@ -1,5 +1,7 @@
 #include "server/inbound/peer.hpp"
 
+#include <algorithm>
+#include <array>
 #include <cstring>
 
 namespace spoold::server {
@@ -47,16 +49,20 @@ std::string Peer::text() const {
 bool Peer::in(const conf::Network& network) const {
   if (unix_socket || network.unix_socket) return unix_socket && network.unix_socket;
   if (address.is_v6() != network.v6) return false;
-  const auto matches = [&](const auto& bytes) {
-    for (int bit = 0; bit < network.bits; bit += 8) {
-      const int rest = network.bits - bit;
-      const unsigned mask = rest >= 8 ? 0xffu : 0xffu << (8 - rest) & 0xffu;
-      const auto at = static_cast<std::size_t>(bit / 8);
-      if (((bytes[at] ^ network.bytes[at]) & mask) != 0) return false;
-    }
-    return true;
-  };
-  return address.is_v6() ? matches(address.to_v6().to_bytes()) : matches(address.to_v4().to_bytes());
+  std::array<std::uint8_t, 16> bytes{};
+  if (address.is_v6()) {
+    bytes = address.to_v6().to_bytes();
+  } else {
+    const auto four = address.to_v4().to_bytes();
+    std::copy(four.begin(), four.end(), bytes.begin());
+  }
+  for (int bit = 0; bit < network.bits; bit += 8) {
+    const int rest = network.bits - bit;
+    const unsigned mask = rest >= 8 ? 0xffu : 0xffu << (8 - rest) & 0xffu;
+    const auto at = static_cast<std::size_t>(bit / 8);
+    if (((bytes[at] ^ network.bytes[at]) & mask) != 0) return false;
+  }
+  return true;
 }
 
 }  // namespace spoold::server
