@@ -4,7 +4,7 @@
 
 namespace spoold::delivery {
 namespace {
-constexpr std::uint32_t streak_of_a_fault = 4;  // connections in a row that got nothing through
+constexpr std::uint32_t mute_of_a_fault = 4;  // connections in a row on which no RCPT was answered
 constexpr std::uint32_t clean_for_wide_window = 16;
 constexpr std::uint32_t overlapped_drops_enough = 2;
 }  // namespace
@@ -14,7 +14,7 @@ void Host::fault(TimePoint now, std::string why) {
   until_ = now + jitter_->spread(doubling(std::chrono::minutes(1), failures_));
   half_open_ = true;
   allowed_ = 1;
-  streak_ = 0;
+  streak_ = mute_ = 0;
   recent_.clear();
   last_error_ = std::move(why);
 }
@@ -31,7 +31,8 @@ void Host::answered() {
 void Host::committed(TimePoint now) {
   half_open_ = false;
   failures_ = 0;
-  streak_ = 0;
+  streak_ = mute_ = 0;
+
   last_commit_ = now;
   ++commits_;
   ++clean_;
@@ -79,7 +80,10 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     refused(open_before - 1, now);
     return false;
   }
-  if (streak_ >= streak_of_a_fault) return true;
+  if (drop.in_connection > 0)
+    mute_ = 0;
+  else if (!drop.re_offered && ++mute_ >= mute_of_a_fault)
+    return true;
   // Several connections that were open side by side at the same moment: the more so when no recipient can be
   // meant.
   TimePoint first = now;

@@ -64,7 +64,8 @@ class Host {
   TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{};
   std::string last_error_;
   std::uint64_t commits_ = 0;
-  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_drops_ = 0;
+  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, mute_ = 0, clean_ = 0,
+                overlapped_drops_ = 0;
   bool half_open_ = false;
   std::deque<TimePoint> unproductive_;
   std::deque<Ended> recent_;  // drops since the last commit, at most 16

@@ -26,6 +26,7 @@ struct DropRecord {
   std::uint64_t message = 0;
   std::string suspect;  // address, or empty
   bool last_was_reject = false;
+  bool re_offered = false;  // the suspect was offered again, alone
 };
 
 class Learned {

@@ -60,7 +60,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   Connection& c = *owner;
   connections.erase(found);
 
-  DropRecord record{now, c.opened, {}, drop.how, 0, 0, 0, 0, {}, false};
+  DropRecord record{now, c.opened, {}, drop.how, 0, 0, 0, 0, {}, false, false};
   Flight guilty;
   Recipient* suspect = nullptr;
   bool certain = false, behind = false, overlapped = false;
@@ -99,6 +99,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   record.rejects = c.rejects;
   record.messages = c.committed;
   record.last_was_reject = c.last_reject;
+  record.re_offered = guilty.kind == Flight::Kind::suspect;
   if (suspect) record.suspect = suspect->address;
 
   std::vector<std::string> explained;

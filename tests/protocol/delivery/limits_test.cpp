@@ -41,8 +41,6 @@ Lane run(const Faults& faults, std::size_t n, bool one_each, std::uint32_t conne
   lane.patience = std::chrono::seconds(10);
   for (int m = 1; m <= messages; ++m) lane.post(static_cast<MessageId>(m), addresses(n), one_each);
   lane.run(start + std::chrono::minutes(14));
-  MESSAGE("finished after ", (lane.now - start).count(), " ms, ", lane.connects, " connections, ", lane.drops,
-          " drops");
   return lane;
 }
 
