@@ -266,7 +266,8 @@ class Sweep {
     const auto claimed = await_result<std::vector<std::uint32_t>>(
         [&](auto callback) { request_.store.whole(message.id, how, request_.who, std::move(callback)); });
     if (!claimed) {
-      if (claimed.error().kind == store::Error::Kind::not_found) return true;  // finished meanwhile
+      const auto kind = claimed.error().kind;  // gone or finished meanwhile: nothing to do here
+      if (kind == store::Error::Kind::not_found || kind == store::Error::Kind::conflict) return true;
       error = claimed.error();
       return false;
     }
