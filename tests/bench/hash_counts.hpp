@@ -44,19 +44,24 @@ class HashCounts {
   std::size_t used_ = 0;
 };
 
+/// Each step mixes all bits (splitmix64's finalizer): with less, numbered addresses in numbered domains met
+/// in one hash (28,800 false duplicates in 100,000).
+inline std::uint64_t mixed(std::uint64_t h) {
+  h = (h ^ (h >> 30)) * 0xbf58476d1ce4e5b9ull;
+  h = (h ^ (h >> 27)) * 0x94d049bb133111ebull;
+  return h ^ (h >> 31);
+}
+
 inline std::uint64_t hash_of(std::string_view text, std::uint64_t seed) {
-  std::uint64_t h = seed ^ 0x9e3779b97f4a7c15ull;
-  while (text.size() >= 8) {
-    std::uint64_t word;
-    std::memcpy(&word, text.data(), 8);
-    h = (h ^ word) * 0xff51afd7ed558ccdull;
-    h ^= h >> 32;
-    text.remove_prefix(8);
+  std::uint64_t h = mixed(seed + text.size() + 0x9e3779b97f4a7c15ull);
+  while (!text.empty()) {
+    std::uint64_t word = 0;
+    const std::size_t n = text.size() < 8 ? text.size() : 8;
+    std::memcpy(&word, text.data(), n);
+    h = mixed(h ^ word);
+    text.remove_prefix(n);
   }
-  for (const char c : text) h = (h ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-  h ^= h >> 33;
-  h *= 0xc4ceb9fe1a85ec53ull;
-  return h ^ (h >> 29);
+  return h;
 }
 
 }  // namespace bench
