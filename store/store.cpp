@@ -12,6 +12,7 @@
 #include "store/spool/edit.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
 #include "store/upload.hpp"
 #include "store/writer.hpp"
@@ -80,6 +81,7 @@ struct Store::State {
   void sweep_directory();
   void go_on_rebuilding(Id);
   void go_on_holding(Id, std::string route, LastReply why);
+  void reroute_slice(std::string route, std::string after, Callback<void>);
   void sweep_slice(TimePoint cutoff, Id after, Callback<void>);
 };
 
@@ -300,6 +302,33 @@ void Store::whole(Id id, Whole what, std::string who, Callback<std::vector<std::
         s.due(r->routes);
         if (r->rebuilding) s.go_on_rebuilding(id);
         callback(std::move(r->claimed));
+      }));
+}
+
+void Store::reroute(std::string route, Callback<void> callback) {
+  state_->reroute_slice(std::move(route), {}, std::move(callback));
+}
+
+void Store::State::reroute_slice(std::string old_route, std::string after, Callback<void> callback) {
+  struct Slice {
+    std::string after;
+    std::vector<std::string> routes;
+  };
+  auto slice = std::make_shared<Slice>();
+  submit(job<bool>(
+      Job::Kind::change,
+      [this, slice, old_route, after](Write& write) -> Result<bool> {
+        *slice = {after, {}};
+        return spool::reroute(write, old_route, slice->after, route_of(), slice->routes);
+      },
+      [this, slice, old_route, callback = std::move(callback)](Result<bool> all) {
+        due(slice->routes);
+        if (all && !*all && !writer->stopping()) return reroute_slice(old_route, slice->after, callback);
+        if (!callback) return;
+        if (all)
+          callback({});
+        else
+          callback(tl::unexpected(all.error()));
       }));
 }
 

@@ -166,6 +166,9 @@ class Store {
   /// due in slices.
   enum class Whole { remove, hold, release, retry };
   void whole(Id, Whole, std::string who, Callback<std::vector<std::uint32_t>>);
+  /// A next hop is gone from the configuration: what is due on its route goes to the routes of now, in
+  /// slices.
+  void reroute(std::string route, Callback<void>);
   /// An event without a change, such as a bounce that came in (intake: refused when space is short).
   void record(HistoryEvent, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time

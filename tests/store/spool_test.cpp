@@ -347,6 +347,34 @@ TEST_CASE("held by its content: what was claimed and what waits on that route") 
   CHECK(s.problems() == "");
 }
 
+TEST_CASE("a next hop that is gone from the configuration: what was due there goes the way of now") {
+  Folder folder;
+  Opened s(folder.path());
+  std::string d0 = "lmtp://gone:24", d1 = "lmtp://gone:24";
+  s.options.route = [&](std::string_view domain) {
+    return domain == "d0.example" ? d0 : domain == "d1.example" ? d1 : std::string("relay");
+  };
+  REQUIRE(s.open());
+  const Id id = s.accept(plain(many(21'000)))->ids[0];
+  const Claim claim = s.claim(10, "lmtp://gone:24").at(0);
+  REQUIRE(s.settle(outcome_of(claim, Verdict::deferred, s.now() + std::chrono::minutes(5))));
+  REQUIRE(s.edit(id, {{Edit::What::add, 0, "new@d0.example", false}}));
+  s.pass(Duration(5));
+  d0 = "relay";
+  REQUIRE(await<void>([&](auto cb) { s.store->reroute("lmtp://gone:24", cb); }));
+  CHECK(s.problems() == "");
+  s.pass(std::chrono::minutes(6));
+  std::size_t there = 0, relay = 0;
+  for (int i = 0; i < 60; ++i)
+    for (const Claim& c : s.claim(1000, "lmtp://gone:24")) there += c.recipients.size();
+  for (int i = 0; i < 60; ++i)
+    for (const Claim& c : s.claim(1000)) relay += c.recipients.size();
+  CHECK(there == 3000);
+  CHECK(relay == 18'001);
+  CHECK(s.recipients(id).at(0).attempts == 1);
+  CHECK(s.problems() == "");
+}
+
 TEST_CASE("after a crash what was claimed is due again, as possible duplicates") {
   Folder folder;
   Opened s(folder.path());

@@ -1,0 +1,87 @@
+#include "store/spool/reroute.hpp"
+
+#include <algorithm>
+#include <map>
+#include <utility>
+
+#include "store/spool/due.hpp"
+#include "store/spool/numbers.hpp"
+
+namespace spoold::store::spool {
+namespace {
+
+constexpr std::uint32_t numbers_at_once = 5000;
+
+/// Writes the entry's recipients under their new routes; what belongs to the old one still goes back there.
+void move(Write& write, const DueRow& entry, const RouteOf& route_of, std::vector<std::string>& routes) {
+  write.del(Table::due, due_key(entry));
+  auto message = find_message(write, entry.message);
+  if (!message || message->state == MessageState::finished || message->generation != entry.generation) return;
+  Numbers numbers(write, *message, entry.first, entry.count);
+  struct Way {
+    TimePoint at;
+    DueRuns runs;
+  };
+  std::map<std::string, Way> ways;
+  std::string domain, route;
+  const auto add = [&](std::uint32_t number, std::string_view its_domain) {
+    if (!numbers.covered_at(number, entry.at)) return;
+    if (route.empty() || its_domain != domain) {
+      domain = its_domain;
+      route = route_of(domain);
+    }
+    auto way = ways.find(route);
+    if (way == ways.end()) {
+      const TimePoint at = free_time(write, route, entry.at, entry.message, write.now());
+      way = ways.emplace(route, Way{at, DueRuns(entry.message, at, entry.generation)}).first;
+    }
+    way->second.runs.add(write, number, route);
+    if (numbers.row(number) && way->second.at != entry.at) {
+      RecipientRow row = numbers.row_or_new(number);
+      row.next = way->second.at;
+      numbers.put(write, number, std::move(row));
+    }
+  };
+  each_original(write, *message, entry.first, entry.count,
+                [&](std::uint32_t number, const PageReader& at) { add(number, at.domain); });
+  const std::uint32_t end = entry.first + std::min(entry.count, message->numbers() - entry.first);
+  for (std::uint32_t number = std::max(entry.first, message->originals); number < end; ++number)
+    if (const RecipientRow* row = numbers.row(number)) {
+      const std::string address = row->address;
+      const auto sign = address.rfind('@');
+      add(number,
+          sign == std::string::npos ? std::string_view{} : std::string_view(address).substr(sign + 1));
+    }
+  for (auto& [name, way] : ways) {
+    way.runs.finish(write);
+    if (std::find(routes.begin(), routes.end(), name) == routes.end()) routes.push_back(name);
+  }
+}
+
+}  // namespace
+
+bool reroute(Write& write, const std::string& route, std::string& after, const RouteOf& route_of,
+             std::vector<std::string>& routes) {
+  const std::string prefix(Key().str(route).view());
+  for (std::uint32_t budget = numbers_at_once; budget > 0;) {
+    DueRow entry;
+    {
+      Cursor c = write.cursor(Table::due);
+      if (!c.seek(after.empty() ? prefix : after + '\0') || !c.at(prefix)) return true;
+      after = c.key();
+      entry = unpack_due(c.key(), c.value());
+    }
+    // Of a message that is still being accepted in slices: it was routed by the configuration of now.
+    if (!find_message(write, entry.message)) continue;
+    DueRow rest = entry;
+    entry.count = std::min(entry.count, budget);
+    rest.first += entry.count;
+    rest.count -= entry.count;
+    if (rest.count > 0) put_due(write, rest);  // the next one met
+    budget -= entry.count;
+    move(write, entry, route_of, routes);
+  }
+  return false;
+}
+
+}  // namespace spoold::store::spool
