@@ -191,6 +191,11 @@ const char* text(store::Edit::What what) {
   return "retry";
 }
 
+Json refusal_json(const Refusal& refusal) {
+  return {
+      {"address", refusal.wish.address}, {"what", text(refusal.wish.edit.what)}, {"reason", refusal.reason}};
+}
+
 store::Result<EditReport> edit_recipients(store::Store& store, Lanes& lanes, store::Id id,
                                           std::vector<Wish> wishes, const std::string& who,
                                           bool all_or_nothing) {

@@ -9,6 +9,7 @@
 #include <string>
 #include <vector>
 
+#include "server/admin/json.hpp"
 #include "server/admin/lanes.hpp"
 #include "store/store.hpp"
 
@@ -35,6 +36,7 @@ struct EditReport {
 };
 
 const char* text(store::Edit::What);
+Json refusal_json(const Refusal&);  // {"address", "what", "reason"}
 
 /// all_or_nothing: when one is refused nothing is changed, and `done` is empty. (Decided before the change is
 /// written: should a recipient be delivered in the instant between, the answer names it among the refused.)

@@ -2,10 +2,10 @@
 // passes NoLanes.
 //
 // withdraw() asks the lanes that have these recipients of a message in hand to let them go (design section 5,
-// "facts beat wishes"). Each answer, in the order of `numbers`:
-//   idle       no lane has it in hand (not claimed, or the claim is being made or settled: the store
-//   decides); withdrawn  claimed, its RCPT not sent, and it will not be: the settle of its claim leaves it
-//   alone; committed  its RCPT was sent in a transaction that will send, or has sent, content.
+// "facts beat wishes"). The answers, in the order of `numbers`:
+// - idle: no lane has it in hand (not claimed, or the claim is being made or settled: the store decides);
+// - withdrawn: claimed, its RCPT not sent, and it will not be: the settle of its claim leaves it alone;
+// - committed: its RCPT was sent in a transaction that will send, or has sent, content.
 // `done` is called exactly once, from any thread; it only hands the answer on. Any thread may call all of
 // these.
 #pragma once
@@ -23,8 +23,9 @@ class Lanes {
   virtual ~Lanes() = default;
   using Withdrawn = std::function<void(std::vector<delivery::Withdrawal>)>;
   virtual void withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) = 0;
-  /// After the edit of `withdrawn` recipients was committed, refused or given up: always to be called, with all
-  /// of them. What the store still has as open of them is settled as released, so no claim covers it for ever.
+  /// After the edit of `withdrawn` recipients was committed, refused or given up: always to be called, with
+  /// all of them. What the store still has as open of them is settled as released, so no claim covers it for
+  /// ever.
   virtual void give_back(store::Id message, std::vector<std::uint32_t> numbers) = 0;
   /// These routes have something new that may be due now; empty: look at every route.
   virtual void wake(const std::vector<std::string>& routes) = 0;

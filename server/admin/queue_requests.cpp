@@ -19,9 +19,6 @@ namespace {
 using What = store::Edit::What;
 using store::RecipientState;
 
-constexpr std::size_t ids_named = 1000;       // of the messages changed, in an answer
-constexpr std::size_t refusals_named = 1000;  // and of the recipients refused
-
 bool is_open(const store::Recipient& r) {
   return r.state == RecipientState::queued || r.state == RecipientState::deferred ||
          r.state == RecipientState::held;
@@ -41,11 +38,6 @@ std::optional<store::Message> find_message(const store::Store& store, store::Id 
 
 Json no_message(store::Id id) {
   return failure(Exit::nothing_matched, "there is no message " + store::id_text(id));
-}
-
-Json refusal_json(const Refusal& refusal) {
-  return {
-      {"address", refusal.wish.address}, {"what", text(refusal.wish.edit.what)}, {"reason", refusal.reason}};
 }
 
 /// What edit-recipients asks, as far as it can be known before the lanes and the store are asked.
@@ -198,171 +190,6 @@ Json edit_sender(const Request& request) {
   answer["id"] = store::id_text(id);
   answer["old"] = message->reverse_path;
   answer["sender"] = sender;
-  return answer;
-}
-
-namespace {
-
-/// hold, release, retry or remove over all that a filter matches.
-class Sweep {
- public:
-  Sweep(const Request& request, What what) : request_(request), what_(what) {}
-
-  /// False: the store failed; `error` says how.
-  bool message(const store::Message& message, const Filter& filter) {
-    const auto before = changed;
-    const bool went_well = filter.narrows_recipients() ? some(message, filter) : whole(message);
-    if (changed == before) return went_well;
-    ++messages;
-    if (ids.size() < ids_named) ids.push_back(store::id_text(message.id));
-    if (what_ == What::retry && !request_.dry_run) request_.lanes.retry_now(message.id);
-    return went_well;
-  }
-
-  std::uint64_t messages = 0, changed = 0, refused_count = 0;
-  Json ids = Json::array(), refused = Json::array();
-  std::optional<store::Error> error;
-
- private:
-  /// Is there anything to do for a recipient in this state?
-  bool concerns(RecipientState state) const {
-    const bool waits = state == RecipientState::queued || state == RecipientState::deferred;
-    const bool held = state == RecipientState::held;
-    return what_ == What::release ? held : what_ == What::remove ? waits || held : waits;
-  }
-
-  std::uint32_t concerned(const store::Counts& counts) const {
-    const auto waits = counts.queued + counts.deferred;
-    return what_ == What::release ? counts.held : what_ == What::remove ? counts.open() : waits;
-  }
-
-  bool some(const store::Message& message, const Filter& filter) {
-    bool went_well = true;
-    for_each_page(request_.store, message.id, [&](const std::vector<store::Recipient>& page) {
-      std::vector<Wish> wishes;
-      for (const auto& recipient : page) {
-        if (!concerns(recipient.state) || !filter.matches(recipient, request_.settings)) continue;
-        if (what_ == What::retry && recipient.active) continue;  // it is being tried just now
-        wishes.push_back(wish(recipient));
-      }
-      went_well = wishes.empty() || apply(message.id, std::move(wishes));
-      return went_well;
-    });
-    return went_well;
-  }
-
-  bool whole(const store::Message& message) {
-    const auto count = concerned(message.counts);
-    if (count == 0) return true;
-    if (request_.dry_run) {
-      changed += count;
-      return true;
-    }
-    using Whole = store::Store::Whole;
-    const Whole how = what_ == What::hold      ? Whole::hold
-                      : what_ == What::release ? Whole::release
-                      : what_ == What::retry   ? Whole::retry
-                                               : Whole::remove;
-    const auto claimed = await_result<std::vector<std::uint32_t>>(
-        [&](auto callback) { request_.store.whole(message.id, how, request_.who, std::move(callback)); });
-    if (!claimed) {
-      const auto kind = claimed.error().kind;  // gone or finished meanwhile: nothing to do here
-      if (kind == store::Error::Kind::not_found || kind == store::Error::Kind::conflict) return true;
-      error = claimed.error();
-      return false;
-    }
-    changed += count - std::min<std::uint32_t>(count, static_cast<std::uint32_t>(claimed->size()));
-    if (claimed->empty() || what_ == What::retry || what_ == What::release) return true;
-    return apply(message.id, wishes_for(message.id, *claimed));
-  }
-
-  Wish wish(const store::Recipient& recipient) const {
-    Wish wish;
-    wish.edit.what = what_;
-    wish.edit.number = recipient.number;
-    wish.address = recipient.address;
-    wish.claimed = recipient.active;
-    return wish;
-  }
-
-  std::vector<Wish> wishes_for(store::Id id, const std::vector<std::uint32_t>& numbers) const {
-    std::vector<Wish> wishes;
-    for (const std::uint32_t number : numbers) {
-      const store::Read read(request_.store);
-      const auto found = store::spool::recipients(read, id, number, 1);
-      if (found.empty() || found[0].number != number) continue;
-      wishes.push_back(wish(found[0]));
-    }
-    return wishes;
-  }
-
-  bool apply(store::Id id, std::vector<Wish> wishes) {
-    if (request_.dry_run) {
-      changed += wishes.size();
-      return true;
-    }
-    const auto report =
-        admin::edit_recipients(request_.store, request_.lanes, id, std::move(wishes), request_.who, false);
-    if (!report) {
-      error = report.error();
-      return false;
-    }
-    changed += report->done.size();
-    refused_count += report->refused.size();
-    for (const Refusal& refusal : report->refused) {
-      if (refused.size() >= refusals_named) break;
-      Json one = refusal_json(refusal);
-      one["id"] = store::id_text(id);
-      refused.push_back(std::move(one));
-    }
-    return true;
-  }
-
-  const Request& request_;
-  What what_;
-};
-
-}  // namespace
-
-Json change_matching(const Request& request) {
-  const auto verb = request.text("verb");
-  const What what = verb == "hold"      ? What::hold
-                    : verb == "release" ? What::release
-                    : verb == "retry"   ? What::retry
-                                        : What::remove;
-  const Filter filter = filter_from_json(request.json.at("filter"));
-  if (filter.empty())
-    return failure(Exit::usage, "name messages by id or by a filter; --all means every message");
-  for (const store::Id id : filter.ids)
-    if (!find_message(request.store, id)) return no_message(id);
-
-  Sweep sweep(request, what);
-  // The ids first: a message that is changed must not change what the walk sees next.
-  std::vector<store::Id> ids;
-  for_each_message(request.store, filter, request.store.now(), false, [&](const store::Message& message) {
-    if (message.counts.open() > 0) ids.push_back(message.id);
-    return true;
-  });
-  for (const store::Id id : ids) {
-    const auto message = find_message(request.store, id);
-    if (message && !sweep.message(*message, filter)) break;
-  }
-
-  Json answer = success(request);
-  answer["messages"] = sweep.messages;
-  answer["recipients"] = sweep.changed;
-  answer["ids"] = sweep.ids;
-  answer["refused"] = sweep.refused;
-  if (sweep.changed > 0)
-    audit(request, verb + " " + std::to_string(sweep.changed) + " recipients of " +
-                       std::to_string(sweep.messages) + " messages");
-  if (sweep.error) {
-    answer.update(failure(*sweep.error));
-  } else if (sweep.refused_count > 0) {
-    answer.update(failure(Exit::failed, counted(sweep.refused_count, "recipients were refused")));
-  } else if (sweep.changed == 0) {
-    answer.update(failure(Exit::nothing_matched, "nothing matched"));
-  }
   return answer;
 }
 

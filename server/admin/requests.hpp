@@ -32,8 +32,10 @@ void audit(const Request&, const std::string& detail, list::ListId list = 0);
 // queue_requests.cpp
 Json edit_recipients(const Request&);
 Json edit_sender(const Request&);
-Json change_matching(const Request&);  // hold release retry remove
 Json stats(const Request&);
+
+// filter_requests.cpp
+Json change_matching(const Request&);  // hold release retry remove
 
 // post_request.cpp
 Json post(const Request&);
