@@ -8,7 +8,7 @@ DEAD = 100000
 class Test(harness.Case):
     def test_the_living_do_not_wait_for_the_dead(self):
         alive_port = harness.free_port()
-        spoold = self.spoold(settings={
+        spoold = self.spoold(f"smtp://127.0.0.1:{harness.free_port()}", {
             "delivery": {"retry": ["1h"]},
             "domain": [{"name": "dead.example", "deliver_to": f"smtp://127.0.0.1:{harness.free_port()}"},
                        {"name": "alive.example", "deliver_to": f"smtp://127.0.0.1:{alive_port}"}]})

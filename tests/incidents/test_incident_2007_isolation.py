@@ -66,7 +66,7 @@ class Scenario:
 
 class Isolation(harness.Case):
     def run_scenarios(self, scenarios):
-        spoold = self.spoold(name=f"spoold{scenarios[0].number}", settings={
+        spoold = self.spoold(f"smtp://127.0.0.1:{harness.free_port()}", name=f"spoold{scenarios[0].number}", settings={
             "domain": [{"name": s.domain, "deliver_to": s.peer.url} for s in scenarios],
             "delivery": {"isolation_waits": ["100ms", "200ms", "400ms"], "timeouts": {"rcpt": "2s", "mail": "2s", "data": "2s", "dot": "5s"}}})
         for s in scenarios:

@@ -111,6 +111,15 @@ class Test(harness.Case):
         self.assertEqual(len(pathlib.Path(sink.log).read_text().splitlines()), 120)
         self.assertTrue(json.dumps(end))
 
+    def test_sink_tells_100000_like_names_apart(self):
+        """Its hash took member012345@d5.example and others for the same, and reported duplicates that were none."""
+        names = self.folder / "names"
+        names.write_text("".join(f"member{i:06d}@d{i % 100}.example\n" for i in range(100000)))
+        sink = self.sink(log=False)
+        self.load("--to", sink.address, "--messages", 1000, "--recipients", 100, "--pipelining", "--rcpt-file", names, "--size", 300)
+        end = sink.finish()
+        self.assertEqual((end["recipients"], end["distinct_recipients"], end["duplicates"]), (100000, 100000, 0))
+
 
 if __name__ == "__main__":
     harness.main()
