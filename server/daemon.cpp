@@ -13,7 +13,9 @@
 #include "server/stats.hpp"
 #include "server/threads.hpp"
 #include "server/verp_key.hpp"
+#include "store/spool/spool.hpp"
 #include "store/store.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::server {
 
@@ -52,6 +54,8 @@ struct Daemon::State {
   void stop(const std::string& why, int status);
   void watch_the_stop();
   void sweep();
+  void tell_of_the_crash();
+  void reroute();
 };
 
 namespace {
@@ -126,6 +130,8 @@ void Daemon::State::start() {
   signals.add(SIGHUP);
   wait_for_signal();
   asio::co_spawn(threads.context(0), control->serve(), asio::detached);
+  tell_of_the_crash();
+  reroute();
   delivery->start();
   reception->start();
   sweep();
@@ -134,6 +140,30 @@ void Daemon::State::start() {
               {"spool", settings->spool.path},
               {"listeners", settings->listen.size()},
               {"possible_duplicates", store->possible_duplicates()}});
+}
+
+/// The crash promise (design section 6): an upper bound of what may arrive twice.
+void Daemon::State::tell_of_the_crash() {
+  if (const auto recipients = store->possible_duplicates())
+    log::event(Level::warning, "indoubt",
+               {{"recipients", recipients},
+                {"reply",
+                 "they may have been on the wire when spoold ended; they are tried again, and so may "
+                 "get the message twice"}});
+}
+
+/// What was due at a next hop that the configuration does not name any more goes the way it names now.
+void Daemon::State::reroute() {
+  std::vector<store::spool::DueRoute> due;
+  {
+    const store::Read read(*store);
+    due = store::spool::due_routes(read);
+  }
+  for (const store::spool::DueRoute& lost : due) {
+    if (conf::next_hop_of(*settings, lost.route)) continue;
+    log::event(Level::warning, "rerouted", {{"relay", lost.route}});
+    store->reroute(lost.route, [this](const store::Result<void>&) { delivery->wake({}); });
+  }
 }
 
 void Daemon::State::wait_for_signal() {
