@@ -7,6 +7,7 @@
 #include "store/accept.hpp"
 #include "store/broken.hpp"
 #include "store/directory/directory.hpp"
+#include "store/key.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
@@ -23,6 +24,7 @@ namespace {
 using Kind = Error::Kind;
 constexpr auto slice_time = std::chrono::milliseconds(10);
 constexpr std::size_t claims_a_slice = 50;
+constexpr const char* possible_duplicates_key = "possible_duplicates";
 
 /// A job with a result: f makes it inside the transaction, the callback gets it after the commit.
 template <class T, class F>
@@ -123,15 +125,19 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
   return store;
 }
 
-/// Before the writer starts: nobody can claim yet.
+/// Before the writer starts: nobody can claim yet. The number is kept in meta until something is claimed
+/// again: spoolctl may open the store between a crash and the daemon's start, which is what logs it.
 Result<void> Store::State::reclaim() {
   try {
     for (bool all = false; !all;) {
       auto write = env->begin(now());
       directory::recover(*write);
+      const auto kept = write->get(Table::meta, possible_duplicates_key);
+      duplicates = kept ? KeyReader(*kept).u64() : 0;
       const spool::Reclaimed r = spool::reclaim(*write, claims_a_slice);
       all = r.all;
       duplicates += r.recipients;
+      if (r.recipients > 0) write->put(Table::meta, possible_duplicates_key, Key().u64(duplicates));
       if (write->changes() == 0) break;
       if (const int code = env->commit(std::move(write)))
         return tl::unexpected(lmdb_error(code, "commit that what was on the wire is due again"));
@@ -240,6 +246,7 @@ void Store::claim(std::string route, TimePoint now, std::uint32_t limit,
   s.submit(job<std::vector<Claim>>(
       Job::Kind::change,
       [&s, route = std::move(route), now, limit](Write& write) -> Result<std::vector<Claim>> {
+        if (s.duplicates > 0) write.del(Table::meta, possible_duplicates_key);
         return spool::claim(write, s.places, route, now, limit);
       },
       std::move(callback)));
