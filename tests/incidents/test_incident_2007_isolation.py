@@ -1,4 +1,4 @@
-# ctest: serial
+# ctest: slow serial
 """2007: a remote closed the connection on one RCPT, and the list manager put the whole message to sleep.
 
 isolation.md's acceptance bar over real sockets: culprits are drawn from seeds the daemon never sees; each scenario has a
@@ -16,6 +16,8 @@ class Scenario:
     def __init__(self, case, number, k, how, pipelining, verp, seed, replies="group"):
         self.number, self.k, self.how, self.verp = number, k, how, verp
         self.name = f"s{number}: k={k} {how} {'PIPELINING' if pipelining else 'lock-step'} {'VERP' if verp else 'bulk'} replies={replies} seed={seed}"
+        # where even the reply to MAIL is lost, the first drop is ambiguous and costs one connection more (isolation.md 2)
+        self.spare = 1 if replies == "lose" else 0
         self.domain = f"s{number}.example"
         self.list = f"l{number}@lists.example"
         rng = random.Random(seed)
@@ -44,11 +46,11 @@ class Scenario:
         last_innocent = max((e["t"] for e in judge.messages), default=0)
         until_then = [e for e in judge.events if e["t"] <= last_innocent]
         connections = len({e["c"] for e in until_then if e["e"] == "cmd" and e["line"][:4].upper() == "MAIL"})
-        if not self.verp and connections > self.k + 2:
-            wrong.append(f"{connections} connections until the last innocent, more than k + 2 = {self.k + 2}")
+        if not self.verp and connections > self.k + 2 + self.spare:
+            wrong.append(f"{connections} connections until the last innocent, more than {self.k + 2 + self.spare}")
         if self.verp and len({e["c"] for e in until_then if e["e"] == "close" and e["by"] == "us" and e.get("how") != "quit"}) > 2 * self.k:
             wrong.append("more drops than culprits explain")
-        if not self.verp and self.k == 1 and connections > 3:
+        if not self.verp and self.k == 1 and connections > 3 + self.spare:
             wrong.append(f"{connections} connections for one culprit")
         for address, row in rows.items():
             if address in innocents and (row["state"] != "delivered" or row["attempts"] > 1 or row.get("suspect")):
