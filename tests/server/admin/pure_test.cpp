@@ -104,9 +104,9 @@ TEST_CASE("tables are aligned by what is seen, not by octets") {
   table.row({"gr\xc3\xbc\xc3\x9f", "1", "x"});
   table.row({"a", "1000", ""});
   CHECK(table.text() ==
-        "NAME      N  LAST\n"
-        "gr\xc3\xbc\xc3\x9f      1  x\n"
-        "a      1000\n");
+        "NAME     N  LAST\n"
+        "gr\xc3\xbc\xc3\x9f     1  x\n"
+        "a     1000\n");
 }
 
 TEST_CASE("what a peer said cannot drive the terminal") {
