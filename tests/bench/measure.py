@@ -95,7 +95,7 @@ def accept(sessions, messages):
         spoold = bench.spoold("smtp://" + dead)
         ours = load("--to", spoold.address, *options)
         late = bench.sink(listen=dead, name="late")
-        spoold.ctl("retry", "--all")
+        spoold.ctl("retry", "--all", ok=(0, 1))
         late.wait(messages, 120)
         exactly_once(late, messages)
         figures = {"messages/s": ours["messages_per_second"], "p50 ms": ours["p50_ms"], "p99 ms": ours["p99_ms"], "raw messages/s": raw["messages_per_second"],
@@ -164,7 +164,7 @@ def final_dot(people):
         spoold.list(members=harness.members(people, domains=100))
         took = post(spoold.port)[1]
         sink = bench.sink(listen=dead)
-        spoold.ctl("retry", "--all")
+        spoold.ctl("retry", "--all", ok=(0, 1))
         sink.wait(people, 120)
         exactly_once(sink, people)
         return {"dot to 250 ms": took * 1000, "raw ms": raw * 1000, "fdatasync ms": disk_commit(bench.folder)}
