@@ -96,7 +96,8 @@ std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint n
       open > connections.size() ? open - static_cast<std::uint32_t>(connections.size()) : 0;
   idle += opening;
   std::uint32_t work = hand.ready_transactions(now);
-  if (hand.anything_to_isolate(now) && isolating == 0) ++work;
+  // One connection isolates, and any that is open and not stuck will do it in its turn.
+  if (work == 0 && hand.anything_to_isolate(now) && isolating == 0 && open <= stuck) work = 1;
   if (work == 0 && open == 0 && !offered.empty() && may_offer(now)) work = 1;
   if (work <= idle) return 0;
   const std::uint32_t allowed = host.allowed() + (host.half_open() ? 0 : stuck);
