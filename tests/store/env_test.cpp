@@ -4,7 +4,9 @@
 #include <unistd.h>
 
 #include <fstream>
+#include <memory>
 #include <set>
+#include <vector>
 
 #include "store/broken.hpp"
 #include "store/key.hpp"
@@ -172,4 +174,21 @@ TEST_CASE("a full map is `full`, and the store goes on") {
   write = (*env)->begin(noon);
   write->put(Table::content, "k", "v");
   CHECK((*env)->commit(std::move(write)) == 0);
+}
+
+TEST_CASE("more readers than there are places for: an error that says so, and not for ever") {
+  Folder folder;
+  auto env = Env::open(small(folder.path()));
+  REQUIRE(env);
+  std::vector<std::unique_ptr<Read>> readers;
+  std::string refused;
+  try {
+    for (int i = 0; i < 2000; ++i) readers.push_back(std::make_unique<Read>(**env));
+  } catch (const Broken& broken) {
+    refused = broken.error.text;
+  }
+  CHECK(readers.size() >= 1000);
+  CHECK(refused.find("too many") != std::string::npos);
+  readers.clear();
+  CHECK(Read(**env).get(Table::meta, "format"));
 }

@@ -127,6 +127,9 @@ TEST_CASE("settles wait for company, but not long") {
     return
         [i](Write& write) -> Result<void> { return write.put(Table::history, nth(i), "x"), Result<void>{}; };
   };
+  // The jobs of the start are done once this is answered: they would be company.
+  REQUIRE(s.change([](Write&) -> Result<void> { return {}; }));
+  REQUIRE(s.change([](Write&) -> Result<void> { return {}; }));
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
   REQUIRE(s.change(put(1), Job::Kind::settle));
