@@ -191,7 +191,8 @@ void Daemon::State::stop(const std::string& why, int status) {
   const bool again = stopping;
   if (!again) log::event(status ? Level::error : Level::info, "stopping", {{"reason", why}});
   stopping = true;
-  const Duration grace = again || status ? Duration::zero() : settings->server.grace;
+  // A store that has stopped takes nothing more: who waits for its answer hears 451 in a moment.
+  const Duration grace = again ? Duration::zero() : status ? Duration(1000) : settings->server.grace;
   cut_off_at = std::chrono::steady_clock::now() + grace;
   if (!again) reception->stop();
   delivery->stop(grace, [this] { asio::post(threads.context(0), [this] { delivery_stopped = true; }); });
