@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <map>
+#include <unordered_map>
 
 #include "conf/load.hpp"
 #include "protocol/mail/mailbox.hpp"
@@ -141,9 +142,25 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
     return message.list ? directory::list(read, message.list) : std::nullopt;
   }();
   const EnvelopeSenders sender(message, list, settings_.verp.delimiter, hmac_);
+  // What was delivered at once has no row of its own: its reply is in the history.
+  std::unordered_map<std::uint32_t, LastReply> replies;
+  if (message.counts.delivered > 0)
+    for_each_history(store_, message, [&](const std::vector<store::HistoryEvent>& events) {
+      for (const auto& event : events) {
+        if (event.event != "delivered") continue;
+        for (const auto& [number, words] : event.recipients) {
+          LastReply& reply = replies[number] = event.last;
+          if (!words.empty()) reply.reply.text = words;
+          if (reply.at == TimePoint{}) reply.at = event.at;
+        }
+      }
+    });
   std::map<std::string, std::map<std::string, store::Suspect>> suspects;  // route, address key
   for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
-    for (const auto& recipient : page) {
+    for (store::Recipient recipient : page) {
+      if (recipient.state == store::RecipientState::delivered && !recipient.last)
+        if (const auto reply = replies.find(recipient.number); reply != replies.end())
+          recipient.last = reply->second;
       std::optional<store::Suspect> suspect;
       if (waits(recipient)) {
         const auto route = conf::route_of(settings_, domain_of(recipient.address));
@@ -218,30 +235,15 @@ void Reads::trace_message(const store::Message& message, const std::string& key,
                     (message.list ? message.from : message.reverse_path) + ">" +
                     (message.list ? " for list " + message.list_address : "");
   sink(std::move(first));
-  for (TimePoint from = message.arrived - std::chrono::hours(1);;) {
+  for_each_history(store_, message, [&](const std::vector<store::HistoryEvent>& events) {
     std::vector<Json> rows;
-    bool more = false;
     {
       const store::Read read(store_);
-      auto events =
-          store::spool::history(read, from, store_.now() + std::chrono::hours(1), message.id, rows_at_once);
-      more = events.size() == rows_at_once;
-      if (more) {  // the next page begins with all events of the last millisecond, unless that is all there
-                   // is
-        const TimePoint last = events.back().at;
-        const bool one_instant = events.front().at == last;
-        if (!one_instant)
-          events.erase(
-              std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.at == last; }),
-              events.end());
-        from = one_instant ? last + Duration(1) : last;
-      }
       for (const auto& event : events)
         if (concerns(event)) rows.push_back(row_of(read, event));
     }
     for (Json& row : rows) sink(std::move(row));
-    if (!more) return;
-  }
+  });
 }
 
 void Reads::trace(const std::string& what, const RowSink& sink) const {

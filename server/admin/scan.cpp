@@ -54,4 +54,27 @@ void for_each_page(const store::Store& store, store::Id id,
   }
 }
 
+void for_each_history(const store::Store& store, const store::Message& message,
+                      const std::function<void(const std::vector<store::HistoryEvent>&)>& each) {
+  constexpr std::size_t events_at_once = 1000;
+  for (TimePoint from = message.arrived - std::chrono::hours(1);;) {
+    auto events = [&] {
+      const store::Read read(store);
+      return store::spool::history(read, from, store.now() + std::chrono::hours(1), message.id,
+                                   events_at_once);
+    }();
+    const bool more = events.size() == events_at_once;
+    if (more) {  // the next page begins with all events of the last millisecond, unless that is all there is
+      const TimePoint last = events.back().at;
+      const bool one_instant = events.front().at == last;
+      if (!one_instant)
+        events.erase(std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.at == last; }),
+                     events.end());
+      from = one_instant ? last + Duration(1) : last;
+    }
+    each(events);
+    if (!more) return;
+  }
+}
+
 }  // namespace spoold::server::admin

@@ -18,4 +18,8 @@ void for_each_message(const store::Store&, const Filter&, TimePoint now, bool fi
 void for_each_page(const store::Store&, store::Id,
                    const std::function<bool(const std::vector<store::Recipient>&)>& each);
 
+/// The history of one message, oldest first, in pages.
+void for_each_history(const store::Store&, const store::Message&,
+                      const std::function<void(const std::vector<store::HistoryEvent>&)>& each);
+
 }  // namespace spoold::server::admin

@@ -45,6 +45,7 @@ Recipient show(const MessageRow& message, const Numbers& numbers, const Claims& 
   r.state = effective(message, number, numbers.stored(number), r.active);
   r.version = row.version;
   r.attempts = row.attempts;
+  if (r.state == RecipientState::delivered && r.attempts == 0) r.attempts = 1;  // at once: it has no row
   r.next_attempt = row.next;
   r.possible_duplicate = row.possible_duplicate;
   r.isolate = row.isolate;
