@@ -17,6 +17,7 @@ import email.utils
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import smtplib
@@ -236,6 +237,10 @@ class Spoold:
         """Lines of its log since it was started last (or ever), all or those of one event."""
         data = self.log.read_bytes()[0 if whole else self.log_from:].decode("utf-8", "replace").splitlines()
         return [line for line in data if event is None or f"event={event} " in line + " "]
+
+    def possible_duplicates(self):
+        """The upper bound of duplicates that the log states at its last start."""
+        return int(re.search(r"possible_duplicates=(\d+)", self.lines("ready")[0])[1])
 
     def tail(self, n=30):
         return "\n".join(self.lines(whole=True)[-n:])

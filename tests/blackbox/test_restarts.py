@@ -2,16 +2,11 @@
 """Restarts in the middle of a load: every message that was answered 250 arrives; SIGTERM duplicates nothing, SIGKILL not more
 than the daemon's own count at the next start says."""
 import json
-import re
 
 import harness
 
 
 class Test(harness.Case):
-    def announced(self, spoold):
-        """The upper bound of the duplicates that the log states at a start."""
-        return int(re.search(r"possible_duplicates=(\d+)", spoold.lines("ready")[0])[1])
-
     def run_load(self, end, rounds=4, messages=3000):
         sink = self.sink()
         spoold = self.spoold(sink.url)
@@ -22,7 +17,7 @@ class Test(harness.Case):
             harness.wait_until(lambda: accepted.exists() and accepted.read_bytes().count(b"\n") > messages * (n + 1) // (rounds + 2), 60, "load", every=0.005)
             end(spoold)
             spoold.start()
-            possible += self.announced(spoold)
+            possible += spoold.possible_duplicates()
         said, _ = load.communicate(timeout=240)
         report = json.loads(said)
         numbers = {int(n) for n in accepted.read_text().split()}
@@ -57,7 +52,7 @@ class Test(harness.Case):
             harness.time.sleep(0.03 * harness.SLOW)
             spoold.stop() if n % 2 else spoold.kill()
             spoold.start()
-            announced += self.announced(spoold)
+            announced += spoold.possible_duplicates()
         harness.wait_until(lambda: not spoold.queue(), 60, "an empty queue", every=0.1)
         arrivals = sink.arrivals()
         self.assertEqual({a.recipient for a in arrivals}, set(people))

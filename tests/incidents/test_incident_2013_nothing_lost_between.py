@@ -25,7 +25,10 @@ class Test(harness.Case):
         spoold.start()
         sink.wait(12)
         harness.wait_until(lambda: not spoold.queue(), 10, "an empty queue")
-        self.assertEqual(sorted((a.recipient, a.message_id) for a in sink.arrivals()), sorted((p, post) for p in people))
+        seen = [(a.recipient, a.message_id) for a in sink.arrivals()]
+        self.assertEqual(set(seen), {(p, post) for p in people})
+        # the crash may have met copies on the wire: the log states how many at most
+        self.assertLessEqual(len(seen) - len(people), spoold.possible_duplicates())
         spoold.check()
 
     def test_killed_the_instant_of_the_250(self):
