@@ -47,6 +47,8 @@ class Test(harness.Case):
                 return len(judge.messages) >= wanted and judge
             judge = harness.wait_until(all_there, 60, f"{wanted} copies", every=0.5)
             took[culprits] = max(e["t"] for e in judge.messages) - began
+            others = [line for line in spoold.lines() if "event=delivered" not in line]
+            self.assertLess(took[culprits], 10 * harness.SLOW, "a stall:\n" + "\n".join(others[:40]))
             self.assertEqual(judge.duplicates(), {})
             self.assertEqual(set(judge.deliveries()), set(people) - set(bad))
             spoold.kill()
