@@ -45,7 +45,8 @@ std::string name(Manner m) {
 /// Every innocent delivered exactly once and untouched, the culprits alone deferred.
 void judge(const Lane& lane, const Faults& faults) {
   for (const auto& [key, s] : lane.store) {
-    CAPTURE(s.address);
+    const std::string& who = s.address;
+    CAPTURE(who);
     const auto seen = lane.accepted.find({s.message, s.address});
     const int times = seen == lane.accepted.end() ? 0 : seen->second;
     if (faults.culprits.contains(s.address)) {

@@ -21,7 +21,8 @@ std::vector<std::string> addresses(std::size_t n) {
 
 void judge(const Lane& lane) {
   for (const auto& [key, s] : lane.store) {
-    CAPTURE(s.address);
+    const std::string& who = s.address;
+    CAPTURE(who);
     const auto refused = lane.faults.refused.find(s.address);
     const auto seen = lane.accepted.find({s.message, s.address});
     if (refused != lane.faults.refused.end()) {
