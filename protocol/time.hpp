@@ -1,5 +1,6 @@
 // Points in time as the whole program stores and passes them: milliseconds of UTC since 1970.
-// The clock itself is read only in server/ (and in mains of tests); everything else takes a TimePoint argument.
+// The clock itself is read only in server/ (and in mains of tests); everything else takes a TimePoint
+// argument.
 #pragma once
 #include <chrono>
 #include <string>
