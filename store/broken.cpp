@@ -21,8 +21,7 @@ Error lmdb_error(int code, const std::string& what) {
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
     case MDB_PANIC:
-      return {Error::Kind::corrupt,
-              text + "; the file is damaged: restore data.mdb from a backup (spoolctl backup)"};
+      return {Error::Kind::corrupt, text + "; the file is damaged: restore data.mdb from a backup"};
     case MDB_VERSION_MISMATCH:
       return {Error::Kind::newer,
               text + "; the file was written by another version of LMDB: install the matching one"};

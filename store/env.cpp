@@ -145,7 +145,7 @@ Result<void> Env::map(const Settings& settings) {
     return fail(Kind::corrupt,
                 file +
                     " is shorter than its last transaction says: it was cut or copied while in use; "
-                    "restore it from a backup made with spoolctl backup");
+                    "restore it from a backup");
   int dead = 0;
   if (!read_only_) mdb_reader_check(env_, &dead);
   return {};
