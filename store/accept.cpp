@@ -5,6 +5,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/mail/ascii.hpp"
 #include "store/directory/directory.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
@@ -16,16 +17,10 @@ namespace spoold::store {
 namespace {
 
 using Kind = Error::Kind;
+using mail::lower;
 constexpr std::uint32_t chunks_a_step = 32;
 constexpr std::size_t members_a_step = 1024;
 constexpr std::size_t recipients_a_step = 4096;
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
 
 std::string_view domain_of(std::string_view address) {
   const auto at = address.rfind('@');

@@ -4,14 +4,13 @@
 #include <stdexcept>
 
 #include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
 
 namespace spoold::server::admin {
 
 namespace {
 
-char lower(char c) {
-  return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
+using mail::lower;
 
 std::string_view domain_of(std::string_view address) {
   const auto at = address.rfind('@');

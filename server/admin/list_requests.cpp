@@ -8,6 +8,7 @@
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
 #include "server/admin/base64.hpp"
@@ -24,11 +25,7 @@ namespace {
 
 constexpr std::size_t members_at_once = 2000;  // of one job; more come by import
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c + ('a' - 'A'));
-  return text;
-}
+using mail::lower;
 
 /// Runs one repeatable change on the writer thread and waits for its commit.
 store::Result<void> run(store::Store& store, std::function<store::Result<void>(store::Write&)> apply) {

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "server/log.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
@@ -28,14 +29,6 @@ delivery::Limits limits_of(const conf::Delivery& conf, const std::optional<conf:
   limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
   limits.isolation_window = conf.isolation_window;
   return limits;
-}
-
-// Addresses as the store keys its suspects.
-std::string key_of(const std::string& address) {
-  std::string key = address;
-  for (char& c : key)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return key;
 }
 
 delivery::Suspicion suspicion_of(const store::Suspect& row) {
@@ -69,7 +62,7 @@ Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
       timer_(io) {
   const store::Read read(context_.store);
   for (store::Suspect& row : store::spool::suspects(read, route_)) {
-    std::string key = key_of(row.address);
+    std::string key = mail::lower(row.address);
     suspects_.emplace(std::move(key), std::move(row));
   }
 }
@@ -246,7 +239,7 @@ void Lane::take_claim(store::Claim claim) {
     candidate.arrived = held->message.arrived;
     candidate.isolate = recipient.isolate;
     if (!suspects_.empty())
-      if (const auto known = suspects_.find(key_of(recipient.address)); known != suspects_.end())
+      if (const auto known = suspects_.find(mail::lower(recipient.address)); known != suspects_.end())
         candidate.suspicion = suspicion_of(known->second);
     batch.recipients.push_back(std::move(candidate));
   }

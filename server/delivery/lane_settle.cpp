@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "server/delivery/lane.hpp"
 #include "server/delivery/report.hpp"
 #include "server/log.hpp"
@@ -66,9 +67,7 @@ void Lane::note(const store::Message& message, const store::Recipient& recipient
 void Lane::take_suspects() {
   for (delivery::SuspectChange& change : planner_.take_suspects()) {
     log_suspect(change);
-    std::string key = change.address;
-    for (char& c : key)
-      if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+    const std::string key = mail::lower(change.address);
     // The last word counts: one row is written or deleted, not both.
     std::erase_if(suspects_now_, [&](const store::Suspect& s) { return s.address == change.address; });
     std::erase(forgotten_now_, change.address);

@@ -2,23 +2,14 @@
 
 #include <algorithm>
 
+#include "protocol/mail/ascii.hpp"
 #include "store/spool/numbers.hpp"
 
 namespace spoold::store::spool {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-bool same(std::string_view key, std::string_view text) {
-  return key.size() == text.size() && std::equal(key.begin(), key.end(), text.begin(), [](char k, char c) {
-           return k == (c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c);
-         });
-}
+using mail::lower;
+using mail::same;
 
 /// The claims of one message, to tell which recipients they cover.
 class Claims {

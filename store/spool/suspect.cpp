@@ -1,14 +1,10 @@
 #include "store/spool/suspect.hpp"
+#include "protocol/mail/ascii.hpp"
 
 namespace spoold::store::spool {
 namespace {
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
+using mail::lower;
 
 /// Route and address may together be longer than a key: then the address is cut, and a number made of all of
 /// it follows (FNV-1a); the row holds both in full.
