@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "store/directory/directory.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
@@ -21,11 +22,6 @@ using mail::lower;
 constexpr std::uint32_t chunks_a_step = 32;
 constexpr std::size_t members_a_step = 1024;
 constexpr std::size_t recipients_a_step = 4096;
-
-std::string_view domain_of(std::string_view address) {
-  const auto at = address.rfind('@');
-  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
-}
 
 /// Domain order, each address once.
 void put_in_order(std::vector<PlainRecipient>& recipients) {

@@ -30,4 +30,10 @@ class Mailbox {
   std::string local_, domain_;
 };
 
+/// What stands behind the last '@' of an address in text form; empty when there is none.
+constexpr std::string_view domain_of(std::string_view address) {
+  const auto at = address.rfind('@');
+  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
+}
+
 }  // namespace spoold

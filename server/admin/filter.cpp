@@ -5,17 +5,13 @@
 
 #include "conf/load.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 
 namespace spoold::server::admin {
 
 namespace {
 
 using mail::lower;
-
-std::string_view domain_of(std::string_view address) {
-  const auto at = address.rfind('@');
-  return at == std::string_view::npos ? std::string_view() : address.substr(at + 1);
-}
 
 }  // namespace
 

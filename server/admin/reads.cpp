@@ -27,11 +27,6 @@ bool waits(const store::Recipient& r) {
   return r.state == store::RecipientState::queued || r.state == store::RecipientState::deferred;
 }
 
-std::string domain_of(const std::string& address) {
-  const auto at = address.rfind('@');
-  return at == std::string::npos ? std::string() : address.substr(at + 1);
-}
-
 std::string key_of(const std::string& address) {
   const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
   return mailbox ? mailbox->key() : std::string();

@@ -16,11 +16,6 @@ namespace {
 using Kind = Error::Kind;
 using How = Edited::How;
 
-std::string_view domain_of(std::string_view address) {
-  const auto at = address.rfind('@');
-  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
-}
-
 void remember(std::vector<std::string>& routes, const std::string& route) {
   if (std::find(routes.begin(), routes.end(), route) == routes.end()) routes.push_back(route);
 }
