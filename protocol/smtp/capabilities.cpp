@@ -40,6 +40,14 @@ void limits(std::string_view line, Capabilities& offered) {
   }
 }
 
+void mechanisms(std::string_view line, Capabilities& offered) {
+  for (std::string_view word = next_word(line); !word.empty(); word = next_word(line)) {
+    const std::string name = upper(word);
+    if (name == "PLAIN") offered.auth_plain = true;
+    if (name == "LOGIN") offered.auth_login = true;
+  }
+}
+
 }  // namespace
 
 Capabilities capabilities(const Reply& ehlo) {
@@ -54,6 +62,10 @@ Capabilities capabilities(const Reply& ehlo) {
     if (keyword == "8BITMIME") offered.eight_bit = true;
     if (keyword == "ENHANCEDSTATUSCODES") offered.enhanced_status = true;
     if (keyword == "SMTPUTF8") offered.utf8 = true;
+    if (keyword == "STARTTLS") offered.starttls = true;
+    if (keyword == "CHUNKING") offered.chunking = true;
+    if (keyword == "DSN") offered.dsn = true;
+    if (keyword == "AUTH") mechanisms(line, offered);
     if (keyword == "LIMITS") limits(line, offered);
     if (keyword == "SIZE") {
       offered.size = true;

@@ -12,6 +12,10 @@ struct Capabilities {
   bool eight_bit = false;                                            // RFC 6152
   bool enhanced_status = false;                                      // RFC 2034
   bool utf8 = false;                                                 // RFC 6531
+  bool starttls = false;                                             // RFC 3207
+  bool chunking = false;                                             // RFC 3030
+  bool dsn = false;                                                  // RFC 3461
+  bool auth_plain = false, auth_login = false;                       // RFC 4954
   bool size = false;                                                 // RFC 1870
   std::optional<std::uint64_t> max_size;                             // absent: SIZE without a number, or 0
   std::optional<std::uint32_t> mail_max, rcpt_max, rcpt_domain_max;  // RFC 9422 LIMITS

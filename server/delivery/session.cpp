@@ -5,9 +5,12 @@
 namespace spoold::server {
 namespace {
 
-// "mx1.example.net[192.0.2.1]:25"
-std::string with_port(const asio::ip::tcp::endpoint& endpoint, const std::string& host) {
-  return host + "[" + endpoint.address().to_string() + "]:" + std::to_string(endpoint.port());
+Target target_of(const asio::ip::tcp::endpoint& endpoint, const std::string& host) {
+  Target target;
+  target.endpoint = endpoint;
+  target.host = host;
+  target.text = host + "[" + endpoint.address().to_string() + "]:" + std::to_string(endpoint.port());
+  return target;
 }
 
 }  // namespace
@@ -67,16 +70,17 @@ Awaitable<bool> OutboundSession::connect() {
   }
   const conf::NextHop hop = *hop_;
   if (!hop.path.empty()) {
-    const asio::local::stream_protocol::endpoint endpoint(hop.path);
-    const bool done = co_await try_endpoint(endpoint, "unix:" + hop.path);
+    Target target;
+    target.endpoint = asio::local::stream_protocol::endpoint(hop.path);
+    target.text = "unix:" + hop.path;
+    const bool done = co_await try_target(std::move(target));
     co_return done;
   }
   std::error_code not_literal;
   const auto literal = asio::ip::make_address(hop.host, not_literal);
   if (!not_literal) {
-    const asio::ip::tcp::endpoint endpoint(literal, hop.port);
-    const std::string name = with_port(endpoint, hop.host);
-    const bool done = co_await try_endpoint(endpoint, name);
+    Target target = target_of({literal, hop.port}, hop.host);
+    const bool done = co_await try_target(std::move(target));
     co_return done;
   }
   watchdog_.limit(timeouts_.connect);
@@ -89,28 +93,26 @@ Awaitable<bool> OutboundSession::connect() {
   }
   for (const auto& entry : found) {
     if (over_) co_return false;
-    const asio::ip::tcp::endpoint endpoint = entry.endpoint();
-    const std::string name = with_port(endpoint, hop.host);
-    const bool done = co_await try_endpoint(endpoint, name);
+    Target target = target_of(entry.endpoint(), hop.host);
+    const bool done = co_await try_target(std::move(target));
     if (done) co_return true;
     if (watchdog_.fired()) co_return false;
   }
   co_return false;
 }
 
-Awaitable<bool> OutboundSession::try_endpoint(asio::generic::stream_protocol::endpoint endpoint,
-                                              std::string name) {
+Awaitable<bool> OutboundSession::try_target(Target target) {
   std::error_code ignored;
   socket_.close(ignored);
-  remote_ = name;
+  remote_ = target.text;
   watchdog_.limit(timeouts_.connect);
-  auto [error] = co_await socket_.async_connect(endpoint, use);
+  auto [error] = co_await socket_.async_connect(target.endpoint, use);
   if (watchdog_.fired()) error = asio::error::timed_out;
   if (error || over_) {
-    connect_error_ = "cannot connect to " + name + ": " + error.message();
+    connect_error_ = "cannot connect to " + remote_ + ": " + error.message();
     co_return false;
   }
-  if (endpoint.protocol().family() != AF_UNIX) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
+  if (!target.local()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   co_return true;
 }

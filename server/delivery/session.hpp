@@ -15,6 +15,7 @@
 
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
+#include "server/delivery/target.hpp"
 #include "server/delivery/wire.hpp"
 #include "server/watchdog.hpp"
 
@@ -69,7 +70,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
 
   static Awaitable<> run(std::shared_ptr<OutboundSession> self);
   Awaitable<bool> connect();
-  Awaitable<bool> try_endpoint(asio::generic::stream_protocol::endpoint endpoint, std::string name);
+  Awaitable<bool> try_target(Target target);
   void took(std::size_t n);
   bool start_write();
   bool next_buffers();
