@@ -16,8 +16,8 @@ struct Tlsa {
 
 struct Target {
   asio::generic::stream_protocol::endpoint endpoint;
-  std::string host;  // the MX host, the smarthost, or an address literal; empty: a unix socket
-  std::string text;  // for people and logs: "mx1.example.net[192.0.2.1]:25", "unix:/run/dovecot/lmtp"
+  std::string host;        // the MX host, the smarthost, or an address literal; empty: a unix socket
+  std::string text;        // for people and logs: "mx1.example.net[192.0.2.1]:25", "unix:/run/dovecot/lmtp"
   bool secure = false;     // the names that led to this host were validated by DNSSEC
   std::vector<Tlsa> tlsa;  // validated; of host, or of what its CNAMEs end in
   bool local() const { return endpoint.protocol().family() == AF_UNIX; }
