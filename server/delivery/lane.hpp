@@ -7,7 +7,7 @@
 // next hop waits for its own clock and costs the others nothing. Guarantees: bounded memory (hand_target());
 // while the store cannot commit no transaction is started, and what was heard is kept and settled first when
 // it can again; after stop() every claim is settled before the callback. See also: hand.hpp, session.hpp,
-// lane_settle.cpp (outcomes on their way to the store).
+// lane_claims.cpp (from due to in hand), lane_settle.cpp (outcomes on their way to the store).
 #pragma once
 #include <atomic>
 #include <functional>
@@ -75,11 +75,13 @@ class Lane : public OutboundSession::Owner {
   void turn();
   void set_timer();
   std::uint32_t connection_limit() const;
-  std::size_t hand_target() const;
   bool may_begin() const { return !stopping_ && !trouble_; }
 
+  // lane_claims.cpp
+  std::size_t hand_target() const;
   void claim_more();
   void claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked);
+  void learn_messages(const std::vector<store::Claim>& claims);
   void take_claim(store::Claim claim);
   void learn_due();
   std::string sender_of(Hand::Held& held, const store::Recipient& recipient);

@@ -1,0 +1,133 @@
+// From due to in hand: how much a lane claims, when, and what it tells its planner of it.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/mail/ascii.hpp"
+#include "server/delivery/lane.hpp"
+#include "server/log.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server {
+namespace {
+
+delivery::Suspicion suspicion_of(const store::Suspect& row) {
+  delivery::Suspicion s;
+  s.strikes = row.strikes;
+  s.parked = row.parked;
+  s.first = row.first;
+  s.last_drop = row.last_drop;
+  s.next = row.next;
+  s.last_position = row.last_position;
+  s.stage = row.stage;
+  s.how = row.how;
+  s.commits_between = row.commits_between;
+  return s;
+}
+
+constexpr std::size_t hand_least = 100, hand_most = 8000;
+
+}  // namespace
+
+// Two transactions a connection, or a quarter of a second's work where that is more: enough that the wire
+// never waits for a claim's commit, and little enough that a new message is not behind a long queue in
+// memory.
+std::size_t Lane::hand_target() const {
+  const std::size_t each =
+      mostly_single_ ? 1 : static_cast<std::size_t>(settings_->delivery.recipients_per_transaction);
+  const std::size_t connections = std::max<std::size_t>(sessions_.size(), 1);
+  const auto quarter = static_cast<std::size_t>(rate_ / 4);
+  return std::clamp(std::max(2 * each * connections, quarter), hand_least, hand_most);
+}
+
+void Lane::claim_more() {
+  const TimePoint at = now();
+  const auto clock = Clock::now();
+  if (clock - rate_at_ >= std::chrono::milliseconds(50)) {
+    const double seconds = std::chrono::duration<double>(clock - rate_at_).count();
+    rate_ = static_cast<double>(closed_ - closed_before_) / seconds;
+    closed_before_ = closed_;
+    rate_at_ = clock;
+  }
+  if (trouble_ && (settle_failed_ || clock < probe_at_)) return;
+  if (claiming_ || next_due_ > at || !planner_.receptive(at)) return;
+  probe_at_ = clock + std::chrono::seconds(1);
+  const std::size_t target = hand_target(), open = hand_.open();
+  if (open > target * 3 / 4) return;
+  claiming_ = true;
+  const auto asked = static_cast<std::uint32_t>(target - open);
+  next_due_ = TimePoint::max();  // what is woken meanwhile is not lost: wake() moves it back
+  context_.store.claim(route_, at, asked, [this, alive = alive_, asked, io = &io_](auto result) {
+    asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
+      if (*alive) claimed(std::move(result), asked);
+    });
+  });
+}
+
+void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {
+  claiming_ = false;
+  soon();
+  if (!result) {
+    next_due_ = now() + std::chrono::seconds(1);
+    log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", result.error().text}});
+    return;
+  }
+  learn_messages(*result);
+  std::size_t got = 0;
+  for (store::Claim& claim : *result) {
+    got += std::max<std::size_t>(claim.recipients.size(), 1);
+    take_claim(std::move(claim));
+  }
+  if (got >= asked)
+    next_due_ = std::min(next_due_, now());
+  else
+    learn_due();
+}
+
+void Lane::learn_due() {
+  const store::Read read(context_.store);
+  if (const auto due = store::spool::earliest_due(read, route_)) next_due_ = std::min(next_due_, *due);
+}
+
+// The messages of these claims that are not yet held, read in one transaction.
+void Lane::learn_messages(const std::vector<store::Claim>& claims) {
+  std::optional<store::Read> read;
+  for (const store::Claim& claim : claims) {
+    if (claim.recipients.empty() || hand_.find(claim.message) != nullptr) continue;
+    if (!read) read.emplace(context_.store);
+    if (auto message = store::spool::message(*read, claim.message)) hand_.hold(std::move(*message));
+  }
+}
+
+void Lane::take_claim(store::Claim claim) {
+  if (claim.recipients.empty()) return;
+  const store::Id id = claim.message;
+  Hand::Held* held = hand_.find(id);
+  if (held == nullptr) {
+    log::event(log::Level::error, "claim",
+               {{"qid", store::id_text(id)}, {"reply", "claimed, but there is no such message"}});
+    return;
+  }
+  delivery::Batch batch;
+  batch.message = id;
+  batch.one_each = held->message.list != 0 && held->message.envelope != list::Envelope::bulk;
+  mostly_single_ = batch.one_each || claim.recipients.size() == 1;
+  batch.recipients.reserve(claim.recipients.size());
+  for (const store::Recipient& recipient : claim.recipients) {
+    delivery::Candidate candidate;
+    candidate.number = recipient.number;
+    candidate.address = recipient.address;
+    candidate.attempts = recipient.attempts;
+    candidate.arrived = held->message.arrived;
+    candidate.isolate = recipient.isolate;
+    if (!suspects_.empty())
+      if (const auto known = suspects_.find(mail::lower(recipient.address)); known != suspects_.end())
+        candidate.suspicion = suspicion_of(known->second);
+    batch.recipients.push_back(std::move(candidate));
+  }
+  hand_.add(std::move(claim));
+  planner_.add(std::move(batch), now());
+  poke_ = true;
+}
+
+}  // namespace spoold::server
