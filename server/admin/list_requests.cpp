@@ -156,19 +156,22 @@ Json list_remove(const Request& request) {
 Json member_add(const Request& request) {
   const auto found = find_list(request);
   if (!found) return failure(found.error());
-  std::vector<list::Member> members;
-  for (const auto& text : request.texts("addresses")) {
-    list::Member member;
-    member.address = mailbox_of(text, Mailbox::Allow::utf8).text();
-    member.joined = request.store.now();
-    members.push_back(std::move(member));
+  std::string lines;  // each as in a file of members: an address, or Name <address>
+  for (const auto& text : request.texts("addresses")) lines += text + "\n";
+  auto file = list::read_import_file(lines);
+  if (!file) {
+    std::string wrong = "nothing was added:";
+    for (const list::BadLine& line : file.error()) wrong += "\n  '" + line.text + "': " + line.reason;
+    return failure(Exit::usage, wrong);
   }
+  std::vector<list::Member>& members = file->members;
+  for (auto& member : members) member.joined = request.store.now();
   if (members.empty()) return failure(Exit::usage, "name at least one address");
   if (members.size() > members_at_once) return failure(Exit::usage, "more than 2000 addresses: use import");
   auto added = std::make_shared<std::vector<std::string>>(),
        already = std::make_shared<std::vector<std::string>>();
   const auto id = found->id;
-  const auto apply = [=](store::Write& write) -> store::Result<void> {
+  const auto apply = [members, id, added, already](store::Write& write) -> store::Result<void> {
     added->clear(), already->clear();
     for (const auto& member : members) {
       const auto one = directory::add_member(write, id, member, write.now());

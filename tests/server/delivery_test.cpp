@@ -29,10 +29,10 @@ struct House {
     if (auto ok = opened.open(); !ok) throw std::runtime_error(ok.error().text);
     settings.hostname = "me.example";
     settings.relay.smarthost = conf::parse_next_hop(peer.url()).value();
-    for (conf::Duration* limit : {&settings.delivery.timeouts.mail, &settings.delivery.timeouts.rcpt,
-                                  &settings.delivery.timeouts.data, &settings.delivery.timeouts.dot,
-                                  &settings.delivery.timeouts.greeting})
-      *limit = std::chrono::milliseconds(300);
+  }
+  void limit_steps(conf::Duration limit) {
+    conf::Timeouts& steps = settings.delivery.timeouts;
+    steps.greeting = steps.mail = steps.rcpt = steps.data = steps.dot = limit;
   }
   ~House() {
     bool stopped = delivery == nullptr;
@@ -161,7 +161,6 @@ TEST_CASE("a message goes out as it came in, and the connection is used again") 
 
 TEST_CASE("a message of 3 MB is streamed and arrives whole") {
   House house;
-  house.settings.delivery.timeouts.dot = std::chrono::seconds(10);
   house.start();
   std::string bytes = "Subject: large\r\n\r\n";
   while (bytes.size() < 3'000'000) bytes += ".line " + std::to_string(bytes.size()) + "\r\n";
@@ -253,9 +252,10 @@ TEST_CASE(
          {"!close", "!reset", "421 4.3.0 not now", "!close:421 4.3.0 not now", "!silent"}) {
       CAPTURE(stage);
       CAPTURE(how);
+      bool broken = true;  // outlives the house: its peer may still speak while it closes
       House house;
       house.settings.delivery.connections_per_destination = 1;
-      bool broken = true;
+      if (how == "!silent") house.limit_steps(std::chrono::milliseconds(300));
       house.peer.script = [&](const std::string& at, const std::string& argument) -> std::string {
         const bool here = at == stage && (stage != "rcpt" || argument == "r1002@dest.example");
         return broken && here ? how : "";
@@ -304,7 +304,6 @@ TEST_CASE("withdraw: what is not on the wire can be edited, and comes back when 
   house.peer.script = [](const std::string& stage, const std::string& argument) -> std::string {
     return stage == "rcpt" && argument == "r1000@dest.example" ? "!silent" : "";
   };
-  house.settings.delivery.timeouts.rcpt = std::chrono::seconds(2);
   house.start();
   const store::Id id = house.accept(store::plain(numbered(6)));
   REQUIRE(house.until([&] { return house.peer.log.size() >= 3; }));
@@ -322,6 +321,7 @@ TEST_CASE("withdraw: what is not on the wire can be edited, and comes back when 
   CHECK(edited[0].how == store::Edited::How::done);
   house.delivery->give_back(id, {4, 5});
   house.peer.script = nullptr;
+  house.peer.hang_up();
   for (int i = 0; i < 40 && house.opened.message(id)->state != store::MessageState::finished; ++i) {
     house.until([&] { return house.opened.message(id)->state == store::MessageState::finished; },
                 std::chrono::milliseconds(200));
@@ -357,11 +357,11 @@ TEST_CASE("a dead next hop blocks nobody else") {
 }
 
 TEST_CASE("a post to three is not behind a post to many at a slow host") {
+  int copies_of_many = 0;
   House house;
   house.settings.delivery.connections_per_destination = 1;
   house.start();
   const list::List list = make_list(house, 3000);
-  int copies_of_many = 0;
   house.peer.script = [&](const std::string& stage, const std::string& argument) -> std::string {
     if (stage == "dot" && argument.starts_with("test-bounces")) ++copies_of_many;
     return "";
@@ -395,8 +395,8 @@ TEST_CASE("stop: open transactions end, the rest goes back to the queue unclaime
 
 TEST_CASE(
     "a disk full in the middle of a fan-out: nobody gets two copies, and it goes on when there is room") {
-  House house;
   std::atomic<bool> full{false};
+  House house;
   house.opened.options.fault = [&](const char* point) {
     return full && std::string_view(point) == "commit" ? ENOSPC : 0;
   };

@@ -34,6 +34,7 @@ class ScriptedPeer {
     return (lmtp_ ? "lmtp://127.0.0.1:" : "smtp://127.0.0.1:") + std::to_string(port());
   }
   void refuse() { acceptor_.close(); }
+  void hang_up();  // on everybody who is connected
 
  private:
   struct Connection {
@@ -52,6 +53,7 @@ class ScriptedPeer {
            std::string* said = nullptr);
 
   asio::ip::tcp::acceptor acceptor_;
+  std::vector<std::weak_ptr<Connection>> all_;
   bool lmtp_;
 };
 

@@ -12,6 +12,7 @@ Awaitable<> ScriptedPeer::accept(ScriptedPeer& self) {
     auto [error, socket] = co_await self.acceptor_.async_accept(use);
     if (error) co_return;
     auto connection = std::make_shared<Connection>(std::move(socket), ++self.connections);
+    self.all_.push_back(connection);
     ++self.open;
     std::error_code ignored;
     connection->socket.set_option(asio::ip::tcp::no_delay(true), ignored);
@@ -61,6 +62,12 @@ bool ScriptedPeer::say(Connection& c, const std::string& stage, const std::strin
   if (close) answer.erase(0, 7);
   asio::write(c.socket, asio::buffer(answer + "\r\n"), ignored);
   return !close && !ignored;
+}
+
+void ScriptedPeer::hang_up() {
+  std::error_code ignored;
+  for (const auto& weak : all_)
+    if (const auto connection = weak.lock()) connection->socket.close(ignored);
 }
 
 bool ScriptedPeer::line(Connection& c, const std::string& text) {

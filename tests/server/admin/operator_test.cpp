@@ -259,6 +259,15 @@ TEST_CASE_FIXTURE(House, "lists and members") {
   answer = ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"anne@X.example"}}});
   CHECK(answer["exit"] == 1);
   CHECK(answer["already"].size() == 1);
+  answer = ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"x", "eve@x.example", "y z"}}});
+  CHECK(answer["exit"] == 2);  // every wrong one is named, none is added
+  CHECK(answer["error"].get<std::string>().find("'x'") != std::string::npos);
+  CHECK(answer["error"].get<std::string>().find("'y z'") != std::string::npos);
+  CHECK(!reads.member(*reads.list(list), "eve@x.example"));
+  answer = ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"Eve <eve@x.example>"}}});
+  CHECK(answer["added"].size() == 1);
+  CHECK(reads.member(*reads.list(list), "eve@x.example")->name == "Eve");
+  ask({{"verb", "member-remove"}, {"list", list}, {"addresses", {"eve@x.example"}}});
   CHECK(ask({{"verb", "member-set"},
              {"list", list},
              {"address", "anne@x.example"},
