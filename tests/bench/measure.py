@@ -21,7 +21,7 @@ import tempfile
 import time
 
 import harness
-from postfix import Postfix, available
+from peers.postfix import Postfix, available, relaying
 
 ROOT = harness.SOURCE
 
@@ -46,7 +46,7 @@ class Bench(contextlib.ExitStack):
         return proxy
 
     def postfix(self, relay_port):
-        postfix = Postfix(self.folder, relay_port)
+        postfix = Postfix(self.folder, relaying(relay_port))
         self.callback(postfix.stop)
         return postfix
 

@@ -1,5 +1,5 @@
-"""A Postfix of its own to compare with: own folders, own port, relaying everything to a sink; the system's is not touched.
-Needs root (its master insists) and Debian's postfix package."""
+"""A Postfix of its own, as a next hop or to compare with: own folders, own port; the system's is not touched. Needs root (its
+master insists) and Debian's postfix package."""
 import os
 import pathlib
 import re
@@ -17,8 +17,14 @@ def available():
     return os.geteuid() == 0 and pathlib.Path(POSTFIX).exists()
 
 
+def relaying(port):
+    """Settings of main.cf: everything goes on to a sink."""
+    return {"mydestination": "", "relayhost": f"[127.0.0.1]:{port}", "smtpd_relay_restrictions": "permit_mynetworks, reject",
+            "smtpd_authorized_verp_clients": "127.0.0.0/8", "smtpd_recipient_limit": 200000, "smtpd_client_connection_count_limit": 0}
+
+
 class Postfix:
-    def __init__(self, folder, relay_port):
+    def __init__(self, folder, settings):
         self.port = harness.free_port()
         self.home = pathlib.Path(folder) / "postfix"
         for name in ("etc", "data", "spool"):
@@ -26,27 +32,13 @@ class Postfix:
         for place in (pathlib.Path(folder), self.home):
             place.chmod(0o755)  # its processes run as the user postfix
         shutil.chown(self.home / "data", "postfix")
-        (self.home / "etc/main.cf").write_text(f"""compatibility_level = 3.6
-queue_directory = {self.home}/spool
-data_directory = {self.home}/data
-maillog_file = {self.home}/spool/log
-maillog_file_prefixes = {self.home}
-inet_interfaces = 127.0.0.1
-inet_protocols = ipv4
-myhostname = postfix.example
-mydestination =
-mynetworks = 127.0.0.0/8
-relayhost = [127.0.0.1]:{relay_port}
-smtpd_relay_restrictions = permit_mynetworks, reject
-smtpd_authorized_verp_clients = 127.0.0.0/8
-smtpd_recipient_limit = 200000
-smtpd_client_connection_count_limit = 0
-smtpd_peername_lookup = no
-smtp_host_lookup = native
-disable_dns_lookups = yes
-alias_maps =
-alias_database =
-""")
+        (self.home / "etc/main.cf").write_text("".join(f"{key} = {value}\n" for key, value in {
+            "compatibility_level": "3.6",
+            "queue_directory": f"{self.home}/spool", "data_directory": f"{self.home}/data",
+            "maillog_file": f"{self.home}/spool/log", "maillog_file_prefixes": self.home,
+            "inet_interfaces": "127.0.0.1", "inet_protocols": "ipv4", "myhostname": "postfix.example", "mynetworks": "127.0.0.0/8",
+            "smtpd_peername_lookup": "no", "smtp_host_lookup": "native", "disable_dns_lookups": "yes",
+            "alias_maps": "", "alias_database": "", **settings}.items()))
         services = []
         for line in pathlib.Path("/usr/share/postfix/master.cf.dist").read_text().splitlines():
             fields = line.split()
@@ -90,6 +82,9 @@ alias_database =
             client.send(f"From: <a@example.net>\r\nMessage-ID: <{time.time_ns()}@bench.example>\r\n\r\n" + ("x" * 76 + "\r\n") * 50 + ".\r\n")
             client.getreply()
             return at, time.perf_counter() - began
+
+    def log(self):
+        return (self.home / "spool/log").read_text(errors="replace")
 
     def stop(self):
         self.run("stop")
