@@ -1,89 +1,30 @@
 """The measurements of scripts/bench. Each is a function that makes one run and returns figures; the table shows medians.
 
   accept-1, accept-20, accept-100   durable acceptance of 4 KB messages for one recipient, 1, 20, 100 kept sessions
+  relay-kept, relay-each            through spoold to the next hop, 20 sessions, kept or one a message
   fanout-verp, fanout-bulk          one post to a list of 10,000, from the dot to the last copy at the next hop
+  fanout-verp-1k, fanout-verp-100k  the same to 1,000 and 100,000
   dot-10k, dot-100k                 final dot to 250 of a post to a list of 10,000 and 100,000
   rtt-verp                          VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy
+  idle                              memory of an idle daemon and of 2,000 idle inbound connections
+  edit-100k                         spoolctl edit-recipients on a message of 100,000, start of the process included
+  bytes                             written for a VERP recipient over its whole life, 20 next hops
+  fairness                          a post to three and other senders while a post to 300,000 is delivered
+  million                           a post to 1,000,000: 250, neighbours, memory, restart to first copy, delivery
 
 `raw` is the same work between smtp_load and smtp_sink without spoold: what the machine gives just then.
 """
 import argparse
-import contextlib
 import json
 import os
 import pathlib
-import shutil
-import smtplib
 import statistics
-import subprocess
 import sys
-import tempfile
-import time
 
 import harness
-from peers.postfix import Postfix, available, relaying
-
-ROOT = harness.SOURCE
-
-
-class Bench(contextlib.ExitStack):
-    """A folder, programs and a daemon for one run."""
-
-    def __init__(self):
-        super().__init__()
-        (ROOT / "var").mkdir(exist_ok=True)
-        self.folder = pathlib.Path(tempfile.mkdtemp(prefix="bench-", dir=ROOT / "var"))
-        self.callback(shutil.rmtree, self.folder, ignore_errors=True)
-
-    def sink(self, *options, **keys):
-        sink = harness.Sink(self.folder, *options, log=False, **keys)
-        self.callback(lambda: sink.process.poll() is None and sink.stop())
-        return sink
-
-    def proxy(self, to, delay):
-        proxy = harness.Program([harness.BUILD / "delay_proxy", "--listen", "127.0.0.1:0", "--to", to, "--delay", delay], self.folder, "proxy")
-        self.callback(lambda: proxy.process.poll() is None and proxy.stop())
-        return proxy
-
-    def postfix(self, relay_port):
-        postfix = Postfix(self.folder, relaying(relay_port))
-        self.callback(postfix.stop)
-        return postfix
-
-    def spoold(self, smarthost, settings=None):
-        daemon = harness.Spoold(self.folder, smarthost, harness.merge({"log": {"level": "info"}, "delivery": {"retry": ["1h"]}}, settings or {}))
-        self.callback(daemon.kill)
-        return daemon
-
-
-def load(*options):
-    done = subprocess.run([harness.BUILD / "smtp_load", *map(str, options)], capture_output=True, text=True, timeout=300)
-    report = json.loads(done.stdout)
-    if report["accepted"] != report["messages"]:
-        raise SystemExit(f"smtp_load {options}: {report}")
-    return report
-
-
-def exactly_once(sink, recipients):
-    seen = sink.summary()
-    if (seen["recipients"], seen["distinct_deliveries"], seen["duplicates"]) != (recipients, recipients, 0):
-        raise SystemExit(f"expected {recipients} recipients once each, the sink has {seen}")
-
-
-def disk_commit(folder, size=16384, times=200):
-    """Milliseconds of a pwrite of `size` and an fdatasync, the median: the floor of any durable acceptance."""
-    fd = os.open(folder / "commit", os.O_CREAT | os.O_WRONLY)
-    os.pwrite(fd, b"x" * size * times, 0)
-    os.fsync(fd)
-    took = []
-    for n in range(times):
-        began = time.perf_counter()
-        os.pwrite(fd, b"y" * size, n * size)
-        os.fdatasync(fd)
-        took.append((time.perf_counter() - began) * 1000)
-    os.close(fd)
-    return statistics.median(took)
-
+import size
+from bench import Bench, disk_commit, exactly_once, load, post, post_to_all
+from peers.postfix import available
 
 def accept(sessions, messages):
     options = ["--sessions", sessions, "--messages", messages, "--pipelining"]
@@ -101,30 +42,11 @@ def accept(sessions, messages):
         figures = {"messages/s": ours["messages_per_second"], "p50 ms": ours["p50_ms"], "p99 ms": ours["p99_ms"], "raw messages/s": raw["messages_per_second"],
                 "of raw": ours["messages_per_second"] / raw["messages_per_second"], "fdatasync ms": disk_commit(bench.folder)}
         spoold.stop()
-        if with_postfix:
+        if bench.with_peers:
             postfix = bench.postfix(late.port)
             theirs = load("--to", f"127.0.0.1:{postfix.port}", "--sessions", sessions, "--messages", min(messages, 2000), "--pipelining", "--run", "postfix")
             figures |= {"Postfix messages/s": theirs["messages_per_second"], "Postfix p99 ms": theirs["p99_ms"]}
         return figures
-
-
-def post(port, address=harness.LIST, size=4096):
-    """One post; (time of the dot, seconds from the dot to the 250)."""
-    text = (f"From: <poster@example.net>\r\nTo: {address}\r\nSubject: bench\r\nMessage-ID: <{time.time_ns()}@bench.example>\r\n"
-            "Date: Sun, 22 Nov 2026 10:00:00 +0000\r\n\r\n").encode()
-    text += (b"x" * 76 + b"\r\n") * ((size - len(text)) // 78)
-    with smtplib.SMTP("127.0.0.1", port, local_hostname="bench.example", timeout=300) as client:
-        client.ehlo()
-        client.mail("poster@example.net")
-        client.rcpt(address)
-        client.docmd("DATA")
-        began, at = time.perf_counter(), time.time()
-        client.send(text + b".\r\n")
-        code, said = client.getreply()
-        took = time.perf_counter() - began
-        if code != 250:
-            raise SystemExit(f"post refused: {code} {said}")
-    return at, took
 
 
 def fan_out(verp, people=10000):
@@ -145,12 +67,14 @@ def fan_out(verp, people=10000):
         figures = {"recipients/s": rate, "250 after ms": took * 1000, "last copy after ms": (last - at) * 1000, "raw recipients/s": raw_rate, "of raw": rate / raw_rate,
                    "connections": sink.summary()["connections"]}
         spoold.stop()
-        if with_postfix:
+        if bench.with_peers and people <= 10000:
             sink.stop()
-            sink = bench.sink(name="beside")
-            at, took = bench.postfix(sink.port).post(harness.members(people, domains=100), verp)
-            sink.wait(people, 300)
-            figures |= {"Postfix recipients/s": people / (sink.summary()["last"] - at), "Postfix 250 after ms": took * 1000}
+            everybody = harness.members(people, domains=100)
+            for name, peer in (("Postfix", bench.postfix), *([] if verp else [("Exim", bench.exim)])):
+                sink = bench.sink(name=f"beside-{name}")
+                at, took = post_to_all(peer(sink.port).port, everybody, verp)
+                sink.wait(people, 300)
+                figures |= {f"{name} recipients/s": people / (sink.summary()["last"] - at), f"{name} 250 after ms": took * 1000}
         return figures
 
 
@@ -188,10 +112,8 @@ MEASUREMENTS = {
     "accept-1": lambda: accept(1, 1500), "accept-20": lambda: accept(20, 20000), "accept-100": lambda: accept(100, 30000),
     "fanout-verp": lambda: fan_out(True), "fanout-bulk": lambda: fan_out(False),
     "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": round_trips,
+    "fanout-verp-1k": lambda: fan_out(True, 1000), "fanout-verp-100k": lambda: fan_out(True, 100000), **size.MEASUREMENTS,
 }
-
-
-with_postfix = False
 
 
 def shown(value):
@@ -203,7 +125,7 @@ def main():
     options.add_argument("--runs", type=int, default=3)
     options.add_argument("--json", help="also write every run to this file")
     options.add_argument("--no-build", action="store_true", help="measure the build there is")
-    options.add_argument("--postfix", action="store_true", help="measure a Postfix of its own beside it (as root; the system's is not touched)")
+    options.add_argument("--peers", action="store_true", help="measure a Postfix and an Exim of their own beside it (as root; the system's are not touched)")
     options.add_argument("names", nargs="*", metavar="NAME")
     options = options.parse_args()
     unknown = [n for n in options.names if n not in MEASUREMENTS]
@@ -213,11 +135,10 @@ def main():
     if harness.SANITIZED:
         print("this build has sanitizers; its figures mean nothing", file=sys.stderr)
         return 2
-    if options.postfix and not available():
-        print("--postfix needs root and the package postfix", file=sys.stderr)
+    if options.peers and not available():
+        print("--peers needs root, and what scripts/install test installs", file=sys.stderr)
         return 2
-    global with_postfix
-    with_postfix = options.postfix
+    Bench.with_peers = options.peers
     everything = {}
     print(f"medians of {options.runs}; {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
     for name in options.names or MEASUREMENTS:

@@ -6,7 +6,6 @@ import re
 import shutil
 import smtplib
 import subprocess
-import time
 
 import harness
 
@@ -66,22 +65,6 @@ class Postfix:
                 return True
         except OSError:
             return False
-
-    def post(self, recipients, verp):
-        """One message to all of them; (time of the dot, seconds from the dot to the 250)."""
-        with smtplib.SMTP("127.0.0.1", self.port, local_hostname="bench.example", timeout=300) as client:
-            client.ehlo()
-            client.docmd("MAIL FROM:<test-bounces@lists.example>" + (" XVERP" if verp else ""))
-            for start in range(0, len(recipients), 500):
-                part = recipients[start:start + 500]
-                client.send("".join(f"RCPT TO:<{r}>\r\n" for r in part))
-                for _ in part:
-                    client.getreply()
-            client.docmd("DATA")
-            began, at = time.perf_counter(), time.time()
-            client.send(f"From: <a@example.net>\r\nMessage-ID: <{time.time_ns()}@bench.example>\r\n\r\n" + ("x" * 76 + "\r\n") * 50 + ".\r\n")
-            client.getreply()
-            return at, time.perf_counter() - began
 
     def log(self):
         return (self.home / "spool/log").read_text(errors="replace")

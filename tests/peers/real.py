@@ -42,9 +42,10 @@ class Daemon:
 
 
 class Exim(Daemon):
-    """Takes all of dest.example but unknown*; drops the connection after five refused recipients, as many sites let it."""
+    """Takes all of dest.example but unknown*; drops the connection after five refused recipients, as many sites let it.
+    With `relay_port` it takes everything and sends it on to that port."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, relay_port=None):
         home = pathlib.Path(folder) / "exim"
         (home / "spool").mkdir(parents=True)
         for place in (pathlib.Path(folder), home):
@@ -58,13 +59,17 @@ spool_directory = {home}/spool
 log_file_path = {home}/spool/%slog
 log_selector = +smtp_connection
 local_interfaces = 127.0.0.1
+exim_path = {EXIM}
 exim_user = 199
 exim_group = 199
 keep_environment =
 host_lookup =
-queue_only = true
-acl_smtp_rcpt = rcpt
+queue_only = {"true" if relay_port is None else "false"}
+acl_smtp_rcpt = {"rcpt" if relay_port is None else "accept"}
 acl_smtp_data = data
+recipients_max = 0
+remote_max_parallel = 20
+smtp_accept_max = 200
 begin acl
 rcpt:
   drop message = too many unknown users
@@ -74,8 +79,20 @@ rcpt:
   accept domains = dest.example
   deny message = relay not permitted
 data:
-  warn logwrite = TOOK $recipients
+  warn condition = {"true" if relay_port is None else "false"}
+    logwrite = TOOK $recipients
   accept
+begin routers
+on:
+  driver = manualroute
+  route_list = * 127.0.0.1::{relay_port or 25} byname
+  self = send
+  transport = smtp
+begin transports
+smtp:
+  driver = smtp
+  hosts_try_fastopen =
+  connection_max_messages = 0
 """)
         self.log_file = home / "spool/mainlog"
         port = harness.free_port()
