@@ -14,11 +14,15 @@ namespace spoold::conf {
 
 using Duration = std::chrono::milliseconds;
 
-/// smtp://host[:port], lmtp://host[:port], lmtp+unix:/path, smtp+unix:/path
+/// What is asked of TLS towards a next hop; protocol/delivery/tls_policy.hpp says what each means.
+enum class Tls { none, opportunistic, required, verified, dane };
+
+/// smtp://host[:port], smtps://host[:port], lmtp://host[:port], lmtp+unix:/path, smtp+unix:/path
 struct NextHop {
   enum class Protocol { smtp, lmtp };
   Protocol protocol = Protocol::smtp;
-  std::string host;  // name or address literal without brackets; empty for a unix socket
+  bool implicit_tls = false;  // smtps: TLS from the first octet (RFC 8314)
+  std::string host;           // name or address literal without brackets; empty for a unix socket
   std::uint16_t port = 25;
   std::string path;  // of the unix socket
   std::string text;  // canonical form of the URL: the lane's and the route's name
@@ -67,10 +71,15 @@ struct Smtp {
 struct RelayDomain {
   std::string name;
   std::optional<NextHop> deliver_to;  // absent: the way of [relay]
+  std::optional<Tls> tls;             // absent: as [delivery] tls, and none on loopback and unix sockets
 };
 
 struct Relay {
   std::optional<NextHop> smarthost;
+  std::optional<Tls> tls;     // absent: verified with a username, none on loopback and unix sockets, else as
+                              // [delivery] tls
+  std::string username;       // of AUTH; empty: none
+  std::string password_file;  // its first line
 };
 
 struct Timeouts {
@@ -90,6 +99,8 @@ struct Delivery {
                                            std::chrono::minutes(2)};
   int isolation_budget = 3;
   Duration isolation_window = std::chrono::minutes(10);
+  Tls tls = Tls::opportunistic;
+  std::string ca_file;  // certificates trusted beside the system's
   Timeouts timeouts;
 };
 
@@ -99,6 +110,7 @@ struct Destination {
   std::string match;
   std::optional<int> connections;
   std::optional<Pipelining> pipelining;
+  std::optional<Tls> tls;
 };
 
 struct Verp {

@@ -18,8 +18,10 @@ bool needs_utf8(const ClientDialog::Mail& mail) {
 
 }  // namespace
 
-ClientDialog::ClientDialog(Options options) : options_(std::move(options)) {
-  expect(Command::greeting, nullptr);
+ClientDialog::ClientDialog(Options options)
+    : options_(std::move(options)),
+      opening_(options_.lmtp, options_.hostname, options_.tls, options_.credentials) {
+  if (opening_.owed()) expect(Command::opening, nullptr);
 }
 
 void ClientDialog::expect(Command command, Open* open, std::uint32_t position) {
@@ -73,8 +75,8 @@ std::optional<Duration> ClientDialog::limit() const {
   if (expected_.empty()) return std::nullopt;
   const conf::Timeouts& limits = options_.timeouts;
   switch (expected_.front().command) {
-    case Command::greeting:
-      return limits.greeting;
+    case Command::opening:
+      return opening_.stage() == Stage::greeting ? limits.greeting : limits.mail;
     case Command::rcpt:
       return limits.rcpt;
     case Command::data:
@@ -83,8 +85,6 @@ std::optional<Duration> ClientDialog::limit() const {
       return limits.dot;
     case Command::quit:
       return std::min<Duration>(limits.mail, std::chrono::seconds(5));
-    case Command::ehlo:
-    case Command::helo:
     case Command::rset:
     case Command::mail:
       return limits.mail;
@@ -93,11 +93,6 @@ std::optional<Duration> ClientDialog::limit() const {
 }
 
 // ---- writing
-
-std::string ClientDialog::hello() const {
-  if (options_.lmtp) return "LHLO " + options_.hostname + "\r\n";
-  return (*next_ == Command::helo ? "HELO " : "EHLO ") + options_.hostname + "\r\n";
-}
 
 bool ClientDialog::lock_step(const Open& open) const {
   return open.mail.plan.window <= 1 || !offered_.pipelining || options_.pipelining == Pipelining::none;
@@ -110,10 +105,9 @@ bool ClientDialog::output(Output& out, const Sending& sending) {
   out.content.reset();
   output_at_ = generated_;
   if (dead_) return false;
-  if (next_) {
-    put(out.before, hello());
-    expect(*next_, nullptr);
-    next_.reset();
+  if (!established_ && opening_.output(out.before)) {
+    generated_ += out.before.size();
+    expect(Command::opening, nullptr);
   }
   for (std::size_t i = 0; established_ && i < open_.size(); ++i) {
     Open& open = open_[i];
@@ -254,6 +248,9 @@ std::size_t ClientDialog::received(std::string_view bytes) {
     }
     ++replies;
     take(reply);
+    // RFC 3207 4.2, CVE-2011-0411: what is behind the 220 was not said under TLS.
+    if (wants_handshake() && !bytes.empty())
+      die(delivery::Drop::How::garbage, Reply{}, "octets behind the reply to STARTTLS");
   }
   return replies;
 }
@@ -268,32 +265,13 @@ void ClientDialog::take(const Reply& reply) {
   // one as well.
   if (reply.code == 421 && expected.command != Command::dot && expected.command != Command::quit)
     return die(delivery::Drop::How::reply_421, reply, {});
+  if (expected.command == Command::opening) return take_opening(reply);
   if (reply.code < 400 && (reply.code >= 300) != wants_354)
     return die(delivery::Drop::How::garbage, reply, "out of order: " + reply.oneline());
   expected_.pop_front();
 
   switch (expected.command) {
-    case Command::greeting:
-      if (!reply.completed()) {
-        expected_.push_front(expected);
-        return die(delivery::Drop::How::closed, reply, {});
-      }
-      next_ = Command::ehlo;
-      return;
-    case Command::ehlo:
-      if (reply.permanent() && !options_.lmtp) {
-        next_ = Command::helo;  // RFC 5321 3.2
-        return;
-      }
-      [[fallthrough]];
-    case Command::helo:
-      if (!reply.completed()) {
-        expected_.push_front(expected);
-        return die(delivery::Drop::How::closed, reply, {});
-      }
-      if (expected.command == Command::ehlo) offered_ = capabilities(reply);
-      established_ = true;
-      return;
+    case Command::opening:
     case Command::rset:
       return;
     case Command::quit:
@@ -320,6 +298,37 @@ void ClientDialog::take(const Reply& reply) {
   }
   finish_front();
   if (reply.code == 421 && !dead_) die(delivery::Drop::How::reply_421, reply, {});
+}
+
+void ClientDialog::take_opening(const Reply& reply) {
+  if (auto fault = opening_.take(reply)) {
+    fault_ = fault->garbage ? std::string() : fault->text;
+    using How = delivery::Drop::How;
+    // Our own words are the reason then, not the reply (which may have been a friendly one).
+    return die(fault->garbage ? How::garbage : How::closed, fault_.empty() ? reply : Reply{}, fault->text);
+  }
+  expected_.pop_front();
+  offered_ = opening_.offered();
+  established_ = opening_.done();
+}
+
+void ClientDialog::secured() {
+  reader_ = {};
+  offered_ = {};
+  opening_.secured();
+  if (opening_.owed()) expect(Command::opening, nullptr);
+}
+
+void ClientDialog::handshake_failed(std::string text) {
+  fault_ = std::move(text);
+  die(delivery::Drop::How::closed, Reply{}, fault_);
+}
+
+bool ClientDialog::tls_broke() const {
+  if (established_ || drop_.reply.code == 421) return false;
+  // A server that dislikes the handshake may say so only to what comes next (TLS 1.3).
+  const bool mute = opening_.secure() && opening_.stage() == Stage::ehlo && drop_.reply.code == 0;
+  return opening_.stage() == Stage::starttls || mute;
 }
 
 void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {

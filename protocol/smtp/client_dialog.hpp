@@ -23,7 +23,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/delivery/planner.hpp"
-#include "protocol/smtp/capabilities.hpp"
+#include "protocol/smtp/opening.hpp"
 #include "protocol/smtp/reply_reader.hpp"
 
 namespace spoold::smtp {
@@ -36,7 +36,9 @@ class ClientDialog {
     bool lmtp = false;
     std::string hostname;  // of EHLO
     Pipelining pipelining = Pipelining::connection;
-    conf::Timeouts timeouts;
+    conf::Timeouts timeouts = {};
+    delivery::TlsPlan tls = {};
+    std::shared_ptr<const Credentials> credentials = {};  // absent: no AUTH
   };
 
   /// A planned transaction with what its commands say.
@@ -68,6 +70,13 @@ class ClientDialog {
   // What to do.
   bool established() const { return established_; }
   const Capabilities& offered() const { return offered_; }
+  /// TLS is to be begun now: neither received() nor output() before secured(). handshake_failed(): it was
+  /// not.
+  bool wants_handshake() const { return opening_.wants_handshake() && !dead_; }
+  void secured();
+  void handshake_failed(std::string text);
+  /// TLS was offered and then did not work, without a word that the host is to be left alone (421).
+  bool tls_broke() const;
   bool wants_next() const;
   bool idle() const { return established_ && open_.empty() && !quitting_ && !dead_; }
   /// False: nothing to write now. The whole of an output must be written before the next is asked for.
@@ -93,7 +102,7 @@ class ClientDialog {
   std::vector<delivery::Observation> take_open();
 
  private:
-  enum class Command : std::uint8_t { greeting, ehlo, helo, rset, mail, rcpt, data, dot, quit };
+  enum class Command : std::uint8_t { opening, rset, mail, rcpt, data, dot, quit };
 
   struct Open {
     Mail mail;
@@ -116,6 +125,7 @@ class ClientDialog {
   void expect(Command command, Open* open, std::uint32_t position = 0);
   void put(std::string& out, std::string_view text);
   void take(const Reply& reply);
+  void take_opening(const Reply& reply);
   void take_rcpt(const Expected& expected, const Reply& reply);
   void take_data(Open& open, const Reply& reply);
   void take_dot(Open& open, const Reply& reply);
@@ -129,9 +139,9 @@ class ClientDialog {
   void write_rcpts(Open& open, std::string& out, const Sending& sending);
   void write_commands(Open& open, std::string& out, const Sending& sending);
   void write_content(Open& open, Output& out);
-  std::string hello() const;
 
   Options options_;
+  Opening opening_;
   ReplyReader reader_;
   Capabilities offered_;
   std::deque<Open> open_;  // oldest first; references stay good
@@ -141,7 +151,7 @@ class ClientDialog {
   std::uint64_t generated_ = 0, written_ = 0, output_at_ = 0;
   std::size_t output_before_ = 0;
   std::uint32_t begun_ = 0;
-  std::optional<Command> next_;  // EHLO or HELO to be written
+  std::string fault_;  // of the opening, in our words
   bool established_ = false, quitting_ = false, quit_written_ = false, said_bye_ = false, dead_ = false;
   bool needs_rset_ = false, overlap_refused_ = false, left_in_order_ = false;
 };

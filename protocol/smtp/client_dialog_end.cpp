@@ -64,17 +64,12 @@ void ClientDialog::end(How how) {
     expected_.pop_back();
   }
 
-  Stage stage = Stage::none;
+  Stage stage = opening_.stage();  // none once it is done
   const auto oldest = std::find_if(expected_.begin(), expected_.end(),
                                    [](const Expected& e) { return e.command != Command::rset; });
   if (oldest != expected_.end()) {
     switch (oldest->command) {
-      case Command::greeting:
-        stage = Stage::greeting;
-        break;
-      case Command::ehlo:
-      case Command::helo:
-        stage = Stage::ehlo;
+      case Command::opening:
         break;
       case Command::mail:
         stage = Stage::mail;
@@ -94,8 +89,6 @@ void ClientDialog::end(How how) {
     }
   } else if (!open_.empty() && open_.front().go_ahead) {
     stage = Stage::content;
-  } else if (!established_) {
-    stage = Stage::ehlo;
   }
   if ((stage == Stage::dot && expected_.size() > 1 && expected_.back().command != Command::dot) ||
       (stage == Stage::mail && oldest->open->behind_content))
@@ -107,6 +100,7 @@ void ClientDialog::end(How how) {
   } else {
     drop_.text = sentence(drop_.how, stage, drop_.text);
   }
+  if (!fault_.empty()) drop_.text = fault_;
   drop_.oldest = stage;
   dead_ = true;
 }

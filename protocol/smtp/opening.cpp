@@ -1,0 +1,172 @@
+#include "protocol/smtp/opening.hpp"
+
+#include <utility>
+
+namespace spoold::smtp {
+
+using Use = delivery::TlsPlan::Use;
+
+Opening::Opening(bool lmtp, std::string hostname, delivery::TlsPlan tls,
+                 std::shared_ptr<const Credentials> credentials)
+    : lmtp_(lmtp),
+      hostname_(std::move(hostname)),
+      tls_(std::move(tls)),
+      credentials_(std::move(credentials)) {
+  if (tls_.implicit) to(Step::handshake);
+}
+
+void Opening::to(Step step) {
+  step_ = step;
+  sent_ = step == Step::greeting;  // which comes unasked
+}
+
+// RFC 3207 4.2: what was heard before is forgotten.
+void Opening::secured() {
+  const bool greeted = !tls_.implicit || secure_;
+  secure_ = true;
+  offered_ = {};
+  to(greeted ? Step::ehlo : Step::greeting);
+}
+
+Stage Opening::stage() const {
+  switch (step_) {
+    case Step::greeting:
+      return Stage::greeting;
+    case Step::ehlo:
+    case Step::helo:
+      return Stage::ehlo;
+    case Step::starttls:
+    case Step::handshake:
+      return Stage::starttls;
+    case Step::auth:
+    case Step::user:
+    case Step::password:
+      return Stage::auth;
+    case Step::done:
+      return Stage::none;
+  }
+  return Stage::none;
+}
+
+bool Opening::output(std::string& line) {
+  if (sent_) return false;
+  switch (step_) {
+    case Step::ehlo:
+      line += (lmtp_ ? "LHLO " : "EHLO ") + hostname_;
+      break;
+    case Step::helo:
+      line += "HELO " + hostname_;
+      break;
+    case Step::starttls:
+      line += "STARTTLS";
+      break;
+    case Step::auth:
+      line += plain_ ? "AUTH PLAIN " + base64(std::string(1, '\0') + credentials_->username + '\0' +
+                                              credentials_->password)
+                     : std::string("AUTH LOGIN");
+      break;
+    case Step::user:
+      line += base64(credentials_->username);
+      break;
+    case Step::password:
+      line += base64(credentials_->password);
+      break;
+    case Step::greeting:
+    case Step::handshake:
+    case Step::done:
+      return false;
+  }
+  line += "\r\n";
+  sent_ = true;
+  return true;
+}
+
+std::optional<Opening::Fault> Opening::take(const Reply& reply) {
+  const bool auth = stage() == Stage::auth;
+  if (reply.code < 400 && !reply.completed() && !(auth && reply.code == 334))
+    return Fault{true, "out of order: " + reply.oneline()};
+  switch (step_) {
+    case Step::greeting:
+      if (!reply.completed()) return Fault{};
+      to(Step::ehlo);
+      return std::nullopt;
+    case Step::ehlo:
+      if (reply.permanent() && !lmtp_) {
+        to(Step::helo);  // RFC 5321 3.2
+        return std::nullopt;
+      }
+      if (!reply.completed()) return Fault{};
+      offered_ = capabilities(reply);
+      return after_hello();
+    case Step::helo:
+      if (!reply.completed()) return Fault{};
+      return after_hello();
+    case Step::starttls:
+      if (reply.completed()) {
+        to(Step::handshake);
+        return std::nullopt;
+      }
+      if (tls_.use == Use::must) return Fault{};
+      starttls_refused_ = true;  // RFC 3207 4: the session goes on as it was
+      return after_hello();
+    case Step::auth:
+    case Step::user:
+    case Step::password:
+      return take_auth(reply);
+    case Step::handshake:
+    case Step::done:
+      break;
+  }
+  return Fault{true, "unexpected reply " + reply.oneline()};
+}
+
+std::optional<Opening::Fault> Opening::after_hello() {
+  if (!secure_ && tls_.use != Use::never && !starttls_refused_) {
+    if (offered_.starttls) {
+      to(Step::starttls);
+      return std::nullopt;
+    }
+    if (tls_.use == Use::must) {
+      to(Step::starttls);
+      return Fault{false, "STARTTLS is not offered, and the policy is \"" + tls_.policy + "\""};
+    }
+  }
+  if (credentials_) return choose_auth();
+  to(Step::done);
+  return std::nullopt;
+}
+
+std::optional<Opening::Fault> Opening::choose_auth() {
+  to(Step::auth);
+  if (!secure_ && !tls_.plain_auth) return Fault{false, "the password is not sent without TLS"};
+  plain_ = offered_.auth_plain;
+  if (!plain_ && !offered_.auth_login)
+    return Fault{false, "a username is configured, but neither AUTH PLAIN nor AUTH LOGIN is offered"};
+  return std::nullopt;
+}
+
+std::optional<Opening::Fault> Opening::take_auth(const Reply& reply) {
+  if (reply.code == 334 && step_ != Step::password && !(plain_ && step_ == Step::auth)) {
+    to(step_ == Step::auth ? Step::user : Step::password);
+    return std::nullopt;
+  }
+  if (reply.code == 334) return Fault{true, "AUTH is asked to go on where it has said all"};
+  if (!reply.completed()) return Fault{};
+  to(Step::done);
+  return std::nullopt;
+}
+
+std::string base64(std::string_view bytes) {
+  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+  std::string out;
+  for (std::size_t i = 0; i < bytes.size(); i += 3) {
+    std::uint32_t group = 0;
+    for (std::size_t n = 0; n < 3; ++n)
+      group = group << 8 | (i + n < bytes.size() ? static_cast<unsigned char>(bytes[i + n]) : 0u);
+    for (std::size_t n = 0; n < 4; ++n)
+      out += i + n <= bytes.size() ? digits[group >> (18 - 6 * n) & 63] : '=';
+  }
+  return out;
+}
+
+}  // namespace spoold::smtp
