@@ -270,7 +270,19 @@ std::vector<Row> make_rows() {
         if (s.destinations.empty() || !s.destinations.back().pipelining) return std::string();
         return quote(pipelining[static_cast<std::size_t>(*s.destinations.back().pipelining)]);
       }));
-  add(not_built("destination", "rate", "rate", "messages per time"));
+  add({{"destination", "rate", "rate", "at most so many transactions in a time", "\"600/min\"", "rate", false,
+        [](Settings s) {
+          return s.destinations.empty() || !s.destinations.back().rate
+                     ? std::string()
+                     : quote(rate_text(*s.destinations.back().rate));
+        }},
+       [](Reading& reading, const toml::node& node) {
+         const auto written = reading.text(node, "a rate such as \"600/min\" (/s, /min or /h)");
+         if (!written) return;
+         const auto rate = parse_rate(*written);
+         if (!rate) return reading.complain(node, rate.error());
+         reading.settings.destinations.back().rate = *rate;
+       }});
 
   add(not_built("resolver", "forward", "array of addresses", "name servers to ask"));
   add(not_built("resolver", "trust_anchor", "path", "DNSSEC root key"));

@@ -34,11 +34,13 @@ std::vector<std::string> review(const Settings&);
 /// "5m", "10s", "1h" ...; "25MiB"; "smtp://host:port".
 tl::expected<Duration, std::string> parse_duration(std::string_view);
 tl::expected<std::uint64_t, std::string> parse_size(std::string_view);
+tl::expected<Rate, std::string> parse_rate(std::string_view);  // "600/min"; s, min, h
 tl::expected<NextHop, std::string> parse_next_hop(std::string_view);
 tl::expected<Listen, std::string> parse_listen(std::string_view address);
 tl::expected<Network, std::string> parse_network(std::string_view);
 std::string duration_text(Duration);   // the shortest form that parses back
 std::string size_text(std::uint64_t);  // the same of a size
+std::string rate_text(const Rate&);
 
 /// The route of a recipient's domain: the canonical URL of a [[domain]] deliver_to, else "relay".
 std::string route_of(const Settings&, std::string_view domain);

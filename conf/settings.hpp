@@ -104,6 +104,13 @@ struct Delivery {
   Timeouts timeouts;
 };
 
+/// So many in so much time: "600/min".
+struct Rate {
+  std::uint64_t count = 0;
+  Duration per{};
+  bool operator==(const Rate&) const = default;
+};
+
 /// Overrides for one next hop; `match` names a domain or a next hop's host.
 struct Destination {
   enum class Pipelining { none, transaction, connection };
@@ -111,6 +118,7 @@ struct Destination {
   std::optional<int> connections;
   std::optional<Pipelining> pipelining;
   std::optional<Tls> tls;
+  std::optional<Rate> rate;  // of transactions
 };
 
 struct Verp {

@@ -2,6 +2,7 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <utility>
 
 #include "conf/load.hpp"
 
@@ -26,6 +27,9 @@ constexpr std::array<Unit, 5> size_units{
 
 constexpr std::uint64_t longest_duration = 3650ull * 24 * 3600 * 1000;  // ten years
 constexpr std::uint64_t largest_size = 1ull << 50;
+
+constexpr std::array<std::pair<std::string_view, Duration>, 3> rate_units{
+    {{"s", std::chrono::seconds(1)}, {"min", std::chrono::minutes(1)}, {"h", std::chrono::hours(1)}}};
 
 template <std::size_t N>
 tl::expected<std::uint64_t, std::string> number_with_unit(std::string_view text,
@@ -66,6 +70,27 @@ tl::expected<Duration, std::string> parse_duration(std::string_view text) {
 tl::expected<std::uint64_t, std::string> parse_size(std::string_view text) {
   return number_with_unit(text, size_units, largest_size,
                           "a size such as \"25MiB\" (units B, KiB, MiB, GiB, TiB)");
+}
+
+tl::expected<Rate, std::string> parse_rate(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  const std::string_view number = text.substr(0, slash),
+                         unit = slash == std::string_view::npos ? "" : text.substr(slash + 1);
+  Rate rate;
+  const auto [rest, error] = std::from_chars(number.data(), number.data() + number.size(), rate.count);
+  for (const auto& [name, per] : rate_units)
+    if (unit == name) rate.per = per;
+  const bool whole = error == std::errc() && rest == number.data() + number.size();
+  if (!whole || rate.per == Duration{} || rate.count == 0 || rate.count > 1'000'000'000)
+    return tl::unexpected("'" + std::string(text) +
+                          "' is not a rate such as \"600/min\" (a number from 1, then /s, /min or /h)");
+  return rate;
+}
+
+std::string rate_text(const Rate& rate) {
+  for (const auto& [name, per] : rate_units)
+    if (rate.per == per) return std::to_string(rate.count) + "/" + std::string(name);
+  return {};
 }
 
 std::string duration_text(Duration duration) {

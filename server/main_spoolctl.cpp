@@ -285,6 +285,18 @@ void declare(CLI::App& app, Line& line, Verb& chosen) {
                  "an envelope sender of its own for each member, whatever the list says");
   dry(post);
 
+  auto* destinations = on(app.add_subcommand("destinations", "next hops: what waits, health, learned limits"),
+                          [&line](Commands& c) { return c.destinations(line.what); });
+  destinations->add_option("HOST", line.what, "a route, host or URL of a next hop, or a pattern");
+  auto* wake = on(app.add_subcommand("wake", "try a next hop now, and all that waits for it"),
+                  [&line, request](Commands& c) {
+                    Json json = request("wake");
+                    json["host"] = line.what;
+                    return c.change(json);
+                  });
+  wake->add_option("HOST", line.what, "a route, host or URL of a next hop, or a pattern")->required();
+  dry(wake);
+
   on(app.add_subcommand("stats", "counters of the running daemon"), [](Commands& c) { return c.stats(); });
   on(app.add_subcommand("check", "the invariants of the store"), [](Commands& c) { return c.check(); });
 }

@@ -13,6 +13,7 @@
 #include "store/spool/edit.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/host.hpp"
 #include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
 #include "store/upload.hpp"
@@ -85,6 +86,7 @@ struct Store::State {
   void go_on_holding(Id, std::string route, LastReply why);
   void reroute_slice(std::string route, std::string after, Callback<void>);
   void sweep_slice(TimePoint cutoff, Id after, Callback<void>);
+  void sweep_hosts(std::string after, Callback<void>);
 };
 
 Store::Store() : state_(std::make_unique<State>()) {}
@@ -363,6 +365,21 @@ void Store::State::sweep_slice(TimePoint cutoff, Id after, Callback<void> callba
       },
       [this, cutoff, place, callback = std::move(callback)](Result<bool> all) {
         if (all && !*all && !writer->stopping()) return sweep_slice(cutoff, *place, callback);
+        if (all) return sweep_hosts({}, callback);
+        if (callback) callback(tl::unexpected(all.error()));
+      }));
+}
+
+void Store::State::sweep_hosts(std::string after, Callback<void> callback) {
+  auto place = std::make_shared<std::string>();
+  submit(job<bool>(
+      Job::Kind::change,
+      [after, place, cutoff = now() - delivery::host_memory_lasts](Write& write) -> Result<bool> {
+        *place = after;
+        return spool::sweep_hosts(write, cutoff, *place);
+      },
+      [this, place, callback = std::move(callback)](Result<bool> all) {
+        if (all && !*all && !writer->stopping()) return sweep_hosts(*place, callback);
         if (!callback) return;
         if (all)
           callback({});

@@ -98,16 +98,17 @@ struct Accepted {
   std::vector<std::string> routes;        // routes with something due now: wake their lanes
 };
 
-/// Outcomes of one claim, in full or in part. Without outcomes it writes only suspects and forgotten, and
-/// then may name no message (0). Facts beat wishes: see design section 5.
+/// Outcomes of one claim, in full or in part. Without outcomes it writes only suspects, forgotten and host,
+/// and then may name no message (0). Facts beat wishes: see design section 5.
 struct Settlement {
   Id message = 0;
   std::string route;
   std::uint32_t claim_first = 0;
-  std::vector<Outcome> outcomes;        // Verdict::released: due again at next_attempt, not charged
-  std::vector<std::uint32_t> versions;  // of each outcome's recipient as claimed
-  std::vector<Suspect> suspects;        // written in the same commit (isolation.md I3)
-  std::vector<std::string> forgotten;   // addresses whose suspicion is deleted
+  std::vector<Outcome> outcomes;             // Verdict::released: due again at next_attempt, not charged
+  std::vector<std::uint32_t> versions;       // of each outcome's recipient as claimed
+  std::vector<Suspect> suspects;             // written in the same commit (isolation.md I3)
+  std::vector<std::string> forgotten;        // addresses whose suspicion is deleted
+  std::optional<delivery::HostMemory> host;  // of `route`, when it is worth a write
   bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
   /// Accepted in the same commit: the report (RFC 3464) on the final failures among `outcomes`. Small, one
   /// message. (A Settlement with message 0 has no outcomes and writes only suspects and forgotten.)

@@ -22,6 +22,7 @@ enum class Table : unsigned {
   stage,
   suspect,
   history,
+  host,
   // directory
   list,
   list_name,
@@ -35,9 +36,9 @@ enum class Table : unsigned {
 };
 
 inline constexpr std::array table_names{
-    "meta",         "content",    "message", "finished", "head",    "recipients", "done",      "recipient",
-    "due",          "claim",      "stage",   "suspect",  "history", "list",       "list_name", "member",
-    "member_by_id", "membership", "import",  "pending",  "score",   "change",
+    "meta",   "content",      "message",    "finished", "head",    "recipients", "done",   "recipient",
+    "due",    "claim",        "stage",      "suspect",  "history", "host",       "list",   "list_name",
+    "member", "member_by_id", "membership", "import",   "pending", "score",      "change",
 };
 inline constexpr std::size_t table_count = table_names.size();
 static_assert(static_cast<std::size_t>(Table::change) + 1 == table_count);

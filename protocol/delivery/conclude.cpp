@@ -203,7 +203,7 @@ void Planner::State::greylisting(Connection& c, const Observation& seen, const O
   if (grey_count < grey_row || grey_transactions < 2) return;
   grey_count = grey_transactions = 0;
   const TimePoint until = deferral(c, 0, now);
-  host.rest(until, grey.oneline());
+  host.rest(until, grey.oneline(), now);
   give_back_all(until, {grey, c.remote, now, Stage::rcpt}, false, now);
 }
 

@@ -77,6 +77,18 @@ void Hand::forget(Recipient& r) {
   if (work.slots == 0) touch(work);
 }
 
+void Hand::shrink() {
+  const auto used = [](const auto& work) { return work.second->slots > 0; };
+  if (size_ > 0 || std::ranges::any_of(works_, used)) return;
+  works_.clear();
+  turns_.clear();
+  isolations_.clear();
+  paused_.clear();
+  ready_transactions_ = isolating_ = 0;
+  spare_ = Line();
+  std::deque<Recipient>().swap(slab_);
+}
+
 void Hand::withdraw_in_flight(Recipient& r) {
   if (r.withdrawn) return;
   r.withdrawn = true;

@@ -105,8 +105,10 @@ class Hand {
   std::uint32_t ready_transactions(TimePoint now) const;
   bool anything_to_isolate(TimePoint now) const;
   bool anything_paused() const { return !paused_.empty(); }
+  bool anything_isolated() const { return isolating_ > 0; }
   TimePoint next_probe() const;  // TimePoint::max(): none
   std::size_t size() const { return size_; }
+  void shrink();  // when empty, gives back what it used
 
   template <typename F>
   void each_work(F&& f) {

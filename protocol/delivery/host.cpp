@@ -7,21 +7,58 @@ namespace {
 constexpr std::uint32_t mute_of_a_fault = 4;  // connections in a row on which no RCPT was answered
 constexpr std::uint32_t clean_for_wide_window = 16;
 constexpr std::uint32_t overlapped_drops_enough = 2;
+constexpr std::uint32_t most_connections = 1000;
+constexpr Duration concurrency_lasts = std::chrono::hours(24);
 }  // namespace
+
+void Host::restore(const HostMemory& m, TimePoint now) {
+  until_ = m.until;
+  failures_ = m.failures;
+  half_open_ = m.half_open;
+  last_error_ = m.last_error;
+  error_at_ = m.error_at;
+  last_commit_ = m.last_commit;
+  last_drop_ = m.last_drop;
+  drops_ = m.last_drop == TimePoint{} ? 0 : 1;
+  overlap_off_until_ = m.overlap_off_until;
+  clean_ = m.wide_window ? clean_for_wide_window : 0;
+  bore_ = m.connections;
+  // Slow start again, from half of what it bore not long ago.
+  if (now - m.last_commit < concurrency_lasts) allowed_ = std::clamp(m.connections / 2, 1u, most_connections);
+}
+
+void Host::remember(HostMemory& m) const {
+  m.until = until_;
+  m.failures = failures_;
+  m.half_open = half_open_;
+  m.last_error = last_error_;
+  m.error_at = error_at_;
+  m.connections = bore_;
+  m.wide_window = clean_ >= clean_for_wide_window;
+  m.last_commit = last_commit_;
+  m.last_drop = last_drop_;
+  m.overlap_off_until = overlap_off_until_;
+}
+
+void Host::note_error(std::string text, TimePoint now) {
+  last_error_ = std::move(text);
+  error_at_ = now;
+}
 
 void Host::fault(TimePoint now, std::string why) {
   ++failures_;
   until_ = now + jitter_->spread(doubling(std::chrono::minutes(1), failures_));
   half_open_ = true;
   allowed_ = 1;
+  bore_ = std::min(bore_, 1u);
   streak_ = mute_ = 0;
   recent_.clear();
-  last_error_ = std::move(why);
+  note_error(std::move(why), now);
 }
 
-void Host::rest(TimePoint until, std::string why) {
+void Host::rest(TimePoint until, std::string why, TimePoint now) {
   until_ = std::max(until_, until);
-  last_error_ = std::move(why);
+  note_error(std::move(why), now);
 }
 
 void Host::answered() {
@@ -37,7 +74,8 @@ void Host::committed(TimePoint now) {
   ++commits_;
   ++clean_;
   recent_.clear();
-  if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, 1000u);
+  bore_ = std::max(bore_, allowed_);
+  if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, most_connections);
 }
 
 void Host::clear() {
@@ -48,6 +86,7 @@ void Host::clear() {
 
 void Host::refused(std::uint32_t open, TimePoint now) {
   allowed_ = std::max(1u, std::min(allowed_, open));
+  bore_ = std::min(bore_, allowed_);
   growth_from_ = now + jitter_->spread(std::chrono::minutes(1));
 }
 

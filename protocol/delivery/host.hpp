@@ -7,6 +7,7 @@
 #include <string>
 
 #include "protocol/delivery/learned.hpp"
+#include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/retry.hpp"
 
 namespace spoold::delivery {
@@ -15,17 +16,21 @@ class Host {
  public:
   Host(const Limits& limits, Jitter& jitter) : limits_(&limits), jitter_(&jitter) {}
 
+  void restore(const HostMemory&, TimePoint now);
+  void remember(HostMemory&) const;
+
   // The host's clock.
   bool waiting(TimePoint now) const { return now < until_; }
   TimePoint until() const { return until_; }
   bool half_open() const { return half_open_; }
   void fault(TimePoint now, std::string why);
-  void rest(TimePoint until, std::string why);  // asked for by the peer (greylisting), no fault
-  void answered();                              // a transaction was answered: no longer half-open
+  void rest(TimePoint until, std::string why,
+            TimePoint now);  // asked for by the peer (greylisting), no fault
+  void answered();           // a transaction was answered: no longer half-open
   void committed(TimePoint now);
   void clear();  // an operator's wish
   const std::string& last_error() const { return last_error_; }
-  void note_error(std::string text) { last_error_ = std::move(text); }
+  void note_error(std::string text, TimePoint now);
 
   // How many connections (slow start).
   std::uint32_t allowed() const { return half_open_ ? 1 : allowed_; }
@@ -47,6 +52,7 @@ class Host {
   std::uint32_t window(TimePoint now) const;
 
   TimePoint last_commit() const { return last_commit_; }
+  TimePoint last_drop() const { return last_drop_; }
   std::uint64_t commits() const { return commits_; }
   std::uint32_t drops() const { return drops_; }
   std::uint32_t unproductive(TimePoint now) const;
@@ -61,11 +67,13 @@ class Host {
   };
   const Limits* limits_;
   Jitter* jitter_;
-  TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{};
+  TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{},
+      error_at_{};
   std::string last_error_;
   std::uint64_t commits_ = 0;
   std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, mute_ = 0, clean_ = 0,
                 overlapped_drops_ = 0;
+  std::uint32_t bore_ = 0;  // connections at once, since it last refused one
   bool half_open_ = false;
   std::deque<TimePoint> unproductive_;
   std::deque<Ended> recent_;  // drops since the last commit, at most 16

@@ -33,6 +33,32 @@ bool same_time(const DropRecord& a, const DropRecord& b) {
 
 }  // namespace
 
+void Learned::restore(const HostMemory& m) {
+  const auto number = [](const HostMemory::Fact& fact) {
+    return static_cast<std::uint32_t>(std::min<std::uint64_t>(fact.value, 100'000));
+  };
+  rcpts_ = {number(m.rcpts), m.rcpts.since};
+  rcpts_of_connection_ = {number(m.rcpts_of_connection), m.rcpts_of_connection.since};
+  messages_ = number(m.messages);
+  messages_since_ = m.messages.since;
+  age_ = Duration(static_cast<Duration::rep>(std::min<std::uint64_t>(m.age.value, 86'400'000)));
+  age_since_ = m.age.since;
+  if (m.rejects.value > 0) {
+    reject_budget_ = std::min(number(m.rejects), 1000u);
+    rejects_since_ = m.rejects.since;
+    reject_limit_ = m.reject_limit;
+  }
+}
+
+void Learned::remember(HostMemory& m) const {
+  m.rcpts = {rcpts_.value, rcpts_.since};
+  m.rcpts_of_connection = {rcpts_of_connection_.value, rcpts_of_connection_.since};
+  m.messages = {messages_, messages_since_};
+  m.age = {static_cast<std::uint64_t>(age_.count()), age_since_};
+  if (rejects_since_ != TimePoint{}) m.rejects = {reject_budget_, rejects_since_};
+  m.reject_limit = reject_limit_;
+}
+
 std::uint32_t Learned::Number::at(TimePoint now) const {
   if (value == 0 || now < since + std::chrono::hours(24)) return value;
   const auto days = std::chrono::duration_cast<std::chrono::hours>(now - since).count() / 24;
@@ -57,8 +83,10 @@ void Learned::survived(std::uint32_t in_transaction, std::uint32_t in_connection
   most_.age = std::max(most_.age, age);
 }
 
-void Learned::rejects_used_up() {
-  if (!reject_limit_) reject_budget_ = std::min(reject_budget_ * 2, 1000u);
+void Learned::rejects_used_up(TimePoint now) {
+  if (reject_limit_ || reject_budget_ >= 1000) return;
+  reject_budget_ = std::min(reject_budget_ * 2, 1000u);
+  rejects_since_ = now;
 }
 
 void Learned::too_many_recipients(std::uint32_t accepted, TimePoint now) {
@@ -80,17 +108,20 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
       agree([&](const DropRecord& d) { return between_messages(d) && d.messages == drop.messages; }) >= 1) {
     limit = Limit::messages;
     messages_ = drop.messages;
+    messages_since_ = drop.at;
   } else if (drop.last_was_reject && drop.finding.blame != Blame::in_doubt && most_.rejects == 0 &&
              agree([](const DropRecord& d) { return d.last_was_reject && d.rejects == 1; }) >= 1 &&
              drop.rejects == 1) {
     limit = Limit::hangs_up;
     reject_budget_ = 1;
     reject_limit_ = true;
+    rejects_since_ = drop.at;
   } else if (drop.rejects >= 2 && most_.rejects <= drop.rejects &&
              agree([&](const DropRecord& d) { return d.rejects == drop.rejects; }) >= 1) {
     limit = Limit::rejects;
     reject_budget_ = std::max(1u, std::min(reject_budget_ / 2, drop.rejects - 1));
     reject_limit_ = true;
+    rejects_since_ = drop.at;
   } else if (within_rcpts(drop) && drop.finding.answered >= fewest_rcpts &&
              most_.in_transaction <= drop.finding.answered &&
              agree([&](const DropRecord& d) {
@@ -108,6 +139,7 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
                  1) {
     limit = Limit::time;
     age_ = drop.at - drop.opened;
+    age_since_ = drop.at;
   }
 
   // Whatever the reason of this drop: so far the connection lived.
@@ -123,7 +155,10 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
     if (!drop.suspect.empty()) explained.push_back(drop.suspect);
     return limit;
   }
-  if (drop.rejects >= reject_budget_ && reject_budget_ > 9) reject_budget_ /= 2;
+  if (drop.rejects >= reject_budget_ && reject_budget_ > least_budget) {
+    reject_budget_ /= 2;
+    rejects_since_ = drop.at;
+  }
   drops_.push_back(drop);
   if (drops_.size() > kept) drops_.pop_front();
   return std::nullopt;

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "protocol/delivery/blame.hpp"
+#include "protocol/delivery/memory.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::delivery {
@@ -31,7 +32,11 @@ struct DropRecord {
 
 class Learned {
  public:
+  static constexpr std::uint32_t least_budget = 9;  // of rejects, before anything is known
   enum class Limit : std::uint8_t { rcpts, rcpts_of_connection, rejects, hangs_up, messages, time };
+
+  void restore(const HostMemory&);
+  void remember(HostMemory&) const;
 
   /// Looks for a limit that explains this drop and earlier ones; `explained` gets the suspects they made.
   std::optional<Limit> weigh(const DropRecord&, std::vector<std::string>& explained);
@@ -39,7 +44,7 @@ class Learned {
   void survived(std::uint32_t in_transaction, std::uint32_t in_connection, std::uint32_t rejects,
                 std::uint32_t messages, Duration age);
   /// The reject budget was used up and the connection lives: double it.
-  void rejects_used_up();
+  void rejects_used_up(TimePoint now);
   /// The limit on RCPTs was chance.
   void disbelieve() { rcpts_ = rcpts_of_connection_ = {}; }
   void too_many_recipients(std::uint32_t accepted, TimePoint now);
@@ -60,7 +65,8 @@ class Learned {
   };
   std::deque<DropRecord> drops_;  // the last 32
   Number rcpts_, rcpts_of_connection_;
-  std::uint32_t messages_ = 0, reject_budget_ = 9;
+  std::uint32_t messages_ = 0, reject_budget_ = least_budget;
+  TimePoint messages_since_{}, rejects_since_{}, age_since_{};
   bool reject_limit_ = false;
   Duration age_{};
   struct {

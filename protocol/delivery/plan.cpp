@@ -10,6 +10,26 @@ namespace {
 constexpr Duration idle_for = std::chrono::seconds(3);
 constexpr Duration idle_for_suspects = std::chrono::seconds(10);
 constexpr Duration overdue = std::chrono::minutes(10);
+
+// Counts domains as recipients are taken in order: a domain that comes again later counts again.
+class Domains {
+ public:
+  explicit Domains(std::uint32_t most) : left_(most) {}
+  bool admit(const Recipient& r) {
+    if (left_ == 0 && last_.empty()) return true;  // no limit
+    const std::string_view address = r.address;
+    const std::string_view domain = address.substr(address.rfind('@') + 1);
+    if (domain == last_) return true;
+    if (left_ == 0) return false;
+    --left_;
+    last_ = domain;
+    return true;
+  }
+
+ private:
+  std::uint32_t left_;
+  std::string_view last_;
+};
 }  // namespace
 
 bool Planner::State::must_quit(const Connection& c, TimePoint now) const {
@@ -42,7 +62,13 @@ std::uint32_t Planner::State::most_recipients(const Connection& c, TimePoint now
     for (const Flight& f : c.flights) used += static_cast<std::uint32_t>(f.recipients.size());
     most = std::min(most, r > used ? r - used : 1);
   }
+  if (c.limits.recipients > 0) most = std::min(most, c.limits.recipients);
   return std::max(1u, most);
+}
+
+std::uint32_t Planner::State::most_domains(const Connection& c) const {
+  const std::uint32_t ours = limits.domains_per_transaction, theirs = c.limits.domains;
+  return ours == 0 || theirs == 0 ? std::max(ours, theirs) : std::min(ours, theirs);
 }
 
 bool Planner::State::divert(Recipient& r, TimePoint now) {
@@ -72,7 +98,8 @@ bool Planner::State::take_turn(Connection& c, Flight& flight, TimePoint now) {
       flight.kind = Flight::Kind::probe;
       most = 1;
     }
-    while (!line.empty() && flight.recipients.size() < most) {
+    Domains domains(most_domains(c));
+    while (!line.empty() && flight.recipients.size() < most && domains.admit(*line.first)) {
       Recipient& r = line.pop_front();
       if (!divert(r, now)) flight.recipients.push_back(&r);
     }
@@ -97,7 +124,8 @@ bool Planner::State::take_isolation(Connection& c, Flight& flight, TimePoint now
   if (!work->unsent.empty()) {
     flight.kind = Flight::Kind::chunk;
     const std::uint32_t most = std::min(work->chunk, most_recipients(c, now));
-    while (!work->unsent.empty() && flight.recipients.size() < most)
+    Domains domains(most_domains(c));
+    while (!work->unsent.empty() && flight.recipients.size() < most && domains.admit(*work->unsent.first))
       flight.recipients.push_back(&work->unsent.pop_front());
   } else {
     flight.kind = Flight::Kind::ambiguous;
@@ -146,7 +174,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   Connection* c = find(id);
   if (!c || (c->flights.empty() && must_quit(*c, now)) || (c->flights.empty() && host.waiting(now))) {
     if (c) {
-      if (c->rejects >= learned.rejects() && !c->quit) learned.rejects_used_up();
+      if (c->rejects >= learned.rejects() && !c->quit) learned.rejects_used_up(now);
       c->quit = true;
     }
     next.what = Next::Do::quit;
@@ -159,22 +187,28 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
     flight.recipients = std::move(spare_vectors.back());
     spare_vectors.pop_back();
   }
-  const bool may_isolate = c->flights.empty() && isolating == 0;
+  const bool in_rate = rate.ready(now);
+  const bool may_isolate = in_rate && c->flights.empty() && isolating == 0;
   const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
                           offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
                           may_offer(now);
   const bool found = (waits_long && take_suspect(flight)) ||
                      (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate(now) &&
                       take_isolation(*c, flight, now)) ||
-                     take_turn(*c, flight, now) ||
+                     (in_rate && take_turn(*c, flight, now)) ||
                      (may_isolate && hand.anything_to_isolate(now) && take_isolation(*c, flight, now)) ||
                      (may_isolate && may_offer(now) && take_suspect(flight));
   if (found) {
+    rate.take(now);
     next.what = Next::Do::transaction;
     next.transaction = begin(*c, std::move(flight), now);
     return next;
   }
   spare_vectors.push_back(std::move(flight.recipients));
+  if (!in_rate && hand.size() > 0 && rate.at(now) <= c->idle_since + idle_for_suspects) {
+    next.until = rate.at(now);
+    return next;
+  }
   if (!c->flights.empty()) return next;
 
   TimePoint until = c->idle_since + idle_for;

@@ -10,13 +10,16 @@ namespace {
 constexpr Duration remembered = std::chrono::hours(24 * 30);
 constexpr Duration stuck_after =
     std::chrono::seconds(5);  // a busy connection this long does not count as one
+constexpr Duration evidence_lasts =
+    std::chrono::hours(6);  // longer than a suspect waits: two drops must meet in one memory
 }  // namespace
 
 Planner::State::State(Limits l, std::uint64_t seed)
     : limits(std::move(l)),
       jitter(seed),
       hand(std::max(1u, limits.recipients_per_transaction)),
-      host(limits, jitter) {
+      host(limits, jitter),
+      rate(limits.rate, limits.rate_per) {
   limits.recipients_per_transaction = std::max(1u, limits.recipients_per_transaction);
 }
 
@@ -84,7 +87,7 @@ void Planner::State::add(Batch batch, TimePoint now) {
 }
 
 std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
-  if (host.waiting(now)) return 0;
+  if (host.waiting(now) || !rate.ready(now)) return 0;
   std::uint32_t idle = 0, stuck = 0;
   for (const auto& c : connections) {
     if (c->flights.empty() && !c->quit)
@@ -114,6 +117,7 @@ TimePoint Planner::State::wake_at() const {
   for (const auto& c : connections)
     if (!c->flights.empty()) earlier(c->flights.front().begun + stuck_after);
   earlier(hand.next_probe());
+  if (hand.size() > 0) earlier(rate.at(ticked));
   if (!offered.empty() || !parked.empty()) {
     const Line& line = offered.empty() ? parked : offered;
     earlier(host.reoffer_at(line.first->doubt->since));
@@ -173,8 +177,17 @@ void Planner::State::retry_now(MessageId message, TimePoint now) {
   if (work->paused) hand.pause(*work, now);
 }
 
-Planner::Planner(Limits limits, std::uint64_t seed)
-    : state_(std::make_unique<State>(std::move(limits), seed)) {}
+Planner::Planner(Limits limits, std::uint64_t seed, const HostMemory& memory, TimePoint now)
+    : state_(std::make_unique<State>(std::move(limits), seed)) {
+  HostMemory recent = memory;
+  forget_old(recent, now);
+  // Written while the clock was wrong: no host waits longer than its longest step.
+  Duration longest = std::chrono::hours(1);
+  for (const Duration wait : state_->limits.retry) longest = std::max(longest, wait);
+  recent.until = std::min(recent.until, now + longest + longest / 5);
+  state_->host.restore(recent, now);
+  state_->learned.restore(recent);
+}
 Planner::~Planner() = default;
 Planner::Planner(Planner&&) noexcept = default;
 Planner& Planner::operator=(Planner&&) noexcept = default;
@@ -195,11 +208,12 @@ void Planner::tick(TimePoint now) {
   state_->tick(now);
 }
 
-ConnectionId Planner::connected(std::string remote, TimePoint now) {
+ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered) {
   auto c = std::make_unique<Connection>();
   c->id = ++state_->last_connection;
   c->remote = std::move(remote);
   c->opened = c->idle_since = now;
+  c->limits = offered;
   c->jitter = state_->jitter.factor();
   state_->connections.push_back(std::move(c));
   return state_->last_connection;
@@ -268,6 +282,47 @@ Withdrawal Planner::withdraw(MessageId message, std::uint32_t number) {
 }
 void Planner::retry_now(MessageId message, TimePoint now) {
   state_->retry_now(message, now);
+}
+
+void Planner::clear_clock() {
+  state_->host.clear();
+}
+
+void Planner::overlap_refused(TimePoint now) {
+  state_->host.overlap_off(now);
+}
+
+void Planner::reconfigure(Limits limits) {
+  State& s = *state_;
+  if (limits.rate != s.limits.rate || limits.rate_per != s.limits.rate_per)
+    s.rate = Rate(limits.rate, limits.rate_per);
+  s.limits = std::move(limits);
+  s.limits.recipients_per_transaction = std::max(1u, s.limits.recipients_per_transaction);
+}
+
+HostMemory Planner::memory() const {
+  HostMemory memory;
+  state_->host.remember(memory);
+  state_->learned.remember(memory);
+  return memory;
+}
+
+bool Planner::forgettable(TimePoint now) const {
+  const State& s = *state_;
+  return s.hand.size() == 0 && s.connections.empty() && s.outcomes.empty() && s.changes.empty() &&
+         s.held.empty() && s.host.last_drop() + evidence_lasts <= now;
+}
+
+bool Planner::untroubled() const {
+  const State& s = *state_;
+  return s.offered.empty() && s.parked.empty() && s.isolating == 0 && !s.hand.anything_paused() &&
+         !s.hand.anything_isolated();
+}
+
+void Planner::shrink() {
+  State& s = *state_;
+  s.hand.shrink();
+  if (s.hand.size() == 0) std::vector<std::vector<Recipient*>>().swap(s.spare_vectors);
 }
 
 Health Planner::health(TimePoint now) const {

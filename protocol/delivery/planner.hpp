@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/time.hpp"
 
@@ -30,6 +31,14 @@ struct Limits {
   std::vector<Duration> isolation_waits;
   std::uint32_t isolation_budget = 3;
   Duration isolation_window{};
+  std::uint32_t domains_per_transaction = 0;  // 0: any number
+  std::uint64_t rate = 0;                     // transactions in `rate_per`; 0: as many as go
+  Duration rate_per = std::chrono::seconds(1);
+};
+
+/// What the peer asked for in this connection's EHLO (RFC 9422); 0: nothing.
+struct PeerLimits {
+  std::uint32_t recipients = 0, domains = 0;  // of a transaction: RCPTMAX, RCPTDOMAINMAX
 };
 
 /// What the store remembers of an address at this host (isolation.md 3.5).
@@ -114,7 +123,8 @@ struct Health {
 
 class Planner {
  public:
-  explicit Planner(Limits limits, std::uint64_t seed);  // seed: jitter
+  explicit Planner(Limits limits, std::uint64_t seed, const HostMemory& = {},
+                   TimePoint now = {});  // seed: jitter
   ~Planner();
   Planner(Planner&&) noexcept;
   Planner& operator=(Planner&&) noexcept;
@@ -133,8 +143,8 @@ class Planner {
   TimePoint wake_at() const;
   void tick(TimePoint now);
 
-  ConnectionId connected(std::string remote, TimePoint now);              // EHLO was answered 2xx
-  void connect_failed(Stage stage, const LastReply& why, TimePoint now);  // before that: a host fault
+  ConnectionId connected(std::string remote, TimePoint now, PeerLimits = {});  // EHLO was answered 2xx
+  void connect_failed(Stage stage, const LastReply& why, TimePoint now);       // before that: a host fault
 
   /// The next thing for this connection. May be asked while one transaction is open (to overlap), answers
   /// `wait` when there must be none in between. After `wait` ask again after a report() of this connection,
@@ -165,6 +175,20 @@ class Planner {
   Withdrawal withdraw(MessageId, std::uint32_t number);
   /// An operator's wish: clears the host's clock and the waits of this message's suspects.
   void retry_now(MessageId, TimePoint now);
+  void clear_clock();  // the operator's too
+  /// The peer refused a command behind content, or left there: no overlapping for a day.
+  void overlap_refused(TimePoint now);
+  void reconfigure(Limits);
+
+  /// What the next Planner for this host should begin with.
+  HostMemory memory() const;
+  /// Nothing is in hand, connected or to be taken, and no trouble is so recent that what led to it may still
+  /// have to be told apart: a Planner made later from memory() is as good as this one.
+  bool forgettable(TimePoint now) const;
+  /// Nobody in hand is isolated, suspect or in doubt.
+  bool untroubled() const;
+  /// Nothing is in hand: gives back the memory that was used for it.
+  void shrink();
   Health health(TimePoint now) const;
   std::size_t in_hand()
       const;  // recipients added, without an outcome taken or waiting to be taken, not withdrawn

@@ -15,6 +15,7 @@
 #include "protocol/delivery/host.hpp"
 #include "protocol/delivery/learned.hpp"
 #include "protocol/delivery/planner.hpp"
+#include "protocol/delivery/rate.hpp"
 #include "protocol/delivery/retry.hpp"
 
 namespace spoold::delivery {
@@ -35,6 +36,7 @@ struct Connection {
   ConnectionId id = 0;
   std::string remote;
   TimePoint opened{}, idle_since{};
+  PeerLimits limits;
   std::vector<Flight> flights;  // oldest first, at most two
   std::uint32_t transactions = 0, committed = 0, rcpts = 0, rejects = 0;
   double jitter = 1.0;
@@ -71,6 +73,7 @@ struct Planner::State {
   bool may_overlap(const Connection&, TimePoint) const;
   bool may_offer(TimePoint) const;  // a suspect, now
   std::uint32_t most_recipients(const Connection&, TimePoint) const;
+  std::uint32_t most_domains(const Connection&) const;
   bool take_turn(Connection&, Flight&, TimePoint);
   bool take_isolation(Connection&, Flight&, TimePoint);
   bool take_suspect(Flight&);
@@ -129,6 +132,7 @@ struct Planner::State {
   Hand hand;
   Learned learned;
   Host host;
+  Rate rate;
   std::vector<std::unique_ptr<Connection>> connections;
   ConnectionId last_connection = 0;
   ConnectionId isolating = 0;  // the one that isolates now

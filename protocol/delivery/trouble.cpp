@@ -47,7 +47,7 @@ void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint
     host_fault(last, now);
   } else {  // others are open: one too many
     host.refused(static_cast<std::uint32_t>(connections.size()), now);
-    host.note_error(last.reply.oneline());
+    host.note_error(last.reply.oneline(), now);
   }
 }
 
@@ -109,7 +109,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   const bool host_words = drop.how == Drop::How::reply_421 && speaks_of_host(drop.reply);
   const bool fault = host.dropped(record, open_before, host_words, now) && (!limit || host_words);
   const LastReply last = words(c, drop, record.finding.stage, now);
-  host.note_error(last.reply.oneline());
+  host.note_error(last.reply.oneline(), now);
   if (overlapped) host.overlap_dropped(now);
   if (limit == Learned::Limit::messages) host.overlap_on();
 

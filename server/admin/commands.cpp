@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "protocol/list/import_file.hpp"
+#include "server/admin/destinations.hpp"
 #include "server/admin/editor.hpp"
 #include "server/admin/print.hpp"
 #include "server/admin/views.hpp"
@@ -205,6 +206,25 @@ int Commands::stats() {
   if (!answer.value("ok", false)) return fail(answer);
   put(json_ ? dump(answer) + "\n" : fields_text(answer));
   return static_cast<int>(Exit::done);
+}
+
+int Commands::destinations(const std::string& pattern) {
+  // The lanes' own words where a daemon runs, else what the store remembers.
+  const Json answer = access_.ask_daemon(Json{{"verb", "destinations"}});
+  const Json live = answer.value("ok", false) ? answer.at("destinations") : Json::array();
+  return reading([&](const Reads& reads, TimePoint now) {
+    const auto store = access_.store();
+    const Json totals = reads.queue_by(Filter{}, "destination");
+    const Json rows = destination_rows(**store, access_.settings(), totals, live, pattern);
+    put(json_ ? dump(rows, 1) + "\n" : rows.empty() ? "" : destinations_text(rows, now));
+    if (!rows.empty()) return static_cast<int>(Exit::done);
+    if (pattern.empty()) {
+      if (!json_) put("No next hop has mail, and nothing is remembered of any.\n");
+      return static_cast<int>(Exit::done);
+    }
+    std::fputs("spoolctl: nothing matched\n", stderr);
+    return static_cast<int>(Exit::nothing_matched);
+  });
 }
 
 int Commands::lists() {

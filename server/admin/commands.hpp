@@ -20,6 +20,7 @@ class Commands {
   int trace(const std::string& what);
   int check();
   int stats();
+  int destinations(const std::string& pattern);
   int lists();
   int list_show(const std::string& list);
   int members(const std::string& list);

@@ -10,13 +10,27 @@
 // these.
 #pragma once
 #include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/planner.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::server {
+
+/// What delivery knows of one route now; the store has the rest (what waits, learned limits).
+struct DestinationState {
+  std::string route;
+  std::string health;                          // up, waiting, half-open; empty: as the store says
+  TimePoint until{};                           // waiting: when it is tried again
+  std::uint32_t connections = 0;               // open, or being opened
+  std::uint32_t in_hand = 0;                   // recipients
+  std::uint32_t suspects = 0;                  // among them
+  bool in_line = false;                        // waits for one of max_connections
+  std::optional<delivery::HostMemory> memory;  // of a lane: newer than the store's
+};
 
 class Lanes {
  public:
@@ -31,6 +45,11 @@ class Lanes {
   virtual void wake(const std::vector<std::string>& routes) = 0;
   /// An operator asks for an attempt now: the host's clock is not waited for.
   virtual void retry_now(store::Id message) = 0;
+  /// The clocks of these routes' hosts no longer wait, and the routes are looked at now.
+  virtual void wake_hosts(const std::vector<std::string>& routes) = 0;
+  /// Every route that a lane works on, that waits for its time or for a connection. `done` as of withdraw().
+  using Destinations = std::function<void(std::vector<DestinationState>)>;
+  virtual void destinations(Destinations done) = 0;
 };
 
 /// No daemon runs: nothing is in hand.
@@ -42,6 +61,8 @@ class NoLanes : public Lanes {
   void give_back(store::Id, std::vector<std::uint32_t>) override {}
   void wake(const std::vector<std::string>&) override {}
   void retry_now(store::Id) override {}
+  void wake_hosts(const std::vector<std::string>&) override {}
+  void destinations(Destinations done) override { done({}); }
 };
 
 }  // namespace spoold::server

@@ -44,6 +44,8 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"retry", change_matching},
       {"remove", change_matching},
       {"stats", stats},
+      {"destinations", destinations},
+      {"wake", wake},
       {"list-create", list_create},
       {"list-set", list_set},
       {"list-remove", list_remove},

@@ -120,6 +120,27 @@ std::string totals_text(const Json& rows, const std::string& what, TimePoint now
   return table.text();
 }
 
+std::string destinations_text(const Json& rows, TimePoint now) {
+  Table table({"DESTINATION", ">MESSAGES", ">RECIPIENTS", "NEXT", ">OPEN", "HEALTH", "LEARNED", ">SUSPECTS",
+               "LAST ERROR"});
+  for (const Json& row : rows) {
+    std::string name = text_of(row, "destination");
+    if (const auto hop = text_of(row, "next_hop"); !hop.empty() && hop != name) name += " (" + hop + ")";
+    std::string health = text_of(row, "health");
+    if (row.at("until").is_string()) health += " " + relative(row.at("until"), now);
+    if (row.value("in_line", false)) health += ", in line";
+    std::string learned;
+    for (const auto& [limit, value] : row.at("learned").items())
+      learned += (learned.empty() ? "" : ", ") + text_of(value, "value") + " " + limit;
+    for (char& c : learned)
+      if (c == '_') c = ' ';
+    table.row({name, text_of(row, "messages"), text_of(row, "recipients"),
+               relative(row.at("next_attempt"), now), text_of(row, "connections"), health, learned,
+               text_of(row, "suspects"), printable(text_of(row, "last_error"), 100)});
+  }
+  return table.text();
+}
+
 std::string message_text(const store::Message& message, TimePoint now) {
   const Json m = message_json(message);
   std::string out = text_of(m, "id") + "  " + text_of(m, "state");
@@ -142,6 +163,12 @@ std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool w
     std::string last = reply_text(row);
     if (const auto suspect = suspect_text(row); !suspect.empty())
       last += (last.empty() ? "" : "; ") + suspect;
+    if (row.contains("waits_for")) {
+      const Json& host = row.at("waits_for");
+      last += std::string(last.empty() ? "" : "; ") + "waits for " + text_of(host, "route");
+      if (const auto error = text_of(host, "error"); !error.empty()) last += ": " + error;
+      last += ", next " + relative(host.at("until"), now);
+    }
     if (row.contains("possible_duplicate"))
       last += std::string(last.empty() ? "" : "; ") + "possible duplicate";
     if (row.contains("isolate")) last += std::string(last.empty() ? "" : "; ") + "isolated by an operator";
@@ -225,6 +252,11 @@ std::string answer_text(const std::string& verb, const Json& answer) {
     names(out, answer, "already", "already a member:");
     names(out, answer, "unknown", "not a member:");
     names(out, answer, "refused", "refused");
+  } else if (verb == "wake" && answer.contains("destinations")) {
+    for (const Json& one : answer.at("destinations"))
+      out += "woken " + printable(one.get<std::string>()) + "\n";
+    out += "due now: " + text_of(answer, "recipients") + " recipients of " + text_of(answer, "messages") +
+           " messages\n";
   } else if (answer.contains("messages")) {
     out = verb + ": " + text_of(answer, "recipients") + " recipients of " + text_of(answer, "messages") +
           " messages\n";

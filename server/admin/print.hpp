@@ -18,6 +18,7 @@ std::string relative(const Json& time, TimePoint now);
 
 std::string queue_text(const std::vector<Json>& rows, TimePoint now);
 std::string totals_text(const Json& rows, const std::string& what, TimePoint now);
+std::string destinations_text(const Json& rows, TimePoint now);
 /// The lines above the recipients of `show`.
 std::string message_text(const store::Message&, TimePoint now);
 std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool with_senders);

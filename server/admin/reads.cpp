@@ -6,6 +6,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/mail/mailbox.hpp"
+#include "server/admin/host_clocks.hpp"
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
 #include "store/directory/directory.hpp"
@@ -37,12 +38,18 @@ struct Digest {
   std::uint64_t seen = 0, matching = 0, active = 0;
   TimePoint next{};
   std::optional<LastReply> last;
+  std::string host_waits;  // why one without a reply of its own does not move
 
-  void add(const store::Recipient& r) {
+  void add(const store::Recipient& r, HostClocks& clocks) {
     ++seen;
     if (!waits(r)) return;
     if (r.active) ++active;
-    if (!r.active && (next == TimePoint{} || r.next_attempt < next)) next = r.next_attempt;
+    if (!r.active) {
+      const store::HostRow* host = clocks.waits(r.address);
+      const TimePoint at = host ? std::max(r.next_attempt, host->memory.until) : r.next_attempt;
+      if (next == TimePoint{} || at < next) next = at;
+      if (host && !r.last && host_waits.empty()) host_waits = waits_text(*host);
+    }
     if (r.last && (!last || last->at < r.last->at)) last = r.last;
   }
 };
@@ -56,12 +63,13 @@ std::string error_text(const std::optional<LastReply>& last) {
 
 void Reads::queue(const Filter& filter, const RowSink& sink) const {
   const TimePoint now = store_.now();
+  HostClocks clocks(store_, settings_, now);
   for_each_message(store_, filter, now, false, [&](const store::Message& message) {
     Digest digest;
     if (message.counts.open() > 0 || filter.narrows_recipients())
       for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
         for (const auto& recipient : page) {
-          digest.add(recipient);
+          digest.add(recipient, clocks);
           if (filter.narrows_recipients() && filter.matches(recipient, settings_)) ++digest.matching;
         }
         return filter.narrows_recipients() || digest.seen < recipients_looked_at;
@@ -74,7 +82,9 @@ void Reads::queue(const Filter& filter, const RowSink& sink) const {
     if (filter.narrows_recipients()) row["matching"] = digest.matching;
     row["age"] = std::chrono::duration_cast<std::chrono::seconds>(now - message.arrived).count();
     row["next_attempt"] = time_json(digest.next);
-    row["last_error"] = digest.last ? Json(error_text(digest.last)) : Json(nullptr);
+    row["last_error"] = digest.last                 ? Json(error_text(digest.last))
+                        : digest.host_waits.empty() ? Json(nullptr)
+                                                    : Json(digest.host_waits);
     sink(std::move(row));
     return true;
   });
@@ -151,6 +161,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
       }
     });
   std::map<std::string, std::map<std::string, store::Suspect>> suspects;  // route, address key
+  HostClocks clocks(store_, settings_, store_.now());
   for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
     for (store::Recipient recipient : page) {
       if (recipient.state == store::RecipientState::delivered && !recipient.last)
@@ -170,7 +181,15 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
           if (const auto found = known->second.find(key_of(recipient.address)); found != known->second.end())
             suspect = found->second;
       }
-      sink(recipient_json(recipient, sender(recipient), suspect));
+      const store::HostRow* host =
+          waits(recipient) && !recipient.active ? clocks.waits(recipient.address) : nullptr;
+      if (host) recipient.next_attempt = std::max(recipient.next_attempt, host->memory.until);
+      Json row = recipient_json(recipient, sender(recipient), suspect);
+      if (host)
+        row["waits_for"] = {{"route", host->route},
+                            {"error", host->memory.last_error},
+                            {"until", time_json(host->memory.until)}};
+      sink(std::move(row));
     }
     return true;
   });

@@ -37,6 +37,10 @@ Json stats(const Request&);
 // filter_requests.cpp
 Json change_matching(const Request&);  // hold release retry remove
 
+// destinations.cpp
+Json destinations(const Request&);  // what lanes say; changes nothing
+Json wake(const Request&);
+
 // post_request.cpp
 Json post(const Request&);
 

@@ -1,8 +1,9 @@
 #include "server/delivery/delivery.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <mutex>
-#include <random>
+#include <unordered_map>
 #include <utility>
 
 #include "store/spool/spool.hpp"
@@ -29,39 +30,37 @@ struct Gathered {
   }
 };
 
-}  // namespace
+/// The same of what all threads know.
+struct GatheredStates {
+  std::vector<DestinationState> all;
+  std::atomic<std::size_t> owed{0};
+  std::mutex mutex;
+  Lanes::Destinations done;
 
-struct Delivery::Loop {
-  Loop(asio::io_context& context, store::Store& store, std::shared_ptr<const conf::Settings> conf,
-       std::size_t budget)
-      : io(context), grace(context), settings(std::move(conf)), wires(store, budget) {}
-  asio::io_context& io;
-  asio::steady_timer grace;
-  std::shared_ptr<const conf::Settings> settings;  // of new lanes
-  WireCache wires;
-  std::map<std::string, std::unique_ptr<Lane>> lanes;
-  bool stopping = false;
+  void add(std::vector<DestinationState> some) {
+    {
+      const std::lock_guard lock(mutex);
+      std::move(some.begin(), some.end(), std::back_inserter(all));
+    }
+    if (--owed == 0) done(std::move(all));
+  }
 };
+
+}  // namespace
 
 Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                    std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats)
-    : context_{store, stats, std::move(hmac), [this](const std::string& route) { wake_one(route); }} {
+    : context_{store, stats, std::move(hmac), [this](const std::string& route) { wake_one(route); },
+               Connections(settings->delivery.max_connections,
+                           [this] { each_set([](LaneSet& set) { set.crowded(); }); })} {
   for (asio::io_context* io : contexts)
-    loops_.push_back(std::make_unique<Loop>(*io, store, settings, wires_in_all / contexts.size()));
+    sets_.push_back(std::make_unique<LaneSet>(context_, *io, settings, wires_in_all / contexts.size()));
 }
 
 Delivery::~Delivery() = default;
 
-Delivery::Loop& Delivery::loop_of(const std::string& route) {
-  return *loops_[std::hash<std::string>{}(route) % loops_.size()];
-}
-
-Lane& Delivery::lane_of(Loop& loop, const std::string& route) {
-  std::unique_ptr<Lane>& lane = loop.lanes[route];
-  if (!lane)
-    lane =
-        std::make_unique<Lane>(context_, loop.io, loop.wires, loop.settings, route, std::random_device{}());
-  return *lane;
+LaneSet& Delivery::set_of(const std::string& route) {
+  return *sets_[std::hash<std::string>{}(route) % sets_.size()];
 }
 
 void Delivery::start() {
@@ -78,80 +77,79 @@ void Delivery::wake(const std::vector<std::string>& routes) {
     const store::Read read(context_.store);
     due = store::spool::due_routes(read);
   }
-  for (const store::spool::DueRoute& route : due) wake_one(route.route);
+  std::unordered_map<LaneSet*, std::vector<store::spool::DueRoute>> parts;
+  for (store::spool::DueRoute& route : due) parts[&set_of(route.route)].push_back(std::move(route));
+  for (auto& [set, part] : parts)
+    asio::post(set->io(), [set = set, part = std::move(part)] {
+      for (const store::spool::DueRoute& one : part) set->due_at(one.route, one.earliest);
+    });
 }
 
 void Delivery::wake_one(const std::string& route) {
-  Loop& loop = loop_of(route);
-  asio::post(loop.io, [this, &loop, route] {
-    if (!loop.stopping) lane_of(loop, route).wake();
-  });
+  LaneSet& set = set_of(route);
+  asio::post(set.io(), [&set, route] { set.due(route); });
 }
 
-void Delivery::each_lane(std::function<void(Lane&)> act) {
-  for (const auto& loop : loops_)
-    asio::post(loop->io, [&loop = *loop, act] {
-      for (const auto& [route, lane] : loop.lanes) act(*lane);
-    });
+void Delivery::each_set(std::function<void(LaneSet&)> act) {
+  for (const auto& set : sets_) asio::post(set->io(), [&set = *set, act] { act(set); });
 }
 
 void Delivery::reload(std::shared_ptr<const conf::Settings> settings) {
-  for (const auto& loop : loops_)
-    asio::post(loop->io, [&loop = *loop, settings] {
-      loop.settings = settings;
-      for (const auto& [route, lane] : loop.lanes) lane->reload(settings);
-    });
+  context_.connections.limit(settings->delivery.max_connections);
+  each_set([settings](LaneSet& set) { set.reload(settings); });
 }
 
 void Delivery::retry_now(store::Id message) {
-  each_lane([message](Lane& lane) { lane.retry_now(message); });
+  each_set([message](LaneSet& set) { set.retry_now(message); });
+}
+
+void Delivery::wake_hosts(const std::vector<std::string>& routes) {
+  for (const std::string& route : routes) {
+    LaneSet& set = set_of(route);
+    asio::post(set.io(), [&set, route] { set.wake_host(route); });
+  }
+}
+
+void Delivery::destinations(Destinations done) {
+  const auto all = std::make_shared<GatheredStates>();
+  all->owed = sets_.size();
+  all->done = std::move(done);
+  each_set([all](LaneSet& set) { all->add(set.states()); });
 }
 
 void Delivery::give_back(store::Id message, std::vector<std::uint32_t> numbers) {
-  each_lane([message, numbers = std::move(numbers)](Lane& lane) { lane.give_back(message, numbers); });
+  each_set([message, numbers = std::move(numbers)](LaneSet& set) {
+    set.each([&](Lane& lane) { lane.give_back(message, numbers); });
+  });
 }
 
 void Delivery::withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) {
   const auto all = std::make_shared<Gathered>();
   all->answers.assign(numbers.size(), delivery::Withdrawal::idle);
-  all->owed = loops_.size();
+  all->owed = sets_.size();
   all->done = std::move(done);
-  for (const auto& loop : loops_)
-    asio::post(loop->io, [&loop = *loop, all, message, numbers] {
-      all->owed += loop.lanes.size();
-      for (const auto& [route, lane] : loop.lanes)
-        lane->withdraw(message, numbers, [all](std::vector<delivery::Withdrawal> some) {
-          all->add(some);
-          all->answered();
-        });
-      all->answered();
+  each_set([all, message, numbers = std::move(numbers)](LaneSet& set) {
+    all->owed += set.size();
+    set.each([&](Lane& lane) {
+      lane.withdraw(message, numbers, [all](std::vector<delivery::Withdrawal> some) {
+        all->add(some);
+        all->answered();
+      });
     });
+    all->answered();
+  });
 }
 
 void Delivery::stop(Duration grace, std::function<void()> stopped) {
-  if (stopping_.exchange(true)) {
-    for (const auto& loop : loops_)
-      asio::post(loop->io, [&loop = *loop] {
-        for (const auto& [route, lane] : loop.lanes) lane->abort();
-      });
-    return;
-  }
-  auto owed = std::make_shared<std::atomic<std::size_t>>(loops_.size());
+  if (stopping_.exchange(true)) return each_set([](LaneSet& set) { set.abort(); });
+  auto owed = std::make_shared<std::atomic<std::size_t>>(sets_.size());
   const auto one = [owed, stopped = std::move(stopped)] {
     if (--*owed == 0) stopped();
   };
-  for (const auto& loop : loops_)
-    asio::post(loop->io, [&loop = *loop, owed, one, grace] {
-      loop.stopping = true;
-      *owed += loop.lanes.size();
-      for (const auto& [route, lane] : loop.lanes) lane->stop(one);
-      loop.grace.expires_after(grace);
-      loop.grace.async_wait([&loop](std::error_code error) {
-        if (error) return;
-        for (const auto& [route, lane] : loop.lanes) lane->abort();
-      });
-      one();
-    });
+  each_set([owed, one, grace](LaneSet& set) {
+    set.stop(grace, one, [&](std::size_t lanes) { *owed += lanes; });
+    one();
+  });
 }
 
 }  // namespace spoold::server

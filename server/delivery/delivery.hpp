@@ -3,13 +3,12 @@
 // its open transactions and settled, or cut them after the grace and settled. See also: lane.hpp; the flow of
 // a message: server/README.md.
 #pragma once
-#include <map>
 #include <memory>
 #include <string>
 #include <vector>
 
 #include "server/admin/lanes.hpp"
-#include "server/delivery/lane.hpp"
+#include "server/delivery/lane_set.hpp"
 
 namespace spoold::server {
 
@@ -32,16 +31,17 @@ class Delivery final : public Lanes {
   void give_back(store::Id message, std::vector<std::uint32_t> numbers) override;
   void wake(const std::vector<std::string>& routes) override;
   void retry_now(store::Id message) override;
+  void wake_hosts(const std::vector<std::string>& routes) override;
+  void destinations(Destinations done) override;
 
  private:
-  struct Loop;
-  Loop& loop_of(const std::string& route);
+  LaneSet& set_of(const std::string& route);
   void wake_one(const std::string& route);
-  Lane& lane_of(Loop& loop, const std::string& route);
-  void each_lane(std::function<void(Lane&)> act);
+  /// On the thread of each.
+  void each_set(std::function<void(LaneSet&)> act);
 
   DeliveryContext context_;
-  std::vector<std::unique_ptr<Loop>> loops_;
+  std::vector<std::unique_ptr<LaneSet>> sets_;
   std::atomic<bool> stopping_{false};
 };
 

@@ -19,7 +19,9 @@ const conf::Destination* overrides(const conf::Settings& settings, const std::op
   return nullptr;
 }
 
-delivery::Limits limits_of(const conf::Delivery& conf, const std::optional<conf::NextHop>& hop) {
+delivery::Limits limits_of(const conf::Settings& settings, const std::optional<conf::NextHop>& hop) {
+  const conf::Delivery& conf = settings.delivery;
+  const conf::Destination* own = overrides(settings, hop);
   delivery::Limits limits;
   limits.recipients_per_transaction = static_cast<std::uint32_t>(conf.recipients_per_transaction);
   limits.lmtp = hop && hop->protocol == conf::NextHop::Protocol::lmtp;
@@ -28,12 +30,16 @@ delivery::Limits limits_of(const conf::Delivery& conf, const std::optional<conf:
   limits.isolation_waits = conf.isolation_waits;
   limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
   limits.isolation_window = conf.isolation_window;
+  if (own != nullptr && own->rate) {
+    limits.rate = own->rate->count;
+    limits.rate_per = own->rate->per;
+  }
   return limits;
 }
 
 }  // namespace
 
-Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
+Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, Keeper& keeper,
            std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed)
     : context_(context),
       io_(io),
@@ -41,10 +47,15 @@ Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
       route_(std::move(route)),
       settings_(std::move(settings)),
       hop_(conf::next_hop_of(*settings_, route_)),
-      planner_(limits_of(settings_->delivery, hop_), seed),
+      planner_(limits_of(*settings_, hop_), seed),
       hand_(route_),
-      timer_(io) {
+      timer_(io),
+      keeper_(keeper) {
   const store::Read read(context_.store);
+  if (auto row = store::spool::host(read, route_)) {
+    written_ = std::move(row->memory);
+    planner_ = delivery::Planner(limits_of(*settings_, hop_), seed, written_, now());
+  }
   for (store::Suspect& row : store::spool::suspects(read, route_)) {
     std::string key = mail::lower(row.address);
     suspects_.emplace(std::move(key), std::move(row));
@@ -59,6 +70,7 @@ Lane::~Lane() {
 void Lane::reload(std::shared_ptr<const conf::Settings> settings) {
   settings_ = std::move(settings);
   hop_ = conf::next_hop_of(*settings_, route_);
+  planner_.reconfigure(limits_of(*settings_, hop_));
   soon();
 }
 
@@ -103,9 +115,16 @@ void Lane::turn() {
     open_connections();
   }
   feed_idle();
+  return_grant();
+  release_in_line();
   collect();
   settle();
   set_timer();
+  if (at_rest()) {
+    planner_.shrink();
+    const TimePoint host = planner_.receptive(at) ? TimePoint{} : planner_.health(at).until;
+    return keeper_.idle(*this, {next_due_, host, planner_.forgettable(at)});
+  }
   if (stopping_ && stopped_ && sessions_.empty() && !claiming_ && hand_.empty() && settling_.empty())
     std::exchange(stopped_, nullptr)();
 }
@@ -118,7 +137,6 @@ void Lane::set_timer() {
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
   if (hand_.unsettled() && settling_.empty()) at = std::min(at, now() + std::chrono::milliseconds(200));
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
-  if (crowded_) at = std::min(at, now() + std::chrono::milliseconds(200));
   for (const auto& session : sessions_) at = std::min(at, session->ask_at);
   if (at == TimePoint::max()) return;
   const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
@@ -136,15 +154,14 @@ void Lane::set_timer() {
 // ---- connections
 
 void Lane::open_connections() {
-  crowded_ = false;
   if (!may_begin()) return;
   const TimePoint at = now();
   std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
   const conf::Settings& settings = *settings_;
   const conf::Destination* own = overrides(settings, hop_);
   for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
-    if (context_.connections >= settings.delivery.max_connections) {
-      crowded_ = true;
+    if (!std::exchange(granted_, false) && !context_.connections.take()) {
+      if (sessions_.empty() && !std::exchange(in_line_, true)) keeper_.stand_in_line(*this);
       return;
     }
     smtp::ClientDialog::Options options;
@@ -152,11 +169,8 @@ void Lane::open_connections() {
     options.hostname = settings.hostname;
     options.timeouts = settings.delivery.timeouts;
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
-    if (Clock::now() < overlap_off_ && options.pipelining == smtp::ClientDialog::Pipelining::connection)
-      options.pipelining = smtp::ClientDialog::Pipelining::transaction;
     auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(), hop_, std::move(options));
     sessions_.push_back(session);
-    ++context_.connections;
     ++context_.stats.sessions_out;
     ++context_.stats.open_out;
     session->start();
@@ -168,8 +182,8 @@ void Lane::forget(OutboundSession& session) {
       std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
   if (at == sessions_.end()) return;
   context_.stats.bytes_out += session.bytes_out();
-  if (session.overlap_refused()) overlap_off_ = Clock::now() + std::chrono::hours(24);
-  --context_.connections;
+  if (session.overlap_refused()) planner_.overlap_refused(now());
+  context_.connections.give(session.yields);
   --context_.stats.open_out;
   asio::post(io_, [keep = std::move(*at)] {});  // it may be on the stack below us
   sessions_.erase(at);
@@ -187,7 +201,9 @@ void Lane::feed_idle() {
 }
 
 void Lane::connected(OutboundSession& session) {
-  session.connection = planner_.connected(session.remote(), now());
+  const smtp::Capabilities& offered = session.offered();
+  const delivery::PeerLimits limits{offered.rcpt_max.value_or(0), offered.rcpt_domain_max.value_or(0)};
+  session.connection = planner_.connected(session.remote(), now(), limits);
   soon();
 }
 
@@ -195,6 +211,7 @@ void Lane::failed(OutboundSession& session, const LastReply& why) {
   LastReply last = why;
   last.at = now();
   if (!stopping_) planner_.connect_failed(last.stage, last, now());
+  memory_stale_ = true;
   log::event(log::Level::warning, "unreachable",
              {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});
   forget(session);
@@ -206,9 +223,10 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     session.quit();
     return std::nullopt;
   }
-  if (!may_begin()) return std::nullopt;
+  if (!may_begin() || gives_way(session, false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
+    if (gives_way(session, session.idle())) return std::nullopt;
     session.ask_at = next.until;
     return std::nullopt;
   }
@@ -274,6 +292,7 @@ void Lane::gone(OutboundSession& session, bool in_order, const delivery::Drop& d
     log::event(log::Level::info, "dropped",
                {{"relay", session.remote()}, {"stage", label(drop.oldest)}, {"reply", drop.text}});
     planner_.dropped(session.connection, drop, open, now());
+    memory_stale_ = true;
   }
   forget(session);
 }

@@ -7,9 +7,9 @@
 // next hop waits for its own clock and costs the others nothing. Guarantees: bounded memory (hand_target());
 // while the store cannot commit no transaction is started, and what was heard is kept and settled first when
 // it can again; after stop() every claim is settled before the callback. See also: hand.hpp, session.hpp,
-// lane_claims.cpp (from due to in hand), lane_settle.cpp (outcomes on their way to the store).
+// lane_claims.cpp (from due to in hand), lane_life.cpp (when it comes, waits and goes), lane_settle.cpp
+// (outcomes on their way to the store).
 #pragma once
-#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -17,6 +17,8 @@
 #include <vector>
 
 #include "protocol/delivery/planner.hpp"
+#include "server/admin/lanes.hpp"
+#include "server/delivery/connections.hpp"
 #include "server/delivery/hand.hpp"
 #include "server/delivery/session.hpp"
 #include "server/stats.hpp"
@@ -30,12 +32,28 @@ struct DeliveryContext {
   Stats& stats;
   list::Hmac hmac;
   std::function<void(const std::string& route)> wake;  // any thread
-  std::atomic<int> connections{0};                     // of all lanes
+  Connections connections;                             // of all lanes
 };
 
 class Lane : public OutboundSession::Owner {
  public:
-  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires,
+  /// Who keeps it. Both calls come from turn().
+  class Keeper {
+   public:
+    struct Rest {
+      TimePoint due{};   // nothing of its route is due before; max: nothing at all
+      TimePoint host{};  // until then its host's clock waits
+      bool forgettable = false;
+    };
+    virtual ~Keeper() = default;
+    /// Nothing is in hand, on the wire or to be written, and nothing is to be done now: it may be destroyed
+    /// when its turn is over.
+    virtual void idle(Lane&, const Rest&) = 0;
+    /// It needs a first connection: granted() when one was taken for it.
+    virtual void stand_in_line(Lane&) = 0;
+  };
+
+  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, Keeper& keeper,
        std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
   ~Lane() override;
 
@@ -45,6 +63,10 @@ class Lane : public OutboundSession::Owner {
                 std::function<void(std::vector<delivery::Withdrawal>)> done);
   void give_back(store::Id message, const std::vector<std::uint32_t>& numbers);
   void retry_now(store::Id message);
+  void granted();      // a connection was taken for it
+  void clear_clock();  // its host's, by an operator's wish
+  void poke();         // idle connections look whether they should go
+  DestinationState state() const;
   void reload(std::shared_ptr<const conf::Settings> settings);
   /// No new transactions; when the open ones are done and all is settled: `stopped`, once.
   void stop(std::function<void()> stopped);
@@ -86,6 +108,14 @@ class Lane : public OutboundSession::Owner {
   void learn_due();
   std::string sender_of(Hand::Held& held, const store::Recipient& recipient);
 
+  // lane_life.cpp
+  bool may_claim();
+  bool gives_way(OutboundSession& session, bool idle);
+  void return_grant();
+  void release_in_line();
+  void take_memory();
+  bool at_rest() const;
+
   void open_connections();
   void feed_idle();
   void forget(OutboundSession& session);
@@ -126,7 +156,9 @@ class Lane : public OutboundSession::Owner {
   bool claiming_ = false, poke_ = false, stopping_ = false;
   bool trouble_ = false;          // the store cannot commit: no transaction is started
   bool settle_failed_ = false;    // until a group of settlements is committed again
-  bool crowded_ = false;          // a connection was wanted, but there are max_connections in all
+  bool granted_ = false;          // a connection was taken and is not yet used
+  bool in_line_ = false;          // waits for a first connection: there are max_connections in all
+  bool memory_stale_ = false;     // what the planner remembers of the host may have changed
   Clock::time_point probe_at_{};  // in trouble without anything to settle: a claim tries whether it is over
   TimePoint next_due_{};          // nothing of this route is due before; max: nothing at all
   bool mostly_single_ = false;    // the last claims were of one recipient a transaction
@@ -140,8 +172,10 @@ class Lane : public OutboundSession::Owner {
 
   std::uint64_t closed_ = 0, closed_before_ = 0;  // outcomes, for the rate
   Clock::time_point rate_at_{};
-  double rate_ = 0;  // outcomes a second
-  Clock::time_point overlap_off_{};
+  double rate_ = 0;               // outcomes a second
+  delivery::HostMemory written_;  // what the store has
+  std::optional<delivery::HostMemory> memory_now_;
+  Keeper& keeper_;
   std::function<void()> stopped_;
 };
 

@@ -50,7 +50,7 @@ void Lane::claim_more() {
     rate_at_ = clock;
   }
   if (trouble_ && (settle_failed_ || clock < probe_at_)) return;
-  if (claiming_ || next_due_ > at || !planner_.receptive(at)) return;
+  if (claiming_ || next_due_ > at || !planner_.receptive(at) || !may_claim()) return;
   probe_at_ = clock + std::chrono::seconds(1);
   const std::size_t target = hand_target(), open = hand_.open();
   if (open > target * 3 / 4) return;

@@ -99,16 +99,18 @@ void Lane::settle() {
     if (answers_owed_ == 0 && settle_at_ <= now()) send_settlements();
     return;
   }
-  const bool suspicions = !suspects_now_.empty() || !forgotten_now_.empty();
-  if (!hand_.unsettled() && !suspicions) return;
+  if (hand_.unsettled() || std::exchange(memory_stale_, false)) take_memory();
+  const bool facts = !suspects_now_.empty() || !forgotten_now_.empty() || memory_now_;
+  if (!hand_.unsettled() && !facts) return;
   settling_ = hand_.take(now(), stopping_ ? Duration(0) : company);
   if (settling_.empty()) {
-    if (!suspicions) return;
+    if (!facts) return;
     settling_.emplace_back().route = route_;
   }
   // In the commit of the drop that taught it (isolation.md I3).
   settling_.front().suspects = std::exchange(suspects_now_, {});
   settling_.front().forgotten = std::exchange(forgotten_now_, {});
+  settling_.front().host = std::exchange(memory_now_, std::nullopt);
   for (store::Settlement& settlement : settling_) settlement.report = report_on(settlement);
   hand_.forget_taken();
   send_settlements();

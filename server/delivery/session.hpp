@@ -63,6 +63,8 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   // For the owner: its planner's name of this connection, and when the planner wants to be asked again.
   delivery::ConnectionId connection = 0;
   TimePoint ask_at = TimePoint::max();
+  bool yields = false;  // it ends for another lane that stands in line
+  const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
 
  private:
   using Socket = asio::generic::stream_protocol::socket;

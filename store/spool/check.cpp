@@ -42,6 +42,10 @@ class Check {
           if (s.claim) problem(id, "has a claim, but there is no such message");
     contents();
     rows_without_message();
+    std::string after;
+    for (auto page = hosts(read_, after, numbers_at_once); !page.empty();
+         page = hosts(read_, after, numbers_at_once))
+      after = page.back().route;  // each was unpacked
     return std::move(report_);
   }
 

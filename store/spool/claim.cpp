@@ -8,6 +8,7 @@
 namespace spoold::store::spool {
 namespace {
 
+constexpr std::size_t places_kept = 20'000;
 constexpr std::size_t entries_at_once = 4000;  // looked at in one claim(): a millisecond
 
 /// The due entries of one message that this claim() may serve, in order.
@@ -145,6 +146,7 @@ std::vector<Claim> claim(Write& write, ClaimPlaces& places, const std::string& r
   const std::string prefix(Key().str(route).view());
   const auto behind = [&](TimePoint t) { return std::string(Key().str(route).time(t + Duration(1)).view()); };
   const std::string end = behind(now);
+  if (places.size() >= places_kept && !places.contains(route)) places.clear();  // the rounds begin anew
   ClaimPlace& place = places.try_emplace(route, ClaimPlace{prefix, now}).first->second;
   const std::string from = std::min(place.from, end), round_end = std::clamp(behind(place.until), from, end);
 

@@ -7,6 +7,7 @@
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/host.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/suspect.hpp"
 
@@ -267,6 +268,7 @@ class Settling {
 Settled settle(Write& write, const Settlement& s) {
   for (const Suspect& suspect : s.suspects) put_suspect(write, suspect);
   for (const std::string& address : s.forgotten) del_suspect(write, s.route, address);
+  if (s.host) put_host(write, s.route, *s.host);
   if (s.outcomes.empty()) return {};
   auto message = find_message(write, s.message);
   if (!message) {

@@ -39,6 +39,11 @@ std::optional<TimePoint> earliest_due(const Read&, std::string_view route);
 std::vector<Suspect> suspects(const Read&, std::string_view route);
 std::optional<Suspect> suspect(const Read&, std::string_view route, std::string_view address_key);
 
+/// What is remembered of the next hop of a route (protocol/delivery/memory.hpp).
+std::optional<HostRow> host(const Read&, std::string_view route);
+/// Up to `limit` of them behind the route `after`, in order of routes.
+std::vector<HostRow> hosts(const Read&, const std::string& after, std::size_t limit);
+
 using store::HistoryEvent;
 /// Events between two times, oldest first; `message` 0: of all messages.
 std::vector<HistoryEvent> history(const Read&, TimePoint from, TimePoint to, Id message, std::size_t limit);

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/time.hpp"
@@ -99,6 +100,12 @@ struct Suspect {
   Stage stage = Stage::rcpt;
   std::string how;                    // "connection closed after RCPT TO"
   std::uint64_t commits_between = 0;  // deliveries to that route by others since the last strike
+};
+
+struct HostRow {
+  std::string route;
+  TimePoint written{};
+  delivery::HostMemory memory;
 };
 
 /// Something that happened, for `trace` and `show`.

@@ -5,6 +5,7 @@
   fanout-verp, fanout-bulk          one post to a list of 10,000, from the dot to the last copy at the next hop
   fanout-verp-1k, fanout-verp-100k  the same to 1,000 and 100,000
   dot-10k, dot-100k                 final dot to 250 of a post to a list of 10,000 and 100,000
+  many-destinations                 1,000,000 recipients over 5,000 next hops: memory, restart to first delivery, rate
   rtt-verp                          VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy
   idle                              memory of an idle daemon and of 2,000 idle inbound connections
   edit-100k                         spoolctl edit-recipients on a message of 100,000, start of the process included
@@ -22,6 +23,7 @@ import statistics
 import sys
 
 import harness
+import many
 import size
 from bench import Bench, disk_commit, exactly_once, load, post, post_to_all
 from peers.postfix import available
@@ -111,7 +113,7 @@ def round_trips(people=200, delay=25):
 MEASUREMENTS = {
     "accept-1": lambda: accept(1, 1500), "accept-20": lambda: accept(20, 20000), "accept-100": lambda: accept(100, 30000),
     "fanout-verp": lambda: fan_out(True), "fanout-bulk": lambda: fan_out(False),
-    "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": round_trips,
+    "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": round_trips, "many-destinations": many.many_destinations,
     "fanout-verp-1k": lambda: fan_out(True, 1000), "fanout-verp-100k": lambda: fan_out(True, 100000), **size.MEASUREMENTS,
 }
 

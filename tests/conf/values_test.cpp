@@ -59,6 +59,14 @@ TEST_CASE("next hops have one canonical text") {
     CHECK_MESSAGE(!parse_next_hop(bad), bad);
 }
 
+TEST_CASE("rates") {
+  CHECK(*parse_rate("600/min") == Rate{600, std::chrono::minutes(1)});
+  for (const char* good : {"1/s", "600/min", "90000/h"}) CHECK(rate_text(*parse_rate(good)) == good);
+  for (const char* bad :
+       {"", "600", "0/s", "/s", "6/", "6/d", "6 /s", "-6/s", "6x/s", "99999999999999999999/s"})
+    CHECK_MESSAGE(!parse_rate(bad), bad);
+}
+
 TEST_CASE("addresses to listen on") {
   CHECK(parse_listen("0.0.0.0:25")->port == 25);
   CHECK(parse_listen("[::]:0")->host == "::");

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "store/spool/host.hpp"
 #include "tests/store/opened.hpp"
 
 using namespace spoold;
@@ -435,6 +436,62 @@ TEST_CASE("suspects and history without a message") {
   REQUIRE(events.size() == 3);
   CHECK(events[2].event == "bounce");
   CHECK(events[2].list == 7);
+}
+
+TEST_CASE(
+    "what is remembered of a next hop: written with a settle, cleared by an operator, swept after 30 days") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  delivery::HostMemory memory;
+  memory.until = noon + std::chrono::minutes(4);
+  memory.failures = 3;
+  memory.half_open = memory.wide_window = memory.reject_limit = true;
+  memory.last_error = "cannot connect: refused";
+  memory.error_at = memory.last_drop = memory.last_commit = memory.overlap_off_until = noon;
+  memory.connections = 7;
+  memory.rcpts = {20, noon};
+  memory.rcpts_of_connection = {50, noon - std::chrono::hours(1)};
+  memory.messages = {10, noon};
+  memory.age = {3000, noon};
+  memory.rejects = {19, noon};
+  Settlement settlement;
+  for (const char* route : {"relay", "example.net", "smtp://127.0.0.1:25"}) {
+    settlement.route = route;
+    settlement.host = memory;
+    REQUIRE(s.settle(settlement));
+  }
+  CHECK(s.problems() == "");
+  const auto row = spool::host(Read(*s.store), "relay");
+  REQUIRE(row);
+  CHECK(row->memory == memory);
+  CHECK(row->written == noon);
+  CHECK_FALSE(spool::host(Read(*s.store), "rela"));
+  const auto two = spool::hosts(Read(*s.store), "", 2);
+  REQUIRE(two.size() == 2);
+  CHECK(two[0].route == "example.net");
+  CHECK(spool::hosts(Read(*s.store), two[1].route, 2).size() == 1);
+  CHECK(spool::hosts(Read(*s.store), "", 2).back().route == "relay");
+
+  bool waited = false, again = true;
+  REQUIRE(s.change([&](Write& write) -> Result<void> {
+    waited = spool::clear_host(write, "relay");
+    again = spool::clear_host(write, "relay");
+    return {};
+  }));
+  CHECK(waited);
+  CHECK_FALSE(again);
+  CHECK(spool::host(Read(*s.store), "relay")->memory.until == TimePoint{});
+  CHECK(spool::host(Read(*s.store), "relay")->memory.failures == 3);
+
+  s.pass(std::chrono::hours(24 * 29));
+  settlement.route = "example.net";
+  REQUIRE(s.settle(settlement));
+  s.pass(std::chrono::hours(24 * 2));
+  REQUIRE(await<void>([&](auto cb) { s.store->sweep(s.now(), cb); }));
+  const auto left = spool::hosts(Read(*s.store), "", 10);
+  REQUIRE(left.size() == 1);
+  CHECK(left[0].route == "example.net");
 }
 
 TEST_CASE("an upload in slices becomes a content, or vanishes") {

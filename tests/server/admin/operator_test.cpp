@@ -40,6 +40,8 @@ class ToldLanes : public Lanes {
   }
   void wake(const std::vector<std::string>&) override {}
   void retry_now(store::Id id) override { retried.push_back(id); }
+  void wake_hosts(const std::vector<std::string>& routes) override { woken = routes; }
+  void destinations(Destinations done) override { done(states); }
 
   std::deque<Withdrawal> answers;
   std::function<void()> on_withdraw, late;
@@ -47,6 +49,8 @@ class ToldLanes : public Lanes {
   int asked = 0;
   std::vector<std::uint32_t> given_back;
   std::vector<store::Id> retried;
+  std::vector<std::string> woken;
+  std::vector<DestinationState> states;
 };
 
 struct House {

@@ -1,0 +1,98 @@
+// When a lane comes, waits and goes: its place among the others (connections.hpp), what it remembers of its
+// host, and what an operator sees of it.
+#include <utility>
+
+#include "server/delivery/lane.hpp"
+
+namespace spoold::server {
+namespace {
+
+constexpr auto turn_of_a_connection = std::chrono::seconds(5);  // while others wait for one
+
+}  // namespace
+
+void Lane::granted() {
+  in_line_ = false;
+  if (std::exchange(granted_, true)) context_.connections.give();
+  soon();
+}
+
+// Claimed recipients take memory: only for a lane that has a connection for them.
+bool Lane::may_claim() {
+  if (!sessions_.empty() || granted_) return true;
+  if (in_line_) return false;
+  granted_ = context_.connections.take();
+  if (!granted_) {
+    in_line_ = true;
+    keeper_.stand_in_line(*this);
+  }
+  return granted_;
+}
+
+// Not needed now: somebody else may have it.
+void Lane::return_grant() {
+  if (!granted_ || claiming_) return;
+  granted_ = false;
+  context_.connections.give();
+}
+
+// While others wait for a connection: idle ones go, further ones of a lane that has several, and after its
+// turn also the only one of a lane without trouble (what is known of trouble would be lost with its hand).
+bool Lane::gives_way(OutboundSession& session, bool idle) {
+  if (session.yields) return true;
+  if (!context_.connections.crowded()) return false;
+  const bool had_its_turn = Clock::now() - session.started >= turn_of_a_connection;
+  if (!idle && sessions_.size() == 1 && (!had_its_turn || !planner_.untroubled())) return false;
+  if (!context_.connections.yield()) return false;
+  session.yields = true;
+  session.quit();
+  return true;
+}
+
+// It has given up its connections and waits for its next turn: its hand goes back to the queue, unless that
+// would forget who is suspected of what.
+void Lane::release_in_line() {
+  if (in_line_ && sessions_.empty() && !stopping_ && hand_.open() > 0 && planner_.untroubled()) release_all();
+}
+
+void Lane::poke() {
+  poke_ = true;
+  soon();
+}
+
+void Lane::clear_clock() {
+  planner_.clear_clock();
+  memory_stale_ = true;
+  poke();
+}
+
+void Lane::take_memory() {
+  delivery::HostMemory memory = planner_.memory();
+  if (!delivery::worth_writing(written_, memory)) return;
+  written_ = memory;
+  memory_now_ = std::move(memory);
+}
+
+bool Lane::at_rest() const {
+  if (stopping_ || turn_asked_ || claiming_ || trouble_ || granted_ || memory_stale_ || memory_now_)
+    return false;
+  if (!sessions_.empty() || !hand_.empty() || !settling_.empty() || !withdrawals_.empty()) return false;
+  if (!suspects_now_.empty() || !forgotten_now_.empty()) return false;
+  return in_line_ || next_due_ > now() || !planner_.receptive(now());
+}
+
+DestinationState Lane::state() const {
+  DestinationState state;
+  const delivery::Health health = planner_.health(now());
+  state.route = route_;
+  state.health = health.state;
+  state.until = health.until;
+  state.connections = static_cast<std::uint32_t>(sessions_.size());
+  state.in_hand = static_cast<std::uint32_t>(hand_.open());
+  state.suspects = health.parked;
+  state.in_line = in_line_;
+  state.memory = planner_.memory();
+  return state;
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,217 @@
+#include "server/delivery/lane_set.hpp"
+
+#include <algorithm>
+#include <random>
+
+namespace spoold::server {
+namespace {
+
+constexpr std::size_t most_at_rest = 2000;  // lanes kept only for what they remember of trouble
+
+}  // namespace
+
+LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
+                 std::shared_ptr<const conf::Settings> settings, std::size_t wire_budget)
+    : context_(context),
+      io_(io),
+      timer_(io),
+      grace_(io),
+      settings_(std::move(settings)),
+      wires_(context.store, wire_budget) {}
+
+// ---- from asleep to a lane
+
+void LaneSet::due(const std::string& route) {
+  if (stopping_) return;
+  if (const auto lane = lanes_.find(route); lane != lanes_.end()) return lane->second->wake();
+  if (in_line_.contains(route)) return;
+  const auto asleep = asleep_.find(route);
+  if (asleep != asleep_.end() &&
+      asleep->second.host > now()) {  // it would only find that its host's clock waits
+    Asleep how = asleep->second;
+    how.at = how.host;
+    how.asked = true;
+    return sleep(route, how);
+  }
+  const auto was = take_asleep(route);
+  const bool clear = was && was->cleared;
+  if (context_.connections.take()) return make(route, clear);
+  in_line_[route] = clear;
+  join_line(route);
+}
+
+void LaneSet::due_at(const std::string& route, TimePoint at) {
+  if (at <= now()) return due(route);
+  if (const auto lane = lanes_.find(route); lane != lanes_.end())
+    return lane->second->wake();  // it looks itself
+  if (stopping_ || in_line_.contains(route)) return;
+  const auto asleep = asleep_.find(route);
+  Asleep how;
+  how.at = TimePoint::max();
+  if (asleep != asleep_.end()) how = asleep->second;
+  how.at = std::min(how.at, at);
+  sleep(route, how);
+}
+
+// A connection was taken for it.
+void LaneSet::make(const std::string& route, bool clear_clock) {
+  auto lane = std::make_shared<Lane>(context_, io_, wires_, *this, settings_, route, std::random_device{}());
+  lanes_[route] = lane;
+  if (clear_clock) lane->clear_clock();
+  lane->granted();
+}
+
+void LaneSet::join_line(const std::string& route) {
+  context_.connections.wait([this, route] { asio::post(io_, [this, route] { granted(route); }); });
+}
+
+void LaneSet::granted(const std::string& route) {
+  const auto waiting = in_line_.find(route);
+  if (stopping_ || waiting == in_line_.end()) return context_.connections.give();
+  const bool clear = waiting->second;
+  in_line_.erase(waiting);
+  const auto lane = lanes_.find(route);
+  if (lane == lanes_.end()) return make(route, clear);
+  if (clear) lane->second->clear_clock();
+  lane->second->granted();
+}
+
+// ---- from a lane to asleep
+
+void LaneSet::stand_in_line(Lane& lane) {
+  if (in_line_.contains(lane.route())) return;
+  in_line_[lane.route()] = false;
+  join_line(lane.route());
+}
+
+void LaneSet::idle(Lane& lane, const Rest& rest) {
+  if (!rest.forgettable && lanes_.size() <= most_at_rest) return;
+  const auto found = lanes_.find(lane.route());
+  if (found == lanes_.end() || found->second.get() != &lane) return;
+  asio::post(io_, [gone = std::move(found->second)] {});  // it is on the stack below us
+  const std::string route = found->first;
+  lanes_.erase(found);
+  if (in_line_.contains(route)) return;
+  if (rest.due == TimePoint::max() && rest.host <= now()) return;
+  Asleep how;
+  how.at = rest.due == TimePoint::max() ? rest.due : std::max(rest.due, rest.host);
+  how.host = rest.host;
+  sleep(route, how);
+}
+
+void LaneSet::sleep(const std::string& route, Asleep how) {
+  take_asleep(route);
+  how.alarm = how.at == TimePoint::max() ? how.host : how.at;  // with nothing due it is then forgotten
+  asleep_[route] = how;
+  alarms_.emplace(how.alarm, route);
+  set_timer();
+}
+
+std::optional<LaneSet::Asleep> LaneSet::take_asleep(const std::string& route) {
+  const auto found = asleep_.find(route);
+  if (found == asleep_.end()) return std::nullopt;
+  const Asleep was = found->second;
+  asleep_.erase(found);
+  alarms_.erase({was.alarm, route});
+  return was;
+}
+
+void LaneSet::set_timer() {
+  if (alarms_.empty() || stopping_) return;
+  const TimePoint at = alarms_.begin()->first;
+  if (at == timer_at_) return;
+  timer_at_ = at;
+  timer_.expires_after(std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1)));
+  timer_.async_wait([this](std::error_code error) {
+    if (error) return;
+    timer_at_ = TimePoint::max();
+    const TimePoint time = now();
+    while (!alarms_.empty() && alarms_.begin()->first <= time) {
+      const std::string route = alarms_.begin()->second;
+      const auto was = take_asleep(route);
+      if (!was || was->at == TimePoint::max()) continue;
+      if (was->cleared) asleep_[route].cleared = true;  // due() looks at it
+      due(route);
+    }
+    set_timer();
+  });
+}
+
+// ---- all of them
+
+void LaneSet::each(const std::function<void(Lane&)>& act) {
+  for (const auto& [route, lane] : lanes_) act(*lane);
+}
+
+void LaneSet::retry_now(store::Id message) {
+  each([message](Lane& lane) { lane.retry_now(message); });
+  std::vector<std::string> asked;
+  for (auto& [route, how] : asleep_) {
+    how.cleared = true;
+    how.host = {};
+    if (how.asked) asked.push_back(route);
+  }
+  for (const std::string& route : asked) due(route);
+}
+
+void LaneSet::wake_host(const std::string& route) {
+  if (const auto lane = lanes_.find(route); lane != lanes_.end()) {
+    lane->second->clear_clock();
+    return lane->second->wake();
+  }
+  if (const auto waiting = in_line_.find(route); waiting != in_line_.end()) {
+    waiting->second = true;
+    return;
+  }
+  Asleep& how = asleep_[route];
+  how.cleared = true;
+  how.host = {};
+  due(route);
+}
+
+void LaneSet::crowded() {
+  each([](Lane& lane) { lane.poke(); });
+}
+
+void LaneSet::reload(std::shared_ptr<const conf::Settings> settings) {
+  settings_ = std::move(settings);
+  each([this](Lane& lane) { lane.reload(settings_); });
+}
+
+void LaneSet::stop(Duration grace, std::function<void()> one_stopped,
+                   const std::function<void(std::size_t)>& owed) {
+  stopping_ = true;
+  timer_.cancel();
+  owed(lanes_.size());
+  each([&](Lane& lane) { lane.stop(one_stopped); });
+  grace_.expires_after(grace);
+  grace_.async_wait([this](std::error_code error) {
+    if (!error) abort();
+  });
+}
+
+void LaneSet::abort() {
+  each([](Lane& lane) { lane.abort(); });
+}
+
+std::vector<DestinationState> LaneSet::states() const {
+  std::vector<DestinationState> all;
+  for (const auto& [route, lane] : lanes_) {
+    all.push_back(lane->state());
+    all.back().in_line = in_line_.contains(route);
+  }
+  for (const auto& [route, how] : asleep_) {
+    DestinationState& one = all.emplace_back();
+    one.route = route;
+    one.until = how.host;
+  }
+  for (const auto& [route, clear] : in_line_) {
+    if (lanes_.contains(route)) continue;
+    DestinationState& one = all.emplace_back();
+    one.route = route;
+    one.in_line = true;
+  }
+  return all;
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,77 @@
+// The lanes of one network thread. A lane is made when something of its route is due and a connection is free
+// for it, and leaves when nothing is in hand, connected or due; of the others only the route and two times
+// are kept (asleep), or their place in the line for a connection. So memory holds at most as many busy lanes
+// as there are connections, however many routes have mail. Everything happens on the thread of `io`.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "server/admin/lanes.hpp"
+#include "server/delivery/lane.hpp"
+
+namespace spoold::server {
+
+class LaneSet : public Lane::Keeper {
+ public:
+  LaneSet(DeliveryContext& context, asio::io_context& io, std::shared_ptr<const conf::Settings> settings,
+          std::size_t wire_budget);
+
+  /// Something of this route may be due now.
+  void due(const std::string& route);
+  /// Something of this route is due then.
+  void due_at(const std::string& route, TimePoint at);
+  void retry_now(store::Id message);
+  /// An operator's wish: the clock of this host no longer waits.
+  void wake_host(const std::string& route);
+  /// Idle connections are wanted by others.
+  void crowded();
+  void reload(std::shared_ptr<const conf::Settings> settings);
+  void stop(Duration grace, std::function<void()> one_stopped, const std::function<void(std::size_t)>& owed);
+  void abort();
+  void each(const std::function<void(Lane&)>& act);
+  std::size_t size() const { return lanes_.size(); }
+  /// Lanes, routes asleep and routes in line.
+  std::vector<DestinationState> states() const;
+
+  asio::io_context& io() { return io_; }
+
+  // Lane::Keeper
+  void idle(Lane& lane, const Rest& rest) override;
+  void stand_in_line(Lane& lane) override;
+
+ private:
+  struct Asleep {
+    TimePoint at{};        // max: nothing is due
+    TimePoint host{};      // until then its clock waits
+    bool asked = false;    // something became due before `host`
+    bool cleared = false;  // an operator's wish: the clock of the store is not waited for
+    TimePoint alarm{};     // its place in alarms_
+  };
+  void make(const std::string& route, bool clear_clock);
+  void granted(const std::string& route);
+  void join_line(const std::string& route);
+  void sleep(const std::string& route, Asleep how);
+  std::optional<Asleep> take_asleep(const std::string& route);
+  void set_timer();
+  TimePoint now() const { return context_.store.now(); }
+
+  DeliveryContext& context_;
+  asio::io_context& io_;
+  asio::steady_timer timer_, grace_;
+  TimePoint timer_at_ = TimePoint::max();
+  std::shared_ptr<const conf::Settings> settings_;  // of new lanes
+  WireCache wires_;
+  std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
+  std::unordered_map<std::string, Asleep> asleep_;
+  std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep
+  std::unordered_map<std::string, bool> in_line_;       // route, and whether its clock is to be cleared
+  bool stopping_ = false;
+};
+
+}  // namespace spoold::server
