@@ -277,14 +277,25 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
       }));
 }
 
-void Store::edit(Id id, std::vector<Edit> edits, std::string who, Callback<std::vector<Edited>> callback) {
+void Store::edit(Id id, std::vector<Edit> edits, std::string who, Callback<std::vector<Edited>> callback,
+                 bool all_or_nothing) {
   State& s = *state_;
+  // Of a transaction that is given up because one of them was not done: why.
+  auto refused = std::make_shared<std::vector<Edited>>();
   s.submit(job<spool::EditResult>(
       Job::Kind::change,
-      [&s, id, edits = std::move(edits), who = std::move(who)](Write& write) {
-        return spool::edit(write, id, edits, who, s.route_of());
+      [&s, id, edits = std::move(edits), who = std::move(who), all_or_nothing,
+       refused](Write& write) -> Result<spool::EditResult> {
+        refused->clear();
+        auto result = spool::edit(write, id, edits, who, s.route_of());
+        const auto done = [](const Edited& e) { return e.how == Edited::How::done; };
+        if (!result || !all_or_nothing || std::all_of(result->edited.begin(), result->edited.end(), done))
+          return result;
+        *refused = std::move(result->edited);
+        return fail(Error::Kind::conflict, "not all of them can be changed");
       },
-      [&s, callback = std::move(callback)](Result<spool::EditResult> r) {
+      [&s, refused, callback = std::move(callback)](Result<spool::EditResult> r) {
+        if (!r && !refused->empty()) return callback(std::move(*refused));
         if (!r) return callback(tl::unexpected(r.error()));
         s.due(r->routes);
         callback(std::move(r->edited));

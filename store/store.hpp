@@ -160,7 +160,9 @@ class Store {
   /// last one served).
   void claim(std::string route, TimePoint now, std::uint32_t limit, Callback<std::vector<Claim>>);
   void settle(Settlement, Callback<Settled>);
-  void edit(Id, std::vector<Edit>, std::string who, Callback<std::vector<Edited>>);
+  /// In one transaction. `all_or_nothing`: unless each of them is `done`, nothing is changed.
+  void edit(Id, std::vector<Edit>, std::string who, Callback<std::vector<Edited>>,
+            bool all_or_nothing = false);
   void edit_sender(Id, std::string reverse_path, std::string who, Callback<void>);
   /// All of a message at once. The answer: numbers that a claim covers, so unchanged yet: their lanes must be
   /// asked, then edit(). hold and remove are one small transaction whatever the size; release and retry make

@@ -19,6 +19,7 @@ using delivery::Withdrawal;
 constexpr auto patience = 5s;  // for claims that come and go, and for lanes that do not answer
 constexpr auto pause_between = 5ms;
 constexpr std::size_t edits_at_once = 500;  // of one write transaction: well below 20 ms
+constexpr const char* not_alone = "not changed: another one was refused";
 
 constexpr const char* in_flight = "in flight: its content is being sent";
 constexpr const char* busy = "in flight: its lane did not let it go within 5 s";
@@ -67,21 +68,29 @@ class Conversation {
     });
   }
 
-  /// Applies the wishes; those that a claim covers after all stay in the vector, marked as claimed.
-  store::Result<void> apply(std::vector<Wish>& wishes) {
+  /// Applies the wishes; those that a claim covers after all stay in the vector, marked as claimed (with
+  /// all_or_nothing the others stay too, unchanged).
+  store::Result<void> apply(std::vector<Wish>& wishes, bool all_or_nothing) {
     std::vector<Wish> again;
-    for (std::size_t from = 0; from < wishes.size(); from += edits_at_once) {
-      const std::size_t to = std::min(from + edits_at_once, wishes.size());
+    const std::size_t at_once = all_or_nothing ? wishes.size() : edits_at_once;
+    for (std::size_t from = 0; from < wishes.size(); from += at_once) {
+      const std::size_t to = std::min(from + at_once, wishes.size());
       std::vector<store::Edit> edits;
       for (std::size_t i = from; i < to; ++i) edits.push_back(wishes[i].edit);
       const auto results = await_result<std::vector<store::Edited>>(
-          [&](auto callback) { store_.edit(id_, edits, who_, std::move(callback)); });
+          [&](auto callback) { store_.edit(id_, edits, who_, std::move(callback), all_or_nothing); });
       if (!results && results.error().kind == store::Error::Kind::conflict) {  // it was finished in between
         for (std::size_t i = from; i < to; ++i) report.refused.push_back({wishes[i], became(wishes[i])});
         continue;
       }
       if (!results) return tl::unexpected(results.error());
-      for (std::size_t i = from; i < to; ++i) judge(wishes[i], results->at(i - from), again);
+      const auto was_done = [](const store::Edited& e) { return e.how == store::Edited::How::done; };
+      const bool given_up = all_or_nothing && !std::all_of(results->begin(), results->end(), was_done);
+      for (std::size_t i = from; i < to; ++i)
+        if (given_up && was_done(results->at(i - from)))
+          again.push_back(wishes[i]);
+        else
+          judge(wishes[i], results->at(i - from), again);
     }
     wishes = std::move(again);
     return {};
@@ -205,11 +214,9 @@ store::Result<EditReport> edit_recipients(store::Store& store, Lanes& lanes, sto
   };
   while (!wishes.empty()) {
     talk.withdraw(wishes);
-    if (all_or_nothing && !talk.report.refused.empty()) {
-      refuse_rest("not changed: another one was refused");
-      break;
-    }
-    if (auto applied = talk.apply(wishes); !applied) return tl::unexpected(applied.error());
+    if (!all_or_nothing || talk.report.refused.empty())
+      if (auto applied = talk.apply(wishes, all_or_nothing); !applied) return tl::unexpected(applied.error());
+    if (all_or_nothing && !talk.report.refused.empty()) refuse_rest(not_alone);
     if (wishes.empty()) break;
     if (!talk.time_left()) {
       refuse_rest(busy);

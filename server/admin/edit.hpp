@@ -38,8 +38,7 @@ struct EditReport {
 const char* text(store::Edit::What);
 Json refusal_json(const Refusal&);  // {"address", "what", "reason"}
 
-/// all_or_nothing: when one is refused nothing is changed, and `done` is empty. (Decided before the change is
-/// written: should a recipient be delivered in the instant between, the answer names it among the refused.)
+/// all_or_nothing: when one is refused nothing is changed, and `done` is empty: one transaction for all.
 store::Result<EditReport> edit_recipients(store::Store&, Lanes&, store::Id, std::vector<Wish>,
                                           const std::string& who, bool all_or_nothing);
 

@@ -112,6 +112,8 @@ std::string counted(std::size_t n, const char* what) {
   return std::to_string(n) + " " + what;
 }
 
+constexpr std::size_t together = 1000;  // of one write transaction: below 20 ms
+
 }  // namespace
 
 Json edit_recipients(const Request& request) {
@@ -121,6 +123,8 @@ Json edit_recipients(const Request& request) {
   Plan plan = plan_edit(request, id);
   if (plan.wishes.empty() && plan.refused.empty()) return failure(Exit::usage, "nothing to change was named");
 
+  if (all_or_nothing && plan.wishes.size() > together)
+    return failure(Exit::usage, "all or nothing is for at most 1000 recipients");
   EditReport report;
   if (all_or_nothing && !plan.refused.empty()) {
     for (const Wish& wish : plan.wishes)

@@ -17,7 +17,7 @@ struct Target {
   bool secure = false;     // the names that led to this host were validated by DNSSEC
   std::vector<Tlsa> tlsa;  // validated, also unusable ones (they count: RFC 7672 2.2); of host, or of what
                            // its CNAMEs end in
-  std::string tlsa_base;      // the name that tlsa was found at; empty: host
+  std::string tlsa_base;   // the name that tlsa was found at; empty: host
   bool implicit_tls = false;  // of an smtps:// next hop
   bool local() const { return endpoint.protocol().family() == AF_UNIX; }
 };

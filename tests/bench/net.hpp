@@ -71,13 +71,19 @@ inline void no_delay(int fd, const Address& a) {
   if (!a.is_unix()) setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
 }
 
-/// A listening socket; `text` gets the port that was chosen when it asked for port 0.
+/// A listening socket, on loopback only where `text` says 0.0.0.0; `text` gets the port that was chosen when
+/// it asked for port 0.
 inline int listen_on(std::string& text) {
   Address a = parse_address(text);
   const int fd = socket(a.bytes.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
   const int one = 1;
   setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (a.is_unix()) unlink(text.c_str() + 5);
+  // 0.0.0.0 stands for all of 127.0.0.0/8: nothing here is for another machine.
+  const char loopback[] = "lo";
+  if (text.rfind("0.0.0.0:", 0) == 0 &&
+      setsockopt(fd, SOL_SOCKET, SO_BINDTODEVICE, loopback, sizeof loopback) != 0)
+    die("listen on " + text + ": " + std::strerror(errno));
   if (fd < 0 || bind(fd, a.get(), a.size) != 0 || listen(fd, 4096) != 0)
     die("listen on " + text + ": " + std::strerror(errno));
   if (!a.is_unix()) {

@@ -157,6 +157,26 @@ TEST_CASE_FIXTURE(House, "all-or-nothing with one in flight gives the withdrawn 
   CHECK(state(id, "a@x.example") == "active");
 }
 
+TEST_CASE_FIXTURE(House,
+                  "all-or-nothing with one delivered between the question and the change changes nothing") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  const auto claims = opened.claim();
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::withdrawn};
+  lanes.on_withdraw = [&] {
+    auto settlement = store::outcome_of(claims[0], Verdict::delivered);
+    settlement.outcomes.erase(settlement.outcomes.begin());
+    settlement.versions.erase(settlement.versions.begin());
+    REQUIRE(opened.settle(std::move(settlement)));
+  };
+  const auto answer = edit(id, {{"remove", {"a@x.example", "b@x.example"}}, {"all_or_nothing", true}});
+  CHECK(answer["removed"].empty());
+  CHECK(answer["refused"].size() == 2);
+  CHECK(state(id, "a@x.example") == "active");
+  CHECK(state(id, "b@x.example") == "delivered");
+  CHECK(lanes.given_back.size() == 2);
+  CHECK(opened.problems() == "");
+}
+
 TEST_CASE_FIXTURE(House, "a claim that is settled while it is asked about") {
   const auto id = accept({"a@x.example"});
   const auto claims = opened.claim();
