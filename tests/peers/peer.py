@@ -385,7 +385,12 @@ async def serve(options):
         shown = options.listen
     else:
         host, _, port = options.listen.rpartition(":")
-        server = await loop.create_server(make, host.strip("[]"), int(port), backlog=1000)
+        listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if host == "0.0.0.0":  # all of 127.0.0.0/8, and no more
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b"lo")
+        listener.bind((host.strip("[]"), int(port)))
+        server = await loop.create_server(make, sock=listener, backlog=1000)
         shown = "%s:%d" % (host, server.sockets[0].getsockname()[1])
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
