@@ -114,6 +114,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
 
 int Daemon::run() {
   State& s = *state_;
+  const log::Buffering buffering;
   asio::post(s.threads.context(0), [&s] { s.start(); });
   s.threads.run();
   s.control.reset();

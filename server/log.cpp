@@ -1,9 +1,13 @@
 #include "server/log.hpp"
 
-#include <spdlog/sinks/stdout_sinks.h>
+#include <spdlog/sinks/sink.h>
 #include <spdlog/spdlog.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <csignal>
+
+#include "server/log_buffer.hpp"
 
 namespace spoold::server::log {
 
@@ -26,17 +30,49 @@ spdlog::level::level_enum level_of(Level level) {
 }
 
 /// Never destroyed: threads may log until the process ends.
+LineBuffer& buffer() {
+  static auto* const the_buffer = new LineBuffer(STDERR_FILENO);
+  return *the_buffer;
+}
+
+class Sink : public spdlog::sinks::sink {
+  void log(const spdlog::details::log_msg& message) override {
+    buffer().add({message.payload.data(), message.payload.size()}, message.level >= spdlog::level::warn);
+  }
+  void flush() override { buffer().flush(); }
+  void set_pattern(const std::string&) override {}  // lines come as they are
+  void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+};
+
+/// Never destroyed either.
 spdlog::logger& logger() {
   static auto* const the_logger = [] {
-    auto* made = new spdlog::logger("spoold", std::make_shared<spdlog::sinks::stderr_sink_mt>());
-    made->set_pattern("%v");
+    auto* made = new spdlog::logger("spoold", std::make_shared<Sink>());
     made->set_level(spdlog::level::info);
     return made;
   }();
   return *the_logger;
 }
 
+extern "C" void last_words(int signal) {
+  buffer().rescue();
+  std::signal(signal, SIG_DFL);
+  std::raise(signal);
+}
+
 }  // namespace
+
+Buffering::Buffering() {
+  buffer().start();
+  for (const int fatal : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) {
+    struct sigaction now {};  // a sanitizer's own stays
+    if (::sigaction(fatal, nullptr, &now) == 0 && now.sa_handler == SIG_DFL) std::signal(fatal, last_words);
+  }
+}
+
+Buffering::~Buffering() {
+  buffer().stop();
+}
 
 void configure(const conf::Log& settings) {
   format.store(settings.format, std::memory_order_relaxed);

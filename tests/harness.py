@@ -235,6 +235,8 @@ class Spoold:
 
     def lines(self, event=None, whole=False):
         """Lines of its log since it was started last (or ever), all or those of one event."""
+        if event not in (None, "ready") and self.process is not None and self.process.poll() is None:
+            time.sleep(0.15)  # what is no warning waits up to 50 ms for its company
         data = self.log.read_bytes()[0 if whole else self.log_from:].decode("utf-8", "replace").splitlines()
         return [line for line in data if event is None or f"event={event} " in line + " "]
 

@@ -11,6 +11,11 @@ bool skipped(const Observation& seen, std::size_t i) {
   return !seen.skipped.empty() && std::ranges::find(seen.skipped, seen.recipients[i]) != seen.skipped.end();
 }
 
+// BDAT was written for nobody (its RCPTs were refused while it was on its way), and it was not answered.
+bool silent_chunk(const Observation& seen) {
+  return seen.chunked && seen.content_sent && (seen.dot.empty() || !seen.dot.front());
+}
+
 bool contains(std::string_view text, std::string_view word) {
   return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
            return std::tolower(static_cast<unsigned char>(a)) == b;
@@ -49,6 +54,7 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   }
   if (!seen.mail->completed()) {  // refused: its recipients have their outcome, whatever else is missing
     found.complete = true;
+    found.stopped = silent_chunk(seen);
     return found;
   }
   std::size_t accepted = 0;
@@ -67,15 +73,16 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   }
   if (accepted == 0) {  // nothing that follows matters to anybody
     found.complete = sent == seen.recipients.size();
+    found.stopped = silent_chunk(seen);
     return found;
   }
   if (!seen.data_sent && !seen.content_sent) return found;
-  if (!heard(seen.data, &drop)) {
+  if (!seen.chunked && !heard(seen.data, &drop)) {
     found.blame = Finding::Blame::message;
     found.stage = Stage::data;
     return found;
   }
-  if (!seen.data->positive()) {
+  if (!seen.chunked && !seen.data->positive()) {
     found.complete = true;
     return found;
   }
@@ -95,6 +102,22 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   found.blame = Finding::Blame::in_doubt;
   found.stage = Stage::dot;
   return found;
+}
+
+std::vector<std::size_t> in_doubt(const std::vector<Observation>& open, const Drop& drop, bool lmtp) {
+  std::vector<std::size_t> doubtful;
+  for (std::size_t i = 0; i < open.size(); ++i) {
+    if (!doubtful.empty()) {
+      if (open[i].dot_sent) doubtful.push_back(i);
+      continue;
+    }
+    const Finding found = find_blame(open[i], drop, lmtp);
+    if (found.blame == Finding::Blame::in_doubt)
+      doubtful.push_back(i);
+    else if (!found.complete || found.stopped)
+      break;
+  }
+  return doubtful;
 }
 
 bool speaks_of_host(const smtp::Reply& reply) {

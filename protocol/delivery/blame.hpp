@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/delivery/planner.hpp"
 
@@ -25,7 +26,8 @@ struct Finding {
   std::size_t position = 0;   // of the suspect in the transaction
   std::size_t answered = 0;   // RCPTs answered before the drop
   bool after_reject = false;  // the last thing heard was a 4xx/5xx to RCPT
-  bool complete = false;      // everything of this transaction was answered
+  bool complete = false;      // everything of this transaction was answered, as far as anybody waits for it
+  bool stopped = false;       // complete, but its BDAT was not answered: the peer did not get beyond it
 };
 
 /// What of `observation` the peer answered; a 421 that came as the end of the connection is no answer to
@@ -34,6 +36,10 @@ bool heard(const std::optional<smtp::Reply>&, const Drop*);
 
 /// `drop` may be null: then the transaction was answered in order.
 Finding find_blame(const Observation&, const Drop&, bool lmtp);
+
+/// Which of the transactions open at a drop (oldest first) may have been delivered without a word: the one
+/// whose end of content is the oldest unanswered command, and those behind it that were written to their end.
+std::vector<std::size_t> in_doubt(const std::vector<Observation>& open, const Drop&, bool lmtp);
 
 /// Does this refusal speak of the whole host (4.3.x, 4.7.x, load, rate, connections) and not of a recipient?
 bool speaks_of_host(const smtp::Reply&);

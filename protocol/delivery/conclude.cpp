@@ -76,6 +76,7 @@ Flight Planner::State::take_flight(Connection& c, const Observation& seen) {
       continue;
     Flight taken = std::move(*f);
     c.flights.erase(f);
+    --flying;
     return taken;
   }
   return {};
@@ -98,7 +99,10 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
   const auto skipped = [&](std::uint32_t number) {
     return !seen.skipped.empty() && std::ranges::find(seen.skipped, number) != seen.skipped.end();
   };
-  const smtp::Reply* mail = heard(seen.mail, drop) ? &*seen.mail : nullptr;
+  // A server that refuses MAIL and takes RCPT and BDAT behind it all the same has taken the message.
+  const bool taken = seen.chunked && !seen.dot.empty() && seen.dot.front() && seen.dot.front()->completed() &&
+                     std::ranges::any_of(seen.rcpt, [](const auto& r) { return r && r->completed(); });
+  const smtp::Reply* mail = heard(seen.mail, drop) && !taken ? &*seen.mail : nullptr;
   if (mail) c.last_reject = false;
   // Refused because of what went before on the wire, not because of this mail: again, without overlapping.
   const auto out_of_order = [&](const smtp::Reply& reply) {
@@ -141,7 +145,7 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
   }
   if (open.accepted.empty()) return open;
 
-  if (heard(seen.data, drop) && !seen.data->positive()) {
+  if (!seen.chunked && heard(seen.data, drop) && !seen.data->positive()) {
     for (Recipient* r : std::exchange(open.accepted, {})) refuse(c, *r, *seen.data, Stage::data, now);
     c.last_reject = false;
     return open;

@@ -9,6 +9,7 @@ constexpr std::uint32_t clean_for_wide_window = 16;
 constexpr std::uint32_t overlapped_drops_enough = 2;
 constexpr std::uint32_t most_connections = 1000;
 constexpr Duration concurrency_lasts = std::chrono::hours(24);
+constexpr std::uint32_t deepest = 32;
 }  // namespace
 
 void Host::restore(const HostMemory& m, TimePoint now) {
@@ -73,6 +74,7 @@ void Host::committed(TimePoint now) {
   last_commit_ = now;
   ++commits_;
   ++clean_;
+  depth_ = std::min(depth_ + 1, deepest);
   recent_.clear();
   bore_ = std::max(bore_, allowed_);
   if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, most_connections);
@@ -94,6 +96,7 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
   ++drops_;
   last_drop_ = now;
   clean_ = 0;
+  depth_ = 1;
   const bool productive = drop.messages > 0;
   const auto& waits = limits_->isolation_waits;
   Duration wait = std::chrono::seconds(5);

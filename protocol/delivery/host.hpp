@@ -1,6 +1,6 @@
-// The health of one next hop: its clock after faults, half-open probing, how many connections it bears, and
-// the waits and budget that bind the re-offering of suspects (isolation.md sections 3 and 4). Knows no
-// recipient.
+// The health of one next hop: its clock after faults, half-open probing, how many connections it bears and
+// how many transactions in flight on each, and the waits and budget that bind the re-offering of suspects
+// (isolation.md sections 3 and 4). Knows no recipient.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -49,7 +49,10 @@ class Host {
   /// A drop behind content. Two with no overlapped delivery in between turn overlapping off for a day; not
   /// one, because with VERP every culprit drops behind the content of somebody else.
   void overlap_dropped(TimePoint now);
-  std::uint32_t window(TimePoint now) const;
+  /// Transactions in flight on one connection: grows by one with each delivery, which doubles it in a round
+  /// trip; one after a drop.
+  std::uint32_t depth(TimePoint now) const { return overlap(now) ? depth_ : 1; }
+  std::uint32_t window(TimePoint now) const;  // RCPTs in flight
 
   TimePoint last_commit() const { return last_commit_; }
   TimePoint last_drop() const { return last_drop_; }
@@ -72,7 +75,7 @@ class Host {
   std::string last_error_;
   std::uint64_t commits_ = 0;
   std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, mute_ = 0, clean_ = 0,
-                overlapped_drops_ = 0;
+                overlapped_drops_ = 0, depth_ = 2;
   std::uint32_t bore_ = 0;  // connections at once, since it last refused one
   bool half_open_ = false;
   std::deque<TimePoint> unproductive_;

@@ -41,11 +41,26 @@ bool Planner::State::must_quit(const Connection& c, TimePoint now) const {
   return rcpts > 0 && c.rcpts >= rcpts;
 }
 
+bool Planner::State::trusted(const Connection& c, TimePoint now) const {
+  return isolating != c.id && host.overlap(now) && (limits.configured_next_hop || c.committed >= 2);
+}
+
 bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
   if (c.flights.empty()) return true;
-  if (c.flights.size() > 1 || c.flights.front().kind != Flight::Kind::plain || isolating == c.id)
+  if (c.flights.front().kind != Flight::Kind::plain || c.flights.back().kind != Flight::Kind::plain ||
+      !trusted(c, now))
     return false;
-  return host.overlap(now) && (limits.configured_next_hop || c.committed >= 2);
+  // Its share of what there is: the last transactions of a message do not queue up behind one connection.
+  const std::size_t share = (hand.ready_transactions(now) + in_flight()) / connections.size() + 1;
+  std::size_t deepest = std::min<std::size_t>(host.depth(now), std::max<std::size_t>(share, 2));
+  // Each refusal uses up the peer's patience, those on their way too.
+  if (c.rejects > 0) deepest = std::min<std::size_t>(deepest, 4 * (learned.rejects() - c.rejects));
+  if (const std::uint32_t rcpts = learned.rcpts_of_connection(now)) {
+    std::size_t on_the_way = 0;
+    for (const Flight& f : c.flights) on_the_way += f.recipients.size();
+    if (c.rcpts + on_the_way >= rcpts) return false;
+  }
+  return c.flights.size() < deepest;
 }
 
 bool Planner::State::may_offer(TimePoint now) const {
@@ -149,6 +164,7 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   t.message = flight.work->id;
   t.window = flight.window;
   t.overlap = flight.overlap = !c.flights.empty();
+  t.chunked = flight.kind == Flight::Kind::plain && trusted(c, now);
   t.rejects_allowed = learned.rejects() > c.rejects ? learned.rejects() - c.rejects : 1;
   t.recipients.reserve(flight.recipients.size());
   for (Recipient* r : flight.recipients) {
@@ -162,6 +178,7 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   c.isolated_last = flight.kind == Flight::Kind::chunk || flight.kind == Flight::Kind::ambiguous;
   Work& work = *flight.work;
   c.flights.push_back(std::move(flight));
+  ++flying;
   if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages())
     t.quit_after = c.quit = true;
   hand.touch(work);

@@ -34,12 +34,6 @@ void Planner::State::remove(ConnectionId id) {
   if (isolating == id) isolating = 0;
 }
 
-std::size_t Planner::State::in_flight() const {
-  std::size_t n = 0;
-  for (const auto& c : connections) n += c->flights.size();
-  return n;
-}
-
 void Planner::State::add(Batch batch, TimePoint now) {
   if (batch.recipients.empty()) return;
   Work& work = hand.work(batch.message, batch.one_each);
@@ -230,7 +224,9 @@ Next Planner::next(ConnectionId id, TimePoint now) {
 bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number) {
   Connection* c = state_->find(id);
   if (!c) return false;
-  for (Flight& f : c->flights) {
+  // The one being written is the youngest, or close to it.
+  for (auto flight = c->flights.rbegin(); flight != c->flights.rend(); ++flight) {
+    Flight& f = *flight;
     if (f.work->id != message) continue;
     std::size_t at = f.cursor;
     if (at >= f.recipients.size() || f.recipients[at]->number != number) {
@@ -260,6 +256,7 @@ void Planner::closed(ConnectionId id, TimePoint now) {
     while (!c->flights.empty()) {  // handed out and never begun
       Flight f = std::move(c->flights.front());
       c->flights.erase(c->flights.begin());
+      --state_->flying;
       for (Recipient* r : f.recipients) state_->back(*r, f.kind);
       state_->end_flight(*c, f);
     }

@@ -75,7 +75,8 @@ struct Transaction {
   std::uint32_t window = 32;  // RCPTs in flight; 1: lock-step, and MAIL, RCPT, DATA each alone too
   std::uint32_t rejects_allowed =
       1000;  // after so many 4xx/5xx to RCPT here write no further RCPT (DATA if one was accepted)
-  bool overlap = false;     // MAIL may follow the previous transaction's dot in one write
+  bool overlap = false;     // MAIL may follow the end of the previous content in one write
+  bool chunked = false;     // where CHUNKING is offered, its content may go out before RCPT is answered
   bool quit_after = false;  // the last transaction of this connection
 };
 
@@ -94,6 +95,7 @@ struct Observation {
   std::vector<std::uint32_t> skipped;     // sending() said false: no RCPT was written for them
   std::optional<smtp::Reply> mail, data;
   std::vector<std::optional<smtp::Reply>> rcpt;  // by position in `recipients`; may be shorter
+  bool chunked = false;  // the content went by BDAT: there is no DATA, and `dot` answers BDAT LAST
   bool mail_sent = false, data_sent = false, content_sent = false, dot_sent = false;
   std::vector<std::optional<smtp::Reply>> dot;  // one; LMTP: one for each accepted recipient, in order
 };
@@ -146,8 +148,8 @@ class Planner {
   ConnectionId connected(std::string remote, TimePoint now, PeerLimits = {});  // EHLO was answered 2xx
   void connect_failed(Stage stage, const LastReply& why, TimePoint now);       // before that: a host fault
 
-  /// The next thing for this connection. May be asked while one transaction is open (to overlap), answers
-  /// `wait` when there must be none in between. After `wait` ask again after a report() of this connection,
+  /// The next thing for this connection. May be asked while transactions are open (to overlap), answers
+  /// `wait` when there must not be another one. After `wait` ask again after a report() of this connection,
   /// at `until`, or when add() or the end of another connection may have brought work. `quit`: QUIT, then
   /// closed().
   Next next(ConnectionId, TimePoint now);

@@ -37,7 +37,7 @@ struct Connection {
   std::string remote;
   TimePoint opened{}, idle_since{};
   PeerLimits limits;
-  std::vector<Flight> flights;  // oldest first, at most two
+  std::vector<Flight> flights;  // oldest first
   std::uint32_t transactions = 0, committed = 0, rcpts = 0, rejects = 0;
   double jitter = 1.0;
   TimePoint deferral_base{};   // recipients deferred in one session share their next attempt
@@ -65,11 +65,12 @@ struct Planner::State {
   Withdrawal withdraw(MessageId, std::uint32_t number);
   Connection* find(ConnectionId);
   void remove(ConnectionId);
-  std::size_t in_flight() const;
+  std::size_t in_flight() const { return flying; }
 
   // plan.cpp
   Next next(ConnectionId, TimePoint);
   bool must_quit(const Connection&, TimePoint) const;
+  bool trusted(const Connection&, TimePoint) const;  // with more than a transaction at a time
   bool may_overlap(const Connection&, TimePoint) const;
   bool may_offer(TimePoint) const;  // a suspect, now
   std::uint32_t most_recipients(const Connection&, TimePoint) const;
@@ -108,6 +109,7 @@ struct Planner::State {
   Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void content_fault(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
+  void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // another one's end was the oldest
   void sender_fault(Connection&, Work&, const Drop&, TimePoint);
   Note& note(MessageId, TimePoint);
   void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
@@ -134,6 +136,7 @@ struct Planner::State {
   Host host;
   Rate rate;
   std::vector<std::unique_ptr<Connection>> connections;
+  std::size_t flying = 0;  // flights of all connections
   ConnectionId last_connection = 0;
   ConnectionId isolating = 0;  // the one that isolates now
   Line offered;                // suspects worth a connection of their own

@@ -63,7 +63,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   DropRecord record{now, c.opened, {}, drop.how, 0, 0, 0, 0, {}, false, false};
   Flight guilty;
   Recipient* suspect = nullptr;
-  bool certain = false, behind = false, overlapped = false;
+  bool certain = false, behind = false, doubt = false, overlapped = false;
   for (const Observation& seen : open_ones) {
     Flight f = take_flight(c, seen);
     if (!f.work) continue;
@@ -74,12 +74,19 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     c.rejects += open.refused;
     committed(c, *f.work, open.delivered, now);
     if (behind || finding.complete) {  // innocent as a whole
+      if (doubt && seen.dot_sent) in_doubt_behind(c, open, drop, now);
+      if (finding.stopped) {
+        behind = true;
+        record.finding = finding;
+        record.message = f.work->id;
+      }
       for (auto* line : {&open.unsent, &open.silent, &open.accepted})
         for (auto r = line->rbegin(); r != line->rend(); ++r) back(**r, f.kind);
       end_flight(c, f);
       continue;
     }
     behind = true;
+    doubt = finding.blame == Blame::in_doubt;
     record.finding = finding;
     record.message = f.work->id;
     certain = f.window == 1 || (open.silent.size() == 1 && finding.blame == Blame::suspect);
@@ -90,6 +97,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   while (!c.flights.empty()) {  // handed out, not begun
     Flight f = std::move(c.flights.front());
     c.flights.erase(c.flights.begin());
+    --flying;
     for (auto r = f.recipients.rbegin(); r != f.recipients.rend(); ++r) back(**r, f.kind);
     end_flight(c, f);
   }
@@ -230,6 +238,14 @@ void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& 
           jitter.spread(limits.isolation_waits.empty() ? Duration(5000) : limits.isolation_waits.front());
     hand.pause(work, now + until_probe);
   }
+}
+
+// No evidence against its content, nor a reason to pause its message: but it may have been delivered.
+void Planner::State::in_doubt_behind(Connection& c, Open& open, const Drop& drop, TimePoint now) {
+  const TimePoint next = now + jitter.spread(doubt_waits.front());
+  for (auto* line : {&open.accepted, &open.silent})
+    for (Recipient* r : std::exchange(*line, {}))
+      defer(*r, false, next, words(c, drop, Stage::dot, now), now);
 }
 
 void Planner::State::sender_fault(Connection& c, Work& work, const Drop& drop, TimePoint now) {

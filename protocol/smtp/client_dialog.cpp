@@ -16,6 +16,9 @@ bool needs_utf8(const ClientDialog::Mail& mail) {
                                                 [](const auto& a) { return is_ascii(a); });
 }
 
+constexpr std::size_t most_open = 32;
+constexpr std::uint64_t most_content_open = 1 << 20;
+
 }  // namespace
 
 ClientDialog::ClientDialog(Options options)
@@ -37,6 +40,7 @@ void ClientDialog::begin(Mail mail) {
   assert(wants_next() && mail.addresses.size() == mail.plan.recipients.size());
   Open& open = open_.emplace_back();
   ++begun_;
+  content_open_ += mail.size;
   if (mail.plan.quit_after || (offered_.mail_max && begun_ >= *offered_.mail_max)) quitting_ = true;
   open.mail = std::move(mail);
   delivery::Observation& seen = open.seen;
@@ -63,12 +67,14 @@ void ClientDialog::quit() {
 bool ClientDialog::wants_next() const {
   if (!established_ || quitting_ || dead_) return false;
   if (open_.empty()) return true;
+  if (!overlaps()) return false;
   const Open& last = open_.back();
-  const bool overlap =
-      options_.pipelining == Pipelining::connection && offered_.pipelining && !overlap_refused_;
+  if (chunks(last))
+    return (last.written || last.done || whole(last)) && open_.size() < most_open &&
+           content_open_ < most_content_open;
   // LMTP with nobody accepted: how many replies the lone dot gets is not said by RFC 2033.
   const bool counted = !options_.lmtp || last.accepted > 0;
-  return open_.size() == 1 && overlap && last.go_ahead && counted;
+  return open_.size() == 1 && last.go_ahead && counted;
 }
 
 std::optional<Duration> ClientDialog::limit() const {
@@ -100,33 +106,31 @@ bool ClientDialog::lock_step(const Open& open) const {
 
 bool ClientDialog::output(Output& out, const Sending& sending) {
   assert(written_ == generated_);
-  out.before.clear();
-  out.after.clear();
-  out.content.reset();
+  out.commands.clear();
+  out.contents.clear();
   output_at_ = generated_;
   if (dead_) return false;
-  if (!established_ && opening_.output(out.before)) {
-    generated_ += out.before.size();
+  if (!established_ && opening_.output(out.commands)) {
+    generated_ += out.commands.size();
     expect(Command::opening, nullptr);
   }
   for (std::size_t i = 0; established_ && i < open_.size(); ++i) {
     Open& open = open_[i];
     if (open.written || open.done) continue;
-    if (i > 0 && !(open.mail.plan.overlap && open_[i - 1].written)) break;
-    if (open.go_ahead) {
+    if (i > 0 && !(open.mail.plan.overlap && (open_[i - 1].written || open_[i - 1].done))) break;
+    open.reset_first = chunk_before_lacks_end(i);
+    if (open.go_ahead)
       write_content(open, out);
-      continue;
-    }
-    write_commands(open, out.content ? out.after : out.before, sending);
-    break;
+    else
+      write_commands(open, out, sending);
+    if (!open.written && !open.done) break;
   }
   finish_front();
   if (quitting_ && established_ && open_.empty() && !quit_written_) {
-    put(out.before, "QUIT\r\n");
+    put(out.commands, "QUIT\r\n");
     expect(Command::quit, nullptr);
     quit_written_ = true;
   }
-  output_before_ = out.before.size();
   return generated_ != output_at_;
 }
 
@@ -135,16 +139,17 @@ void ClientDialog::write_content(Open& open, Output& out) {
   open.content_at = generated_;
   open.seen.content_sent = open.seen.dot_sent = true;
   if (open.accepted == 0 || !open.seen.mail->completed()) {
-    put(out.before, ".\r\n");  // RFC 2920 3.1: DATA was in flight when the last recipient was refused
+    put(out.commands, ".\r\n");  // RFC 2920 3.1: DATA was in flight when the last recipient was refused
   } else {
-    out.content = open.mail.plan.message;
+    out.contents.push_back({out.commands.size(), open.mail.plan.message, false, open.mail.size});
     ++generated_;  // the whole content counts as one octet of the stream
   }
   open.dots = options_.lmtp ? std::max(open.accepted, 1u) : 1u;
   for (std::uint32_t i = 0; i < open.dots; ++i) expect(Command::dot, &open, i);
 }
 
-void ClientDialog::write_commands(Open& open, std::string& out, const Sending& sending) {
+void ClientDialog::write_commands(Open& open, Output& output, const Sending& sending) {
+  std::string& out = output.commands;
   if (open.seen.mail && !open.seen.mail->completed()) return;
   const bool step = lock_step(open);
   if (step && !expected_.empty()) return;
@@ -172,13 +177,17 @@ void ClientDialog::write_commands(Open& open, std::string& out, const Sending& s
     return;
   }
   if (open.seen.data_sent) return;
+  if (chunks(open)) {
+    if (may_chunk(open)) write_chunk(open, output);
+    return;
+  }
   put(out, "DATA\r\n");
   open.seen.data_sent = true;
   expect(Command::data, &open);
 }
 
 bool ClientDialog::write_mail(Open& open, std::string& out) {
-  if (needs_rset_) {
+  if (needs_rset_ || open.reset_first) {
     put(out, "RSET\r\n");
     expect(Command::rset, nullptr);
     needs_rset_ = false;
@@ -350,13 +359,14 @@ void ClientDialog::take_data(Open& open, const Reply& reply) {
 }
 
 void ClientDialog::take_dot(Open& open, const Reply& reply) {
+  if (open.seen.chunked) return take_chunk(open, reply);
   open.seen.dot.emplace_back(reply);
   if (open.seen.dot.size() == open.dots) open.done = true;
 }
 
 // Everything put out for it was answered, and there is no way on to DATA.
 void ClientDialog::check_done(Open& open) {
-  if (open.in_flight != 0 || open.seen.data_sent || !open.seen.mail) return;
+  if (open.in_flight != 0 || open.seen.data_sent || open.seen.content_sent || !open.seen.mail) return;
   const bool refused = !open.seen.mail->completed();
   const bool nobody = open.accepted == 0 && all_offered(open);
   if (refused || nobody) open.done = true;
@@ -368,6 +378,7 @@ void ClientDialog::finish_front() {
     // A transaction that stopped before its dot may leave something behind at the server.
     if (open.seen.mail_sent && open.seen.mail && open.seen.mail->completed() && open.seen.dot.empty())
       needs_rset_ = true;
+    content_open_ -= open.mail.size;
     finished_.push_back(std::move(open.seen));
     open_.pop_front();
   }

@@ -5,10 +5,12 @@
 // Every command put out is remembered in one queue; each reply belongs to its head. So what the oldest
 // unanswered command is, is always known: isolation.md section 2 judges by it. With PIPELINING the end of one
 // content and MAIL, RCPT, DATA of the next transaction come out together (RFC 2920 3.1; design section 7): a
-// copy costs one round trip.
+// copy costs one round trip. With CHUNKING as well (RFC 3030) whole transactions go out together, MAIL, RCPT
+// and BDAT with the content, many of them before any reply (client_dialog_bdat.cpp).
 //
 // Guarantees: a transaction begun ends up in take_finished() or, when the connection ended first, in
-// take_open(), never in both, oldest first. DATA is not written once every RCPT is known to be refused; if it
+// take_open(), never in both, oldest first; commands that the kernel did not take whole were not sent. DATA
+// is not written once every RCPT is known to be refused; if it
 // was in flight and is answered 354, a lone dot follows. No command is written after QUIT or after a 421.
 // Misuse by the driver asserts; misbehaviour of the peer is a Drop. See also: client_dialog_end.cpp (what a
 // lost connection means), reply_reader.hpp, data_writer.hpp.
@@ -46,15 +48,20 @@ class ClientDialog {
     delivery::Transaction plan;
     std::string sender;                  // without <>; empty: the null path
     std::vector<std::string> addresses;  // of plan.recipients, by position
-    std::uint64_t size = 0;              // octets of the content; 0: not known
+    std::uint64_t size = 0;              // octets of the content, exactly; 0: not known (then no BDAT)
     bool eight_bit = false;
   };
 
-  /// Octets to write, in this order, in one write where possible.
+  /// Octets to write, in one write where possible: commands, and contents in between.
   struct Output {
-    std::string before;                          // commands
-    std::optional<delivery::MessageId> content;  // then this message and its final dot (DataWriter)
-    std::string after;                           // then these commands
+    struct Content {
+      std::size_t at;  // before commands[at]
+      delivery::MessageId message;
+      bool chunk;          // as it is, `size` octets (BDAT); else with stuffed dots and the final one
+      std::uint64_t size;  // of Mail
+    };
+    std::string commands;
+    std::vector<Content> contents;
   };
 
   /// Asked just before each RCPT is put out; false: the recipient was withdrawn.
@@ -83,7 +90,7 @@ class ClientDialog {
   bool output(Output& out, const Sending& sending);
   void written() { written_ = generated_; }
   /// The connection broke in the middle of an output: what of it the kernel had taken.
-  void partly_written(std::size_t before, bool content, std::size_t after);
+  void partly_written(std::size_t commands, std::size_t contents);
   /// How long the peer may take for what it owes us; nothing: nothing is owed.
   std::optional<Duration> limit() const;
   Duration block_limit() const { return options_.timeouts.block; }
@@ -91,8 +98,8 @@ class ClientDialog {
   bool finished() const { return said_bye_; }  // QUIT was answered
 
   std::vector<delivery::Observation> take_finished();
-  /// A command behind a content was answered 500, 501, 503 or 554, or the peer left there: no more of that
-  /// with this host.
+  /// A command behind a content was answered 500, 501, 503 or 554, or BDAT itself was refused as a command:
+  /// no more of that with this host.
   bool overlap_refused() const { return overlap_refused_; }
 
   // The connection is gone (or was given up): to be called once; then drop() and take_open().
@@ -111,6 +118,7 @@ class ClientDialog {
     std::uint32_t in_flight = 0, accepted = 0, rejects = 0, dots = 0;
     std::uint64_t content_at = 0;  // stream offset where the content starts
     bool behind_content = false;   // its MAIL went out while an older content was unanswered
+    bool reset_first = false;      // the older one may have ended without an end: RSET before its MAIL
     bool go_ahead = false;         // 354 was heard
     bool written = false;          // nothing more to write for it
     bool done = false;
@@ -130,15 +138,22 @@ class ClientDialog {
   void take_data(Open& open, const Reply& reply);
   void take_dot(Open& open, const Reply& reply);
   void die(delivery::Drop::How how, const Reply& reply, std::string text);
+  void take_chunk(Open& open, const Reply& reply);
   void check_done(Open& open);
   void finish_front();
   bool refused_locally(Open& open, std::size_t position);
   bool lock_step(const Open& open) const;
   bool all_offered(const Open& open) const;
+  bool overlaps() const;
+  bool chunks(const Open& open) const;
+  bool whole(const Open& open) const;
+  bool may_chunk(const Open& open) const;
+  bool chunk_before_lacks_end(std::size_t open) const;
   bool write_mail(Open& open, std::string& out);
   void write_rcpts(Open& open, std::string& out, const Sending& sending);
-  void write_commands(Open& open, std::string& out, const Sending& sending);
+  void write_commands(Open& open, Output& out, const Sending& sending);
   void write_content(Open& open, Output& out);
+  void write_chunk(Open& open, Output& out);
 
   Options options_;
   Opening opening_;
@@ -148,8 +163,9 @@ class ClientDialog {
   std::deque<Expected> expected_;
   std::vector<delivery::Observation> finished_;
   delivery::Drop drop_;
+  // Offsets in the stream; a content counts as one octet of it.
   std::uint64_t generated_ = 0, written_ = 0, output_at_ = 0;
-  std::size_t output_before_ = 0;
+  std::uint64_t content_open_ = 0;  // octets of the contents of open transactions
   std::uint32_t begun_ = 0;
   std::string fault_;  // of the opening, in our words
   bool established_ = false, quitting_ = false, quit_written_ = false, said_bye_ = false, dead_ = false;

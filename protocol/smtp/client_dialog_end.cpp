@@ -42,8 +42,8 @@ void ClientDialog::die(How how, const Reply& reply, std::string words) {
   drop_.text = words.empty() ? reply.oneline() : std::move(words);
 }
 
-void ClientDialog::partly_written(std::size_t before, bool content, std::size_t after) {
-  written_ = output_at_ + before + (content ? 1 : 0) + after;
+void ClientDialog::partly_written(std::size_t commands, std::size_t contents) {
+  written_ = output_at_ + commands + contents;
 }
 
 void ClientDialog::end(How how) {
@@ -87,12 +87,9 @@ void ClientDialog::end(How how) {
       case Command::quit:
         break;
     }
-  } else if (!open_.empty() && open_.front().go_ahead) {
+  } else if (!open_.empty() && (open_.front().go_ahead || open_.front().seen.content_sent)) {
     stage = Stage::content;
   }
-  if ((stage == Stage::dot && expected_.size() > 1 && expected_.back().command != Command::dot) ||
-      (stage == Stage::mail && oldest->open->behind_content))
-    overlap_refused_ = true;
 
   if (!dead_) {
     drop_.how = how;

@@ -271,10 +271,10 @@ bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::u
   return planner_.sending(session.connection, message, number);
 }
 
-OutboundSession::Content Lane::content(delivery::MessageId message) {
+OutboundSession::Content Lane::content(delivery::MessageId message, bool chunk) {
   const store::Message& m = hand_.find(message)->message;
-  if (Wire wire = wires_.get(m)) return wire;
-  return std::make_unique<WireStream>(context_.store, m);
+  if (Wire wire = wires_.get(m, chunk)) return wire;
+  return std::make_unique<WireStream>(context_.store, m, chunk);
 }
 
 void Lane::heard(OutboundSession& session, delivery::Observation seen) {
@@ -288,7 +288,7 @@ void Lane::gone(OutboundSession& session, bool in_order, const delivery::Drop& d
   if (in_order) {
     planner_.closed(session.connection, now());
   } else {
-    log_in_doubt(session, open);
+    log_in_doubt(session, drop, open);
     log::event(log::Level::info, "dropped",
                {{"relay", session.remote()}, {"stage", label(drop.oldest)}, {"reply", drop.text}});
     planner_.dropped(session.connection, drop, open, now());

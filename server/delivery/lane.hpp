@@ -79,7 +79,7 @@ class Lane : public OutboundSession::Owner {
   void failed(OutboundSession&, const LastReply& why) override;
   std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) override;
   bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) override;
-  OutboundSession::Content content(delivery::MessageId) override;
+  OutboundSession::Content content(delivery::MessageId, bool chunk) override;
   void heard(OutboundSession&, delivery::Observation) override;
   void gone(OutboundSession&, bool in_order, const delivery::Drop&,
             std::vector<delivery::Observation> open) override;
@@ -135,7 +135,8 @@ class Lane : public OutboundSession::Owner {
   void log_outcome(const store::Message& message, const store::Recipient& recipient,
                    const Outcome& outcome) const;
   void log_suspect(const delivery::SuspectChange& change) const;
-  void log_in_doubt(const OutboundSession& session, const std::vector<delivery::Observation>& open) const;
+  void log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
+                    const std::vector<delivery::Observation>& open);
 
   DeliveryContext& context_;
   asio::io_context& io_;

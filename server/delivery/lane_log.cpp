@@ -1,4 +1,5 @@
 // The log lines of a lane, with the names and keys of the contract.
+#include "protocol/delivery/blame.hpp"
 #include "server/delivery/lane.hpp"
 #include "server/log.hpp"
 
@@ -54,14 +55,22 @@ void Lane::log_suspect(const delivery::SuspectChange& change) const {
               {"next", rfc3339(change.now->next)}});
 }
 
-void Lane::log_in_doubt(const OutboundSession& session,
-                        const std::vector<delivery::Observation>& open) const {
-  for (const delivery::Observation& seen : open)
-    if (seen.dot_sent)
+// By name: what the peer may have delivered without a word.
+void Lane::log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
+                        const std::vector<delivery::Observation>& open) {
+  const bool lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
+  for (const std::size_t i : delivery::in_doubt(open, drop, lmtp)) {
+    const delivery::Observation& seen = open[i];
+    const std::string qid = store::id_text(seen.message);
+    const store::Recipient* only =
+        seen.recipients.size() == 1 ? hand_.recipient(seen.message, seen.recipients.front()) : nullptr;
+    if (only != nullptr)
       log::event(log::Level::warning, "indoubt",
-                 {{"qid", store::id_text(seen.message)},
-                  {"relay", session.remote()},
-                  {"recipients", seen.recipients.size()}});
+                 {{"qid", qid}, {"to", only->address}, {"relay", session.remote()}, {"recipients", 1}});
+    else
+      log::event(log::Level::warning, "indoubt",
+                 {{"qid", qid}, {"relay", session.remote()}, {"recipients", seen.recipients.size()}});
+  }
 }
 
 }  // namespace spoold::server

@@ -167,7 +167,7 @@ void OutboundSession::pump() {
       begun = true;
     }
     const bool owed = dialog_.limit().has_value();
-    const bool more = dialog_.output(out_, sending_);
+    const bool more = dialog_.output(out_.output, sending_);
     tell_heard();
     if (over_) return;
     if (!more) {
@@ -180,52 +180,17 @@ void OutboundSession::pump() {
 }
 
 bool OutboundSession::start_write() {
-  part_ = part_offset_ = 0;
-  slice_ = {};
-  if (out_.content) content_ = owner_.content(*out_.content);
+  out_.begin();
+  for (const auto& content : out_.output.contents) out_.add(owner_.content(content.message, content.chunk));
   writing_ = true;
   return write_on();
 }
 
-// What of the current output is to be written next; false: nothing, it is done.
-bool OutboundSession::next_buffers() {
-  std::size_t count = 0;
-  buffers_.fill({});
-  const auto add = [&](std::size_t part, std::string_view bytes) {
-    if (part < part_) return;
-    if (part == part_) bytes.remove_prefix(part_offset_);
-    buffers_[count++] = asio::const_buffer(bytes.data(), bytes.size());
-  };
-  add(0, out_.before);
-  if (out_.content && part_ <= 1) {
-    if (const Wire* wire = std::get_if<Wire>(&content_)) {
-      add(1, **wire);
-    } else if (part_ == 0 && !out_.before.empty() && part_offset_ < out_.before.size()) {
-      return true;  // the commands alone; then slice by slice
-    } else {
-      if (part_ == 0) part_ = 1, part_offset_ = 0;
-      if (part_offset_ == slice_.size()) {
-        slice_ = std::get<std::unique_ptr<WireStream>>(content_)->next();
-        part_offset_ = 0;
-        if (slice_.empty()) part_ = 2;
-      }
-      if (part_ == 1) {
-        add(1, slice_);
-        return true;
-      }
-    }
-  }
-  add(2, out_.after);
-  std::size_t left = 0;
-  for (const auto& buffer : buffers_) left += buffer.size();
-  return left > 0;
-}
-
 // True: all of the output is with the kernel. False: it waits, or the connection broke.
 bool OutboundSession::write_on() {
-  while (next_buffers()) {
+  for (auto buffers = out_.next(); !buffers.empty(); buffers = out_.next()) {
     std::error_code error;
-    std::size_t n = socket_.write_some(buffers_, error);
+    const std::size_t n = socket_.write_some(buffers, error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
       wait_writable();
       return false;
@@ -235,22 +200,10 @@ bool OutboundSession::write_on() {
       return false;
     }
     bytes_out_ += n;
-    // Advances through the parts; a streamed content's slices are one after another within part 1.
-    while (n > 0) {
-      const std::size_t size = part_ == 0                               ? out_.before.size()
-                               : part_ == 2                             ? out_.after.size()
-                               : !out_.content                          ? 0
-                               : std::holds_alternative<Wire>(content_) ? std::get<Wire>(content_)->size()
-                                                                        : slice_.size();
-      const std::size_t step = std::min(n, size - part_offset_);
-      part_offset_ += step;
-      n -= step;
-      const bool streaming = part_ == 1 && out_.content && !std::holds_alternative<Wire>(content_);
-      if (part_offset_ == size && part_ < 2 && !streaming) ++part_, part_offset_ = 0;
-    }
+    out_.took(n);
   }
   writing_ = false;
-  content_ = Wire();
+  out_.clear();
   dialog_.written();
   return true;
 }
@@ -273,9 +226,7 @@ void OutboundSession::wait_writable() {
 void OutboundSession::write_failed(std::error_code) {
   broken_ = true;
   writing_ = false;
-  const bool content = out_.content && part_ == 2;
-  dialog_.partly_written(part_ == 0 ? part_offset_ : out_.before.size(), content,
-                         part_ == 2 ? part_offset_ : 0);
+  dialog_.partly_written(out_.commands_taken(), out_.contents_taken());
   how_ = How::reset;
   watchdog_.limit(std::chrono::seconds(10));
 }
@@ -309,11 +260,8 @@ void OutboundSession::over(std::error_code error) {
 
 void OutboundSession::conclude() {
   if (std::exchange(concluded_, true)) return;
-  if (writing_ &&
-      !broken_) {  // what the kernel took of the last output is known exactly: no write is pending
-    const bool content = out_.content && part_ == 2;
-    dialog_.partly_written(part_ == 0 ? part_offset_ : out_.before.size(), content,
-                           part_ == 2 ? part_offset_ : 0);
+  if (writing_ && !broken_) {  // what the kernel took of it is known exactly: no write is pending
+    dialog_.partly_written(out_.commands_taken(), out_.contents_taken());
     writing_ = false;
   }
   dialog_.end(how_);

@@ -11,19 +11,18 @@
 #include <memory>
 #include <optional>
 #include <string>
-#include <variant>
 
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
+#include "server/delivery/gather.hpp"
 #include "server/delivery/target.hpp"
-#include "server/delivery/wire.hpp"
 #include "server/watchdog.hpp"
 
 namespace spoold::server {
 
 class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
  public:
-  using Content = std::variant<Wire, std::unique_ptr<WireStream>>;
+  using Content = Gather::Content;
 
   class Owner {
    public:
@@ -35,7 +34,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     /// The next transaction for it, if there is one now. May call quit() on the session.
     virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
     virtual bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) = 0;
-    virtual Content content(delivery::MessageId) = 0;
+    virtual Content content(delivery::MessageId, bool chunk) = 0;
     virtual void heard(OutboundSession&, delivery::Observation) = 0;
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
     virtual void gone(OutboundSession&, bool in_order, const delivery::Drop&,
@@ -75,7 +74,6 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   Awaitable<bool> try_target(Target target);
   void took(std::size_t n);
   bool start_write();
-  bool next_buffers();
   bool write_on();
   void wait_writable();
   void write_failed(std::error_code error);
@@ -96,12 +94,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   std::string remote_;
   std::string connect_error_;
 
-  // The output that is being written.
-  smtp::ClientDialog::Output out_;
-  Content content_;
-  std::string_view slice_;                  // of a streamed content, on its way
-  std::size_t part_ = 0, part_offset_ = 0;  // 0 before, 1 content, 2 after
-  std::array<asio::const_buffer, 3> buffers_;
+  Gather out_;  // the output that is being written
   std::uint64_t bytes_out_ = 0;
   bool writing_ = false, waiting_ = false, broken_ = false;
 

@@ -6,9 +6,10 @@
 
 namespace spoold::server {
 
-Wire WireCache::get(const store::Message& message) {
+Wire WireCache::get(const store::Message& message, bool chunk) {
   if (message.size > max_message) return nullptr;
-  if (const auto found = kept_.find(message.id); found != kept_.end()) {
+  const bool raw = chunk && message.leading_dots;
+  if (const auto found = kept_[raw].find(message.id); found != kept_[raw].end()) {
     order_.splice(order_.begin(), order_, found->second);
     return found->second->wire;
   }
@@ -17,18 +18,18 @@ Wire WireCache::get(const store::Message& message) {
     const store::Read read(store_);
     bytes = store::spool::outgoing(read, message, 0, max_message + 1);
   }
-  smtp::DataWriter writer(message.leading_dots);
+  smtp::DataWriter writer(message.leading_dots && !raw);
   std::string stuffed;
   const std::string_view wire = writer.write(bytes, stuffed);
   if (wire.data() != bytes.data()) bytes = std::move(stuffed);
   bytes += writer.finish();
 
   size_ += bytes.size();
-  order_.push_front({message.id, std::make_shared<const std::string>(std::move(bytes))});
-  kept_[message.id] = order_.begin();
+  order_.push_front({message.id, raw, std::make_shared<const std::string>(std::move(bytes))});
+  kept_[raw][message.id] = order_.begin();
   while (size_ > budget_ && order_.size() > 1) {
     size_ -= order_.back().wire->size();
-    kept_.erase(order_.back().message);
+    kept_[order_.back().raw].erase(order_.back().message);
     order_.pop_back();
   }
   return order_.front().wire;
@@ -43,7 +44,7 @@ std::string_view WireStream::next() {
   offset_ += slice_.size();
   if (!slice_.empty()) return writer_.write(slice_, scratch_);
   ended_ = true;
-  return writer_.finish();
+  return chunk_ ? std::string_view() : writer_.finish();
 }
 
 }  // namespace spoold::server

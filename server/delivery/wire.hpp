@@ -1,7 +1,8 @@
-// A message as DATA carries it (dot-stuffed, final dot included), read once from the store and shared by all
-// sessions of a thread. Messages up to 1 MiB are kept whole, least recently used out beyond the budget;
-// larger ones are streamed by WireStream in slices, each read by a Read of its own. Guarantees: no read
-// transaction outlives a call. Failures: a record that is not what was written throws store's Broken.
+// A message as DATA carries it (dot-stuffed, final dot included) or as BDAT does (as it is), read once from
+// the store and shared by all sessions of a thread; where no line begins with a dot one form serves both.
+// Messages up to 1 MiB are kept whole, least recently used out beyond the budget; larger ones are streamed by
+// WireStream in slices, each read by a Read of its own. Guarantees: no read transaction outlives a call.
+// Failures: a record that is not what was written throws store's Broken.
 #pragma once
 #include <cstdint>
 #include <list>
@@ -27,33 +28,37 @@ class WireCache {
 
   WireCache(store::Store& store, std::size_t budget) : store_(store), budget_(budget) {}
 
-  /// The whole wire form; empty when the message is larger than max_message.
-  Wire get(const store::Message& message);
+  /// The whole wire form; for BDAT its first message.size octets are the message. Empty when it is larger
+  /// than max_message.
+  Wire get(const store::Message& message, bool chunk);
 
  private:
   struct Kept {
     store::Id message;
+    bool raw;  // dots not stuffed, though there are some
     Wire wire;
   };
   store::Store& store_;
   std::size_t budget_, size_ = 0;
-  std::list<Kept> order_;  // most recently used first
-  std::unordered_map<store::Id, std::list<Kept>::iterator> kept_;
+  std::list<Kept> order_;                                             // most recently used first
+  std::unordered_map<store::Id, std::list<Kept>::iterator> kept_[2];  // by Kept::raw
 };
 
 class WireStream {
  public:
   static constexpr std::size_t slice = 256 << 10;
 
-  WireStream(store::Store& store, const store::Message& message)
-      : store_(store), message_(message), writer_(message.leading_dots) {}
+  WireStream(store::Store& store, const store::Message& message, bool chunk)
+      : store_(store), message_(message), chunk_(chunk), writer_(message.leading_dots && !chunk) {}
 
-  /// The next octets on the wire, good until the next call; empty: that was all, the final dot included.
+  /// The next octets on the wire, good until the next call; empty: that was all, the final dot of DATA
+  /// included.
   std::string_view next();
 
  private:
   store::Store& store_;
   store::Message message_;
+  bool chunk_;
   smtp::DataWriter writer_;
   std::uint64_t offset_ = 0;
   bool ended_ = false;

@@ -37,8 +37,8 @@ class Bench(contextlib.ExitStack):
         self.callback(lambda: proxy.process.poll() is None and proxy.stop())
         return proxy
 
-    def postfix(self, relay_port):
-        postfix = Postfix(self.folder, relaying(relay_port))
+    def postfix(self, relay_port, **settings):
+        postfix = Postfix(self.folder, relaying(relay_port) | settings)
         self.callback(postfix.stop)
         return postfix
 

@@ -6,7 +6,8 @@
   fanout-verp-1k, fanout-verp-100k  the same to 1,000 and 100,000
   dot-10k, dot-100k                 final dot to 250 of a post to a list of 10,000 and 100,000
   many-destinations                 1,000,000 recipients over 5,000 next hops: memory, restart to first delivery, rate
-  rtt-verp                          VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy
+  rtt-verp, rtt-verp-chunking       VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy; the next
+                                    hop offers PIPELINING, and CHUNKING too
   idle                              memory of an idle daemon and of 2,000 idle inbound connections
   edit-100k                         spoolctl edit-recipients on a message of 100,000, start of the process included
   bytes                             written for a VERP recipient over its whole life, 20 next hops
@@ -96,24 +97,38 @@ def final_dot(people):
         return {"dot to 250 ms": took * 1000, "raw ms": raw * 1000, "fdatasync ms": disk_commit(bench.folder)}
 
 
-def round_trips(people=200, delay=25):
+def round_trips(chunking, people=200, delay=25):
+    def trips(sink, copies):
+        seen = sink.summary()
+        return (seen["last"] - seen["first"]) / (2 * delay / 1000) / (copies - 1)
+
     with Bench() as bench:
-        sink = bench.sink("--no-chunking")
+        offers = [] if chunking else ["--no-chunking"]
+        sink = bench.sink(*offers)
         line = bench.proxy(sink.address, delay)
         spoold = bench.spoold(line.url, {"delivery": {"connections_per_destination": 1}})
         spoold.list(members=harness.members(people))
         post(spoold.port)
         sink.wait(people, 300)
-        seen = sink.summary()
         exactly_once(sink, people)
-        trips = (seen["last"] - seen["first"]) / (2 * delay / 1000)
-        return {"round trips a copy": trips / (people - 1), "connections": seen["connections"]}
+        figures = {"round trips a copy": trips(sink, people), "connections": sink.summary()["connections"]}
+        spoold.stop()
+        if bench.with_peers:
+            sink = bench.sink(*offers, name="beside")
+            line = bench.proxy(sink.address, delay)
+            postfix = bench.postfix(line.port, smtp_destination_concurrency_limit=1)
+            few = 40
+            post_to_all(postfix.port, harness.members(few), True)
+            sink.wait(few, 120)
+            figures |= {"Postfix round trips a copy": trips(sink, few), "Postfix connections": sink.summary()["connections"]}
+        return figures
 
 
 MEASUREMENTS = {
     "accept-1": lambda: accept(1, 1500), "accept-20": lambda: accept(20, 20000), "accept-100": lambda: accept(100, 30000),
     "fanout-verp": lambda: fan_out(True), "fanout-bulk": lambda: fan_out(False),
-    "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": round_trips, "many-destinations": many.many_destinations,
+    "dot-10k": lambda: final_dot(10000), "dot-100k": lambda: final_dot(100000), "rtt-verp": lambda: round_trips(False), "rtt-verp-chunking": lambda: round_trips(True),
+    "many-destinations": many.many_destinations,
     "fanout-verp-1k": lambda: fan_out(True, 1000), "fanout-verp-100k": lambda: fan_out(True, 100000), **size.MEASUREMENTS,
 }
 

@@ -9,7 +9,8 @@
 
 namespace spoold::tests {
 
-/// The first octet chooses protocol, pipelining and window; the second the piece size.
+/// The first octet chooses protocol, pipelining, whether CHUNKING is trusted, and the window; the second the
+/// piece size.
 inline void fuzz_client_dialog(std::string_view data) {
   const auto must = [](bool holds) {
     if (!holds) std::abort();
@@ -21,6 +22,7 @@ inline void fuzz_client_dialog(std::string_view data) {
   smtp::ClientDialog dialog(
       {(choice & 1) != 0, "me", static_cast<smtp::ClientDialog::Pipelining>((choice >> 1) % 3), {}});
   const std::uint32_t window = 1 + choice / 64;
+  const bool chunked = (choice & 32) != 0;
   std::vector<delivery::Observation> seen;
   std::uint32_t begun = 0;
   bool quit = false;
@@ -33,6 +35,7 @@ inline void fuzz_client_dialog(std::string_view data) {
         mail.plan.message = begun++;
         mail.plan.window = window;
         mail.plan.overlap = true;
+        mail.plan.chunked = chunked;
         mail.plan.recipients = {1, 2, 3};
         mail.addresses = {"a@b", "j\xc3\xb6rg@b", "c@b"};
         mail.size = 100;
@@ -43,7 +46,7 @@ inline void fuzz_client_dialog(std::string_view data) {
       const bool more =
           dialog.output(out, [](delivery::MessageId, std::uint32_t number) { return number != 3; });
       must(!more || (!quit && !dialog.failed()));
-      quit = quit || (more && out.before.ends_with("QUIT\r\n"));
+      quit = quit || (more && out.commands.ends_with("QUIT\r\n"));
       if (more) dialog.written();
       for (delivery::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
       if (!more && !fresh) return;
@@ -60,7 +63,9 @@ inline void fuzz_client_dialog(std::string_view data) {
   must(seen.size() == begun);
   for (std::uint32_t i = 0; i < begun; ++i) {
     must(seen[i].message == i && seen[i].rcpt.size() == 3 && seen[i].rcpts_sent <= 3);
-    must(!seen[i].dot_sent || (seen[i].content_sent && seen[i].data && seen[i].data->code / 100 == 3));
+    must(!seen[i].dot_sent || seen[i].content_sent);
+    must(!seen[i].content_sent || seen[i].chunked || (seen[i].data && seen[i].data->code / 100 == 3));
+    must(!seen[i].chunked || (chunked && !seen[i].data_sent && seen[i].dot.size() <= 1));
     must(!seen[i].data_sent || seen[i].mail_sent);
   }
   must(!dialog.drop().text.empty());

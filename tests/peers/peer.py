@@ -257,6 +257,7 @@ class Peer(asyncio.Protocol):
         elif verb == "BDAT":
             words = line.split()
             self.chunk_left, self.chunk_last = int(words[1]), len(words) > 2
+            self.note("chunk", octets=self.chunk_left, unanswered=len(self.out))
             self.bdat_line = line
             self.chunked = True
             if self.chunk_left == 0:
@@ -303,7 +304,9 @@ class Peer(asyncio.Protocol):
         self.chunk_left = None
         if self.sender is None or not self.rcpts:
             self.step("bdat", self.bdat_line, "503 5.5.1 no valid recipients")
-            self.forget()
+            if not self.plan.bdat_keeps:
+                self.forget()
+            self.chunk, self.chunked = b"", False
         elif self.chunk_last:
             self.end_of_content(self.chunk, "bdat")
         else:
@@ -371,6 +374,7 @@ def parse(arguments):
     p.add_argument("--lmtp-cut", type=int, metavar="N", help="close after N of the replies that follow the dot")
     p.add_argument("--no-pipelining", dest="pipelining", action="store_false")
     p.add_argument("--no-chunking", dest="chunking", action="store_false")
+    p.add_argument("--bdat-keeps", action="store_true", help="a BDAT refused for want of recipients leaves the transaction open, as Exchange does")
     p.add_argument("--keyword", action="append", default=[], help="one more line of the EHLO reply: LIMITS RCPTMAX=10")
     p.add_argument("--lone-dot", action="store_true", help="354 to DATA although every RCPT was refused")
     return p.parse_args(arguments)

@@ -1,9 +1,16 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <map>
 #include <nlohmann/json.hpp>
+#include <thread>
+#include <vector>
 
 #include "server/log.hpp"
+#include "server/log_buffer.hpp"
 
 using namespace spoold;
 using namespace spoold::server::log;
@@ -88,4 +95,98 @@ TEST_CASE("levels") {
   configure({});
   CHECK(!enabled(Level::debug));
   CHECK(enabled(Level::info));
+}
+
+namespace {
+
+struct Pipe {
+  Pipe() {
+    REQUIRE(::pipe(ends) == 0);
+    REQUIRE(::fcntl(ends[0], F_SETFL, O_NONBLOCK) == 0);
+    REQUIRE(::fcntl(ends[1], F_SETPIPE_SZ, 1 << 20) >= (1 << 20));
+  }
+  ~Pipe() {
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
+  std::string read() const {
+    std::string all(1 << 20, '\0');
+    const ssize_t n = ::read(ends[0], all.data(), all.size());
+    all.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+    return all;
+  }
+  int ends[2] = {-1, -1};
+};
+
+}  // namespace
+
+TEST_CASE("without a flusher each line is written at once; with one, warnings take along what waits") {
+  const Pipe pipe;
+  LineBuffer buffer(pipe.ends[1]);
+  buffer.add("one", false);
+  CHECK(pipe.read() == "one\n");
+  buffer.start();
+  buffer.add("two", false);
+  buffer.add("three", true);
+  CHECK(pipe.read().ends_with("three\n"));
+  buffer.add("four", false);
+  buffer.stop();
+  CHECK(pipe.read().ends_with("four\n"));
+  buffer.add("five", false);
+  CHECK(pipe.read() == "five\n");
+}
+
+TEST_CASE("a line that waits comes out by itself") {
+  const Pipe pipe;
+  LineBuffer buffer(pipe.ends[1]);
+  buffer.start();
+  buffer.add("alone", false);
+  std::string got;
+  for (int i = 0; i < 1000 && got.empty(); ++i) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    got = pipe.read();
+  }
+  CHECK(got == "alone\n");
+}
+
+TEST_CASE("what waits when the process dies is rescued, once") {
+  const Pipe pipe;
+  LineBuffer buffer(pipe.ends[1]);
+  buffer.start();
+  for (int i = 0; i < 100; ++i) buffer.add("line", false);
+  buffer.rescue();
+  buffer.stop();
+  CHECK(pipe.read().size() == 500);
+}
+
+TEST_CASE("lines of many threads stay whole, and of each thread in order, across the buffer's end") {
+  const Pipe pipe;
+  std::string all;
+  {
+    LineBuffer buffer(pipe.ends[1]);
+    buffer.start();
+    std::vector<std::thread> threads;
+    for (int t = 0; t < 4; ++t)
+      threads.emplace_back([&buffer, t] {
+        for (int i = 0; i < 1000; ++i)
+          buffer.add(std::string(100, static_cast<char>('a' + t)) + std::to_string(i), i % 97 == 0);
+      });
+    for (auto& thread : threads) thread.join();
+    buffer.add(std::string(200'000, 'z'), false);
+    buffer.stop();
+    all = pipe.read();
+  }
+  std::map<char, int> next;
+  std::size_t lines = 0;
+  for (std::string_view rest = all; !rest.empty(); ++lines) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(line.size() + 1);
+    if (line.front() == 'z') {
+      CHECK(line.size() == 200'000);
+      continue;
+    }
+    const bool whole = line == std::string(100, line.front()) + std::to_string(next[line.front()]++);
+    if (!whole) FAIL(line);
+  }
+  CHECK(lines == 4001);
 }

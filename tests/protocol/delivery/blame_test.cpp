@@ -52,6 +52,77 @@ TEST_CASE("the oldest unanswered command is to blame") {
   CHECK(find_blame(o, drop, false).blame == Blame::nobody);
 }
 
+namespace {
+
+/// One recipient, all of it written by BDAT, nothing answered.
+Observation chunk(MessageId message) {
+  Observation o;
+  o.message = message;
+  o.recipients = {0};
+  o.rcpts_sent = 1;
+  o.rcpt.resize(1);
+  o.mail_sent = o.content_sent = o.dot_sent = o.chunked = true;
+  o.dot.resize(1);
+  return o;
+}
+
+Observation accepted(Observation o) {
+  o.mail = reply(250);
+  o.rcpt[0] = reply(250);
+  return o;
+}
+
+Observation refused(Observation o) {
+  o.mail = reply(250);
+  o.rcpt[0] = reply(550);
+  return o;
+}
+
+}  // namespace
+
+TEST_CASE("with BDAT there is no DATA to wait for") {
+  const Drop drop{Drop::How::closed, Stage::none, {}, ""};
+  CHECK(find_blame(chunk(1), drop, false).blame == Blame::ambiguous);
+  Observation o = accepted(chunk(1));
+  CHECK(find_blame(o, drop, false).blame == Blame::in_doubt);
+  o.dot_sent = false;
+  CHECK(find_blame(o, drop, false).stage == Stage::content);
+  o.content_sent = false;
+  CHECK(find_blame(o, drop, false).blame == Blame::nobody);
+  o.rcpt[0].reset();
+  CHECK(find_blame(o, drop, false).blame == Blame::suspect);
+}
+
+TEST_CASE("a BDAT for nobody is no evidence, answered or not") {
+  const Drop drop{Drop::How::closed, Stage::none, {}, ""};
+  Observation o = refused(chunk(1));
+  Finding f = find_blame(o, drop, false);
+  CHECK(f.complete);
+  CHECK(f.stopped);
+  o.dot[0] = reply(503);
+  f = find_blame(o, drop, false);
+  CHECK(f.complete);
+  CHECK_FALSE(f.stopped);
+}
+
+TEST_CASE("in doubt: the oldest unanswered end of content, and what was written whole behind it") {
+  const Drop drop{Drop::How::closed, Stage::none, {}, ""};
+  Observation done = accepted(chunk(1));
+  done.dot[0] = reply(250);
+  Observation part = chunk(4);
+  part.dot_sent = false;
+  using Doubts = std::vector<std::size_t>;
+  CHECK(in_doubt({done, accepted(chunk(2)), chunk(3), part}, drop, false) == Doubts{1, 2});
+  CHECK(in_doubt({accepted(chunk(2)), refused(chunk(3)), chunk(4)}, drop, false).size() == 3);
+  // The peer did not get beyond a RCPT, a MAIL, or a BDAT for nobody.
+  Observation at_rcpt = chunk(2);
+  at_rcpt.mail = reply(250);
+  CHECK(in_doubt({done, at_rcpt, chunk(3)}, drop, false).empty());
+  CHECK(in_doubt({done, chunk(2), chunk(3)}, drop, false).empty());
+  CHECK(in_doubt({refused(chunk(2)), chunk(3)}, drop, false).empty());
+  CHECK(in_doubt({done}, drop, false).empty());
+}
+
 TEST_CASE("a refusal that came is an answer, and is seen when it came last") {
   const Drop drop{Drop::How::closed, Stage::none, {}, ""};
   Observation o = whole();

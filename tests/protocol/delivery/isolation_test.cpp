@@ -73,19 +73,20 @@ void judge(const Lane& lane, const Faults& faults) {
 TEST_CASE("acceptance bar: k culprits among 100 cost at most k + 2 connections") {
   const auto all = addresses(100);
   for (const bool one_each : {false, true}) {
-    for (const bool pipelining : {true, false}) {
+    for (const char* const mode : {"one by one", "PIPELINING", "CHUNKING"}) {
       for (const Manner manner : {Manner::fin, Manner::rst, Manner::reply_421, Manner::silence}) {
         for (const std::size_t k : {0u, 1u, 2u, 3u, 10u}) {
           for (std::uint64_t seed = 0; seed < 100; ++seed) {
             CAPTURE(one_each);
-            CAPTURE(pipelining);
+            CAPTURE(mode);
             CAPTURE(name(manner));
             CAPTURE(k);
             CAPTURE(seed);
             Faults faults;
             faults.culprits = drawn(all, k, seed);
             faults.manner = manner;
-            faults.pipelining = pipelining;
+            faults.pipelining = mode != std::string("one by one");
+            faults.chunking = mode == std::string("CHUNKING");
             Lane lane(usual_limits(), faults, seed * 7 + 1, 1);
             lane.patience = std::chrono::seconds(10);
             lane.post(1, all, one_each);

@@ -35,6 +35,8 @@ TEST_CASE("I1-I4 over random hosts") {
     if (faults.manner == Manner::silence)
       faults.replies = Replies::at_once;  // held back it would tell nothing at all
     faults.pipelining = *rc::gen::arbitrary<bool>();
+    faults.chunking = *rc::gen::arbitrary<bool>();
+    faults.unwritten = *rc::gen::inRange<std::size_t>(0, 40);
     const bool one_each = *rc::gen::arbitrary<bool>();
     const auto connections = *rc::gen::inRange<std::uint32_t>(1, 20);
     const auto messages = *rc::gen::inRange<MessageId>(1, 4);
@@ -80,6 +82,7 @@ TEST_CASE("I4 on a host with limits and culprits at once: everybody else is deli
     faults.rcpts_of_transaction = *rc::gen::element(0u, 10u, 25u);
     faults.messages = *rc::gen::element(0u, 3u, 10u);
     faults.replies_to_the_last = *rc::gen::arbitrary<bool>();
+    faults.chunking = *rc::gen::arbitrary<bool>();
     const bool one_each = *rc::gen::arbitrary<bool>();
     Lane lane(usual_limits(), faults, *rc::gen::arbitrary<std::uint64_t>(),
               *rc::gen::inRange<std::uint32_t>(1, 8));
@@ -90,6 +93,42 @@ TEST_CASE("I4 on a host with limits and culprits at once: everybody else is deli
     lane.run(start + std::chrono::hours(3));
     for (const auto& [key, s] : lane.store)
       if (!faults.culprits.contains(s.address)) RC_ASSERT(s.delivered == 1u);
+  });
+  CHECK(ok);
+}
+
+TEST_CASE("I1-I4 with many transactions in flight, when it is a content that kills the connection") {
+  const bool ok = rc::check([] {
+    const auto n = *rc::gen::inRange<std::size_t>(1, 60);
+    Faults faults;
+    faults.chunking = true;
+    faults.kills_at_dot = {*rc::gen::inRange<MessageId>(1, 4)};
+    faults.manner = *rc::gen::element(Manner::fin, Manner::rst, Manner::silence);
+    faults.unwritten = *rc::gen::inRange<std::size_t>(0, 80);
+    for (const auto i : *rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(0, n)))
+      faults.refused[address(i)] = *rc::gen::element(450, 550);
+    Lane lane(usual_limits(), faults, *rc::gen::arbitrary<std::uint64_t>(),
+              *rc::gen::inRange<std::uint32_t>(1, 5));
+    lane.patience = std::chrono::seconds(2);
+    std::vector<std::string> all;
+    for (std::size_t i = 0; i < n; ++i) all.push_back(address(i));
+    for (MessageId m = 1; m <= 3; ++m) lane.post(m, all, true);
+    lane.run(start + std::chrono::hours(4));
+    for (const auto& [key, s] : lane.store) {
+      const auto seen = lane.accepted.find({s.message, s.address});
+      const int times = seen == lane.accepted.end() ? 0 : seen->second;
+      if (const auto refused = faults.refused.find(s.address); refused != faults.refused.end()) {
+        RC_ASSERT(times == 0);
+        RC_ASSERT(s.final == (refused->second >= 500 && s.last.reply.code == refused->second));
+      } else if (faults.kills_at_dot.contains(s.message)) {
+        RC_ASSERT(times == 0);
+        RC_ASSERT(!s.final && s.charged == 0u);  // its content is the cause, no recipient is
+      } else {
+        RC_ASSERT(times == 1);
+        RC_ASSERT(s.delivered == 1u && s.charged == 1u);
+      }
+    }
+    RC_ASSERT(lane.suspicions.empty());
   });
   CHECK(ok);
 }

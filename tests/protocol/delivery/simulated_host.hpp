@@ -34,12 +34,14 @@ struct Faults {
   bool hangs_up_after_reject = false;
   bool lmtp = false;
   bool pipelining = true;
+  bool chunking = false;      // with pipelining: whole transactions by BDAT, many at once
+  std::size_t unwritten = 0;  // of what is behind the command it ends at, the last so many were never written
   std::set<MessageId> kills_at_dot, kills_at_data, kills_at_mail;  // messages that end the connection there
   std::uint32_t too_many_after = 0;                                // 452 4.5.3 for further RCPTs
 };
 
 struct Command {
-  enum class What { mail, rcpt, data, dot } what = What::mail;
+  enum class What { mail, rcpt, data, dot, bdat } what = What::mail;
   MessageId message = 0;
   std::string address;
   std::size_t transaction = 0, position = 0;  // the client's, to find the place of the reply
@@ -159,18 +161,29 @@ class SimulatedConnection {
           out = reply(354, "go ahead");
         }
         return;
+      case Command::What::bdat:
+        log.commands.push_back("BDAT");
+        if (waiting_.empty()) {
+          out = reply(503, "nobody to send it to");
+          return;
+        }
+        return end_of_content(command, a, i);
       case Command::What::dot:
         log.commands.push_back("DOT");
         if (waiting_.empty()) return;
-        if (faults_->kills_at_dot.contains(command.message)) return end(a, faults_->manner, nullptr);
-        for (const std::string& address : waiting_) ++(*accepted_)[{command.message, address}];
-        log.delivered += static_cast<std::uint32_t>(waiting_.size());
-        ++log.messages;
-        out = reply(250, "queued");
-        if (faults_->lmtp) a.dots[i].assign(waiting_.size(), reply(250, "stored"));
-        waiting_.clear();
-        return;
+        return end_of_content(command, a, i);
     }
+  }
+
+  void end_of_content(const Command& command, Answer& a, std::size_t i) {
+    auto& out = a.replies[i];
+    if (faults_->kills_at_dot.contains(command.message)) return end(a, faults_->manner, nullptr);
+    for (const std::string& address : waiting_) ++(*accepted_)[{command.message, address}];
+    log.delivered += static_cast<std::uint32_t>(waiting_.size());
+    ++log.messages;
+    out = reply(250, "queued");
+    if (faults_->lmtp) a.dots[i].assign(waiting_.size(), reply(250, "stored"));
+    waiting_.clear();
   }
 
   Faults* faults_;

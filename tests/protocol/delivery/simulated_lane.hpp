@@ -101,6 +101,7 @@ class Lane {
   std::vector<ConnectionLog> logs;                            // of connections that ended
   std::vector<MessageId> held;
   std::uint32_t connects = 0, drops = 0, most_open = 0;
+  std::size_t deepest = 0;  // transactions in flight on one connection
   std::uint64_t steps = 0;
 
  private:
@@ -288,6 +289,58 @@ class Lane {
     }
   }
 
+  bool chunked(const Open& o) const {
+    return faults.chunking && faults.pipelining && !lmtp_ && o.plan.chunked &&
+           o.plan.recipients.size() <= o.plan.window && o.plan.window > 1;
+  }
+
+  /// Whole transactions, as many as the planner gives, in one group.
+  void start_chunked(Session& s, std::vector<Command>& group) {
+    for (std::size_t at = 0; at < s.open.size(); ++at) {
+      Open& o = s.open[at];
+      if (!chunked(o)) return start_transaction(s, at, group);
+      group.push_back({Command::What::mail, o.plan.message, {}, at, 0});
+      for (std::size_t i = 0; i < o.plan.recipients.size(); ++i) {
+        const std::uint32_t number = o.plan.recipients[i];
+        if (!planner.sending(s.id, o.plan.message, number)) throw std::logic_error("nobody withdrew it");
+        group.push_back(
+            {Command::What::rcpt, o.plan.message, store.at({o.plan.message, number}).address, at, i});
+      }
+      o.next_rcpt = o.plan.recipients.size();
+      o.seen.rcpts_sent = static_cast<std::uint32_t>(o.next_rcpt);
+      group.push_back({Command::What::bdat, o.plan.message, {}, at, 0});
+      o.seen.mail_sent = o.seen.content_sent = o.seen.dot_sent = o.seen.chunked = true;
+      deepest = std::max(deepest, s.open.size());
+      Next n = planner.next(s.id, now);
+      if (n.what != Next::Do::transaction) return;
+      if (!n.transaction.overlap) throw std::logic_error("a transaction while one is open must overlap");
+      s.open.push_back(begin(std::move(n.transaction)));
+    }
+  }
+
+  /// The connection ended in the middle of a group: the end of it was not written.
+  void forget_unwritten(Session& s, const std::vector<Command>& group, std::size_t ended_at) {
+    const std::size_t behind = group.size() - ended_at - 1;
+    for (std::size_t i = group.size() - std::min(behind, faults.unwritten); i < group.size(); ++i) {
+      Observation& seen = s.open[group[i].transaction].seen;
+      switch (group[i].what) {
+        case Command::What::mail:
+          seen.mail_sent = false;
+          break;
+        case Command::What::rcpt:
+          seen.rcpts_sent = std::min(seen.rcpts_sent, static_cast<std::uint32_t>(group[i].position));
+          break;
+        case Command::What::data:
+          seen.data_sent = false;
+          break;
+        case Command::What::bdat:
+        case Command::What::dot:
+          seen.dot_sent = false;
+          break;
+      }
+    }
+  }
+
   void start_transaction(Session& s, std::size_t at, std::vector<Command>& group) {
     Open& o = s.open[at];
     group.push_back({Command::What::mail, o.plan.message, {}, at, 0});
@@ -304,7 +357,7 @@ class Lane {
       const bool rcpts_done = o.next_rcpt == o.plan.recipients.size() || o.rejects >= o.plan.rejects_allowed;
       const bool data_refused = o.seen.data && !o.seen.data->positive();
       if (!o.seen.mail_sent) {
-        start_transaction(s, 0, group);
+        start_chunked(s, group);
       } else if (!mail_refused && !rcpts_done) {
         add_rcpts(s, 0, group);
       } else if (mail_refused || data_refused || (rcpts_done && o.accepted == 0) || !o.seen.dot.empty()) {
@@ -347,6 +400,9 @@ class Lane {
         case Command::What::data:
           o.seen.data = a.replies[i];
           break;
+        case Command::What::bdat:
+          o.seen.dot = {a.replies[i]};
+          break;
         case Command::What::dot:
           if (lmtp_)
             o.seen.dot = a.dots[i];
@@ -359,6 +415,9 @@ class Lane {
       go_on(s);
       return;
     }
+    std::size_t ended_at = group.size() - 1;
+    while (ended_at > 0 && !a.replies[ended_at - 1]) --ended_at;
+    if (faults.chunking) forget_unwritten(s, group, ended_at);
     const auto lost = [this, id, a] {
       Session& gone = sessions_.at(id);
       Drop drop;

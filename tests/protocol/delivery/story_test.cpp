@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/delivery/host.hpp"
 #include "simulated_lane.hpp"
 
 using namespace spoold;
@@ -213,6 +214,58 @@ TEST_CASE("a connection lost once after the dot: the doubtful wait, the others g
   CHECK(last_delivery(lane) - start < std::chrono::seconds(30));
   lane.run(start + std::chrono::minutes(30));
   CHECK(delivered(lane) == 50);
+}
+
+TEST_CASE(
+    "CHUNKING: many in flight; a content lost in their midst leaves in doubt what was written whole, once") {
+  Faults faults;
+  faults.chunking = true;
+  Lane lane(usual_limits(), faults, 3, 1);
+  lane.post(1, addresses(200), true);
+  lane.post(2, {"fatal@example.net"}, true);
+  lane.faults.kills_at_dot = {2};
+  lane.faults.unwritten = 5;
+  lane.run(start + std::chrono::minutes(5));
+  CHECK(lane.deepest > 1);
+  std::size_t doubtful = 0;
+  for (const auto& [key, s] : lane.store) {
+    if (s.verdict == Verdict::deferred) {
+      ++doubtful;
+      CHECK(s.last.stage == Stage::dot);
+      CHECK(s.charged == 0);
+    } else {
+      CHECK(s.delivered == 1);
+    }
+  }
+  CHECK(doubtful >= 1);
+  CHECK(doubtful <= 32);
+  CHECK(lane.suspicions.empty());
+  for (const auto& [who, times] : lane.accepted) CHECK(times == 1);
+}
+
+TEST_CASE("the depth grows with success to 32, and falls to one at a drop") {
+  Faults faults;
+  faults.chunking = true;
+  Lane lane(usual_limits(), faults, 3, 1);
+  lane.post(1, addresses(300), true);
+  lane.run(start + std::chrono::minutes(1));
+  CHECK(lane.deepest == 32);
+  CHECK(lane.all_final());
+  TimePoint last = start;
+  for (const auto& [key, s] : lane.store) last = std::max(last, s.finished);
+  CHECK(last - start < lane.round_trip * 300 / 10);
+  Jitter jitter(1);
+  const Limits limits = usual_limits();
+  Host host(limits, jitter);
+  CHECK(host.depth(start) == 2);
+  for (int i = 0; i < 100; ++i) host.committed(start);
+  CHECK(host.depth(start) == 32);
+  host.dropped({}, 1, false, start);
+  CHECK(host.depth(start) == 1);
+  host.committed(start);
+  CHECK(host.depth(start) == 2);
+  host.overlap_off(start);
+  CHECK(host.depth(start) == 1);
 }
 
 TEST_CASE("a connection lost at DATA: nobody is suspect, the batch is bisected once") {

@@ -38,7 +38,8 @@ struct Book {
 
 class Server {
  public:
-  Server(Dice& dice, bool lmtp, bool pipelining) : dice_(dice), lmtp_(lmtp), pipelining_(pipelining) {}
+  Server(Dice& dice, bool lmtp, bool pipelining, bool chunking)
+      : dice_(dice), lmtp_(lmtp), pipelining_(pipelining), chunking_(chunking) {}
 
   // Commands in; the replies to all of them come out one by one from answer().
   void take(std::string_view bytes) {
@@ -68,17 +69,41 @@ class Server {
         RC_ASSERT(command == ".");
         RC_ASSERT(accepted_ == 0 || *books.back().mail >= 400);
       }
-      data_mode_ = false;
+      data_mode_ = mail_open_ = false;
       owed_dots_ = lmtp_ ? std::max<std::size_t>(accepted_, 1) : 1;
       books.back().dots_owed = owed_dots_;
       return dot();
     }
     if (command == "EHLO me" || command == "LHLO me")
-      return pipelining_ ? "250-hi\r\n250 PIPELINING\r\n" : "250 hi\r\n";
-    if (command.starts_with("RSET")) return "250 ok\r\n";
+      return std::string("250-hi\r\n") + (pipelining_ ? "250-PIPELINING\r\n" : "") +
+             (chunking_ ? "250-CHUNKING\r\n" : "") + "250 SIZE\r\n";
+    if (command.starts_with("RSET")) {
+      mail_open_ = false;
+      return "250 ok\r\n";
+    }
+    if (command.starts_with("BDAT")) {
+      RC_ASSERT(command == "BDAT 5 LAST" && chunking_ && !lmtp_);
+      if (commands_.empty()) return "";  // cut off: it never ends
+      RC_ASSERT(commands_.front().starts_with("<"));
+      commands_.pop_front();
+      Book& book = books.back();
+      book.content = true;
+      // Nobody accepted: the transaction may stay open at this server, or not.
+      if (accepted_ == 0) {
+        book.dots.push_back(pick({503, 554}));
+        mail_open_ = mail_open_ && dice_.roll(2) == 0;
+        return reply(book.dots.back());
+      }
+      mail_open_ = false;
+      accepted_ = 0;
+      book.dots.push_back(pick({250, 250, 250, 452, 554}));
+      return reply(book.dots.back());
+    }
     if (command.starts_with("QUIT")) return "221 bye\r\n";
     if (command.starts_with("MAIL")) {
+      RC_ASSERT(!mail_open_);
       books.emplace_back().mail = pick({250, 250, 250, 250, 451, 550});
+      mail_open_ = *books.back().mail == 250;
       accepted_ = 0;
       return reply(*books.back().mail);
     }
@@ -116,11 +141,24 @@ class Server {
   }
 
   Dice& dice_;
-  bool lmtp_, pipelining_, greeting_ = true, data_mode_ = false;
+  bool lmtp_, pipelining_, chunking_, greeting_ = true, data_mode_ = false, mail_open_ = false;
   std::string in_;
   std::deque<std::string> commands_;
   std::size_t accepted_ = 0, owed_dots_ = 0;
 };
+
+// Each content is "<M>" and its line's end, 5 octets.
+std::string bytes_of(const ClientDialog::Output& out, std::size_t commands, std::size_t contents) {
+  std::string all;
+  std::size_t from = 0;
+  for (std::size_t i = 0; i < contents; ++i) {
+    const auto& content = out.contents[i];
+    all += out.commands.substr(from, content.at - from) + "<" + std::to_string(content.message) + ">\r\n";
+    if (!content.chunk) all += ".\r\n";
+    from = content.at;
+  }
+  return all + out.commands.substr(from, commands - from);
+}
 
 int code_of(const std::optional<Reply>& reply) {
   return reply ? reply->code : 0;
@@ -153,7 +191,8 @@ void run(const std::vector<std::uint16_t>& seeds) {
   const bool lmtp = dice.roll(2) == 1;
   ClientDialog::Options options{lmtp, "me", static_cast<ClientDialog::Pipelining>(dice.roll(3)), {}};
   ClientDialog dialog(options);
-  Server server(dice, lmtp, dice.roll(4) != 0);
+  const bool pipelining = dice.roll(4) != 0;
+  Server server(dice, lmtp, pipelining, dice.roll(3) != 0);
   const unsigned transactions = dice.roll(6) + 1;
   const unsigned cut_after = dice.roll(2) == 0 ? 1000 : dice.roll(60);
   std::vector<std::vector<std::uint32_t>> begun;
@@ -170,6 +209,8 @@ void run(const std::vector<std::uint16_t>& seeds) {
       mail.plan.message = begun.size();
       mail.plan.window = dice.roll(4);
       mail.plan.overlap = dice.roll(3) != 0;
+      mail.plan.chunked = dice.roll(4) != 0;
+      mail.size = 5;
       mail.plan.rejects_allowed = dice.roll(3) == 0 ? 1 : 100;
       const unsigned count = dice.roll(5) + 1;
       for (unsigned i = 0; i < count; ++i) {
@@ -182,16 +223,17 @@ void run(const std::vector<std::uint16_t>& seeds) {
     if (begun.size() == transactions && dialog.idle()) dialog.quit();
     ClientDialog::Output out;
     if (dialog.output(out, sending)) {
-      const std::string content = out.content ? "<" + std::to_string(*out.content) + ">\r\n.\r\n" : "";
       if (round >= cut_after && dice.roll(2) == 0) {  // the connection breaks in this write
-        const std::size_t before = dice.roll(static_cast<unsigned>(out.before.size()) + 1);
-        const bool all = before == out.before.size() && out.content && dice.roll(2) == 0;
-        const std::size_t after = all ? dice.roll(static_cast<unsigned>(out.after.size()) + 1) : 0;
-        server.take(out.before.substr(0, before) + (all ? content : "") + out.after.substr(0, after));
-        dialog.partly_written(before, all, after);
+        const std::size_t contents = dice.roll(static_cast<unsigned>(out.contents.size()) + 1);
+        const std::size_t least = contents == 0 ? 0 : out.contents[contents - 1].at;
+        const std::size_t most =
+            contents == out.contents.size() ? out.commands.size() : out.contents[contents].at;
+        const std::size_t commands = least + dice.roll(static_cast<unsigned>(most - least) + 1);
+        server.take(bytes_of(out, commands, contents));
+        dialog.partly_written(commands, contents);
         cut = true;
       } else {
-        server.take(out.before + content + out.after);
+        server.take(bytes_of(out, out.commands.size(), out.contents.size()));
         dialog.written();
       }
     }

@@ -33,8 +33,8 @@ std::string said_by(ClientDialog& dialog) {
   ClientDialog::Output out;
   if (!dialog.output(out, {})) return {};
   dialog.written();
-  CHECK(out.before.ends_with("\r\n"));
-  return out.before.substr(0, out.before.size() - 2);
+  CHECK(out.commands.ends_with("\r\n"));
+  return out.commands.substr(0, out.commands.size() - 2);
 }
 
 void hear(ClientDialog& dialog, const std::string& heard) {
