@@ -45,15 +45,17 @@ class Limits(harness.Case):
     def test_closes_after_every_10th_message(self):
         members = harness.members(300, 1)
 
-        def rate(name, *options):
-            """Messages a second as the peer sees them; its dot takes 20 ms, a link's round trip."""
-            judge, _ = self.run_post(self.peer("--at", "dot=stall:0.02", *options, name=name), members, True, connections=2, name=name + "d")
+        def rate(name, mode, *options):
+            """Messages a second as the peer sees them; the end of a content takes 20 ms, a link's round trip."""
+            stalls = ["--at", "dot=stall:0.02", "--at", "bdat=stall:0.02"]
+            judge, _ = self.run_post(self.peer(*stalls, *mode, *options, name=name), members, True, connections=2, name=name + "d")
             self.daemons[-1].kill()
             times = [m["t"] for m in judge.messages]
             return len(times) / (max(times) - min(times))
-        free = rate("free")
-        closing = rate("closing", "--close-after", "messages:10")
-        self.assertGreaterEqual(closing / free, 0.8, f"{free:.0f} messages a second free, {closing:.0f} closing")
+        for number, mode in enumerate((["--no-chunking"], [])):
+            free = rate(f"free{number}", mode)
+            closing = rate(f"closing{number}", mode, "--close-after", "messages:10")
+            self.assertGreaterEqual(closing / free, 0.8, f"{mode}: {free:.0f} messages a second free, {closing:.0f} closing")
 
     def test_closes_after_a_time(self):
         peer = self.peer("--close-after", "seconds:3", "--at", "mail=stall:0.03")
