@@ -74,6 +74,10 @@ std::string lower(std::string_view text) {
   return out;
 }
 
+bool same(std::string_view a, std::string_view b) {
+  return a.size() == b.size() && lower(a) == lower(b);
+}
+
 bool is_domain(std::string_view text) {
   if (text.empty() || text.size() > 253) return false;
   bool digits_only = true;
@@ -97,6 +101,23 @@ std::string canonical_address(std::string_view text) {
   if (inet_pton(AF_INET, source.c_str(), &four) == 1) return inet_ntop(AF_INET, &four, shown, sizeof shown);
   if (inet_pton(AF_INET6, source.c_str(), &six) == 1) return inet_ntop(AF_INET6, &six, shown, sizeof shown);
   return {};
+}
+
+std::string match_fault(std::string_view text) {
+  if (!canonical_address(text).empty()) return {};
+  if (text.find('/') != std::string_view::npos) {
+    const auto network = parse_network(text);
+    return network ? std::string() : network.error();
+  }
+  const bool mx = lower(text.substr(0, 3)) == "mx:";
+  const auto pattern = mx ? text.substr(3) : text;
+  const auto known = [](char c) { return is_alnum(c) || c == '-' || c == '.' || c == '*'; };
+  if (mx && !pattern.empty() && std::all_of(pattern.begin(), pattern.end(), known)) return {};
+  if (!mx && is_domain(pattern)) return {};
+  return quoted(text) +
+         " matches no destination: expected a domain, a next hop's host, \"mx:*.example.net\" for MX hosts, "
+         "or a "
+         "network such as \"192.0.2.0/24\"";
 }
 
 std::string address_fault(std::string_view text) {
@@ -182,6 +203,35 @@ tl::expected<Listen, std::string> parse_listen(std::string_view text) {
         quoted(text) + ": " + quoted(parts->host) +
         " is not an IP address of this machine; expected \"0.0.0.0:25\", \"[::]:25\" or \"unix:/path\"");
   return listen;
+}
+
+bool contains(const Network& network, const std::array<std::uint8_t, 16>& address) {
+  for (int bit = 0; bit < network.bits; bit += 8) {
+    const int rest = network.bits - bit;
+    const auto mask = static_cast<std::uint8_t>(rest >= 8 ? 0xff : 0xff << (8 - rest));
+    const auto at = static_cast<std::size_t>(bit / 8);
+    if ((address[at] ^ network.bytes[at]) & mask) return false;
+  }
+  return true;
+}
+
+tl::expected<NameServer, std::string> parse_name_server(std::string_view text) {
+  const std::string expected =
+      ": expected an address and a port, such as \"192.0.2.1:53\" or \"[2001:db8::1]:53\"";
+  NameServer server;
+  const auto parts = split_host_port(text);
+  if (!parts) return tl::unexpected(quoted(text) + " is not a name server" + expected);
+  server.host = canonical_address(parts->host);
+  const bool six = server.host.find(':') != std::string::npos;
+  if (server.host.empty() || parts->bracketed != six)
+    return tl::unexpected(quoted(text) + " is not a name server" + expected);
+  if (parts->port) {
+    const auto port = port_number(*parts->port);
+    if (!port || *port == 0) return tl::unexpected(quoted(text) + expected);
+    server.port = *port;
+  }
+  server.text = (six ? "[" + server.host + "]" : server.host) + ":" + std::to_string(server.port);
+  return server;
 }
 
 tl::expected<Network, std::string> parse_network(std::string_view text) {

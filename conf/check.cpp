@@ -2,6 +2,7 @@
 // starts (review).
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -23,12 +24,25 @@ bool same_place(const NextHop& hop, const Listen& listen) {
 }
 
 /// Mail for a next hop that is one of our own listeners would come back for ever.
-void check_next_hop(Reading& reading, const std::optional<NextHop>& hop, const std::string& key) {
-  if (!hop) return;
-  for (const Listen& listen : reading.settings.listen)
-    if (same_place(*hop, listen))
-      reading.complain_at(
-          key, "'" + hop->text + "' is this server's own [[listen]] address: mail would go round in circles");
+void check_next_hops(Reading& reading, const std::vector<NextHop>& hops, const std::string& key) {
+  std::size_t size = 0;
+  for (const NextHop& hop : hops) {
+    for (const Listen& listen : reading.settings.listen)
+      if (same_place(hop, listen))
+        reading.complain_at(
+            key,
+            "'" + hop.text + "' is this server's own [[listen]] address: mail would go round in circles");
+    if (hop.protocol != hops.front().protocol)
+      reading.complain_at(key, "next hops of one destination speak one protocol: SMTP or LMTP");
+    size += hop.text.size() + 1;
+  }
+  if (size > 256) reading.complain_at(key, "these next hops have more than 255 octets together");
+}
+
+/// What can be read now, by whoever starts the daemon.
+void check_file(Reading& reading, const std::string& key, const std::string& path) {
+  if (!path.empty() && access(path.c_str(), R_OK) != 0)
+    reading.complain_at(key, "'" + path + "' cannot be read: " + std::strerror(errno));
 }
 
 void check_listeners(Reading& reading) {
@@ -87,17 +101,12 @@ void check_together(Reading& reading) {
   Settings& s = reading.settings;
   const auto written = [&](const std::string& key) { return reading.where.contains(key); };
 
-  if (!s.relay.smarthost && !written("relay.smarthost"))
-    reading.complain_at(
-        "relay.smarthost",
-        "[relay] smarthost is missing: delivery by MX is not built yet in this version, so every spoold "
-        "needs a next hop, such as smarthost = \"smtp://mail.example.org:587\"");
   check_listeners(reading);
-  check_next_hop(reading, s.relay.smarthost, "relay.smarthost");
+  check_next_hops(reading, s.relay.smarthost, "relay.smarthost");
 
   std::set<std::string> names;
   for (std::size_t i = 0; i < s.domains.size(); ++i) {
-    check_next_hop(reading, s.domains[i].deliver_to, entry("domain", i) + "deliver_to");
+    check_next_hops(reading, s.domains[i].deliver_to, entry("domain", i) + "deliver_to");
     if (!s.domains[i].name.empty() && !names.insert(s.domains[i].name).second)
       reading.complain_at(entry("domain", i) + "name",
                           "the domain '" + s.domains[i].name + "' is given twice");
@@ -111,6 +120,9 @@ void check_together(Reading& reading) {
     if (d.connections)
       check_part(reading, entry("destination", i) + "connections", *d.connections,
                  "[delivery] max_connections", s.delivery.max_connections);
+    if (d.port && d.match.find('/') != std::string::npos)
+      reading.complain_at(entry("destination", i) + "port",
+                          "a port cannot depend on the address: match a domain or MX hosts");
   }
   check_aliases(reading);
 
@@ -134,9 +146,9 @@ void check_together(Reading& reading) {
   if (s.control.socket.size() > 107)
     reading.complain_at("control.socket",
                         "'" + s.control.socket + "': the path of a unix socket has at most 107 octets");
-  if (!s.verp.secret_file.empty() && access(s.verp.secret_file.c_str(), R_OK) != 0)
-    reading.complain_at("verp.secret_file",
-                        "'" + s.verp.secret_file + "' cannot be read: " + std::strerror(errno));
+  check_file(reading, "verp.secret_file", s.verp.secret_file);
+  if (s.resolver.trust_anchor != "none")
+    check_file(reading, "resolver.trust_anchor", s.resolver.trust_anchor);
 }
 
 std::vector<std::string> review(const Settings& s) {
@@ -156,14 +168,19 @@ std::vector<std::string> review(const Settings& s) {
   }
   for (const RelayDomain& domain : s.domains)
     out.push_back("note: [[domain]] everybody may send to " + domain.name + " by way of " +
-                  (domain.deliver_to   ? domain.deliver_to->text
-                   : s.relay.smarthost ? s.relay.smarthost->text
-                                       : "[relay]"));
+                  (domain.deliver_to.empty() && s.relay.smarthost.empty()
+                       ? "its MX hosts"
+                       : route_text(s, route_of(s, domain.name))));
+  if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
   for (const Destination& d : s.destinations) {
-    bool used = s.relay.smarthost && s.relay.smarthost->host == d.match;
+    const auto one_of = [&d](const std::vector<NextHop>& hops) {
+      return std::any_of(hops.begin(), hops.end(), [&d](const NextHop& hop) { return hop.host == d.match; });
+    };
+    bool used = s.relay.smarthost.empty() || one_of(s.relay.smarthost) ||
+                d.match.find('/') != std::string::npos;  // of addresses not known here
     for (const RelayDomain& domain : s.domains)
-      used = used || domain.name == d.match || (domain.deliver_to && domain.deliver_to->host == d.match);
+      used = used || domain.name == d.match || one_of(domain.deliver_to);
     if (!used)
       out.push_back("warning: [[destination]] match = \"" + d.match +
                     "\" matches no next hop and no [[domain]]");

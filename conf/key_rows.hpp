@@ -144,19 +144,46 @@ Row word(std::string_view section, std::string_view name, std::string_view meani
           }};
 }
 
-template <class Get>
-Row next_hop(std::string_view section, std::string_view name, std::string_view meaning,
-             std::string_view example, Get get) {
-  return {{section, name, "next hop", meaning, example, name, false,
-           [get](Settings s) { return get(s) ? quote(get(s)->text) : std::string(); }},
-          [get](Reading& reading, const toml::node& node) {
-            const auto written = reading.text(node, "a next hop such as \"smtp://mail.example.org:587\"");
-            if (!written) return;
-            if (auto hop = parse_next_hop(*written))
-              get(reading.settings) = *hop;
-            else
-              reading.complain(node, hop.error());
+/// Texts of one kind: an array, or one text where `one_will_do`.
+template <class Get, class Parse, class Text>
+Row several(std::string_view section, std::string_view name, std::string_view type, std::string_view meaning,
+            std::string_view example, const std::string& expected, bool one_will_do, Get get, Parse parse,
+            Text text_of) {
+  return {{section, name, type, meaning, example, name, false,
+           [get, text_of, one_will_do](Settings s) {
+             std::vector<std::string> items;
+             for (const auto& item : get(s)) items.push_back(quote(text_of(item)));
+             if (one_will_do && items.size() < 2) return items.empty() ? std::string() : items.front();
+             return join(items);
+           }},
+          [get, parse, expected, one_will_do](Reading& reading, const toml::node& node) {
+            auto& values = get(reading.settings);
+            values.clear();
+            const auto take = [&](const toml::node& item) {
+              const auto written = reading.text(item, expected);
+              if (!written) return;
+              if (auto value = parse(*written))
+                values.push_back(*value);
+              else
+                reading.complain(item, value.error());
+            };
+            if (one_will_do && !node.is_array()) return take(node);
+            const auto* array = reading.array(node, one_will_do ? expected : "an array: " + expected);
+            if (!array) return;
+            if (array->empty() && one_will_do)
+              return reading.complain(node, "expected at least one: " + expected);
+            for (const auto& item : *array) take(item);
           }};
+}
+
+/// One next hop or several in order of preference.
+template <class Get>
+Row next_hops(std::string_view section, std::string_view name, std::string_view meaning,
+              std::string_view example, Get get) {
+  return several(
+      section, name, "next hops", meaning, example, "a next hop such as \"smtp://mail.example.org:587\"",
+      true, get, [](const std::string& written) { return parse_next_hop(written); },
+      [](const NextHop& hop) { return hop.text; });
 }
 
 inline std::string any(const std::string&) {

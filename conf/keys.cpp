@@ -166,16 +166,16 @@ std::vector<Row> make_rows() {
   rows.back().key.write = [](Settings s) {
     return s.domains.empty() ? std::string() : quote(s.domains.back().name);
   };
-  add(next_hop(
-      "domain", "deliver_to", "its next hop; absent: the way of [relay]", "\"lmtp://[::1]:24\"",
-      [](S s) -> auto& { return s.domains.back().deliver_to; }));
+  add(next_hops(
+      "domain", "deliver_to", "its next hop, or several in order of preference; absent: the way of [relay]",
+      "\"lmtp://[::1]:24\"", [](S s) -> auto& { return s.domains.back().deliver_to; }));
   rows.back().key.write = [](Settings s) {
-    return s.domains.empty() || !s.domains.back().deliver_to ? std::string()
-                                                             : quote(s.domains.back().deliver_to->text);
+    if (s.domains.empty() || s.domains.back().deliver_to.empty()) return std::string();
+    return quote(s.domains.back().deliver_to.front().text);
   };
 
-  required(next_hop(
-      "relay", "smarthost", "the default way out; needed, because delivery by MX is not built yet",
+  add(next_hops(
+      "relay", "smarthost", "the default way out, or several in order of preference; absent: by MX",
       "\"smtp://mail.example.org:587\"", [](S s) -> auto& { return s.relay.smarthost; }));
   add(word(
       "relay", "tls", "TLS towards the smarthost: only \"none\" in this version", "\"none\"", {"none"},
@@ -210,7 +210,18 @@ std::vector<Row> make_rows() {
   add(duration(
       "delivery", "isolation_window", "the time in which isolation_budget counts", "\"1m\"",
       [](S s) -> auto& { return s.delivery.isolation_window; }, 1ms));
-  add(not_built("delivery", "source", "array of addresses", "addresses to send from"));
+  add(several(
+      "delivery", "source", "array of addresses",
+      "addresses to send from, in turn; absent: the system chooses", "[\"192.0.2.25\", \"2001:db8::25\"]",
+      "an address such as \"192.0.2.25\"", false, [](S s) -> auto& { return s.delivery.source; },
+      [](const std::string& written) -> tl::expected<std::string, std::string> {
+        const std::string address = canonical_address(written);
+        if (address.empty())
+          return tl::unexpected("'" + written +
+                                "' is not an IP address: expected \"192.0.2.25\" or \"2001:db8::25\"");
+        return address;
+      },
+      [](const std::string& address) { return address; }));
 
   const std::string_view timeouts = "delivery.timeouts";
   add(duration(
@@ -235,17 +246,10 @@ std::vector<Row> make_rows() {
       [](S s) -> auto& { return s.delivery.timeouts.dot; }, 1ms));
 
   required(text(
-      "destination", "match", "host name", "a domain, or the host of a next hop", "\"mail.example.org\"",
-      [](S s) -> auto& { return s.destinations.back().match; },
-      [](const std::string& value) -> std::string {
-        if (value.starts_with("mx:") || value.find('/') != std::string::npos ||
-            value.find('*') != std::string::npos)
-          return "'" + value +
-                 "': patterns and address ranges are known, but not built yet in this version; expected a "
-                 "domain or a next hop's host";
-        if (!canonical_address(value).empty()) return {};
-        return host_fault(value);
-      }));
+      "destination", "match", "destination",
+      "a domain, a next hop's host, MX hosts (mx:*.example.net), or a network of their addresses",
+      "\"mx:*.example.net\"", [](S s) -> auto& { return s.destinations.back().match; },
+      [](const std::string& value) { return match_fault(value); }));
   rows.back().key.write = [](Settings s) {
     return s.destinations.empty() ? std::string() : quote(s.destinations.back().match);
   };
@@ -259,6 +263,16 @@ std::vector<Row> make_rows() {
        [](Reading& reading, const toml::node& node) {
          if (const auto value = reading.integer(node, 1, 10000))
            reading.settings.destinations.back().connections = static_cast<int>(*value);
+       }});
+  add({{"destination", "port", "integer", "where MX hosts listen; absent: 25", "2525", "port", false,
+        [](Settings s) {
+          return s.destinations.empty() || !s.destinations.back().port
+                     ? std::string()
+                     : std::to_string(*s.destinations.back().port);
+        }},
+       [](Reading& reading, const toml::node& node) {
+         if (const auto value = reading.integer(node, 1, 65535))
+           reading.settings.destinations.back().port = static_cast<int>(*value);
        }});
   const std::vector<std::string> pipelining{"none", "transaction", "connection"};
   add(word(
@@ -284,8 +298,17 @@ std::vector<Row> make_rows() {
          reading.settings.destinations.back().rate = *rate;
        }});
 
-  add(not_built("resolver", "forward", "array of addresses", "name servers to ask"));
-  add(not_built("resolver", "trust_anchor", "path", "DNSSEC root key"));
+  add(several(
+      "resolver", "forward", "array of addresses", "name servers to ask; absent: those of resolv.conf",
+      "[\"127.0.0.1:5353\"]", "an address with port such as \"127.0.0.1:53\"", false,
+      [](S s) -> auto& { return s.resolver.forward; },
+      [](const std::string& written) { return parse_name_server(written); },
+      [](const NameServer& server) { return server.text; }));
+  add(text(
+      "resolver", "trust_anchor", "path",
+      "DNSSEC trust anchors; absent: /usr/share/dns/root.key, if it is there; \"none\": answers are not "
+      "validated",
+      "\"/dev/null\"", [](S s) -> auto& { return s.resolver.trust_anchor; }, path_fault));
 
   add(delimiter());
   add(text(
@@ -340,8 +363,8 @@ const std::vector<Section>& sections() {
       {"relay", Kind::table, "the default way out"},
       {"delivery", Kind::table, "how mail goes out"},
       {"delivery.timeouts", Kind::table, "limits of each step towards a next hop"},
-      {"destination", Kind::tables, "overrides for one next hop; one table each"},
-      {"resolver", Kind::table, "DNS (not built yet)"},
+      {"destination", Kind::tables, "overrides for some destinations; one table each"},
+      {"resolver", Kind::table, "DNS"},
       {"verp", Kind::table, "individual envelope senders"},
       {"control", Kind::table, "the door for spoolctl"},
       {"log", Kind::table, "log lines on standard error"},

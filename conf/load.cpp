@@ -173,6 +173,7 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   anchor(settings.spool.path, folder);
   anchor(settings.verp.secret_file, folder);
   anchor(settings.control.socket, folder);
+  if (settings.resolver.trust_anchor != "none") anchor(settings.resolver.trust_anchor, folder);
   for (RelayDomain& domain : settings.domains) domain.name = lower(domain.name);
   for (Destination& destination : settings.destinations)
     if (const auto address = canonical_address(destination.match); !address.empty())

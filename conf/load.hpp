@@ -38,13 +38,23 @@ tl::expected<Rate, std::string> parse_rate(std::string_view);  // "600/min"; s, 
 tl::expected<NextHop, std::string> parse_next_hop(std::string_view);
 tl::expected<Listen, std::string> parse_listen(std::string_view address);
 tl::expected<Network, std::string> parse_network(std::string_view);
+/// Does the network hold this address of its family? (IPv4: the first four octets.)
+bool contains(const Network&, const std::array<std::uint8_t, 16>& address);
 std::string duration_text(Duration);   // the shortest form that parses back
 std::string size_text(std::uint64_t);  // the same of a size
 std::string rate_text(const Rate&);
 
-/// The route of a recipient's domain: the canonical URL of a [[domain]] deliver_to, else "relay".
+tl::expected<NameServer, std::string> parse_name_server(std::string_view address);
+
+/// The route of a recipient's domain (lower-case A-labels, or an address literal in brackets): the canonical
+/// URLs of its [[domain]] deliver_to with ',' between them; else "relay", where there is a smarthost; else
+/// the domain itself: by MX. At most 255 octets.
 std::string route_of(const Settings&, std::string_view domain);
-/// The next hop of a route (route_of's answer), empty when there is none any more.
-std::optional<NextHop> next_hop_of(const Settings&, std::string_view route);
+/// The next hops of a route (route_of's answer) in order of preference; none: by MX, or no route any more.
+std::vector<NextHop> next_hops_of(const Settings&, std::string_view route);
+/// Would the settings of now give this route to a domain?
+bool is_route(const Settings&, std::string_view route);
+/// How a route is shown: its next hops' URLs, or the domain.
+std::string route_text(const Settings&, std::string_view route);
 
 }  // namespace spoold::conf

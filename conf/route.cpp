@@ -1,18 +1,41 @@
+#include <algorithm>
+
+#include "conf/addresses.hpp"
 #include "conf/load.hpp"
 
 namespace spoold::conf {
+namespace {
+
+std::string joined(const std::vector<NextHop>& hops) {
+  std::string out;
+  for (const NextHop& hop : hops) out += (out.empty() ? "" : ",") + hop.text;
+  return out;
+}
+
+}  // namespace
 
 std::string route_of(const Settings& settings, std::string_view domain) {
   for (const RelayDomain& relayed : settings.domains)
-    if (relayed.name == domain && relayed.deliver_to) return relayed.deliver_to->text;
-  return "relay";
+    if (!relayed.deliver_to.empty() && same(relayed.name, domain)) return joined(relayed.deliver_to);
+  if (!settings.relay.smarthost.empty() || domain.empty()) return "relay";
+  return lower(domain);
 }
 
-std::optional<NextHop> next_hop_of(const Settings& settings, std::string_view route) {
+std::vector<NextHop> next_hops_of(const Settings& settings, std::string_view route) {
   if (route == "relay") return settings.relay.smarthost;
   for (const RelayDomain& relayed : settings.domains)
-    if (relayed.deliver_to && relayed.deliver_to->text == route) return relayed.deliver_to;
-  return std::nullopt;
+    if (!relayed.deliver_to.empty() && joined(relayed.deliver_to) == route) return relayed.deliver_to;
+  return {};
+}
+
+bool is_route(const Settings& settings, std::string_view route) {
+  if (!next_hops_of(settings, route).empty()) return true;
+  return (is_domain(route) || route.starts_with('[')) && route_of(settings, route) == route;
+}
+
+std::string route_text(const Settings& settings, std::string_view route) {
+  const auto hops = next_hops_of(settings, route);
+  return hops.empty() ? std::string(route) : joined(hops);
 }
 
 }  // namespace spoold::conf

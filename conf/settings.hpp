@@ -70,12 +70,12 @@ struct Smtp {
 
 struct RelayDomain {
   std::string name;
-  std::optional<NextHop> deliver_to;  // absent: the way of [relay]
-  std::optional<Tls> tls;             // absent: as [delivery] tls, and none on loopback and unix sockets
+  std::vector<NextHop> deliver_to;  // in order of preference; empty: the way of [relay]
+  std::optional<Tls> tls;           // absent: as [delivery] tls, and none on loopback and unix sockets
 };
 
 struct Relay {
-  std::optional<NextHop> smarthost;
+  std::vector<NextHop> smarthost;  // in order of preference; empty: by MX
   std::optional<Tls> tls;     // absent: verified with a username, none on loopback and unix sockets, else as
                               // [delivery] tls
   std::string username;       // of AUTH; empty: none
@@ -100,7 +100,8 @@ struct Delivery {
   int isolation_budget = 3;
   Duration isolation_window = std::chrono::minutes(10);
   Tls tls = Tls::opportunistic;
-  std::string ca_file;  // certificates trusted beside the system's
+  std::string ca_file;              // certificates trusted beside the system's
+  std::vector<std::string> source;  // addresses to send from; empty: the system chooses
   Timeouts timeouts;
 };
 
@@ -111,7 +112,8 @@ struct Rate {
   bool operator==(const Rate&) const = default;
 };
 
-/// Overrides for one next hop; `match` names a domain or a next hop's host.
+/// Overrides for one destination; `match` names a domain, a next hop's host, MX hosts ("mx:*.example.net") or
+/// a network.
 struct Destination {
   enum class Pipelining { none, transaction, connection };
   std::string match;
@@ -119,6 +121,18 @@ struct Destination {
   std::optional<Pipelining> pipelining;
   std::optional<Tls> tls;
   std::optional<Rate> rate;  // of transactions
+  std::optional<int> port;   // of MX hosts and address literals
+};
+
+struct NameServer {
+  std::string host;  // an address
+  std::uint16_t port = 53;
+  std::string text;  // canonical: "192.0.2.1:53"
+};
+
+struct Resolver {
+  std::vector<NameServer> forward;  // empty: resolv.conf
+  std::string trust_anchor;         // file; empty: the system's root key; "none": no DNSSEC
 };
 
 struct Verp {
@@ -148,6 +162,7 @@ struct Settings {
   Relay relay;
   Delivery delivery;
   std::vector<Destination> destinations;
+  Resolver resolver;
   Verp verp;
   Control control;
   Log log;

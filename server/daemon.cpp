@@ -153,7 +153,7 @@ void Daemon::State::tell_of_the_crash() {
                  "get the message twice"}});
 }
 
-/// What was due at a next hop that the configuration does not name any more goes the way it names now.
+/// What was due on a route that the configuration does not give any more goes the way it names now.
 void Daemon::State::reroute() {
   std::vector<store::spool::DueRoute> due;
   {
@@ -161,7 +161,7 @@ void Daemon::State::reroute() {
     due = store::spool::due_routes(read);
   }
   for (const store::spool::DueRoute& lost : due) {
-    if (conf::next_hop_of(*settings, lost.route)) continue;
+    if (conf::is_route(*settings, lost.route)) continue;
     log::event(Level::warning, "rerouted", {{"relay", lost.route}});
     store->reroute(lost.route, [this](const store::Result<void>&) { delivery->wake({}); });
   }

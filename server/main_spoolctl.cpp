@@ -10,6 +10,7 @@
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/base64.hpp"
 #include "server/admin/commands.hpp"
+#include "server/idna.hpp"
 #include "server/log.hpp"
 
 namespace {
@@ -84,7 +85,8 @@ Json settings_of(const Words& words) {
 Json replacement_of(const std::string& word) {
   for (auto at = word.find('='); at != std::string::npos; at = word.find('=', at + 1)) {
     const auto old = word.substr(0, at), now = word.substr(at + 1);
-    if (Mailbox::parse(old, Mailbox::Allow::utf8) && Mailbox::parse(now, Mailbox::Allow::utf8))
+    if (Mailbox::parse(server::ascii_domains(old), Mailbox::Allow::utf8) &&
+        Mailbox::parse(server::ascii_domains(now), Mailbox::Allow::utf8))
       return Json{{"old", old}, {"new", now}};
   }
   throw Usage{"'" + word + "' is not OLD=NEW with two addresses"};

@@ -28,6 +28,8 @@ const char* text(Stage stage) {
       return "end of data";
     case Stage::quit:
       return "QUIT";
+    case Stage::dns:
+      return "DNS";
   }
   return "nothing";
 }
@@ -58,6 +60,8 @@ const char* label(Stage stage) {
       return "DOT";
     case Stage::quit:
       return "QUIT";
+    case Stage::dns:
+      return "DNS";
   }
   return "NONE";
 }

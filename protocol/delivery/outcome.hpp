@@ -22,12 +22,13 @@ enum class Stage : std::uint8_t {
   data,
   content,
   dot,
-  quit
+  quit,
+  dns  // records of the store hold these numbers: new ones go to the end
 };
 const char* text(
-    Stage);  // "connect", "greeting", "EHLO", "MAIL FROM", "RCPT TO", "DATA", "content", "end of data"
+    Stage);  // "connect", "greeting", "EHLO", "MAIL FROM", "RCPT TO", "DATA", "content", "end of data", "DNS"
 const char* label(Stage);  // one word for logs and JSON: CONNECT GREETING EHLO STARTTLS AUTH MAIL RCPT DATA
-                           // CONTENT DOT QUIT
+                           // CONTENT DOT QUIT DNS
 
 /// The last thing heard (or noticed) about a recipient: `last_reply` of the JSON contract.
 struct LastReply {

@@ -78,6 +78,7 @@ void Planner::State::add(Batch batch, TimePoint now) {
   // Its content may kill connections: one recipient probes first.
   if (const auto n = notes.find(batch.message); n != notes.end() && n->second.in_doubt > 0)
     hand.pause(work, now);
+  if (last_fault && host.waiting(now)) share_the_fault();
 }
 
 std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
@@ -154,6 +155,7 @@ Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
 
 void Planner::State::retry_now(MessageId message, TimePoint now) {
   host.clear();
+  expiring = false;
   Work* work = hand.find(message);
   if (!work) return;
   for (Line* line : {&offered, &parked}) {
@@ -190,7 +192,7 @@ void Planner::add(Batch batch, TimePoint now) {
   state_->add(std::move(batch), now);
 }
 bool Planner::receptive(TimePoint now) const {
-  return !state_->host.waiting(now);
+  return !state_->host.waiting(now) || state_->expiring;
 }
 std::uint32_t Planner::connections_wanted(std::uint32_t open, TimePoint now) const {
   return state_->connections_wanted(open, now);
@@ -203,6 +205,8 @@ void Planner::tick(TimePoint now) {
 }
 
 ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered) {
+  state_->last_fault.reset();
+  state_->expiring = false;
   auto c = std::make_unique<Connection>();
   c->id = ++state_->last_connection;
   c->remote = std::move(remote);
@@ -215,6 +219,10 @@ ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits of
 
 void Planner::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
   state_->connect_failed(stage, why, now);
+}
+
+void Planner::unreachable_for_good(const LastReply& why, TimePoint now) {
+  state_->unreachable_for_good(why, now);
 }
 
 Next Planner::next(ConnectionId id, TimePoint now) {

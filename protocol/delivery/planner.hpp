@@ -135,7 +135,9 @@ class Planner {
   /// a bug of the caller. Suspicion older than 30 days is ignored.
   void add(Batch batch, TimePoint now);
 
-  /// False while the host's clock waits: claim nothing, what was in hand has come back as `released`.
+  /// False while the host's clock waits: claim nothing, what was in hand has come back as `released`. True
+  /// all the same while that failed attempt was the last one for somebody: what is claimed then expires too,
+  /// or comes back.
   bool receptive(TimePoint now) const;
   /// How many further connections to open now; `open` counts those open and those being opened.
   /// (host clock, half-open, slow start, isolation waits, what is ready to send)
@@ -147,6 +149,9 @@ class Planner {
 
   ConnectionId connected(std::string remote, TimePoint now, PeerLimits = {});  // EHLO was answered 2xx
   void connect_failed(Stage stage, const LastReply& why, TimePoint now);       // before that: a host fault
+
+  /// There is no such host, and will not be: everybody in hand who is not in a transaction has failed.
+  void unreachable_for_good(const LastReply& why, TimePoint now);
 
   /// The next thing for this connection. May be asked while transactions are open (to overlap), answers
   /// `wait` when there must not be another one. After `wait` ask again after a report() of this connection,

@@ -103,7 +103,6 @@ struct Planner::State {
   TimePoint deferral(Connection&, std::uint32_t attempts, TimePoint now);
 
   // trouble.cpp
-  void connect_failed(Stage, const LastReply&, TimePoint);
   void dropped(ConnectionId, const Drop&, const std::vector<Observation>&, TimePoint);
   /// Everybody but the suspect goes to the line of section 2; answers the suspect, or null.
   Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
@@ -114,7 +113,37 @@ struct Planner::State {
   Note& note(MessageId, TimePoint);
   void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
   void host_fault(const LastReply&, TimePoint);
+
+  // unreachable.cpp
+  void connect_failed(Stage, const LastReply&, TimePoint);
   void give_back_all(TimePoint next, const LastReply&, bool failed, TimePoint now);
+  void share_the_fault();
+  void unreachable_for_good(const LastReply&, TimePoint);
+  /// Everybody in hand who is not in a flight; `f` gives each an outcome.
+  template <typename F>
+  void each_waiting(F&& f) {
+    const auto line = [&](Line& l) {
+      while (!l.empty()) {
+        Work& work = *l.first->work;
+        ++work.slots;  // it outlives its last recipient's outcome
+        f(*l.first);
+        --work.slots;
+        hand.touch(work);
+      }
+    };
+    line(offered);
+    line(parked);
+    std::vector<Work*> works;
+    hand.each_work([&](Work& work) { works.push_back(&work); });
+    for (Work* work : works) {
+      ++work->slots;
+      for (Line* l : {&work->ready, &work->vouched, &work->unsent, &work->ambiguous})
+        while (!l->empty()) f(*l->first);
+      hand.resume(*work);
+      --work->slots;
+      hand.touch(*work);
+    }
+  }
 
   // suspects.cpp
   void suspect_dropped(Connection&, const Flight&, Recipient&, const Finding&, const Drop&, bool certain,
@@ -154,6 +183,8 @@ struct Planner::State {
   smtp::Reply grey;  // the last 4xx of a row of identical ones
   std::uint32_t grey_count = 0, grey_transactions = 0;
   TimePoint ticked{};
+  std::optional<LastReply> last_fault;  // the failed attempt that made the host's clock wait
+  bool expiring = false;                // it was the last one for somebody
 };
 
 }  // namespace spoold::delivery

@@ -40,17 +40,6 @@ Note& Planner::State::note(MessageId id, TimePoint now) {
   return n;
 }
 
-void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
-  LastReply last = why;
-  if (last.stage == Stage::none) last.stage = stage;
-  if (connections.empty()) {
-    host_fault(last, now);
-  } else {  // others are open: one too many
-    host.refused(static_cast<std::uint32_t>(connections.size()), now);
-    host.note_error(last.reply.oneline(), now);
-  }
-}
-
 void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vector<Observation>& open_ones,
                              TimePoint now) {
   const auto found = std::ranges::find_if(connections, [&](const auto& p) { return p->id == id; });
@@ -264,35 +253,6 @@ void Planner::State::rest_of_message(Work& work, TimePoint next, const LastReply
   hand.touch(work);
 }
 
-void Planner::State::give_back_all(TimePoint next, const LastReply& last, bool failed, TimePoint now) {
-  std::vector<Work*> works;
-  hand.each_work([&](Work& work) { works.push_back(&work); });
-  const auto give = [&](Recipient& r) {
-    if (r.dropped && !r.doubt && lock_step.size() < 10'000) lock_step.insert(r.address);  // I3
-
-    const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
-    outcome(r, expired ? Verdict::expired : Verdict::released, false, expired ? TimePoint{} : next, last);
-  };
-  while (!offered.empty() || !parked.empty()) {
-    Recipient& r = offered.empty() ? *parked.first : *offered.first;
-    Work& work = *r.work;
-    ++work.slots;
-    if (r.doubt->recorded && r.doubt->last.at != TimePoint{})
-      settle_suspect(r, now);
-    else
-      give((offered.empty() ? parked : offered).pop_front());
-    --work.slots;
-  }
-  for (Work* work : works) {
-    ++work->slots;
-    for (Line* line : {&work->ready, &work->vouched, &work->unsent, &work->ambiguous})
-      while (!line->empty()) give(line->pop_front());
-    hand.resume(*work);
-    --work->slots;
-    hand.touch(*work);
-  }
-}
-
 void Planner::State::host_fault(const LastReply& last, TimePoint now) {
   // What the drops since the last delivery were blamed on is explained now.
   std::vector<std::string> explained;
@@ -309,6 +269,8 @@ void Planner::State::host_fault(const LastReply& last, TimePoint now) {
         if (r->address == address) r->doubt->recorded = false;
     known[address] = kept;  // last in order when it comes back (I3), in memory only
   }
+  last_fault = last;
+  last_fault->at = now;
   give_back_all(host.until(), last, true, now);
 }
 

@@ -1,5 +1,6 @@
 #include "server/admin/destinations.hpp"
 
+#include <algorithm>
 #include <map>
 #include <set>
 
@@ -56,8 +57,9 @@ void for_each_host(const store::Store& store, Each each) {
 }
 
 Json blank_row(const conf::Settings& settings, const std::string& route) {
-  const auto hop = conf::next_hop_of(settings, route);
-  Json row{{"destination", route}, {"next_hop", hop ? Json(hop->text) : Json(nullptr)}};
+  const bool by_mx = conf::next_hops_of(settings, route).empty();
+  Json row{{"destination", route},
+           {"next_hop", by_mx ? Json(nullptr) : Json(conf::route_text(settings, route))}};
   for (const char* count : {"messages", "recipients", "queued", "active", "deferred", "held", "connections",
                             "in_hand", "suspects"})
     row[count] = 0;
@@ -79,8 +81,10 @@ store::Result<std::vector<DestinationState>> ask_lanes(Lanes& lanes) {
 bool destination_matches(const conf::Settings& settings, const std::string& pattern,
                          const std::string& route) {
   if (pattern.empty() || glob_match(pattern, route)) return true;
-  const auto hop = conf::next_hop_of(settings, route);
-  return hop && (glob_match(pattern, hop->host) || glob_match(pattern, hop->text));
+  const auto hops = conf::next_hops_of(settings, route);
+  return std::any_of(hops.begin(), hops.end(), [&pattern](const conf::NextHop& hop) {
+    return glob_match(pattern, hop.host) || glob_match(pattern, hop.text);
+  });
 }
 
 Json state_json(const DestinationState& state, TimePoint now) {

@@ -64,8 +64,10 @@ bool Filter::matches(const store::Recipient& one, const conf::Settings& settings
   if (glob_match(destination, domain)) return true;
   const auto route = conf::route_of(settings, domain);
   if (glob_match(destination, route)) return true;
-  const auto hop = conf::next_hop_of(settings, route);
-  return hop && (glob_match(destination, hop->host) || glob_match(destination, hop->text));
+  const auto hops = conf::next_hops_of(settings, route);
+  return std::any_of(hops.begin(), hops.end(), [this](const conf::NextHop& hop) {
+    return glob_match(destination, hop.host) || glob_match(destination, hop.text);
+  });
 }
 
 Json to_json(const Filter& filter) {

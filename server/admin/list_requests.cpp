@@ -14,6 +14,7 @@
 #include "server/admin/base64.hpp"
 #include "server/admin/requests.hpp"
 #include "server/admin/views.hpp"
+#include "server/idna.hpp"
 #include "store/directory/directory.hpp"
 #include "store/txn.hpp"
 
@@ -38,7 +39,7 @@ store::Result<void> run(store::Store& store, std::function<store::Result<void>(s
 }
 
 Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii) {
-  const auto mailbox = Mailbox::parse(text, allow);
+  const auto mailbox = Mailbox::parse(ascii_domains(text), allow);
   if (!mailbox) throw std::invalid_argument("'" + text + "': " + mailbox.error());
   return *mailbox;
 }
@@ -158,7 +159,7 @@ Json member_add(const Request& request) {
   if (!found) return failure(found.error());
   std::string lines;  // each as in a file of members: an address, or Name <address>
   for (const auto& text : request.texts("addresses")) lines += text + "\n";
-  auto file = list::read_import_file(lines);
+  auto file = list::read_import_file(ascii_domains(lines));
   if (!file) {
     std::string wrong = "nothing was added:";
     for (const list::BadLine& line : file.error()) wrong += "\n  '" + line.text + "': " + line.reason;
@@ -304,7 +305,7 @@ Json import_members(const Request& request) {
   if (!found) return failure(found.error());
   const auto text = base64_decode(request.text("content"));
   if (!text) return failure(Exit::usage, "content is not base64");
-  auto file = list::read_import_file(*text);
+  auto file = list::read_import_file(ascii_domains(*text));
   if (!file) {
     Json answer = failure(Exit::failed, std::to_string(file.error().size()) +
                                             (file.error().size() == 1 ? " bad line" : " bad lines") +

@@ -9,6 +9,7 @@
 #include "server/admin/requests.hpp"
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
+#include "server/idna.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -56,7 +57,7 @@ struct Plan {
 /// The recipients that `address` names now: the open ones, else a refusal that says what became of it.
 void plan_change(const store::Read& read, store::Id id, What what, const std::string& address,
                  const std::string& replacement, Plan& plan) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  const auto mailbox = Mailbox::parse(ascii_domains(address), Mailbox::Allow::utf8);
   if (!mailbox) return plan.refuse(what, address, mailbox.error());
   const auto found = store::spool::find_recipients(read, id, mailbox->key());
   if (found.empty()) return plan.refuse(what, address, "not a recipient of this message");
@@ -77,7 +78,7 @@ void plan_change(const store::Read& read, store::Id id, What what, const std::st
 }
 
 void plan_addition(const store::Read& read, store::Id id, const std::string& address, Plan& plan) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  const auto mailbox = Mailbox::parse(ascii_domains(address), Mailbox::Allow::utf8);
   if (!mailbox) return plan.refuse(What::add, address, mailbox.error());
   const auto found = store::spool::find_recipients(read, id, mailbox->key());
   if (std::any_of(found.begin(), found.end(), is_open))
@@ -99,7 +100,7 @@ Plan plan_edit(const Request& request, store::Id id) {
   if (request.json.contains("replace"))
     for (const Json& pair : request.json.at("replace")) {
       const auto old = pair.at("old").get<std::string>(), now = pair.at("new").get<std::string>();
-      const auto mailbox = Mailbox::parse(now, Mailbox::Allow::utf8);
+      const auto mailbox = Mailbox::parse(ascii_domains(now), Mailbox::Allow::utf8);
       if (!mailbox)
         plan.refuse(What::replace, old, "'" + now + "': " + mailbox.error());
       else

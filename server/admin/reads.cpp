@@ -121,8 +121,8 @@ Json Reads::queue_by(const Filter& filter, const std::string& what) const {
   for (const auto& [name, t] : totals) {
     Json row{{what, name.empty() ? Json(nullptr) : Json(name)}};
     if (!by_list) {
-      const auto hop = conf::next_hop_of(settings_, name);
-      row["next_hop"] = hop ? Json(hop->text) : Json(nullptr);
+      const auto hops = conf::next_hops_of(settings_, name);
+      row["next_hop"] = hops.empty() ? Json(nullptr) : Json(conf::route_text(settings_, name));
     }
     row["messages"] = t.messages;
     row["recipients"] = t.queued + t.active + t.deferred + t.held;

@@ -50,7 +50,12 @@ struct GatheredStates {
 
 Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                    std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats)
-    : context_{store, stats, std::move(hmac), [this](const std::string& route) { wake_one(route); },
+    : resolver_(*contexts.front(), settings->resolver),
+      context_{store,
+               stats,
+               std::move(hmac),
+               [this](const std::string& route) { wake_one(route); },
+               resolver_,
                Connections(settings->delivery.max_connections,
                            [this] { each_set([](LaneSet& set) { set.crowded(); }); })} {
   for (asio::io_context* io : contexts)
@@ -142,6 +147,7 @@ void Delivery::withdraw(store::Id message, std::vector<std::uint32_t> numbers, W
 
 void Delivery::stop(Duration grace, std::function<void()> stopped) {
   if (stopping_.exchange(true)) return each_set([](LaneSet& set) { set.abort(); });
+  resolver_.stop();
   auto owed = std::make_shared<std::atomic<std::size_t>>(sets_.size());
   const auto one = [owed, stopped = std::move(stopped)] {
     if (--*owed == 0) stopped();

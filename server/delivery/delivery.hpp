@@ -40,6 +40,7 @@ class Delivery final : public Lanes {
   /// On the thread of each.
   void each_set(std::function<void(LaneSet&)> act);
 
+  Resolver resolver_;
   DeliveryContext context_;
   std::vector<std::unique_ptr<LaneSet>> sets_;
   std::atomic<bool> stopping_{false};

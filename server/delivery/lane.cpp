@@ -12,19 +12,13 @@
 namespace spoold::server {
 namespace {
 
-const conf::Destination* overrides(const conf::Settings& settings, const std::optional<conf::NextHop>& hop) {
-  if (!hop) return nullptr;
-  for (const conf::Destination& destination : settings.destinations)
-    if (destination.match == hop->host || destination.match == hop->text) return &destination;
-  return nullptr;
-}
-
-delivery::Limits limits_of(const conf::Settings& settings, const std::optional<conf::NextHop>& hop) {
+delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
   const conf::Delivery& conf = settings.delivery;
-  const conf::Destination* own = overrides(settings, hop);
+  const conf::Destination* own = way.destination();
   delivery::Limits limits;
   limits.recipients_per_transaction = static_cast<std::uint32_t>(conf.recipients_per_transaction);
-  limits.lmtp = hop && hop->protocol == conf::NextHop::Protocol::lmtp;
+  limits.lmtp = way.lmtp();
+  limits.configured_next_hop = !way.by_mx();
   limits.retry = conf.retry;
   limits.lifetime = conf.lifetime;
   limits.isolation_waits = conf.isolation_waits;
@@ -46,15 +40,16 @@ Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, Kee
       wires_(wires),
       route_(std::move(route)),
       settings_(std::move(settings)),
-      hop_(conf::next_hop_of(*settings_, route_)),
-      planner_(limits_of(*settings_, hop_), seed),
+      way_(context.resolver, io, settings_, route_, [this] { way_changed(); }),
+      planner_(limits_of(*settings_, way_), seed),
+      random_(static_cast<unsigned>(seed)),
       hand_(route_),
       timer_(io),
       keeper_(keeper) {
   const store::Read read(context_.store);
   if (auto row = store::spool::host(read, route_)) {
     written_ = std::move(row->memory);
-    planner_ = delivery::Planner(limits_of(*settings_, hop_), seed, written_, now());
+    planner_ = delivery::Planner(limits_of(*settings_, way_), seed, written_, now());
   }
   for (store::Suspect& row : store::spool::suspects(read, route_)) {
     std::string key = mail::lower(row.address);
@@ -67,15 +62,21 @@ Lane::~Lane() {
   for (const auto& session : std::exchange(sessions_, {})) session->abort();
 }
 
+// What applies to it may depend on its MX hosts.
+void Lane::way_changed() {
+  planner_.reconfigure(limits_of(*settings_, way_));
+  soon();
+}
+
 void Lane::reload(std::shared_ptr<const conf::Settings> settings) {
   settings_ = std::move(settings);
-  hop_ = conf::next_hop_of(*settings_, route_);
-  planner_.reconfigure(limits_of(*settings_, hop_));
+  way_.set(settings_);
+  planner_.reconfigure(limits_of(*settings_, way_));
   soon();
 }
 
 std::uint32_t Lane::connection_limit() const {
-  const conf::Destination* own = overrides(*settings_, hop_);
+  const conf::Destination* own = way_.destination();
   const int limit = own != nullptr && own->connections ? *own->connections
                                                        : settings_->delivery.connections_per_destination;
   return static_cast<std::uint32_t>(std::max(limit, 1));
@@ -137,6 +138,7 @@ void Lane::set_timer() {
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
   if (hand_.unsettled() && settling_.empty()) at = std::min(at, now() + std::chrono::milliseconds(200));
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
+  if (look_again_) at = std::min(at, now() + std::chrono::milliseconds(200));
   for (const auto& session : sessions_) at = std::min(at, session->ask_at);
   if (at == TimePoint::max()) return;
   const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
@@ -154,22 +156,31 @@ void Lane::set_timer() {
 // ---- connections
 
 void Lane::open_connections() {
+  look_again_ = false;
   if (!may_begin()) return;
   const TimePoint at = now();
   std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
+  if (wanted == 0 || !way_is_known(at)) return;
   const conf::Settings& settings = *settings_;
-  const conf::Destination* own = overrides(settings, hop_);
+  const conf::Destination* own = way_.destination();
   for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
+    std::shared_ptr<void> seat;
+    if (way_.group() && !(seat = context_.groups.take(*way_.group()))) {
+      look_again_ = true;
+      return return_grant();
+    }
     if (!std::exchange(granted_, false) && !context_.connections.take()) {
       if (sessions_.empty() && !std::exchange(in_line_, true)) keeper_.stand_in_line(*this);
       return;
     }
     smtp::ClientDialog::Options options;
-    options.lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
+    options.lmtp = way_.lmtp();
     options.hostname = settings.hostname;
     options.timeouts = settings.delivery.timeouts;
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
-    auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(), hop_, std::move(options));
+    auto session = std::make_shared<OutboundSession>(
+        *this, io_.get_executor(), way_.targets(random_(), context_.turn++), std::move(options));
+    session->seat = std::move(seat);
     sessions_.push_back(session);
     ++context_.stats.sessions_out;
     ++context_.stats.open_out;

@@ -12,6 +12,7 @@
 #pragma once
 #include <functional>
 #include <memory>
+#include <random>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -19,8 +20,10 @@
 #include "protocol/delivery/planner.hpp"
 #include "server/admin/lanes.hpp"
 #include "server/delivery/connections.hpp"
+#include "server/delivery/groups.hpp"
 #include "server/delivery/hand.hpp"
 #include "server/delivery/session.hpp"
+#include "server/delivery/way.hpp"
 #include "server/stats.hpp"
 #include "store/store.hpp"
 
@@ -32,7 +35,10 @@ struct DeliveryContext {
   Stats& stats;
   list::Hmac hmac;
   std::function<void(const std::string& route)> wake;  // any thread
-  Connections connections;                             // of all lanes
+  Resolver& resolver;
+  Connections connections;             // of all lanes
+  std::atomic<std::uint32_t> turn{0};  // of source addresses
+  Groups groups{};
 };
 
 class Lane : public OutboundSession::Owner {
@@ -117,6 +123,8 @@ class Lane : public OutboundSession::Owner {
   bool at_rest() const;
 
   void open_connections();
+  bool way_is_known(TimePoint at);  // lane_way.cpp
+  void way_changed();
   void feed_idle();
   void forget(OutboundSession& session);
   void answer_withdrawals();
@@ -143,8 +151,9 @@ class Lane : public OutboundSession::Owner {
   WireCache& wires_;
   const std::string route_;
   std::shared_ptr<const conf::Settings> settings_;
-  std::optional<conf::NextHop> hop_;
+  Way way_;
   delivery::Planner planner_;
+  std::minstd_rand random_;  // the order of equal hosts
   Hand hand_;
   std::unordered_map<std::string, store::Suspect> suspects_;  // by address key: this lane's rows of the store
 
@@ -157,6 +166,7 @@ class Lane : public OutboundSession::Owner {
   bool claiming_ = false, poke_ = false, stopping_ = false;
   bool trouble_ = false;          // the store cannot commit: no transaction is started
   bool settle_failed_ = false;    // until a group of settlements is committed again
+  bool look_again_ = false;       // a connection is wanted, but its group is full, or DNS is asked
   bool granted_ = false;          // a connection was taken and is not yet used
   bool in_line_ = false;          // waits for a first connection: there are max_connections in all
   bool memory_stale_ = false;     // what the planner remembers of the host may have changed

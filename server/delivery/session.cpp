@@ -3,36 +3,28 @@
 #include <utility>
 
 namespace spoold::server {
-namespace {
 
-Target target_of(const asio::ip::tcp::endpoint& endpoint, const std::string& host) {
-  Target target;
-  target.endpoint = endpoint;
-  target.host = host;
-  target.text = host + "[" + endpoint.address().to_string() + "]:" + std::to_string(endpoint.port());
-  return target;
-}
-
-}  // namespace
-
-OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor,
-                                 std::optional<conf::NextHop> hop, smtp::ClientDialog::Options options)
+OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
+                                 smtp::ClientDialog::Options options)
     : owner_(owner),
       socket_(executor),
-      resolver_(executor),
-      hop_(std::move(hop)),
-      timeouts_(options.timeouts),
-      dialog_(std::move(options)),
+      targets_(std::move(targets)),
+      options_(std::move(options)),
+      dialog_(options_),
       sending_([this](delivery::MessageId message, std::uint32_t number) {
         return owner_.sending(*this, message, number);
       }),
-      watchdog_(executor,
-                [this] {
-                  std::error_code ignored;
-                  resolver_.cancel();
-                  socket_.close(ignored);
-                }),
-      remote_(hop_ ? hop_->text : "") {}
+      remote_(targets_.empty() ? "" : targets_.front().text),
+      connect_error_("no address to connect to, of a family that [delivery] source has") {
+  watch();
+}
+
+void OutboundSession::watch() {
+  watchdog_.emplace(socket_.get_executor(), [this] {
+    std::error_code ignored;
+    socket_.close(ignored);
+  });
+}
 
 void OutboundSession::start() {
   const auto executor = socket_.get_executor();
@@ -45,82 +37,76 @@ void OutboundSession::start() {
 
 Awaitable<> OutboundSession::run(std::shared_ptr<OutboundSession> self) {
   OutboundSession& s = *self;
-  const bool connected = co_await s.connect();
-  if (!connected || s.over_) {
-    s.give_up(s.connect_error_);
-    co_return;
-  }
-  s.step_limit();
-  while (!s.over_) {
-    auto [error, n] = co_await s.socket_.async_read_some(asio::buffer(s.in_), use);
-    if (error) {
-      s.over(error);
-      break;
+  do {
+    const bool connected = co_await s.connect();
+    if (!connected || s.over_) {
+      s.give_up(s.connect_error_);
+      co_return;
     }
-    s.took(n);
-  }
+    s.step_limit();
+    while (!s.over_) {
+      auto [error, n] = co_await s.socket_.async_read_some(asio::buffer(s.in_), use);
+      if (error) {
+        s.over(error);
+        break;
+      }
+      s.took(n);
+    }
+  } while (s.another_target());
 }
 
 // ---- connecting
 
 Awaitable<bool> OutboundSession::connect() {
-  if (!hop_) {
-    connect_error_ = "no next hop is configured for this route";
-    co_return false;
-  }
-  const conf::NextHop hop = *hop_;
-  if (!hop.path.empty()) {
-    Target target;
-    target.endpoint = asio::local::stream_protocol::endpoint(hop.path);
-    target.text = "unix:" + hop.path;
-    const bool done = co_await try_target(std::move(target));
-    co_return done;
-  }
-  std::error_code not_literal;
-  const auto literal = asio::ip::make_address(hop.host, not_literal);
-  if (!not_literal) {
-    Target target = target_of({literal, hop.port}, hop.host);
-    const bool done = co_await try_target(std::move(target));
-    co_return done;
-  }
-  watchdog_.limit(timeouts_.connect);
-  const std::string port = std::to_string(hop.port);
-  auto [error, found] = co_await resolver_.async_resolve(hop.host, port, use);
-  if (error || watchdog_.fired()) {
-    connect_error_ =
-        "cannot resolve " + hop.host + ": " + (watchdog_.fired() ? "timed out" : error.message());
-    co_return false;
-  }
-  for (const auto& entry : found) {
-    if (over_) co_return false;
-    Target target = target_of(entry.endpoint(), hop.host);
-    const bool done = co_await try_target(std::move(target));
+  while (!over_ && target_ < targets_.size()) {
+    const Target& target = targets_[target_++];
+    const bool done = co_await try_target(target);
     if (done) co_return true;
-    if (watchdog_.fired()) co_return false;
   }
   co_return false;
 }
 
-Awaitable<bool> OutboundSession::try_target(Target target) {
-  std::error_code ignored;
-  socket_.close(ignored);
+Awaitable<bool> OutboundSession::try_target(const Target& target) {
   remote_ = target.text;
-  watchdog_.limit(timeouts_.connect);
-  auto [error] = co_await socket_.async_connect(target.endpoint, use);
-  if (watchdog_.fired()) error = asio::error::timed_out;
+  watch();
+  watchdog_->limit(options_.timeouts.connect);
+  std::error_code error = open(target);
+  if (!error) {
+    auto [failed] = co_await socket_.async_connect(target.endpoint, use);
+    error = failed;
+  }
+  if (watchdog_->fired()) error = asio::error::timed_out;
   if (error || over_) {
     connect_error_ = "cannot connect to " + remote_ + ": " + error.message();
     co_return false;
   }
+  std::error_code ignored;
   if (!target.local()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
   socket_.non_blocking(true, ignored);
   co_return true;
 }
 
+std::error_code OutboundSession::open(const Target& target) {
+  std::error_code error, ignored;
+  socket_.close(ignored);
+  socket_.open(target.endpoint.protocol(), error);
+  if (!error && target.source) socket_.bind(asio::ip::tcp::endpoint(*target.source, 0), error);
+  return error;
+}
+
+// A connection that ended before EHLO was answered: begins anew with the next target, if there is one.
+bool OutboundSession::another_target() {
+  if (told_connected_ || aborted_ || waiting_ || concluded_ || target_ == targets_.size()) return false;
+  dialog_ = smtp::ClientDialog(options_);
+  over_ = writing_ = broken_ = false;
+  how_ = How::closed;
+  return true;
+}
+
 void OutboundSession::give_up(std::string text) {
   if (std::exchange(concluded_, true)) return;
   over_ = true;
-  watchdog_.stop();
+  watchdog_->stop();
   LastReply why;
   why.reply.text = std::move(text);
   why.remote = remote_;
@@ -148,10 +134,10 @@ void OutboundSession::tell_heard() {
 
 // The time the peer has for what it owes us; a reply starts it anew, single octets do not.
 void OutboundSession::step_limit() {
-  if (writing_) return watchdog_.limit(dialog_.block_limit());
+  if (writing_) return watchdog_->limit(dialog_.block_limit());
   const auto limit = dialog_.limit();
-  if (limit) return watchdog_.limit(*limit);
-  watchdog_.rest();
+  if (limit) return watchdog_->limit(*limit);
+  watchdog_->rest();
 }
 
 // ---- writing
@@ -210,7 +196,7 @@ bool OutboundSession::write_on() {
 
 void OutboundSession::wait_writable() {
   waiting_ = true;
-  watchdog_.limit(dialog_.block_limit());
+  watchdog_->limit(dialog_.block_limit());
   socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
     OutboundSession& s = *self;
     s.waiting_ = false;
@@ -228,7 +214,7 @@ void OutboundSession::write_failed(std::error_code) {
   writing_ = false;
   dialog_.partly_written(out_.commands_taken(), out_.contents_taken());
   how_ = How::reset;
-  watchdog_.limit(std::chrono::seconds(10));
+  watchdog_->limit(std::chrono::seconds(10));
 }
 
 // ---- the end
@@ -240,22 +226,23 @@ void OutboundSession::quit() {
 }
 
 void OutboundSession::abort() {
+  aborted_ = true;
   std::error_code ignored;
-  resolver_.cancel();
   socket_.close(ignored);
   if (!over_) over(asio::error::operation_aborted);
 }
 
 void OutboundSession::over(std::error_code error) {
   if (std::exchange(over_, true)) return;
-  if (watchdog_.fired() && !broken_)
+  if (watchdog_->fired() && !broken_)
     how_ = How::timeout;
   else if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
     how_ = How::reset;
-  watchdog_.stop();
+  watchdog_->stop();
   std::error_code ignored;
   socket_.close(ignored);
-  if (!waiting_) conclude();
+  const bool next = !told_connected_ && !aborted_ && !waiting_ && target_ < targets_.size();
+  if (!waiting_ && !next) conclude();
 }
 
 void OutboundSession::conclude() {

@@ -11,6 +11,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
@@ -29,7 +30,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     virtual ~Owner() = default;
     /// EHLO was answered.
     virtual void connected(OutboundSession&) = 0;
-    /// No connection: `stage` connect, greeting or ehlo.
+    /// No connection to any of the targets: `stage` connect, greeting or ehlo, of the last one.
     virtual void failed(OutboundSession&, const LastReply& why) = 0;
     /// The next transaction for it, if there is one now. May call quit() on the session.
     virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
@@ -41,7 +42,8 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
                       std::vector<delivery::Observation> open) = 0;
   };
 
-  OutboundSession(Owner& owner, asio::any_io_executor executor, std::optional<conf::NextHop> hop,
+  /// `targets` are tried in this order; the next one when one cannot be reached or does not greet with 2xx.
+  OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
                   smtp::ClientDialog::Options options);
   void start();
 
@@ -64,6 +66,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   TimePoint ask_at = TimePoint::max();
   bool yields = false;  // it ends for another lane that stands in line
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
+  std::shared_ptr<void> seat;  // among the connections of its group
 
  private:
   using Socket = asio::generic::stream_protocol::socket;
@@ -71,7 +74,10 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
 
   static Awaitable<> run(std::shared_ptr<OutboundSession> self);
   Awaitable<bool> connect();
-  Awaitable<bool> try_target(Target target);
+  Awaitable<bool> try_target(const Target& target);
+  bool another_target();
+  void watch();
+  std::error_code open(const Target& target);
   void took(std::size_t n);
   bool start_write();
   bool write_on();
@@ -85,12 +91,12 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
 
   Owner& owner_;
   Socket socket_;
-  asio::ip::tcp::resolver resolver_;
-  std::optional<conf::NextHop> hop_;
-  conf::Timeouts timeouts_;
+  const std::vector<Target> targets_;
+  std::size_t target_ = 0;  // the one in use is before it
+  const smtp::ClientDialog::Options options_;
   smtp::ClientDialog dialog_;
   smtp::ClientDialog::Sending sending_;
-  Watchdog watchdog_;
+  std::optional<Watchdog> watchdog_;  // a new one for each target
   std::string remote_;
   std::string connect_error_;
 
@@ -99,7 +105,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool writing_ = false, waiting_ = false, broken_ = false;
 
   std::array<char, 4096> in_;
-  bool over_ = false, concluded_ = false, told_connected_ = false;
+  bool over_ = false, concluded_ = false, told_connected_ = false, aborted_ = false;
   How how_ = How::closed;
 };
 

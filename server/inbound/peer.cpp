@@ -4,6 +4,8 @@
 #include <array>
 #include <cstring>
 
+#include "conf/load.hpp"
+
 namespace spoold::server {
 
 Peer Peer::of(const asio::generic::stream_protocol::endpoint& remote) {
@@ -56,13 +58,7 @@ bool Peer::in(const conf::Network& network) const {
     const auto four = address.to_v4().to_bytes();
     std::copy(four.begin(), four.end(), bytes.begin());
   }
-  for (int bit = 0; bit < network.bits; bit += 8) {
-    const int rest = network.bits - bit;
-    const unsigned mask = rest >= 8 ? 0xffu : 0xffu << (8 - rest) & 0xffu;
-    const auto at = static_cast<std::size_t>(bit / 8);
-    if (((bytes[at] ^ network.bytes[at]) & mask) != 0) return false;
-  }
-  return true;
+  return conf::contains(network, bytes);
 }
 
 }  // namespace spoold::server

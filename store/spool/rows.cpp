@@ -96,7 +96,7 @@ LastReply unpack_reply(Unpacker& u) {
   r.reply.text = u.text();
   r.remote = u.text();
   r.at = u.time();
-  r.stage = u.word(Stage::quit);
+  r.stage = u.word(Stage::dns);
   return r;
 }
 

@@ -27,7 +27,7 @@ Suspect unpack(std::string_view value) {
   s.last_drop = u.time();
   s.next = u.time();
   s.last_position = u.num32();
-  s.stage = u.word(Stage::quit);
+  s.stage = u.word(Stage::dns);
   s.how = u.text();
   s.commits_between = u.num();
   return s;

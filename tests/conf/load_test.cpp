@@ -91,7 +91,51 @@ TEST_CASE("routes") {
   CHECK(route_of(s, "a.example") == "lmtp://[::1]:24");
   CHECK(route_of(s, "b.example") == "relay");
   CHECK(route_of(s, "c.example") == "relay");
-  CHECK(next_hop_of(s, "relay")->text == "smtp://mail.example.org:25");
-  CHECK(next_hop_of(s, "lmtp://[::1]:24")->port == 24);
-  CHECK(!next_hop_of(s, "smtp://gone.example:25"));
+  CHECK(route_of(s, "A.Example") == "lmtp://[::1]:24");
+  REQUIRE(next_hops_of(s, "relay").size() == 1);
+  CHECK(next_hops_of(s, "relay")[0].text == "smtp://mail.example.org:25");
+  CHECK(next_hops_of(s, "lmtp://[::1]:24").at(0).port == 24);
+  CHECK(next_hops_of(s, "smtp://gone.example:25").empty());
+  CHECK(is_route(s, "relay"));
+  CHECK(is_route(s, "lmtp://[::1]:24"));
+  CHECK_FALSE(is_route(s, "c.example"));
+  CHECK_FALSE(is_route(s, "smtp://gone.example:25"));
+}
+
+TEST_CASE("routes without a smarthost are domains and address literals") {
+  const auto s =
+      parse("[[domain]]\nname = \"a.example\"\ndeliver_to = [\"smtp://one\", \"smtp://two:26\"]\n", "t");
+  REQUIRE(s);
+  CHECK(route_of(*s, "a.example") == "smtp://one:25,smtp://two:26");
+  CHECK(next_hops_of(*s, "smtp://one:25,smtp://two:26").size() == 2);
+  CHECK(next_hops_of(*s, "smtp://one:25,smtp://two:26")[1].port == 26);
+  CHECK(route_of(*s, "C.Example") == "c.example");
+  CHECK(route_of(*s, "[IPv6:2001:DB8::1]") == "[ipv6:2001:db8::1]");
+  CHECK(is_route(*s, "c.example"));
+  CHECK(is_route(*s, "[192.0.2.1]"));
+  CHECK(is_route(*s, "smtp://one:25,smtp://two:26"));
+  CHECK_FALSE(is_route(*s, "a.example"));  // has next hops now
+  CHECK(is_route(*s, "relay"));            // a domain of one label like any other
+  CHECK_FALSE(is_route(*s, "smtp://one:25"));
+  CHECK(route_text(*s, "c.example") == "c.example");
+  CHECK(next_hops_of(*s, "c.example").empty());
+}
+
+TEST_CASE("several smarthosts, name servers, sources and destinations") {
+  const auto s = parse(
+      "[relay]\nsmarthost = [\"smtp://B:587\", \"smtp://[2001:DB8::1]\"]\n[resolver]\nforward = "
+      "[\"192.0.2.1\", \"[2001:db8::53]:5353\"]\ntrust_anchor = \"none\"\n[delivery]\nsource = "
+      "[\"192.0.2.25\"]\n[[destination]]\nmatch = \"MX:*.Google.com\"\nport = 2525\n",
+      "/etc/spoold/t");
+  REQUIRE(s);
+  REQUIRE(s->relay.smarthost.size() == 2);
+  CHECK(s->relay.smarthost[1].text == "smtp://[2001:db8::1]:25");
+  CHECK(route_text(*s, "relay") == "smtp://b:587,smtp://[2001:db8::1]:25");
+  REQUIRE(s->resolver.forward.size() == 2);
+  CHECK(s->resolver.forward[0].text == "192.0.2.1:53");
+  CHECK(s->resolver.forward[1].port == 5353);
+  CHECK(s->resolver.trust_anchor == "none");
+  CHECK(s->delivery.source.at(0) == "192.0.2.25");
+  CHECK(s->destinations.at(0).match == "mx:*.google.com");
+  CHECK(s->destinations.at(0).port == 2525);
 }

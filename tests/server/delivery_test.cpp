@@ -28,7 +28,7 @@ struct House {
     log::configure(quiet);
     if (auto ok = opened.open(); !ok) throw std::runtime_error(ok.error().text);
     settings.hostname = "me.example";
-    settings.relay.smarthost = conf::parse_next_hop(peer.url()).value();
+    settings.relay.smarthost = {conf::parse_next_hop(peer.url()).value()};
   }
   void limit_steps(conf::Duration limit) {
     conf::Timeouts& steps = settings.delivery.timeouts;
@@ -339,7 +339,7 @@ TEST_CASE("a dead next hop blocks nobody else") {
   conf::RelayDomain dead;
   dead.name = "dead.example";
   ScriptedPeer other(house.io);
-  dead.deliver_to = conf::parse_next_hop(other.url()).value();
+  dead.deliver_to = {conf::parse_next_hop(other.url()).value()};
   other.refuse();
   house.settings.domains.push_back(dead);
   house.opened.options.route = [settings = house.settings](std::string_view d) {

@@ -30,7 +30,7 @@ struct Town {
       peers.push_back(std::make_unique<ScriptedPeer>(io));
       conf::RelayDomain domain;
       domain.name = "d" + std::to_string(i) + ".example";
-      domain.deliver_to = conf::parse_next_hop(peers.back()->url()).value();
+      domain.deliver_to = {conf::parse_next_hop(peers.back()->url()).value()};
       settings.domains.push_back(domain);
     }
     opened.options.route = [this](std::string_view domain) { return conf::route_of(settings, domain); };
@@ -64,7 +64,7 @@ struct Town {
     return true;
   }
   std::string route(int hop) const {
-    return settings.domains[static_cast<std::size_t>(hop)].deliver_to->text;
+    return settings.domains[static_cast<std::size_t>(hop)].deliver_to.front().text;
   }
   store::Id mail(int hop, int recipients, int from = 0) {
     std::vector<std::string> all;

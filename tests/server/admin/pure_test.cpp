@@ -31,7 +31,7 @@ TEST_CASE("a filter chooses messages and recipients") {
   conf::NextHop hop;
   hop.host = "mail.example.net";
   hop.text = "lmtp://mail.example.net:24";
-  relayed.deliver_to = hop;
+  relayed.deliver_to = {hop};
   settings.domains.push_back(relayed);
   const TimePoint now{1'000'000'000ms};
 

@@ -1,0 +1,127 @@
+#include "protocol/delivery/destination.hpp"
+
+#include <algorithm>
+
+#include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
+
+namespace spoold::delivery {
+namespace {
+
+// Providers by the names of their MX hosts.
+struct Provider {
+  std::string_view pattern, group;
+};
+constexpr Provider providers[] = {
+    {"*.google.com", "google"},
+    {"*.googlemail.com", "google"},
+    {"*.protection.outlook.com", "microsoft"},
+    {"*.mx.microsoft", "microsoft"},
+    {"*.yahoodns.net", "yahoo"},
+    {"*.mail.icloud.com", "icloud"},
+    {"*.pphosted.com", "proofpoint"},
+    {"*.ppe-hosted.com", "proofpoint"},
+    {"*.mimecast.com", "mimecast"},
+    {"*.barracudanetworks.com", "barracuda"},
+    {"*.iphmx.com", "cisco"},
+    {"*.messagelabs.com", "messagelabs"},
+    {"*.gmx.net", "gmx"},
+    {"*.web.de", "gmx"},
+    {"*.kundenserver.de", "ionos"},
+    {"*.ionos.com", "ionos"},
+    {"*.t-online.de", "t-online"},
+    {"*.zoho.com", "zoho"},
+    {"*.zoho.eu", "zoho"},
+    {"*.messagingengine.com", "fastmail"},
+    {"*.protonmail.ch", "proton"},
+    {"*.yandex.ru", "yandex"},
+    {"*.yandex.net", "yandex"},
+    {"*.mail.ru", "mail.ru"},
+    {"*.secureserver.net", "godaddy"},
+    {"*.ovh.net", "ovh"},
+    {"*.orange.fr", "orange"},
+    {"*.free.fr", "free"},
+    {"*.comcast.net", "comcast"},
+};
+
+bool is_mx(const conf::Destination& d) {
+  return d.match.starts_with("mx:");
+}
+bool is_network(const conf::Destination& d) {
+  return d.match.find('/') != std::string::npos;
+}
+bool fits_mx(const conf::Destination& d, std::string_view host) {
+  return is_mx(d) && fits(std::string_view(d.match).substr(3), host);
+}
+
+template <class Matches>
+const conf::Destination* first(const conf::Settings& settings, Matches matches) {
+  const auto& all = settings.destinations;
+  const auto found = std::find_if(all.begin(), all.end(), matches);
+  return found == all.end() ? nullptr : &*found;
+}
+
+}  // namespace
+
+bool fits(std::string_view pattern, std::string_view host) {
+  std::size_t p = 0, h = 0, star = std::string_view::npos, from = 0;
+  while (h < host.size()) {
+    if (p < pattern.size() && pattern[p] == '*') {
+      star = p++;
+      from = h;
+    } else if (p < pattern.size() && mail::lower(pattern[p]) == mail::lower(host[h])) {
+      ++p, ++h;
+    } else if (star != std::string_view::npos) {
+      p = star + 1;
+      h = ++from;
+    } else {
+      return false;
+    }
+  }
+  while (p < pattern.size() && pattern[p] == '*') ++p;
+  return p == pattern.size();
+}
+
+const conf::Destination* destination_of(const conf::Settings& settings, const Whereabouts& where) {
+  const auto by_name = [&where](const conf::Destination& d) {
+    return (!where.domain.empty() && d.match == where.domain) ||
+           std::any_of(where.hops.begin(), where.hops.end(),
+                       [&d](const conf::NextHop& hop) { return d.match == hop.host || d.match == hop.text; });
+  };
+  const auto by_mx = [&where](const conf::Destination& d) {
+    return std::any_of(where.mx_hosts.begin(), where.mx_hosts.end(),
+                       [&d](const std::string& host) { return fits_mx(d, host); });
+  };
+  const auto by_network = [&where](const conf::Destination& d) {
+    if (!is_network(d)) return false;
+    const auto network = conf::parse_network(d.match);
+    return network && std::any_of(where.addresses.begin(), where.addresses.end(), [&](const dns::Address& a) {
+             return a.v6 == network->v6 && conf::contains(*network, a.octets);
+           });
+  };
+  if (settings.destinations.empty()) return nullptr;
+  if (const auto* found = first(settings, by_name)) return found;
+  if (const auto* found = first(settings, by_mx)) return found;
+  return first(settings, by_network);
+}
+
+std::uint16_t port_of(const conf::Settings& settings, std::string_view domain, std::string_view host) {
+  const conf::Destination* found =
+      first(settings, [&](const conf::Destination& d) { return d.port && d.match == domain; });
+  if (found == nullptr)
+    found = first(settings, [&](const conf::Destination& d) { return d.port && fits_mx(d, host); });
+  return found == nullptr ? std::uint16_t{25} : static_cast<std::uint16_t>(*found->port);
+}
+
+std::optional<Group> group_of(const conf::Settings& settings, const Whereabouts& where) {
+  if (where.mx_hosts.empty()) return std::nullopt;
+  const auto usual = static_cast<std::uint32_t>(settings.delivery.connections_per_destination);
+  const conf::Destination* own = destination_of(settings, where);
+  if (own != nullptr && (is_mx(*own) || is_network(*own)))
+    return Group{own->match, own->connections ? static_cast<std::uint32_t>(*own->connections) : usual};
+  for (const Provider& provider : providers)
+    if (fits(provider.pattern, where.mx_hosts.front())) return Group{std::string(provider.group), usual};
+  return std::nullopt;
+}
+
+}  // namespace spoold::delivery

@@ -1,0 +1,40 @@
+// Which [[destination]] applies to a route, and to which group (provider) it belongs: many domains have their
+// mail with one provider, whose limits count for all of them together (design section 7). Pure functions.
+//
+// Guarantees: a group is known by its name alone; what is not known to be a provider has none.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "conf/settings.hpp"
+#include "protocol/dns/records.hpp"
+
+namespace spoold::delivery {
+
+/// Where a route leads, as far as it is known.
+struct Whereabouts {
+  std::string_view domain;            // by MX: the domain, or an address literal's address; else empty
+  std::vector<conf::NextHop> hops;    // configured next hops
+  std::vector<std::string> mx_hosts;  // by preference
+  std::vector<dns::Address> addresses;
+};
+
+/// By domain or next hop, else by MX host, else by network; the first one in the file. Null: none.
+const conf::Destination* destination_of(const conf::Settings&, const Whereabouts&);
+
+/// The port of an MX host or address literal: 25, or what a [[destination]] says.
+std::uint16_t port_of(const conf::Settings&, std::string_view domain, std::string_view host);
+
+struct Group {
+  std::string name;
+  std::uint32_t connections = 0;  // of all its routes together
+};
+/// That of the pattern or network that applies; else the shipped table's, by the best MX host.
+std::optional<Group> group_of(const conf::Settings&, const Whereabouts&);
+
+/// '*' stands for anything; case does not matter.
+bool fits(std::string_view pattern, std::string_view host);
+
+}  // namespace spoold::delivery

@@ -1,0 +1,52 @@
+// A host that cannot be reached: for now (its clock waits, nobody is charged), or for good (DNS says so).
+#include <utility>
+#include <vector>
+
+#include "protocol/delivery/planner_state.hpp"
+
+namespace spoold::delivery {
+
+void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
+  LastReply last = why;
+  if (last.stage == Stage::none) last.stage = stage;
+  if (connections.empty()) {
+    host_fault(last, now);
+  } else {  // others are open: one too many
+    host.refused(static_cast<std::uint32_t>(connections.size()), now);
+    host.note_error(last.reply.oneline(), now);
+  }
+}
+
+// What waits goes back to the queue, or expires: an attempt failed after its lifetime.
+void Planner::State::give_back_all(TimePoint next, const LastReply& words, bool failed, TimePoint now) {
+  expiring = false;
+  const LastReply last = words;  // it may be last_fault
+  each_waiting([&](Recipient& r) {
+    if (r.dropped && !r.doubt && lock_step.size() < 10'000) lock_step.insert(r.address);  // I3
+
+    const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
+    expiring = expiring || expired;
+    if (r.doubt && r.doubt->recorded && r.doubt->last.at != TimePoint{})
+      settle_suspect(r, now);
+    else
+      outcome(r, expired ? Verdict::expired : Verdict::released, false, expired ? TimePoint{} : next, last);
+  });
+}
+
+// A claim that came while the host's clock waits: the failed attempt that set the clock counts for it too. So
+// what is queued behind a dead host expires in one go, not a hand at a time each hour.
+void Planner::State::share_the_fault() {
+  give_back_all(host.until(), *last_fault, true, last_fault->at);
+}
+
+void Planner::State::unreachable_for_good(const LastReply& why, TimePoint now) {
+  LastReply last = why;
+  last.at = now;
+  host.note_error(last.reply.oneline(), now);
+  each_waiting([&](Recipient& r) {
+    if (r.doubt && r.doubt->recorded) forget_suspicion(std::string(r.address));
+    outcome(r, Verdict::failed, true, {}, last);
+  });
+}
+
+}  // namespace spoold::delivery

@@ -1,0 +1,64 @@
+// What the DNS answered, and the records in it (RFC 1035 4.1, 3596, 6698). All of it is hostile input: a
+// record that is not what its type says is no record. Names are text in lower case without the final dot;
+// only letters, digits,
+// '-' and '_' pass ('_' is no host name, but is met in MX records).
+//
+// See also: resolution.hpp (what the answers mean for mail).
+#pragma once
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/delivery/tlsa.hpp"
+#include "protocol/time.hpp"
+
+namespace spoold::dns {
+
+enum class Type : std::uint16_t { a = 1, cname = 5, mx = 15, aaaa = 28, tlsa = 52 };
+const char* text(Type);  // "MX"
+
+struct Question {
+  std::string name;
+  Type type = Type::a;
+  auto operator<=>(const Question&) const = default;
+};
+
+struct Answer {
+  enum class Status : std::uint8_t { ok, nodata, nxdomain, failed, bogus, timeout };
+  Status status = Status::failed;
+  bool secure = false;  // all of it, CNAMEs on the way too, was validated by DNSSEC
+  Duration ttl{};
+  std::string canonical;             // the name that CNAMEs led to; empty: the name that was asked for
+  std::string why;                   // of a failure, for people
+  std::vector<std::string> records;  // RDATA, names in it not compressed
+
+  /// It may be different in a moment: nothing follows from it.
+  bool temporary() const { return status >= Status::failed; }
+};
+
+struct Address {
+  bool v6 = false;
+  std::array<std::uint8_t, 16> octets{};  // the first four of IPv4
+  auto operator<=>(const Address&) const = default;
+};
+
+/// May mail be sent there? Not to "this host", multicast, broadcast, and IPv4 in IPv6's clothes.
+bool usable(const Address&);
+
+struct Mx {
+  std::uint16_t preference = 0;
+  std::string host;  // empty: "." (RFC 7505)
+};
+
+using delivery::Tlsa;
+
+std::optional<Mx> parse_mx(std::string_view rdata);
+std::optional<Address> parse_address(Type, std::string_view rdata);  // of A or AAAA
+std::optional<Tlsa> parse_tlsa(std::string_view rdata);
+/// "MX1.Example.NET." as libraries write names; nothing when it is none. "." is empty.
+std::optional<std::string> parse_name(std::string_view text);
+
+}  // namespace spoold::dns

@@ -1,0 +1,266 @@
+#include "server/delivery/resolver.hpp"
+
+#include <unbound.h>
+
+#include <unistd.h>
+#include <cerrno>
+#include <cstring>
+#include <map>
+#include <utility>
+
+#include "server/log.hpp"
+
+namespace spoold::server {
+namespace {
+
+constexpr std::size_t most_running = 128;
+constexpr auto time_limit = std::chrono::seconds(60);
+constexpr const char* system_anchor = "/usr/share/dns/root.key";
+
+dns::Answer answer_of(int error, const ub_result* result) {
+  using Status = dns::Answer::Status;
+  dns::Answer answer;
+  if (error != 0 || result == nullptr) {
+    answer.why = ub_strerror(error);
+    return answer;
+  }
+  answer.secure = result->secure != 0;
+  answer.ttl = std::chrono::seconds(result->ttl);
+  if (result->canonname != nullptr)
+    if (auto name = dns::parse_name(result->canonname)) answer.canonical = std::move(*name);
+  if (result->bogus != 0) {
+    answer.status = Status::bogus;
+    if (result->why_bogus != nullptr) answer.why = result->why_bogus;
+  } else if (result->havedata != 0) {
+    answer.status = Status::ok;
+    for (int i = 0; result->data[i] != nullptr; ++i)
+      answer.records.emplace_back(result->data[i], static_cast<std::size_t>(result->len[i]));
+  } else if (result->nxdomain != 0) {
+    answer.status = Status::nxdomain;
+  } else if (result->rcode == 0) {
+    answer.status = Status::nodata;
+  } else {
+    answer.why = result->rcode == 2 ? "SERVFAIL" : result->rcode == 5 ? "REFUSED" : "";
+  }
+  return answer;
+}
+
+}  // namespace
+
+struct Resolver::Running {
+  Running(dns::Resolution::Options options, Answered callback)
+      : machine(std::move(options)), answered(std::move(callback)) {}
+  dns::Resolution machine;
+  Answered answered;
+  Clock::time_point deadline;
+  std::map<dns::Question, std::pair<int, Asked*>> asked;  // not yet answered
+};
+
+/// What libunbound carries for us from a question to its answer.
+struct Resolver::Asked {
+  Resolver* resolver;
+  std::shared_ptr<Running> running;
+  dns::Question question;
+};
+
+Resolver::Resolver(asio::io_context& io, conf::Resolver settings)
+    : io_(io), settings_(std::move(settings)), answers_(io), timer_(io) {}
+
+Resolver::~Resolver() {
+  *alive_ = false;
+  close();
+}
+
+void Resolver::close() {
+  if (context_ == nullptr) return;
+  for (const auto& running : running_)
+    for (const auto& [question, asked] : running->asked) {
+      ub_cancel(context_, asked.first);
+      delete asked.second;
+    }
+  running_.clear();
+  if (answers_.is_open()) answers_.release();  // it is libunbound's
+  ub_ctx_delete(std::exchange(context_, nullptr));
+}
+
+void Resolver::stop() {
+  asio::post(io_, [this, alive = alive_] {
+    if (!*alive) return;
+    stopped_ = true;
+    timer_.cancel();
+    waiting_.clear();
+    close();
+  });
+}
+
+bool Resolver::open() {
+  if (context_ != nullptr) return true;
+  fault_ = configure();
+  if (!fault_.empty()) {
+    if (context_ != nullptr) ub_ctx_delete(std::exchange(context_, nullptr));
+    log::event(log::Level::error, "resolver", {{"reply", fault_}});
+    return false;
+  }
+  answers_.assign(ub_fd(context_));
+  wait_for_answers();
+  return true;
+}
+
+// Every option before the first question: libunbound takes none afterwards.
+std::string Resolver::configure() {
+  context_ = ub_ctx_create();
+  if (context_ == nullptr) return "libunbound cannot be started";
+  std::string fault;
+  const auto must = [&fault](const std::string& what, int error) {
+    if (error != 0 && fault.empty()) fault = what + ": " + ub_strerror(error);
+  };
+  const auto option = [&](const char* name, const char* value) {
+    must(name, ub_ctx_set_option(context_, name, value));
+  };
+  option("use-syslog:", "no");
+  option("verbosity:", "0");
+  option("outgoing-range:", "256");
+  option("num-queries-per-thread:", "512");
+  option("outgoing-num-tcp:", "16");
+  option("msg-cache-size:", "8m");
+  option("rrset-cache-size:", "16m");
+  option("cache-max-negative-ttl:", "300");
+  option("edns-buffer-size:", "1232");
+  option("do-not-query-localhost:", "no");  // a resolver on this machine is a good one
+  must("ub_ctx_async", ub_ctx_async(context_, 1));
+  if (settings_.forward.empty()) {
+    must("/etc/resolv.conf", ub_ctx_resolvconf(context_, nullptr));
+  } else {
+    for (const conf::NameServer& server : settings_.forward)
+      must("[resolver] forward " + server.text,
+           ub_ctx_set_fwd(context_, (server.host + "@" + std::to_string(server.port)).c_str()));
+  }
+  must("/etc/hosts", ub_ctx_hosts(context_, nullptr));
+  std::string anchor = settings_.trust_anchor;
+  if (anchor.empty() && access(system_anchor, R_OK) == 0) anchor = system_anchor;
+  if (!anchor.empty() && anchor != "none") must(anchor, ub_ctx_add_ta_file(context_, anchor.c_str()));
+  if (!fault.empty()) return fault;
+  // Zones that libunbound answers from itself, but that a network may have: RFC 6761 leaves them to its
+  // operator. This reads the files named above, so it comes last.
+  must("trust anchors or hosts file", ub_ctx_zone_remove(context_, "test."));
+  must("home.arpa", ub_ctx_zone_remove(context_, "home.arpa."));
+  return fault;
+}
+
+// ---- questions
+
+void Resolver::resolve(dns::Resolution::Options options, Answered answered) {
+  auto running = std::make_shared<Running>(std::move(options), std::move(answered));
+  asio::post(io_, [this, alive = alive_, running = std::move(running)]() mutable {
+    if (!*alive || stopped_) return;
+    waiting_.push_back(std::move(running));
+    start_waiting();
+  });
+}
+
+void Resolver::start_waiting() {
+  while (!waiting_.empty() && running_.size() < most_running && !stopped_) {
+    const std::shared_ptr<Running> running = std::move(waiting_.front());
+    waiting_.pop_front();
+    running->deadline = Clock::now() + time_limit;
+    running_.push_back(running);
+    if (running_.size() == 1) set_timer();
+    open();
+    ask(running);
+  }
+}
+
+void Resolver::ask(const std::shared_ptr<Running>& running) {
+  while (!running->machine.done()) {
+    const auto questions = running->machine.ask();
+    if (questions.empty()) return;
+    for (const dns::Question& question : questions) {
+      int error = UB_INITFAIL, id = 0;
+      if (context_ != nullptr) {
+        auto asked = std::make_unique<Asked>(Asked{this, running, question});
+        error = ub_resolve_async(context_, question.name.c_str(), static_cast<int>(question.type), 1,
+                                 asked.get(), &Resolver::came, &id);
+        if (error == 0) running->asked.emplace(question, std::pair(id, asked.release()));
+      }
+      if (error == 0) continue;
+      dns::Answer answer;
+      answer.why = fault_.empty() ? ub_strerror(error) : fault_;
+      running->machine.answered(question, std::move(answer));
+    }
+  }
+  finish(running);
+}
+
+// ---- answers
+
+void Resolver::wait_for_answers() {
+  answers_.async_wait(asio::posix::stream_descriptor::wait_read,
+                      [this, alive = alive_](std::error_code error) {
+                        if (error || !*alive || context_ == nullptr) return;
+                        ub_process(context_);
+                        while (!arrived_.empty()) {
+                          Arrived one = std::move(arrived_.front());
+                          arrived_.pop_front();
+                          take(std::move(one));
+                        }
+                        wait_for_answers();
+                      });
+}
+
+// Called by ub_process(): keeps what came for after it.
+void Resolver::came(void* data, int error, ub_result* result) {
+  const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
+  asked->running->asked.erase(asked->question);
+  asked->resolver->arrived_.push_back({asked->running, asked->question, answer_of(error, result)});
+  ub_resolve_free(result);
+}
+
+void Resolver::take(Arrived arrived) {
+  if (arrived.running->machine.done()) return;  // given up meanwhile
+  arrived.running->machine.answered(arrived.question, std::move(arrived.answer));
+  ask(arrived.running);
+}
+
+void Resolver::finish(const std::shared_ptr<Running>& running) {
+  if (!running->answered) return;
+  const Answered answered = std::exchange(running->answered, nullptr);
+  running_.remove(running);
+  answered(running->machine.take());
+  asio::post(io_, [this, alive = alive_] {
+    if (*alive) start_waiting();
+  });
+}
+
+// ---- time
+
+void Resolver::set_timer() {
+  if (running_.empty()) return;
+  timer_.expires_at(running_.front()->deadline);
+  timer_.async_wait([this, alive = alive_](std::error_code error) {
+    if (error || !*alive || stopped_) return;
+    give_up_late_ones();
+    set_timer();
+  });
+}
+
+void Resolver::give_up_late_ones() {
+  while (!running_.empty() && running_.front()->deadline <= Clock::now()) {
+    const std::shared_ptr<Running> late = running_.front();
+    std::vector<dns::Question> open;
+    for (const auto& [question, asked] : late->asked) {
+      ub_cancel(context_, asked.first);
+      delete asked.second;
+      open.push_back(question);
+    }
+    late->asked.clear();
+    for (; !late->machine.done(); open = late->machine.ask())
+      for (const dns::Question& question : open) {
+        dns::Answer answer;
+        answer.status = dns::Answer::Status::timeout;
+        late->machine.answered(question, std::move(answer));
+      }
+    finish(late);
+  }
+}
+
+}  // namespace spoold::server

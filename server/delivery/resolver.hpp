@@ -1,0 +1,72 @@
+// DNS for all lanes: drives dns::Resolution machines with libunbound, which validates DNSSEC itself, caches,
+// and asks in a thread of its own; its answers come in by a file descriptor of one network thread.
+//
+// Guarantees: resolve() may be called from any thread; the answer comes once, on the resolver's thread, at
+// the latest a minute after its turn came; after stop() nothing comes. At most 128 resolutions run at a time,
+// the others wait. Nothing of libunbound exists before the first question. Failures: a resolver that cannot
+// be set up answers everything with a temporary verdict that says why.
+#pragma once
+#include <chrono>
+#include <deque>
+#include <functional>
+#include <list>
+#include <memory>
+#include <string>
+
+#include "conf/settings.hpp"
+#include "protocol/dns/resolution.hpp"
+#include "server/asio.hpp"
+
+struct ub_ctx;
+struct ub_result;
+
+namespace spoold::server {
+
+class Resolver {
+ public:
+  using Answered = std::function<void(dns::Found)>;
+
+  Resolver(asio::io_context& io, conf::Resolver settings);
+  ~Resolver();
+  Resolver(const Resolver&) = delete;
+  Resolver& operator=(const Resolver&) = delete;
+
+  void resolve(dns::Resolution::Options options, Answered answered);
+  void stop();
+
+ private:
+  struct Running;
+  struct Asked;
+  struct Arrived {
+    std::shared_ptr<Running> running;
+    dns::Question question;
+    dns::Answer answer;
+  };
+  using Clock = std::chrono::steady_clock;
+
+  bool open();
+  std::string configure();
+  void close();
+  void start_waiting();
+  void ask(const std::shared_ptr<Running>& running);
+  void take(Arrived arrived);
+  void finish(const std::shared_ptr<Running>& running);
+  void wait_for_answers();
+  void set_timer();
+  void give_up_late_ones();
+  static void came(void* asked, int error, ub_result* result);
+
+  asio::io_context& io_;
+  conf::Resolver settings_;
+  ub_ctx* context_ = nullptr;
+  std::string fault_;  // why there is no context
+  asio::posix::stream_descriptor answers_;
+  asio::steady_timer timer_;
+  std::list<std::shared_ptr<Running>> running_;  // oldest first
+  std::deque<std::shared_ptr<Running>> waiting_;
+  std::deque<Arrived> arrived_;
+  bool stopped_ = false;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace spoold::server

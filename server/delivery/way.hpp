@@ -1,0 +1,76 @@
+// The way of one lane: from its route to the addresses that its connections are made to. A configured next
+// hop (or several), an address literal, or a domain by MX; names by the Resolver.
+//
+// Guarantees: what was found is used for its time to live (1 min to 1 h) and looked up again then; while that
+// fails for a moment, what is known is used for an hour more, never after "no such domain" or a bad
+// signature. A way without names is known at once and for ever. Lives on its lane's thread.
+#pragma once
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/delivery/destination.hpp"
+#include "protocol/delivery/outcome.hpp"
+#include "server/delivery/resolver.hpp"
+#include "server/delivery/target.hpp"
+
+namespace spoold::server {
+
+class Way {
+ public:
+  /// `changed` is called on `io` when a lookup was answered.
+  Way(Resolver& resolver, asio::io_context& io, std::shared_ptr<const conf::Settings> settings,
+      std::string route, std::function<void()> changed);
+  ~Way();
+
+  /// Other settings: what was found is forgotten.
+  void set(std::shared_ptr<const conf::Settings> settings);
+
+  /// asking: `changed` follows. unreachable: see why() and final(); a temporary verdict is said once, then it
+  /// is resting: some seconds later it asks again.
+  enum class State : std::uint8_t { ready, asking, resting, unreachable };
+  State look(TimePoint now);
+  LastReply why() const;
+  bool final() const { return verdict_ && verdict_->final; }
+
+  /// In the order to try them for one connection; `turn` chooses the source address. May be empty: no source
+  /// address is of their family.
+  std::vector<Target> targets(std::uint64_t seed, std::uint32_t turn) const;
+
+  bool lmtp() const { return !hops_.empty() && hops_.front().protocol == conf::NextHop::Protocol::lmtp; }
+  bool by_mx() const { return hops_.empty(); }
+  const conf::Destination* destination() const { return destination_; }
+  const std::optional<delivery::Group>& group() const { return group_; }
+
+ private:
+  struct Stop {
+    std::optional<conf::NextHop> hop;
+    dns::Found found;  // empty: a unix socket
+  };
+  void begin();
+  void ask(std::size_t stop, dns::Resolution::Options options);
+  void take(std::size_t stop, dns::Found found);
+  void conclude();
+  void match();
+
+  Resolver& resolver_;
+  asio::io_context& io_;
+  std::shared_ptr<const conf::Settings> settings_;
+  const std::string route_;
+  std::function<void()> changed_;
+  std::vector<conf::NextHop> hops_;
+
+  std::vector<Stop> stops_, coming_;
+  std::size_t owed_ = 0;
+  bool known_ = false, told_ = false;
+  TimePoint now_{}, until_{}, stale_until_{};
+  std::optional<dns::Verdict> verdict_;
+  const conf::Destination* destination_ = nullptr;  // of *settings_
+  std::optional<delivery::Group> group_;
+  std::uint64_t generation_ = 0;  // answers of before set() are not ours
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+};
+
+}  // namespace spoold::server

@@ -1,0 +1,159 @@
+# ctest: slow
+"""Delivery by MX: knot answers, scripted peers on loopback addresses take the mail."""
+import socket
+import time
+
+import harness
+from peers.knot import Knot
+
+
+class Test(harness.Case):
+    def house(self, zones, settings=None, signed=None, broken=(), anchors_but=(), **more):
+        self.dns = Knot(self.folder, zones, signed, broken)
+        self.addCleanup(self.dns.stop)
+        anchor = self.dns.anchors(anchors_but) if signed else "none"
+        return self.spoold(settings=harness.merge({
+            "resolver": {"forward": [self.dns.address], "trust_anchor": anchor},
+            "destination": [{"match": "mx:*", "port": self.port}]}, settings or {}), **more)
+
+    def setUp(self):
+        super().setUp()
+        self.port = harness.free_port()
+
+    def peer_at(self, last, *options):
+        return self.peer(*options, listen=f"127.0.0.{last}:{self.port}", name=f"peer{last}")
+
+    def outcome(self, spoold, address, states=("delivered", "failed", "expired"), seconds=20):
+        """The row of `show` of a recipient of the last message, once it is in one of these states."""
+        def row():
+            one = spoold.recipients(spoold.last_id)[address]
+            return one if one["state"] in states else None
+        try:
+            return harness.wait_until(row, seconds, f"{address} is {states}")
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{spoold.tail()}") from None
+
+    def test_routes_and_verdicts(self):
+        first, second = self.peer_at(2), self.peer_at(3)
+        spoold = self.house({
+            "x.test": f"@ MX 20 mx2\n@ MX 10 mx1\nmx1 A 127.0.0.2\nmx2 A 127.0.0.3\nimplicit A 127.0.0.3\nalias CNAME x.test.\n"
+                      "null MX 0 .\nnull A 127.0.0.2\nnothing TXT no\nhostless MX 10 nowhere\nloop MX 5 mx.lists.example.\nloop MX 10 mx1\n"
+                      "later MX 10 mx1\nlater MX 20 mx.lists.example.\ndown MX 10 dead\ndown MX 20 mx2\ndead A 127.0.0.4\n"
+                      "\\_odd A 127.0.0.2\nodd MX 10 \\_odd\n"},
+            broken=["fail.test"], settings={"delivery": {"retry": ["1h"]}, "destination": [
+                {"match": "mx:*", "port": self.port}, {"match": "implicit.x.test", "port": self.port}, {"match": "127.0.0.3", "port": self.port}]})
+        anywhere = ["a@x.test", "b@X.Test", "i@implicit.x.test", "c@alias.x.test", "n@null.x.test", "t@nothing.x.test", "h@hostless.x.test",
+                    "f@gone.x.test", "l@loop.x.test", "m@later.x.test", "d@down.x.test", "o@odd.x.test", "e@fail.test", "v@[127.0.0.3]"]
+        post = spoold.post("a@x.test", rcpts=anywhere)
+        rows = {a: self.outcome(spoold, a) for a in anywhere if a not in ("b@X.Test", "e@fail.test")}
+        for a in ("a@x.test", "c@alias.x.test", "m@later.x.test", "o@odd.x.test"):
+            self.assertEqual(rows[a]["state"], "delivered", rows[a])
+            self.assertIn(f"[127.0.0.2]:{self.port}", rows[a]["last_reply"]["remote"])
+        for a in ("i@implicit.x.test", "d@down.x.test", "v@[127.0.0.3]"):
+            self.assertEqual(rows[a]["state"], "delivered", rows[a])
+            self.assertIn(f"[127.0.0.3]:{self.port}", rows[a]["last_reply"]["remote"])
+        for a, status in (("n@null.x.test", "5.1.10"), ("t@nothing.x.test", "5.1.2"), ("h@hostless.x.test", "5.4.4"), ("f@gone.x.test", "5.1.2"),
+                          ("l@loop.x.test", "5.4.6")):
+            self.assertEqual((rows[a]["state"], rows[a]["last_reply"]["enhanced"], rows[a]["last_reply"]["stage"]), ("failed", status, "DNS"), rows[a])
+            self.assertTrue(rows[a]["last_reply"]["text"].startswith("DNS: "))
+        fail = spoold.recipients(spoold.last_id)["e@fail.test"]
+        self.assertEqual((fail["state"], fail["attempts"]), ("queued", 0), "SERVFAIL moves the host's clock, nobody's")
+        self.assertTrue([x for x in spoold.lines("unreachable") if "relay=fail.test" in x and "4.4.3" in x])
+        self.assertEqual(first.judge().deliveries(post)["a@x.test"], 1)
+        self.assertEqual(second.judge().deliveries(post)["d@down.x.test"], 1)
+        self.assertEqual({m["sender"] for m in first.judge().messages}, {"poster@example.net"})
+        for message in first.judge().messages:
+            self.assertEqual(len({r.split("@")[1].lower() for r in message["rcpts"]}), 1, "one domain a transaction")
+        spoold.check()
+
+    def test_dnssec(self):
+        good = self.peer_at(2)
+        zone = "@ MX 10 mx1\nmx1 A 127.0.0.2\n"
+        spoold = self.house({"plain.test": zone}, signed={"secure.test": zone, "bogus.test": zone}, anchors_but=["bogus.test"],
+                            settings={"delivery": {"retry": ["1h"]}})
+        spoold.post("a@secure.test", rcpts=["a@secure.test", "b@plain.test", "c@bogus.test"])
+        for address in ("a@secure.test", "b@plain.test"):
+            self.assertEqual(self.outcome(spoold, address)["state"], "delivered")
+        said = harness.wait_until(lambda: [x for x in spoold.lines("unreachable") if "relay=bogus.test" in x], 30, "bogus.test is said to be bogus")
+        self.assertIn("stage=DNS", said[0])
+        self.assertIn("4.7.0 DNS: the signature of MX of bogus.test is not valid (DNSSEC)", said[0])
+        self.assertEqual(spoold.recipients(spoold.last_id)["c@bogus.test"]["state"], "queued")
+        self.assertEqual(set(good.judge().deliveries()), {"a@secure.test", "b@plain.test"})
+
+    def test_name_servers_that_never_answer(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as mute:
+            mute.bind(("127.0.0.1", 0))
+            spoold = self.spoold(settings={"resolver": {"forward": [f"127.0.0.1:{mute.getsockname()[1]}"], "trust_anchor": "none"}})
+            began = time.monotonic()
+            spoold.post("a@silent.test")
+            said = harness.wait_until(lambda: spoold.lines("unreachable"), 90, "event=unreachable")
+            print(f"given up after {time.monotonic() - began:.1f} s: {said[0]}")
+            self.assertIn("4.4.3 DNS: MX of silent.test", said[0])
+            self.assertEqual(spoold.recipients(spoold.last_id)["a@silent.test"]["state"], "queued")
+            began = time.monotonic()
+            spoold.post("a@silent2.test")
+            self.assertEqual(spoold.stop(), 0)
+            self.assertLess(time.monotonic() - began, 6 * harness.SLOW, "a lookup does not hold up the end")
+
+    def test_next_hops_are_tried_in_order(self):
+        refusing = self.peer("--at", "banner=554 5.3.2 not here", name="refusing")
+        busy = self.peer("--at", "banner=421 4.3.2 not now", name="busy")
+        good = self.peer(name="good")
+        dead = f"smtp://127.0.0.1:{harness.free_port()}"
+        spoold = self.spoold(settings={"relay": {"smarthost": [dead, refusing.url, busy.url, good.url]}})
+        spoold.post("a@x.test")
+        row = self.outcome(spoold, "a@x.test")
+        self.assertEqual(row["state"], "delivered")
+        self.assertIn(good.address.rsplit(":", 1)[1], row["last_reply"]["remote"])
+        self.assertEqual((refusing.judge().connections, busy.judge().connections), (1, 1))
+        self.assertEqual(spoold.lines("unreachable"), [])
+
+    def test_names_of_next_hops_and_of_the_hosts_file(self):
+        sink = self.peer(name="named")
+        spoold = self.spoold(settings={"relay": {"smarthost": f"smtp://localhost:{sink.port}"}, "resolver": {"forward": [
+            f"127.0.0.1:{harness.free_port()}"], "trust_anchor": "none"}})
+        spoold.post("a@x.test")
+        self.assertEqual(self.outcome(spoold, "a@x.test")["state"], "delivered")
+
+    def test_source_addresses_in_turn(self):
+        """Two domains, so two connections; the host's IPv6 address is not tried: no source of that family."""
+        here = {"x.test": "@ MX 10 mx1\nmx1 A 127.0.0.3\nmx1 AAAA ::1\n", "y.test": "@ MX 10 mx1.x.test.\n"}
+        spoold = self.house(here, settings={"delivery": {"source": ["127.0.0.11", "127.0.0.12"]}})
+        with socket.create_server(("127.0.0.3", self.port)) as server:
+            server.settimeout(20 * harness.SLOW)
+            spoold.post("a@x.test", rcpts=["a@x.test", "a@y.test"])
+            connections = [server.accept() for _ in range(2)]
+            self.assertEqual({remote[0] for _, remote in connections}, {"127.0.0.11", "127.0.0.12"})
+            for connection, _ in connections:
+                connection.close()
+
+    def test_a_group_shares_its_connections(self):
+        peer = self.peer_at(2, "--at", "mail=stall:0.3")
+        domains = [f"d{i}.test" for i in range(12)]
+        spoold = self.house({d: "@ MX 10 mx.host.d0.test.\n" + ("mx.host A 127.0.0.2\n" if d == "d0.test" else "") for d in domains},
+                            settings={"server": {"threads": 2}, "destination": [{"match": "mx:*.d0.test", "connections": 2, "port": self.port}]})
+        most = 0
+        spoold.post("a@d0.test", rcpts=[f"a@{d}" for d in domains])
+
+        def done():
+            nonlocal most
+            judge = peer.judge()
+            open_ = sum(1 for e in judge.events if e["e"] == "connect") - sum(1 for e in judge.events if e["e"] == "close")
+            most = max(most, open_)
+            return len(judge.deliveries()) == len(domains)
+        harness.wait_until(done, 60, "all are delivered")
+        self.assertLessEqual(most, 2)
+        self.assertGreaterEqual(peer.judge().connections, 2)
+
+    def test_expiry_of_a_domain_that_never_answers(self):
+        spoold = self.house({"x.test": "@ MX 10 mx1\nmx1 A 127.0.0.9\n"}, settings={"delivery": {"lifetime": "2s", "retry": ["1s"]}})
+        spoold.post("a@x.test")
+        harness.wait_until(lambda: spoold.lines("unreachable"), 10, "the host is down")
+        time.sleep(2.5)
+        spoold.ctl("retry", spoold.last_id)
+        row = self.outcome(spoold, "a@x.test")
+        self.assertEqual((row["state"], row["last_reply"]["stage"]), ("expired", "CONNECT"))
+
+
+if __name__ == "__main__":
+    harness.main()
