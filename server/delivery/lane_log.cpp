@@ -58,7 +58,7 @@ void Lane::log_suspect(const delivery::SuspectChange& change) const {
 // By name: what the peer may have delivered without a word.
 void Lane::log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
                         const std::vector<delivery::Observation>& open) {
-  const bool lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
+  const bool lmtp = way_.lmtp();
   for (const std::size_t i : delivery::in_doubt(open, drop, lmtp)) {
     const delivery::Observation& seen = open[i];
     const std::string qid = store::id_text(seen.message);
