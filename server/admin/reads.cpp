@@ -97,13 +97,18 @@ Json Reads::queue_by(const Filter& filter, const std::string& what) const {
     store::Id last_message = 0;
   };
   std::map<std::string, Total> totals;
+  std::string last_domain, route;
   const bool by_list = what == "list";
   for_each_message(store_, filter, store_.now(), false, [&](const store::Message& message) {
     for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
       for (const auto& r : page) {
         if (!filter.matches(r, settings_) || (!waits(r) && r.state != store::RecipientState::held)) continue;
-        Total& total =
-            totals[by_list ? message.list_address : conf::route_of(settings_, domain_of(r.address))];
+        const auto domain = domain_of(r.address);
+        if (!by_list && (route.empty() || domain != last_domain)) {  // recipients come in domain order
+          last_domain = std::string(domain);
+          route = conf::route_of(settings_, domain);
+        }
+        Total& total = totals[by_list ? message.list_address : route];
         if (total.last_message != message.id) ++total.messages, total.last_message = message.id;
         total.oldest = std::min(total.oldest, message.arrived);
         if (r.state == store::RecipientState::held)

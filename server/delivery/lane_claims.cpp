@@ -36,8 +36,10 @@ std::size_t Lane::hand_target() const {
   const std::size_t each =
       mostly_single_ ? 1 : static_cast<std::size_t>(settings_->delivery.recipients_per_transaction);
   const std::size_t connections = std::max<std::size_t>(sessions_.size(), 1);
+  // While others wait for a connection there are as many lanes as connections: each holds less.
+  const std::size_t transactions = context_.connections.crowded() ? 1 : 2;
   const auto quarter = static_cast<std::size_t>(rate_ / 4);
-  return std::clamp(std::max(2 * each * connections, quarter), hand_least, hand_most);
+  return std::clamp(std::max(transactions * each * connections, quarter), hand_least, hand_most);
 }
 
 void Lane::claim_more() {

@@ -1,11 +1,14 @@
 #include "server/delivery/lane_set.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <random>
 
 namespace spoold::server {
 namespace {
 
+constexpr std::size_t crowd = 100;          // so many lanes leave memory that is worth giving back
 constexpr std::size_t most_at_rest = 2000;  // lanes kept only for what they remember of trouble
 
 }  // namespace
@@ -88,7 +91,12 @@ void LaneSet::idle(Lane& lane, const Rest& rest) {
   if (!rest.forgettable && lanes_.size() <= most_at_rest) return;
   const auto found = lanes_.find(lane.route());
   if (found == lanes_.end() || found->second.get() != &lane) return;
-  asio::post(io_, [gone = std::move(found->second)] {});  // it is on the stack below us
+  asio::post(io_, [this, gone = std::move(found->second)]() mutable {  // it is on the stack below us
+    gone.reset();
+    if (++gone_ < crowd || !lanes_.empty()) return;
+    gone_ = 0;
+    ::malloc_trim(0);  // the allocator would keep what many lanes needed for a short time
+  });
   const std::string route = found->first;
   lanes_.erase(found);
   if (in_line_.contains(route)) return;
