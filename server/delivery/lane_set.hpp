@@ -71,7 +71,7 @@ class LaneSet : public Lane::Keeper {
   std::unordered_map<std::string, Asleep> asleep_;
   std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep
   std::unordered_map<std::string, bool> in_line_;       // route, and whether its clock is to be cleared
-  std::size_t gone_ = 0;  // lanes, since memory was last given back
+  std::size_t gone_ = 0;                                // lanes, since memory was last given back
   bool stopping_ = false;
 };
 
