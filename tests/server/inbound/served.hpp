@@ -53,7 +53,7 @@ class Served {
     settings.aliases["Staff@lists.example"] = {"test@lists.example", "boss@far.example",
                                                "loop@lists.example"};
     settings.aliases["loop@lists.example"] = {"staff@lists.example"};
-    settings.domains.push_back({"relayed.example", std::nullopt});
+    settings.domains.emplace_back().name = "relayed.example";
     if (adjust != nullptr) adjust(settings, opened.options);
     const auto ok = opened.open();
     if (!ok) throw std::runtime_error(ok.error().text);
