@@ -237,7 +237,8 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   if (!may_begin() || gives_way(session, false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
-    if (gives_way(session, session.idle())) return std::nullopt;
+    const bool nothing_due = !claiming_ && next_due_ > now();
+    if (gives_way(session, session.idle() && nothing_due)) return std::nullopt;
     session.ask_at = next.until;
     return std::nullopt;
   }

@@ -68,6 +68,7 @@ void Lane::claim_more() {
 
 void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {
   claiming_ = false;
+  poke_ = poke_ || context_.connections.crowded();  // an idle connection may be somebody else's now
   soon();
   if (!result) {
     next_due_ = now() + std::chrono::seconds(1);

@@ -1,5 +1,6 @@
 // When a lane comes, waits and goes: its place among the others (connections.hpp), what it remembers of its
 // host, and what an operator sees of it.
+#include <algorithm>
 #include <utility>
 
 #include "server/delivery/lane.hpp"
@@ -19,7 +20,8 @@ void Lane::granted() {
 
 // Claimed recipients take memory: only for a lane that has a connection for them.
 bool Lane::may_claim() {
-  if (!sessions_.empty() || granted_) return true;
+  const auto stays = [](const auto& session) { return !session->yields; };
+  if (granted_ || std::any_of(sessions_.begin(), sessions_.end(), stays)) return true;
   if (in_line_) return false;
   granted_ = context_.connections.take();
   if (!granted_) {
