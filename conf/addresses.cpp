@@ -139,16 +139,16 @@ std::string address_fault(std::string_view text) {
 
 tl::expected<NextHop, std::string> parse_next_hop(std::string_view text) {
   const std::string expected =
-      "expected smtp://host[:port], lmtp://host[:port], smtp+unix:/path or lmtp+unix:/path";
+      "expected smtp://host[:port], smtps://host[:port], lmtp://host[:port], smtp+unix:/path or "
+      "lmtp+unix:/path";
   NextHop hop;
   const auto colon = text.find(':');
   const auto scheme = lower(text.substr(0, colon));
   if (colon == std::string_view::npos)
     return tl::unexpected(quoted(text) + " is not a next hop: " + expected);
   std::string_view rest = text.substr(colon + 1);
-  if (scheme == "smtps")
-    return tl::unexpected(std::string("smtps:// is known, but not built yet in this version (no TLS)"));
-  if (scheme != "smtp" && scheme != "lmtp" && scheme != "smtp+unix" && scheme != "lmtp+unix")
+  if (scheme != "smtp" && scheme != "smtps" && scheme != "lmtp" && scheme != "smtp+unix" &&
+      scheme != "lmtp+unix")
     return tl::unexpected(quoted(text) + " is not a next hop: " + expected);
   hop.protocol = scheme.starts_with("lmtp") ? NextHop::Protocol::lmtp : NextHop::Protocol::smtp;
   if (scheme.ends_with("+unix")) {
@@ -163,7 +163,8 @@ tl::expected<NextHop, std::string> parse_next_hop(std::string_view text) {
   rest.remove_prefix(2);
   const auto parts = split_host_port(rest);
   if (!parts) return tl::unexpected(quoted(text) + " is not a next hop: " + parts.error());
-  hop.port = hop.protocol == NextHop::Protocol::lmtp ? 24 : 25;
+  hop.implicit_tls = scheme == "smtps";
+  hop.port = hop.implicit_tls ? 465 : hop.protocol == NextHop::Protocol::lmtp ? 24 : 25;
   if (parts->port) {
     const auto port = port_number(*parts->port);
     if (!port) return tl::unexpected(quoted(text) + ": " + port.error());
@@ -178,6 +179,11 @@ tl::expected<NextHop, std::string> parse_next_hop(std::string_view text) {
   if (hop.host.empty()) hop.host = lower(parts->host);
   hop.text = scheme + "://" + (six ? "[" + hop.host + "]" : hop.host) + ":" + std::to_string(hop.port);
   return hop;
+}
+
+bool is_local(const NextHop& hop) {
+  if (!hop.path.empty() || hop.host == "localhost" || hop.host == "::1") return true;
+  return hop.host.starts_with("127.") && !canonical_address(hop.host).empty();
 }
 
 tl::expected<Listen, std::string> parse_listen(std::string_view text) {

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <set>
@@ -43,6 +44,35 @@ void check_next_hops(Reading& reading, const std::vector<NextHop>& hops, const s
 void check_file(Reading& reading, const std::string& key, const std::string& path) {
   if (!path.empty() && access(path.c_str(), R_OK) != 0)
     reading.complain_at(key, "'" + path + "' cannot be read: " + std::strerror(errno));
+}
+
+const char* word_of(Tls tls) {
+  constexpr std::array words{"none", "opportunistic", "required", "verified", "dane"};
+  return words[static_cast<std::size_t>(tls)];
+}
+
+/// `key` names the tls of the table that the next hop is in.
+void check_tls(Reading& reading, const NextHop& hop, const std::optional<Tls>& tls, const std::string& key) {
+  if (!tls) return;
+  const std::string wanted = std::string("tls = \"") + word_of(*tls) + "\"";
+  if (!hop.path.empty() && *tls > Tls::opportunistic)
+    reading.complain_at(key, wanted + ": no TLS is spoken on the unix socket " + hop.text);
+  if (hop.implicit_tls && *tls == Tls::none)
+    reading.complain_at(key, wanted + " contradicts " + hop.text + ", which is TLS from the first octet");
+}
+
+void check_credentials(Reading& reading) {
+  const Relay& relay = reading.settings.relay;
+  if (relay.username.empty() != relay.password_file.empty())
+    reading.complain_at(
+        relay.username.empty() ? "relay.password_file" : "relay.username",
+        relay.username.empty() ? "password_file without username" : "username without password_file");
+  check_file(reading, "relay.password_file", relay.password_file);
+  if (relay.username.empty() || relay.tls != Tls::none) return;
+  for (const NextHop& hop : relay.smarthost)
+    if (!is_local(hop))
+      reading.complain_at(
+          "relay.tls", "tls = \"none\" with a username: a password is never sent without TLS to " + hop.text);
 }
 
 void check_listeners(Reading& reading) {
@@ -103,10 +133,14 @@ void check_together(Reading& reading) {
 
   check_listeners(reading);
   check_next_hops(reading, s.relay.smarthost, "relay.smarthost");
+  for (const NextHop& hop : s.relay.smarthost) check_tls(reading, hop, s.relay.tls, "relay.tls");
+  check_credentials(reading);
 
   std::set<std::string> names;
   for (std::size_t i = 0; i < s.domains.size(); ++i) {
     check_next_hops(reading, s.domains[i].deliver_to, entry("domain", i) + "deliver_to");
+    for (const NextHop& hop : s.domains[i].deliver_to)
+      check_tls(reading, hop, s.domains[i].tls, entry("domain", i) + "tls");
     if (!s.domains[i].name.empty() && !names.insert(s.domains[i].name).second)
       reading.complain_at(entry("domain", i) + "name",
                           "the domain '" + s.domains[i].name + "' is given twice");
@@ -146,6 +180,7 @@ void check_together(Reading& reading) {
   if (s.control.socket.size() > 107)
     reading.complain_at("control.socket",
                         "'" + s.control.socket + "': the path of a unix socket has at most 107 octets");
+  check_file(reading, "delivery.ca_file", s.delivery.ca_file);
   check_file(reading, "verp.secret_file", s.verp.secret_file);
   if (s.resolver.trust_anchor != "none")
     check_file(reading, "resolver.trust_anchor", s.resolver.trust_anchor);
@@ -185,6 +220,11 @@ std::vector<std::string> review(const Settings& s) {
       out.push_back("warning: [[destination]] match = \"" + d.match +
                     "\" matches no next hop and no [[domain]]");
   }
+  if (!s.relay.username.empty() && s.relay.tls && *s.relay.tls > Tls::none && *s.relay.tls < Tls::verified)
+    out.push_back(
+        std::string("warning: [relay] tls = \"") + word_of(*s.relay.tls) +
+        "\": the password goes to whoever answers at the smarthost's address; \"verified\" asks for its "
+        "certificate");
   if (s.control.mode & 02)
     out.push_back("warning: [control] mode lets every user of this machine change the queue");
   return out;

@@ -63,6 +63,20 @@ Row delimiter() {
           }};
 }
 
+const std::vector<std::string> tls_words{"none", "opportunistic", "required", "verified", "dane"};
+
+/// `get` answers with the optional member; none where there is no table to hold it.
+template <class Get>
+Row tls_policy(std::string_view section, std::string_view meaning, Get get) {
+  return word(
+      section, "tls", meaning, "\"required\"", tls_words, {},
+      [get](Settings& s, std::size_t n) { *get(s) = static_cast<Tls>(n); },
+      [get](Settings s) {
+        const std::optional<Tls>* value = get(s);
+        return value && *value ? quote(tls_words[static_cast<std::size_t>(**value)]) : std::string();
+      });
+}
+
 Row control_mode() {
   return {
       {"control", "mode", "octal mode", "who may connect to the control socket", "\"0600\"", "mode", false,
@@ -174,16 +188,23 @@ std::vector<Row> make_rows() {
     return quote(s.domains.back().deliver_to.front().text);
   };
 
+  add(tls_policy("domain", "TLS towards it; default: as [delivery], but none on loopback and unix sockets",
+                 [](S s) { return s.domains.empty() ? nullptr : &s.domains.back().tls; }));
+
   add(next_hops(
       "relay", "smarthost", "the default way out, or several in order of preference; absent: by MX",
       "\"smtp://mail.example.org:587\"", [](S s) -> auto& { return s.relay.smarthost; }));
-  add(word(
-      "relay", "tls", "TLS towards the smarthost: only \"none\" in this version", "\"none\"", {"none"},
-      {"opportunistic", "required", "verified", "dane"}, [](S, std::size_t) {},
-      [](const Settings&) { return std::string("\"none\""); }));
-  rows.back().key.field = {};
-  add(not_built("relay", "username", "string", "AUTH towards the smarthost"));
-  add(not_built("relay", "password_file", "path", "its password"));
+  add(tls_policy("relay",
+                 "TLS towards the smarthost; default: verified with a username, none on loopback and unix "
+                 "sockets, else as "
+                 "[delivery]",
+                 [](S s) { return &s.relay.tls; }));
+  add(text(
+      "relay", "username", "string", "AUTH towards the smarthost (PLAIN or LOGIN)", "\"spoold\"",
+      [](S s) -> auto& { return s.relay.username; }, any));
+  add(text(
+      "relay", "password_file", "path", "file with the password of username; read for each connection",
+      "\"/dev/null\"", [](S s) -> auto& { return s.relay.password_file; }, path_fault));
 
   add(duration(
       "delivery", "lifetime", "how long delivery of a recipient is tried", "\"2d\"",
@@ -210,6 +231,13 @@ std::vector<Row> make_rows() {
   add(duration(
       "delivery", "isolation_window", "the time in which isolation_budget counts", "\"1m\"",
       [](S s) -> auto& { return s.delivery.isolation_window; }, 1ms));
+  add(word(
+      "delivery", "tls", "TLS towards other hosts", "\"required\"", tls_words, {},
+      [](S s, std::size_t n) { s.delivery.tls = static_cast<Tls>(n); },
+      [](Settings s) { return quote(tls_words[static_cast<std::size_t>(s.delivery.tls)]); }));
+  add(text(
+      "delivery", "ca_file", "path", "certificates (PEM) to trust beside those of the system",
+      "\"/dev/null\"", [](S s) -> auto& { return s.delivery.ca_file; }, path_fault));
   add(several(
       "delivery", "source", "array of addresses",
       "addresses to send from, in turn; absent: the system chooses", "[\"192.0.2.25\", \"2001:db8::25\"]",
@@ -284,6 +312,8 @@ std::vector<Row> make_rows() {
         if (s.destinations.empty() || !s.destinations.back().pipelining) return std::string();
         return quote(pipelining[static_cast<std::size_t>(*s.destinations.back().pipelining)]);
       }));
+  add(tls_policy("destination", "TLS towards it, whatever the other tables say",
+                 [](S s) { return s.destinations.empty() ? nullptr : &s.destinations.back().tls; }));
   add({{"destination", "rate", "rate", "at most so many transactions in a time", "\"600/min\"", "rate", false,
         [](Settings s) {
           return s.destinations.empty() || !s.destinations.back().rate

@@ -54,12 +54,12 @@ void Planner::State::back(Recipient& r, Flight::Kind kind) {
 
 void Planner::State::deliver(Connection& c, Recipient& r, const smtp::Reply& reply, TimePoint now) {
   if (r.doubt && r.doubt->recorded) forget_suspicion(r.address);
-  outcome(r, Verdict::delivered, true, {}, {reply, c.remote, now, Stage::dot});
+  outcome(r, Verdict::delivered, true, {}, {reply, c.remote, now, Stage::dot, c.tls});
 }
 
 void Planner::State::refuse(Connection& c, Recipient& r, const smtp::Reply& reply, Stage stage,
                             TimePoint now) {
-  LastReply last{reply, c.remote, now, stage};
+  LastReply last{reply, c.remote, now, stage, c.tls};
   if (reply.permanent()) {
     if (r.doubt && r.doubt->recorded) forget_suspicion(r.address);
     outcome(r, Verdict::failed, true, {}, std::move(last));
@@ -208,7 +208,7 @@ void Planner::State::greylisting(Connection& c, const Observation& seen, const O
   grey_count = grey_transactions = 0;
   const TimePoint until = deferral(c, 0, now);
   host.rest(until, grey.oneline(), now);
-  give_back_all(until, {grey, c.remote, now, Stage::rcpt}, false, now);
+  give_back_all(until, {grey, c.remote, now, Stage::rcpt, c.tls}, false, now);
 }
 
 void Planner::State::report(Connection& c, const Observation& seen, TimePoint now) {
@@ -236,6 +236,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
         LastReply last;
         last.reply.text = "transaction given up without an answer";
         last.remote = c.remote;
+        last.tls = c.tls;
         last.at = now;
         last.stage = line == &open.silent ? Stage::rcpt : Stage::dot;
         defer(**r, false, deferral(c, (*r)->attempts, now), std::move(last), now);

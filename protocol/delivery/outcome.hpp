@@ -37,6 +37,7 @@ struct LastReply {
   std::string remote;  // "mx1.example.net[192.0.2.1]:25"
   TimePoint at{};
   Stage stage = Stage::none;
+  std::string tls;  // "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" (or dane, untrusted); empty: plain text
 };
 
 enum class Verdict : std::uint8_t {

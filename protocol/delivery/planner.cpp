@@ -204,12 +204,13 @@ void Planner::tick(TimePoint now) {
   state_->tick(now);
 }
 
-ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered) {
+ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered, std::string tls) {
   state_->last_fault.reset();
   state_->expiring = false;
   auto c = std::make_unique<Connection>();
   c->id = ++state_->last_connection;
   c->remote = std::move(remote);
+  c->tls = std::move(tls);
   c->opened = c->idle_since = now;
   c->limits = offered;
   c->jitter = state_->jitter.factor();

@@ -147,8 +147,9 @@ class Planner {
   TimePoint wake_at() const;
   void tick(TimePoint now);
 
-  ConnectionId connected(std::string remote, TimePoint now, PeerLimits = {});  // EHLO was answered 2xx
-  void connect_failed(Stage stage, const LastReply& why, TimePoint now);       // before that: a host fault
+  /// EHLO was answered 2xx; `tls`: of LastReply.
+  ConnectionId connected(std::string remote, TimePoint now, PeerLimits = {}, std::string tls = {});
+  void connect_failed(Stage stage, const LastReply& why, TimePoint now);  // before that: a host fault
 
   /// There is no such host, and will not be: everybody in hand who is not in a transaction has failed.
   void unreachable_for_good(const LastReply& why, TimePoint now);

@@ -34,7 +34,7 @@ struct Flight {
 
 struct Connection {
   ConnectionId id = 0;
-  std::string remote;
+  std::string remote, tls;
   TimePoint opened{}, idle_since{};
   PeerLimits limits;
   std::vector<Flight> flights;  // oldest first

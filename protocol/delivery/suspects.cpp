@@ -60,6 +60,7 @@ void Planner::State::describe(Connection& c, Doubt& d, const Finding& finding, c
   s.how = after_text(drop.how, Stage::rcpt);
   s.next = now + std::max<Duration>(jitter.spread(parked_for(s)), std::chrono::minutes(15));
   d.last.remote = c.remote;
+  d.last.tls = c.tls;
   d.last.at = now;
   d.last.stage = Stage::rcpt;
   d.last.reply = {};

@@ -19,6 +19,7 @@ constexpr std::size_t notes_kept = 1000;
 LastReply words(const Connection& c, const Drop& drop, Stage stage, TimePoint now) {
   LastReply last;
   last.remote = c.remote;
+  last.tls = c.tls;
   last.at = now;
   last.stage = stage;
   if (drop.how == Drop::How::reply_421)

@@ -139,6 +139,7 @@ std::optional<Opening::Fault> Opening::after_hello() {
 std::optional<Opening::Fault> Opening::choose_auth() {
   to(Step::auth);
   if (!secure_ && !tls_.plain_auth) return Fault{false, "the password is not sent without TLS"};
+  if (!credentials_->fault.empty()) return Fault{false, credentials_->fault};
   plain_ = offered_.auth_plain;
   if (!plain_ && !offered_.auth_login)
     return Fault{false, "a username is configured, but neither AUTH PLAIN nor AUTH LOGIN is offered"};

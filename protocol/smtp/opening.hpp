@@ -19,6 +19,7 @@ namespace spoold::smtp {
 
 struct Credentials {
   std::string username, password;
+  std::string fault;  // why there is no password; empty: there is
 };
 
 class Opening {

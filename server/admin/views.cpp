@@ -20,9 +20,13 @@ Json counts_json(const store::Counts& c) {
 
 Json last_reply_json(const std::optional<LastReply>& last) {
   if (!last) return nullptr;
-  return {{"code", last->reply.code},  {"enhanced", last->reply.enhanced.text()},
-          {"text", last->reply.text},  {"remote", last->remote},
-          {"at", time_json(last->at)}, {"stage", label(last->stage)}};
+  return {{"code", last->reply.code},
+          {"enhanced", last->reply.enhanced.text()},
+          {"text", last->reply.text},
+          {"remote", last->remote},
+          {"at", time_json(last->at)},
+          {"stage", label(last->stage)},
+          {"tls", last->tls.empty() ? Json(nullptr) : Json(last->tls)}};
 }
 
 Json message_json(const store::Message& m) {

@@ -33,11 +33,13 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
 
 }  // namespace
 
-Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, Keeper& keeper,
-           std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed)
+Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
+           Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route,
+           std::uint64_t seed)
     : context_(context),
       io_(io),
       wires_(wires),
+      tls_(std::move(tls)),
       route_(std::move(route)),
       settings_(std::move(settings)),
       way_(context.resolver, io, settings_, route_, [this] { way_changed(); }),
@@ -178,8 +180,10 @@ void Lane::open_connections() {
     options.hostname = settings.hostname;
     options.timeouts = settings.delivery.timeouts;
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
-    auto session = std::make_shared<OutboundSession>(
-        *this, io_.get_executor(), way_.targets(random_(), context_.turn++), std::move(options));
+    options.credentials = credentials();
+    auto session =
+        std::make_shared<OutboundSession>(*this, io_.get_executor(), way_.targets(random_(), context_.turn++),
+                                          std::move(options), security(own));
     session->seat = std::move(seat);
     sessions_.push_back(session);
     ++context_.stats.sessions_out;
@@ -214,7 +218,8 @@ void Lane::feed_idle() {
 void Lane::connected(OutboundSession& session) {
   const smtp::Capabilities& offered = session.offered();
   const delivery::PeerLimits limits{offered.rcpt_max.value_or(0), offered.rcpt_domain_max.value_or(0)};
-  session.connection = planner_.connected(session.remote(), now(), limits);
+  session.connection = planner_.connected(session.remote(), now(), limits, session.tls());
+  log_plain_text(session);
   soon();
 }
 

@@ -59,8 +59,8 @@ class Lane : public OutboundSession::Owner {
     virtual void stand_in_line(Lane&) = 0;
   };
 
-  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, Keeper& keeper,
-       std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
+  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
+       Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
   ~Lane() override;
 
   // All on the lane's thread.
@@ -125,6 +125,8 @@ class Lane : public OutboundSession::Owner {
   void open_connections();
   bool way_is_known(TimePoint at);  // lane_way.cpp
   void way_changed();
+  OutboundSession::Security security(const conf::Destination* own) const;  // lane_tls.cpp
+  std::shared_ptr<const smtp::Credentials> credentials() const;
   void feed_idle();
   void forget(OutboundSession& session);
   void answer_withdrawals();
@@ -142,6 +144,7 @@ class Lane : public OutboundSession::Owner {
   // lane_log.cpp
   void log_outcome(const store::Message& message, const store::Recipient& recipient,
                    const Outcome& outcome) const;
+  void log_plain_text(const OutboundSession& session) const;
   void log_suspect(const delivery::SuspectChange& change) const;
   void log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
                     const std::vector<delivery::Observation>& open);
@@ -149,6 +152,7 @@ class Lane : public OutboundSession::Owner {
   DeliveryContext& context_;
   asio::io_context& io_;
   WireCache& wires_;
+  const std::shared_ptr<TlsClient> tls_;
   const std::string route_;
   std::shared_ptr<const conf::Settings> settings_;
   Way way_;

@@ -29,7 +29,8 @@ void Lane::log_outcome(const store::Message& message, const store::Recipient& re
                        {"reply", reply},
                        {"dsn", dsn},
                        {"attempts", attempts},
-                       {"delay", delay.count()}});
+                       {"delay", delay.count()},
+                       {"tls", last.tls}});
   const std::string next = outcome.verdict == Verdict::deferred ? rfc3339(outcome.next_attempt) : "";
   log::event(level, name,
              {{"qid", qid},
@@ -41,6 +42,14 @@ void Lane::log_outcome(const store::Message& message, const store::Recipient& re
               {"attempts", attempts},
               {"delay", delay.count()},
               {"next", next}});
+}
+
+// An operator should see that the Internet's mail goes in the clear where it need not.
+void Lane::log_plain_text(const OutboundSession& session) const {
+  if (session.tls_failure().empty()) return;
+  log::event(
+      log::Level::warning, "plaintext",
+      {{"relay", session.remote()}, {"stage", label(Stage::starttls)}, {"reply", session.tls_failure()}});
 }
 
 void Lane::log_suspect(const delivery::SuspectChange& change) const {

@@ -20,7 +20,8 @@ LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
       timer_(io),
       grace_(io),
       settings_(std::move(settings)),
-      wires_(context.store, wire_budget) {}
+      wires_(context.store, wire_budget),
+      tls_(std::make_shared<TlsClient>(settings_->delivery.ca_file)) {}
 
 // ---- from asleep to a lane
 
@@ -58,7 +59,8 @@ void LaneSet::due_at(const std::string& route, TimePoint at) {
 
 // A connection was taken for it.
 void LaneSet::make(const std::string& route, bool clear_clock) {
-  auto lane = std::make_shared<Lane>(context_, io_, wires_, *this, settings_, route, std::random_device{}());
+  auto lane =
+      std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
   lanes_[route] = lane;
   if (clear_clock) lane->clear_clock();
   lane->granted();

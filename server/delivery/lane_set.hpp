@@ -67,6 +67,7 @@ class LaneSet : public Lane::Keeper {
   TimePoint timer_at_ = TimePoint::max();
   std::shared_ptr<const conf::Settings> settings_;  // of new lanes
   WireCache wires_;
+  std::shared_ptr<TlsClient> tls_;
   std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::unordered_map<std::string, Asleep> asleep_;
   std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep

@@ -5,11 +5,12 @@
 namespace spoold::server {
 
 OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
-                                 smtp::ClientDialog::Options options)
+                                 smtp::ClientDialog::Options options, Security security)
     : owner_(owner),
-      socket_(executor),
+      channel_(executor),
       targets_(std::move(targets)),
       options_(std::move(options)),
+      security_(std::move(security)),
       dialog_(options_),
       sending_([this](delivery::MessageId message, std::uint32_t number) {
         return owner_.sending(*this, message, number);
@@ -20,14 +21,11 @@ OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, s
 }
 
 void OutboundSession::watch() {
-  watchdog_.emplace(socket_.get_executor(), [this] {
-    std::error_code ignored;
-    socket_.close(ignored);
-  });
+  watchdog_.emplace(channel_.socket().get_executor(), [this] { channel_.close(); });
 }
 
 void OutboundSession::start() {
-  const auto executor = socket_.get_executor();
+  const auto executor = channel_.socket().get_executor();
   asio::co_spawn(executor, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr bug) {
     if (!bug) return;
     self->abort();
@@ -45,14 +43,31 @@ Awaitable<> OutboundSession::run(std::shared_ptr<OutboundSession> self) {
     }
     s.step_limit();
     while (!s.over_) {
-      auto [error, n] = co_await s.socket_.async_read_some(asio::buffer(s.in_), use);
+      if (s.dialog_.wants_handshake()) {
+        const bool secured = co_await s.handshake();
+        if (!secured) break;
+      }
+      std::error_code error;
+      std::size_t n = 0;
+      if (s.channel_.plain()) {
+        auto [failed, got] = co_await s.channel_.socket().async_read_some(asio::buffer(s.in_), use);
+        error = failed;
+        n = got;
+      } else {
+        n = s.channel_.tls()->read_some(asio::buffer(s.in_), error);
+        if (error == asio::error::would_block) {
+          auto [failed] = co_await s.channel_.socket().async_wait(Socket::wait_read, use);
+          if (!failed) continue;
+          error = failed;
+        }
+      }
       if (error) {
         s.over(error);
         break;
       }
       s.took(n);
     }
-  } while (s.another_target());
+  } while (s.fall_back() || s.another_target());
 }
 
 // ---- connecting
@@ -72,7 +87,7 @@ Awaitable<bool> OutboundSession::try_target(const Target& target) {
   watchdog_->limit(options_.timeouts.connect);
   std::error_code error = open(target);
   if (!error) {
-    auto [failed] = co_await socket_.async_connect(target.endpoint, use);
+    auto [failed] = co_await channel_.socket().async_connect(target.endpoint, use);
     error = failed;
   }
   if (watchdog_->fired()) error = asio::error::timed_out;
@@ -81,16 +96,17 @@ Awaitable<bool> OutboundSession::try_target(const Target& target) {
     co_return false;
   }
   std::error_code ignored;
-  if (!target.local()) socket_.set_option(asio::ip::tcp::no_delay(true), ignored);
-  socket_.non_blocking(true, ignored);
+  if (!target.local()) channel_.socket().set_option(asio::ip::tcp::no_delay(true), ignored);
+  channel_.socket().non_blocking(true, ignored);
+  plan();
   co_return true;
 }
 
 std::error_code OutboundSession::open(const Target& target) {
   std::error_code error, ignored;
-  socket_.close(ignored);
-  socket_.open(target.endpoint.protocol(), error);
-  if (!error && target.source) socket_.bind(asio::ip::tcp::endpoint(*target.source, 0), error);
+  channel_.close();
+  channel_.socket().open(target.endpoint.protocol(), error);
+  if (!error && target.source) channel_.socket().bind(asio::ip::tcp::endpoint(*target.source, 0), error);
   return error;
 }
 
@@ -176,7 +192,7 @@ bool OutboundSession::start_write() {
 bool OutboundSession::write_on() {
   for (auto buffers = out_.next(); !buffers.empty(); buffers = out_.next()) {
     std::error_code error;
-    const std::size_t n = socket_.write_some(buffers, error);
+    const std::size_t n = channel_.write_some(buffers, error);
     if (error == asio::error::would_block || error == asio::error::try_again) {
       wait_writable();
       return false;
@@ -197,7 +213,7 @@ bool OutboundSession::write_on() {
 void OutboundSession::wait_writable() {
   waiting_ = true;
   watchdog_->limit(dialog_.block_limit());
-  socket_.async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
+  channel_.socket().async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
     OutboundSession& s = *self;
     s.waiting_ = false;
     if (s.over_) return s.conclude();
@@ -227,8 +243,7 @@ void OutboundSession::quit() {
 
 void OutboundSession::abort() {
   aborted_ = true;
-  std::error_code ignored;
-  socket_.close(ignored);
+  channel_.close();
   if (!over_) over(asio::error::operation_aborted);
 }
 
@@ -239,10 +254,9 @@ void OutboundSession::over(std::error_code error) {
   else if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
     how_ = How::reset;
   watchdog_->stop();
-  std::error_code ignored;
-  socket_.close(ignored);
+  channel_.close();
   const bool next = !told_connected_ && !aborted_ && !waiting_ && target_ < targets_.size();
-  if (!waiting_ && !next) conclude();
+  if (!waiting_ && !next && !may_fall_back()) conclude();
 }
 
 void OutboundSession::conclude() {

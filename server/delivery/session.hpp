@@ -15,8 +15,10 @@
 
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
+#include "server/delivery/channel.hpp"
 #include "server/delivery/gather.hpp"
 #include "server/delivery/target.hpp"
+#include "server/delivery/tls_client.hpp"
 #include "server/watchdog.hpp"
 
 namespace spoold::server {
@@ -42,9 +44,15 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
                       std::vector<delivery::Observation> open) = 0;
   };
 
+  struct Security {
+    std::shared_ptr<TlsClient> client;
+    delivery::TlsRules rules;
+    std::string domain;  // by MX: what mail is for
+  };
+
   /// `targets` are tried in this order; the next one when one cannot be reached or does not greet with 2xx.
   OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
-                  smtp::ClientDialog::Options options);
+                  smtp::ClientDialog::Options options, Security security);
   void start();
 
   /// There may be work: asks the owner for it and writes. At any time.
@@ -59,6 +67,10 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool overlap_refused() const { return dialog_.overlap_refused(); }
   const smtp::Capabilities& offered() const { return dialog_.offered(); }
   const std::string& remote() const { return remote_; }
+  /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; empty: plain text.
+  const std::string& tls() const { return tls_used_; }
+  /// Why it is plain text though TLS was offered; empty: it is not so.
+  const std::string& tls_failure() const { return tls_failure_; }
   std::uint64_t bytes_out() const { return bytes_out_; }
 
   // For the owner: its planner's name of this connection, and when the planner wants to be asked again.
@@ -69,7 +81,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   std::shared_ptr<void> seat;  // among the connections of its group
 
  private:
-  using Socket = asio::generic::stream_protocol::socket;
+  using Socket = Channel::Socket;
   using How = delivery::Drop::How;
 
   static Awaitable<> run(std::shared_ptr<OutboundSession> self);
@@ -78,6 +90,14 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool another_target();
   void watch();
   std::error_code open(const Target& target);
+
+  // session_tls.cpp
+  const Target& target() const { return targets_[target_ - 1]; }
+  void plan();
+  Awaitable<bool> handshake();
+  bool may_fall_back() const;
+  bool fall_back();
+
   void took(std::size_t n);
   bool start_write();
   bool write_on();
@@ -90,10 +110,13 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   void give_up(std::string text);
 
   Owner& owner_;
-  Socket socket_;
+  Channel channel_;
   const std::vector<Target> targets_;
-  std::size_t target_ = 0;  // the one in use is before it
-  const smtp::ClientDialog::Options options_;
+  std::size_t target_ = 0;               // the one in use is before it
+  smtp::ClientDialog::Options options_;  // tls: of the target in use
+  Security security_;
+  const Target* in_plain_ = nullptr;  // once more to this one, without TLS
+  std::string tls_used_, tls_failure_;
   smtp::ClientDialog dialog_;
   smtp::ClientDialog::Sending sending_;
   std::optional<Watchdog> watchdog_;  // a new one for each target

@@ -252,6 +252,7 @@ std::vector<Target> Way::targets(std::uint64_t seed, std::uint32_t turn) const {
       target.secure = host.secure;
       target.tlsa = host.tlsa;
       target.tlsa_base = host.tlsa_base;
+      target.implicit_tls = stop.hop && stop.hop->implicit_tls;
       all.push_back(std::move(target));
     }
   }

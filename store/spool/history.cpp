@@ -24,6 +24,7 @@ void pack_event(Packer& p, const HistoryEvent& e) {
     if (!words.empty()) before = words;  // none: those that all have in common
     number = n;
   }
+  if (!e.last.tls.empty()) p.str(e.last.tls);
 }
 
 HistoryEvent unpack_event(std::string_view key, std::string_view value) {
@@ -55,6 +56,7 @@ HistoryEvent unpack_event(std::string_view key, std::string_view value) {
     }
     e.recipients.emplace_back(number, std::move(words));
   }
+  if (!u.at_end()) e.last.tls = u.text();
   return e;
 }
 

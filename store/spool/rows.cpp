@@ -108,6 +108,7 @@ void pack(Packer& p, const RecipientRow& r) {
   p.num(r.version).num(r.attempts).time(r.next);
   if (!r.address.empty()) p.str(r.address).num(r.member);
   if (r.last) pack(p, *r.last);
+  if (r.last && !r.last->tls.empty()) p.str(r.last->tls);
 }
 
 RecipientRow unpack_recipient(std::string_view value) {
@@ -126,6 +127,7 @@ RecipientRow unpack_recipient(std::string_view value) {
     if (r.address.empty()) u.bad("lacks its address");
   }
   if (flags & 8) r.last = unpack_reply(u);
+  if (r.last && !u.at_end()) r.last->tls = u.text();
   return r;
 }
 

@@ -84,7 +84,8 @@ struct HeadRow {
 std::optional<HeadRow> find_head(const Read&, Id message);
 void put_head(Write&, Id message, std::string_view head, const std::vector<Splice>& body);
 
-void pack(Packer&, const LastReply&);
+void pack(Packer&,
+          const LastReply&);  // without tls, which came later: at the end of the records that have one
 LastReply unpack_reply(Unpacker&);
 
 /// `stage`: work in slices. What a crash leaves of it is undone or done at the next start.

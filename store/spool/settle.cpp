@@ -37,8 +37,8 @@ class Events {
   void add(const char* event, const Outcome& o, const std::string& detail = {}) {
     for (HistoryEvent& e : events_)
       if (e.event == event && e.detail == detail && e.last.remote == o.last.remote &&
-          e.last.stage == o.last.stage && e.last.reply.code == o.last.reply.code &&
-          e.last.reply.enhanced == o.last.reply.enhanced) {
+          e.last.tls == o.last.tls && e.last.stage == o.last.stage &&
+          e.last.reply.code == o.last.reply.code && e.last.reply.enhanced == o.last.reply.enhanced) {
         e.recipients.emplace_back(o.number,
                                   o.last.reply.text == e.last.reply.text ? std::string() : o.last.reply.text);
         return;

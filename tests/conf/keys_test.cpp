@@ -42,6 +42,8 @@ std::string file_with(const Key& key) {
   for (const Key& other : keys())
     if (many && other.section == key.section && other.required && other.name != key.name)
       text += std::string(other.name) + " = " + std::string(other.example) + "\n";
+  if (key.section == "relay" && key.name == "username") text += "password_file = \"/dev/null\"\n";
+  if (key.section == "relay" && key.name == "password_file") text += "username = \"spoold\"\n";
   if (key.section == "relay" && key.name != "smarthost") text += "smarthost = \"smtp://mail.example.org\"\n";
   if (key.section != "relay") text += "[relay]\nsmarthost = \"smtp://mail.example.org\"\n";
   return text;

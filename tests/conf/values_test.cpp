@@ -55,7 +55,7 @@ TEST_CASE("next hops have one canonical text") {
   for (const char* bad :
        {"", "mail.example.org", "smtp:mail", "smtp://", "smtp://a b", "smtp://host:", "smtp://host:0",
         "smtp://host:65536", "smtp://::1", "smtp://[::1", "smtp://[::1]x", "smtp://[192.0.2.1]",
-        "smtp://192.0.2.300", "smtps://host", "http://host", "lmtp+unix:rel", "smtp+unix:"})
+        "smtp://192.0.2.300", "lmtps://host", "http://host", "lmtp+unix:rel", "smtp+unix:"})
     CHECK_MESSAGE(!parse_next_hop(bad), bad);
 }
 
