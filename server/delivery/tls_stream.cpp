@@ -113,6 +113,8 @@ TlsStream::TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan, const std::
 }
 
 TlsStream::~TlsStream() {
+  // However the connection ended: OpenSSL would call the session bad where no close_notify was sent.
+  if (up_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_set_ex_data(ssl_.get(), stream_index(), nullptr);
 }
 
