@@ -24,7 +24,7 @@ ClientDialog::Options options(Use use, bool credentials = false, bool plain_auth
   o.tls.use = use;
   o.tls.policy = "required";
   o.tls.plain_auth = plain_auth;
-  if (credentials) o.credentials = std::make_shared<const Credentials>(Credentials{"spoold", "secret"});
+  if (credentials) o.credentials = std::make_shared<const Credentials>(Credentials{"spoold", "secret", {}});
   return o;
 }
 
