@@ -221,7 +221,12 @@ std::vector<Row> make_rows() {
   add(integer(
       "delivery", "recipients_per_transaction", "RCPTs of one bulk transaction", "50",
       [](S s) -> auto& { return s.delivery.recipients_per_transaction; }, 1, 10000));
-  add(not_built("delivery", "delay_warning", "duration", "when a sender is told of a delay"));
+  add(duration(
+      "delivery", "delay_warning", "when a sender is told of a delay, once a message; 0: never", "\"2h\"",
+      [](S s) -> auto& { return s.delivery.delay_warning; }, 0ms));
+  add(duration(
+      "delivery", "report_wait", "a failure waits so long for those of the message's other recipients",
+      "\"5s\"", [](S s) -> auto& { return s.delivery.report_wait; }, 0ms));
   add(durations(
       "delivery", "isolation_waits", "waits before suspects are offered again after a drop", "[\"1s\"]",
       [](S s) -> auto& { return s.delivery.isolation_waits; }, 0ms));

@@ -95,6 +95,7 @@ struct Delivery {
   int max_connections = 500;
   int connections_per_destination = 20;
   int recipients_per_transaction = 100;
+  Duration delay_warning = std::chrono::hours(4), report_wait = std::chrono::minutes(1);
   std::vector<Duration> isolation_waits = {std::chrono::seconds(5), std::chrono::seconds(30),
                                            std::chrono::minutes(2)};
   int isolation_budget = 3;

@@ -7,6 +7,8 @@
 #include "server/admin/control_socket.hpp"
 #include "server/admin/operator.hpp"
 #include "server/delivery/delivery.hpp"
+#include "server/delivery/report.hpp"
+#include "server/delivery/reporter.hpp"
 #include "server/inbound/reception.hpp"
 #include "server/log.hpp"
 #include "server/privileges.hpp"
@@ -36,8 +38,10 @@ struct Daemon::State {
   const std::shared_ptr<const conf::Settings> settings;
   Stats stats;
   Threads threads;
+  std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Delivery> delivery;
+  std::unique_ptr<Reporter> reporter;
   std::unique_ptr<Reception> reception;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<ControlSocket> control;
@@ -83,6 +87,9 @@ tl::expected<void, std::string> Daemon::open() {
   if (!secret) return tl::unexpected(secret.error());
   const list::Hmac hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.threads.contexts(), *s.store, s.settings, hmac, s.stats);
+  s.reports = std::make_unique<Reports>(*s.settings, hmac);
+  s.reporter = std::make_unique<Reporter>(s.threads.context(0), *s.store, s.settings->delivery.report_wait,
+                                          s.settings->delivery.delay_warning);
   s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.threads, s.stats, hmac,
                                             [&s](const auto& routes) { s.delivery->wake(routes); });
   s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
@@ -103,6 +110,12 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.on_due = [this](std::string route) {
     if (delivery) delivery->wake({std::move(route)});
   };
+  options.report_wait = settings->delivery.report_wait;
+  options.delay_warning = settings->delivery.delay_warning;
+  options.report = [this](const store::Read& read, const store::Message& about, mail::Report report) {
+    return reports->acceptance(read, about, std::move(report));
+  };
+  options.on_report = log_report;
   options.on_stop = [this](std::string why) {
     asio::post(threads.context(0), [this, why = std::move(why)] { stop(why, 1); });
   };
@@ -119,6 +132,7 @@ int Daemon::run() {
   s.threads.run();
   s.control.reset();
   s.reception.reset();
+  s.reporter.reset();
   s.delivery.reset();
   s.store.reset();
   log::event(Level::info, "stopped", {{"status", s.exit_status}});
@@ -135,6 +149,7 @@ void Daemon::State::start() {
   reroute();
   delivery->start();
   reception->start();
+  reporter->start();
   sweep();
   log::event(Level::info, "ready",
              {{"hostname", settings->hostname},
@@ -196,6 +211,7 @@ void Daemon::State::stop(const std::string& why, int status) {
   const Duration grace = again ? Duration::zero() : status ? Duration(1000) : settings->server.grace;
   cut_off_at = std::chrono::steady_clock::now() + grace;
   if (!again) reception->stop();
+  if (!again) reporter->stop();
   delivery->stop(grace, [this] { asio::post(threads.context(0), [this] { delivery_stopped = true; }); });
   if (!again) watch_the_stop();
 }

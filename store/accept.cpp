@@ -12,6 +12,7 @@
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
 
 namespace spoold::store {
@@ -58,6 +59,7 @@ struct Accepting::Part {
   std::string after;     // members
   std::uint32_t count = 0;
   spool::PageWriter page;
+  spool::RequestWriter requests;
   spool::DueRuns runs;
   std::string domain, route;  // of the last recipient
   bool any = false;
@@ -116,6 +118,7 @@ Result<bool> Accepting::slice(Write& write, Clock::time_point until) {
                          .after = {},
                          .count = 0,
                          .page = {},
+                         .requests = {},
                          .runs = spool::DueRuns(id, p.at, 0),
                          .domain = {},
                          .route = {},
@@ -161,15 +164,20 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, Clo
     part.page.add(address, member);
     if (due) part.runs.add(write, part.count, part.route);
     ++part.count;
-    if (part.page.count() == spool::page_size)
+    if (part.page.count() == spool::page_size) {
       write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
                 part.page.take());
+      part.requests.put(write, part.id, part.count - 1);
+    }
   };
   do {
     std::size_t skipped = 0;
     if (m.message.list == 0) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
-      for (; part.next < end; ++part.next) add(m.recipients[part.next].address, 0);
+      for (; part.next < end; ++part.next) {
+        part.requests.add(part.count, m.recipients[part.next].dsn);
+        add(m.recipients[part.next].address, 0);
+      }
       part.complete = part.next == m.recipients.size();
     } else {
       // Copied out before anything is written: the views belong to the transaction.
@@ -223,6 +231,8 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     row.content = p.content;
     row.arrived = p.at;
     row.originals = part.count;
+    row.requests = part.requests.any();
+    if (row.requests) part.requests.put(write, part.id, part.count - 1);
     row.added = 0;
     row.counts = {};
     (row.state == MessageState::held ? row.counts.held : row.counts.queued) = part.count;

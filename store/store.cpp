@@ -8,6 +8,7 @@
 #include "store/broken.hpp"
 #include "store/directory/directory.hpp"
 #include "store/key.hpp"
+#include "store/reporting.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
@@ -56,6 +57,7 @@ struct Store::State {
   std::unique_ptr<Env> env;
   std::unique_ptr<Room> room;
   spool::ClaimPlaces places;  // of the writer thread
+  Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
   std::uint64_t duplicates = 0;
   std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
 
@@ -78,6 +80,8 @@ struct Store::State {
     if (j.done) j.done(fail(Kind::invalid, "the store was opened to be read only"));
   }
 
+  void tell(const std::vector<Reporting::Made>&) const;
+  void report_slice(TimePoint now, Callback<void>);
   Result<void> reclaim();
   void accept_slice(std::shared_ptr<Accepting>, Callback<Accepted>);
   void sweep_stage(bool at_start);
@@ -257,23 +261,49 @@ void Store::claim(std::string route, TimePoint now, std::uint32_t limit,
 void Store::settle(Settlement settlement, Callback<Settled> callback) {
   State& s = *state_;
   auto shared = std::make_shared<const Settlement>(std::move(settlement));
+  auto made = std::make_shared<std::vector<Reporting::Made>>();
   s.submit(job<Settled>(
       Job::Kind::settle,
-      [&s, shared](Write& write) -> Result<Settled> {
-        Settled settled = spool::settle(write, *shared);
-        if (!shared->report) return settled;
-        Accepting report(*shared->report, s.route_of());
-        const auto accepted = report.slice(write, Accepting::Clock::time_point::max());
-        if (!accepted) return tl::unexpected(accepted.error());
-        report.advance();
-        settled.report = report.accepted();
+      [&s, shared, made](Write& write) -> Result<Settled> {
+        made->clear();
+        const Settled settled = spool::settle(write, *shared, s.options.report_wait);
+        if (!settled.finished || !settled.report_due || !shared->report_now || !s.options.report)
+          return settled;
+        if (auto ok = s.reporting.one(write, shared->message, *made); !ok) return tl::unexpected(ok.error());
         return settled;
       },
-      [&s, shared, callback = std::move(callback)](Result<Settled> r) {
+      [&s, shared, made, callback = std::move(callback)](Result<Settled> r) {
+        if (r) s.tell(*made);
         if (r && shared->hold && shared->message != 0)
           s.go_on_holding(shared->message, shared->route,
                           shared->outcomes.empty() ? LastReply{} : shared->outcomes.front().last);
         if (callback) callback(std::move(r));
+      }));
+}
+
+void Store::State::tell(const std::vector<Reporting::Made>& made) const {
+  for (const Reporting::Made& one : made) {
+    due(one.routes);
+    if (options.on_report) options.on_report(one.report);
+  }
+}
+
+void Store::State::report_slice(TimePoint now, Callback<void> callback) {
+  auto made = std::make_shared<std::vector<Reporting::Made>>();
+  submit(job<bool>(
+      Job::Kind::change,
+      [this, now, made](Write& write) {
+        made->clear();
+        return reporting.slice(write, now, Accepting::Clock::now() + slice_time, *made);
+      },
+      [this, now, made, callback = std::move(callback)](Result<bool> all) {
+        if (all) tell(*made);
+        if (all && !*all && !writer->stopping()) return report_slice(now, callback);
+        if (!callback) return;
+        if (all)
+          callback({});
+        else
+          callback(tl::unexpected(all.error()));
       }));
 }
 
@@ -360,6 +390,11 @@ void Store::record(HistoryEvent event, Callback<void> callback) {
                     return {};
                   },
                   std::move(callback)});
+}
+
+void Store::make_reports(TimePoint now, Callback<void> callback) {
+  if (state_->reporting.due(Read(*state_->env), now)) return state_->report_slice(now, std::move(callback));
+  if (callback) callback({});
 }
 
 void Store::sweep(TimePoint now, Callback<void> callback) {

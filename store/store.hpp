@@ -15,6 +15,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/mail/dsn.hpp"
 #include "store/error.hpp"
 #include "store/spool/types.hpp"
 
@@ -26,6 +27,16 @@ class Write;  // the writer's transaction, also readable
 template <class T>
 using Callback = std::function<void(Result<T>)>;
 
+struct Acceptance;
+
+/// A report that was accepted for delivery in the commit of what it reports.
+struct MadeReport {
+  Id about = 0;    // the message it reports on
+  Id id = 0;       // its own; 0: there was nobody to tell
+  std::string to;  // whom
+  const char* subject = "";
+};
+
 struct Options {
   std::string path;
   std::uint64_t max_size = 32ull << 30;
@@ -36,6 +47,13 @@ struct Options {
   /// The route of a recipient's domain (conf::route_of); pure; used for what edits and releases make due.
   /// Absent: "relay".
   std::function<std::string(std::string_view domain)> route;
+  /// How a report on this message is sent (the store has filled in all it knows); without messages: nobody
+  /// can be told. Writer thread, within the transaction: repeatable. Absent: what is to be reported waits.
+  std::function<Acceptance(const Read&, const Message&, mail::Report)> report;
+  std::function<void(const MadeReport&)> on_report;  // writer thread, after the commit
+  /// A failure waits so long for those of its message's other recipients: one report holds them.
+  Duration report_wait = std::chrono::minutes(1);
+  Duration delay_warning{};  // senders are told of recipients still open so long after arrival; 0: never
   /// Writer thread, after the commit: an edit, a release or a retry made something due on this route; wake
   /// its lane.
   std::function<void(std::string route)> on_due;
@@ -68,6 +86,7 @@ struct ContentSource {
 
 struct PlainRecipient {
   std::string address;
+  smtp::DsnOfRecipient dsn = {};
 };
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
@@ -110,15 +129,17 @@ struct Settlement {
   std::vector<std::string> forgotten;        // addresses whose suspicion is deleted
   std::optional<delivery::HostMemory> host;  // of `route`, when it is worth a write
   bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
-  /// Accepted in the same commit: the report (RFC 3464) on the final failures among `outcomes`. Small, one
-  /// message. (A Settlement with message 0 has no outcomes and writes only suspects and forgotten.)
-  std::optional<Acceptance> report;
+  /// Delivered to a next hop that reports nothing (no DSN), and how that is called: of these a sender who
+  /// asked for it (NOTIFY=SUCCESS) is told.
+  std::vector<std::uint32_t> untold;
+  mail::Action untold_as = mail::Action::relayed;
+  bool report_now = true;  // false: a report on a finished message is left to make_reports()
 };
 
 struct Settled {
-  bool finished = false;  // it was the message's last open recipient
-  TimePoint next_due{};   // earliest due of this route written by this settle; TimePoint{}: none
-  std::optional<Accepted> report;
+  bool finished = false;    // it was the message's last open recipient
+  bool report_due = false;  // its sender has yet to be told of failures (spool/report.hpp)
+  TimePoint next_due{};     // earliest due of this route written by this settle; TimePoint{}: none
 };
 
 /// What an edit asks of one recipient.
@@ -174,6 +195,9 @@ class Store {
   void reroute(std::string route, Callback<void>);
   /// An event without a change, such as a bounce that came in (intake: refused when space is short).
   void record(HistoryEvent, Callback<void>);
+  /// Makes the reports that are due by now: failures that waited, warnings of delays. A report on a message
+  /// that a settle finishes is made in that commit.
+  void make_reports(TimePoint now, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 
   TimePoint now() const;

@@ -23,6 +23,8 @@ enum class Table : unsigned {
   suspect,
   history,
   host,
+  request,
+  report,
   // directory
   list,
   list_name,
@@ -36,9 +38,10 @@ enum class Table : unsigned {
 };
 
 inline constexpr std::array table_names{
-    "meta",   "content",      "message",    "finished", "head",    "recipients", "done",   "recipient",
-    "due",    "claim",        "stage",      "suspect",  "history", "host",       "list",   "list_name",
-    "member", "member_by_id", "membership", "import",   "pending", "score",      "change",
+    "meta",      "content", "message", "finished",  "head",    "recipients",   "done",
+    "recipient", "due",     "claim",   "stage",     "suspect", "history",      "host",
+    "request",   "report",  "list",    "list_name", "member",  "member_by_id", "membership",
+    "import",    "pending", "score",   "change",
 };
 inline constexpr std::size_t table_count = table_names.size();
 static_assert(static_cast<std::size_t>(Table::change) + 1 == table_count);

@@ -1,12 +1,14 @@
 #include "protocol/mail/dsn.hpp"
 
 #include <algorithm>
+#include <array>
 #include <string_view>
 
 namespace spoold::mail {
 namespace {
 
 constexpr std::size_t widest = 990, most_of_header = 65536;
+constexpr std::uint64_t whole_when_asked = 256 << 10, whole_anyway = 50 << 10;
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
@@ -51,7 +53,7 @@ std::string header_only(std::string_view message) {
 }
 
 // A boundary that is in none of the parts.
-std::string boundary_for(const FailureReport& report, std::string_view parts) {
+std::string boundary_for(const Report& report, std::string_view parts) {
   std::string boundary;
   for (int i = 0;; ++i) {
     boundary = "=_" + report.queue_id + "_" + std::to_string(i);
@@ -59,53 +61,141 @@ std::string boundary_for(const FailureReport& report, std::string_view parts) {
   }
 }
 
-std::string people_part(const FailureReport& report) {
-  std::string out = "This is the mail server at " + report.reporting_mta + ".\r\n\r\n";
-  out += "Your message of " + rfc5322_date(report.arrived) + " could not be delivered to ";
-  out += report.failed.size() == 1 ? "this recipient" : "these recipients";
-  out += ", and will not be tried again.\r\n";
-  for (const auto& recipient : report.failed) {
-    out += "\r\n  <" + flat(recipient.address) + ">\r\n";
-    if (recipient.expired) out += "    it was tried until its time was over; the last answer was\r\n";
-    const bool heard = recipient.last.reply.code != 0;
-    if (!recipient.last.remote.empty())
-      out += "    " + flat(recipient.last.remote) +
-             (heard ? " said, in reply to " + std::string(text(recipient.last.stage)) : "") + ":\r\n";
-    out += "    " + diagnostic(recipient.last) + "\r\n";
+bool any(const Report& report, Action action) {
+  return std::any_of(report.recipients.begin(), report.recipients.end(),
+                     [action](const auto& r) { return r.action == action; });
+}
+
+// What people read before the recipients of one action.
+std::string sentence(const Report& report, Action action, bool several) {
+  const std::string to = several ? " these recipients" : " this recipient";
+  switch (action) {
+    case Action::failed:
+      return "could not be delivered to" + to + ", and will not be tried again.";
+    case Action::delayed:
+      return "has not yet been delivered to" + to +
+             ". You need not send it again:\r\nit will be tried until " + rfc5322_date(report.retry_until) +
+             ".";
+    case Action::relayed:
+      return "was handed on for" + to + " to a server that\r\ndoes not report what becomes of it.";
+    case Action::delivered:
+      return "was delivered to" + to + ".";
+    case Action::expanded:
+      return "was delivered to" + to + ", and sent on from there.";
+    case Action::none:
+      break;
   }
-  out += "\r\nThe header of your message is attached.\r\n";
+  return "concerns" + to + ".";
+}
+
+void tell(const Report::Recipient& recipient, std::string& out) {
+  out += "\r\n  <" + flat(recipient.address) + ">\r\n";
+  if (recipient.expired) out += "    it was tried until its time was over; the last answer was\r\n";
+  const LastReply& last = recipient.last;
+  const std::string words = diagnostic(last);
+  if (words.empty()) return;
+  const bool heard = last.reply.code != 0 && last.stage != Stage::none;
+  if (!last.remote.empty())
+    out += "    " + flat(last.remote) + (heard ? " said, in reply to " + std::string(text(last.stage)) : "") +
+           ":\r\n";
+  out += "    " + words + "\r\n";
+}
+
+std::string people_part(const Report& report) {
+  std::string out = "This is the mail server at " + report.reporting_mta + ".\r\n";
+  for (const Action action :
+       {Action::failed, Action::delayed, Action::relayed, Action::expanded, Action::delivered}) {
+    const auto count = std::count_if(report.recipients.begin(), report.recipients.end(),
+                                     [action](const auto& r) { return r.action == action; });
+    if (count == 0) continue;
+    out += report.of_report ? "\r\nThis server's report of " : "\r\nYour message of ";
+    out += rfc5322_date(report.arrived) + "\r\n" + sentence(report, action, count > 1) + "\r\n";
+    for (const auto& recipient : report.recipients)
+      if (recipient.action == action) tell(recipient, out);
+  }
+  const std::string it = report.of_report ? "the report" : "your message";
+  out += report.whole ? "\r\nAttached is " + it + ".\r\n" : "\r\nAttached is the header of " + it + ".\r\n";
   return out;
 }
 
-std::string status_part(const FailureReport& report) {
-  std::string out = "Reporting-MTA: dns; " + report.reporting_mta + "\r\n";
+// "rfc822; anne@example.org" of an ORCPT. utf-8 addresses keep the ASCII form they came in (RFC 6533 3).
+std::string original_recipient(const std::string& orcpt) {
+  const std::size_t semicolon = orcpt.find(';');
+  if (semicolon == std::string::npos) return {};
+  return flat(orcpt.substr(0, semicolon) + "; " + smtp::decode_xtext(orcpt.substr(semicolon + 1)));
+}
+
+void recipient_fields(const Report& report, const Report::Recipient& recipient, std::string& out) {
+  const LastReply& last = recipient.last;
+  if (const std::string original = original_recipient(recipient.orcpt); !original.empty())
+    out += "Original-Recipient: " + original + "\r\n";
+  out += "Final-Recipient: " + std::string(is_ascii(recipient.address) ? "rfc822" : "utf-8") + "; " +
+         flat(recipient.address) + "\r\n";
+  out += std::string("Action: ") + text(recipient.action) + "\r\nStatus: " + status_of(recipient) + "\r\n";
+  const bool by_us = last.remote == report.reporting_mta;
+  if (const std::string host = host_of(last.remote); !host.empty() && !host.starts_with("unix:") && !by_us)
+    out += "Remote-MTA: dns; " + flat(host) + "\r\n";
+  if (const std::string words = diagnostic(last); !words.empty())
+    out +=
+        (last.reply.code != 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: X-Spoold; ") + words + "\r\n";
+  if (last.at != TimePoint{}) out += "Last-Attempt-Date: " + rfc5322_date(last.at) + "\r\n";
+  if (recipient.action == Action::delayed && report.retry_until != TimePoint{})
+    out += "Will-Retry-Until: " + rfc5322_date(report.retry_until) + "\r\n";
+}
+
+std::string status_part(const Report& report) {
+  std::string out;
+  if (!report.envid.empty())
+    out += "Original-Envelope-Id: " + flat(smtp::decode_xtext(report.envid)) + "\r\n";
+  out += "Reporting-MTA: dns; " + report.reporting_mta + "\r\n";
+  if (!report.received_from.empty()) out += "Received-From-MTA: dns; " + flat(report.received_from) + "\r\n";
   out += "X-Spoold-Queue-ID: " + report.queue_id + "\r\n";
   out += "Arrival-Date: " + rfc5322_date(report.arrived) + "\r\n";
-  for (const auto& recipient : report.failed) {
-    const bool ascii = is_ascii(recipient.address);
-    out += "\r\nFinal-Recipient: " + std::string(ascii ? "rfc822" : "utf-8") + "; " +
-           flat(recipient.address) + "\r\n";
-    out += "Action: failed\r\nStatus: " + status_of(recipient) + "\r\n";
-    if (const std::string host = host_of(recipient.last.remote); !host.empty() && !host.starts_with("unix:"))
-      out += "Remote-MTA: dns; " + flat(host) + "\r\n";
-    if (recipient.last.reply.code != 0)
-      out += "Diagnostic-Code: smtp; " + diagnostic(recipient.last) + "\r\n";
-    else
-      out += "Diagnostic-Code: X-Spoold; " + diagnostic(recipient.last) + "\r\n";
-    if (recipient.last.at != TimePoint{})
-      out += "Last-Attempt-Date: " + rfc5322_date(recipient.last.at) + "\r\n";
+  for (const auto& recipient : report.recipients) {
+    out += "\r\n";
+    recipient_fields(report, recipient, out);
   }
   return out;
 }
 
 }  // namespace
 
-std::string status_of(const FailureReport::Recipient& recipient) {
+const char* text(Action action) {
+  static constexpr std::array words{"none", "failed", "delayed", "relayed", "delivered", "expanded"};
+  return words.at(static_cast<std::size_t>(action));
+}
+
+const char* subject_of(const Report& report) {
+  if (report.of_report) return "Report that could not be delivered";
+  if (any(report, Action::failed)) return "Undelivered mail returned to sender";
+  if (any(report, Action::delayed)) return "Delayed mail, still being tried";
+  return "Mail delivery report";
+}
+
+bool returns_whole(smtp::Ret ret, std::uint64_t size) {
+  if (ret == smtp::Ret::headers) return false;
+  return size <= (ret == smtp::Ret::full ? whole_when_asked : whole_anyway);
+}
+
+std::string status_of(const Report::Recipient& recipient) {
   const smtp::Reply& reply = recipient.last.reply;
+  const auto heard = [&](int klass) { return reply.enhanced.given() && reply.enhanced.klass == klass; };
+  switch (recipient.action) {
+    case Action::relayed:
+    case Action::delivered:
+    case Action::expanded:
+      return heard(2) ? reply.enhanced.text() : "2.0.0";
+    case Action::delayed:
+      if (heard(4)) return reply.enhanced.text();
+      if (reply.code != 0) return "4.0.0";
+      return recipient.last.stage == Stage::connect ? "4.4.1" : "4.4.2";
+    case Action::none:
+    case Action::failed:
+      break;
+  }
   // RFC 3464 2.3.4 wants a failure's class: what expired was temporary until then (RFC 3463 3.5, X.4.7).
-  if (recipient.expired)
-    return reply.enhanced.given() && reply.enhanced.klass == 5 ? reply.enhanced.text() : "5.4.7";
-  if (reply.enhanced.given() && reply.enhanced.klass == 5) return reply.enhanced.text();
+  if (heard(5)) return reply.enhanced.text();
+  if (recipient.expired) return "5.4.7";
   switch (recipient.last.stage) {
     case Stage::rcpt:
       return reply.code == 552 ? "5.2.2" : "5.1.1";
@@ -120,19 +210,24 @@ std::string status_of(const FailureReport::Recipient& recipient) {
   }
 }
 
-std::string write(const FailureReport& report) {
+std::string write(const Report& report) {
   const std::string people = people_part(report), status = status_part(report);
-  const std::string header = header_only(report.original_header);
-  const bool utf8_address = std::any_of(report.failed.begin(), report.failed.end(),
+  const std::string returned = report.whole ? report.original : header_only(report.original);
+  const bool utf8_address = std::any_of(report.recipients.begin(), report.recipients.end(),
                                         [](const auto& r) { return !is_ascii(r.address); });
-  const std::string boundary = boundary_for(report, people + status + header);
+  const std::string boundary = boundary_for(report, people + status + returned);
   const auto encoding = [](std::string_view part) {
     return is_ascii(part) ? std::string() : std::string("Content-Transfer-Encoding: 8bit\r\n");
   };
+  // RFC 6533 6: the global types where the header holds UTF-8.
+  const bool utf8_header = !is_ascii(std::string_view(returned).substr(0, returned.find("\r\n\r\n")));
+  const char* const returned_type = report.whole
+                                        ? (utf8_header ? "message/global" : "message/rfc822")
+                                        : (utf8_header ? "message/global-headers" : "text/rfc822-headers");
 
   std::string out = "From: Mail Delivery System <MAILER-DAEMON@" + report.reporting_mta + ">\r\n";
   out += "To: <" + report.to + ">\r\n";
-  out += std::string("Subject: ") + subject_of_reports + "\r\n";
+  out += std::string("Subject: ") + subject_of(report) + "\r\n";
   out += "Date: " + rfc5322_date(report.now) + "\r\n";
   out += "Message-ID: <" + report.queue_id + "." + std::to_string(report.now.time_since_epoch().count()) +
          ".report@" + report.reporting_mta + ">\r\n";
@@ -140,7 +235,7 @@ std::string write(const FailureReport& report) {
   out += "MIME-Version: 1.0\r\n";
   out +=
       "Content-Type: multipart/report; report-type=delivery-status;\r\n\tboundary=\"" + boundary + "\"\r\n";
-  out += encoding(people + status + header) + "\r\n";
+  out += encoding(people + status + returned) + "\r\n";
   out += "This is a report in MIME format (RFC 3464).\r\n";
 
   out += "\r\n--" + boundary + "\r\nContent-Description: Notification\r\n";
@@ -151,10 +246,10 @@ std::string write(const FailureReport& report) {
          (utf8_address ? "global-delivery-status" : "delivery-status") + "\r\n";
   out += encoding(status) + "\r\n" + status;
 
-  out += "\r\n--" + boundary + "\r\nContent-Description: Header of the message\r\n";
-  out += std::string("Content-Type: ") +
-         (is_ascii(header) ? "text/rfc822-headers" : "message/global-headers") + "\r\n";
-  out += encoding(header) + "\r\n" + header;
+  out += "\r\n--" + boundary +
+         "\r\nContent-Description: " + (report.whole ? "The message" : "Header of the message") + "\r\n";
+  out += std::string("Content-Type: ") + returned_type + "\r\n";
+  out += encoding(returned) + "\r\n" + returned;
   out += "\r\n--" + boundary + "--\r\n";
   return out;
 }

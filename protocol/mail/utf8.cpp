@@ -1,13 +1,8 @@
 #include "protocol/mail/utf8.hpp"
 
-#include <cstddef>
-
 namespace spoold::mail {
 
-namespace {
-
-/// Length of the sequence at the front, 0 when it is not valid; its code point in `point`.
-std::size_t decode(std::string_view text, char32_t& point) {
+std::size_t decode_utf8(std::string_view text, char32_t& point) {
   auto at = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
   unsigned char first = at(0);
   if (first < 0x80) {
@@ -26,10 +21,12 @@ std::size_t decode(std::string_view text, char32_t& point) {
   return length;
 }
 
+namespace {
+
 bool valid(std::string_view text, bool controls) {
   while (!text.empty()) {
     char32_t point = 0;
-    std::size_t length = decode(text, point);
+    std::size_t length = decode_utf8(text, point);
     if (length == 0) return false;
     if (!controls && (point < 0x20 || (point >= 0x7f && point < 0xa0))) return false;
     text.remove_prefix(length);

@@ -1,5 +1,6 @@
 // UTF-8 as RFC 3629 defines it: no overlong forms, no surrogates, nothing above U+10FFFF.
 #pragma once
+#include <cstddef>
 #include <string_view>
 
 namespace spoold::mail {
@@ -7,5 +8,9 @@ namespace spoold::mail {
 /// Valid, and without control characters (C0, DEL, C1).
 bool is_utf8_text(std::string_view text);
 bool is_utf8(std::string_view text);
+
+/// Length of the sequence at the front of a text that is not empty, 0 when it is not valid; its code point in
+/// `point`.
+std::size_t decode_utf8(std::string_view text, char32_t& point);
 
 }  // namespace spoold::mail

@@ -203,6 +203,11 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
   }
   if (offered_.eight_bit && mail.eight_bit) put(out, " BODY=8BITMIME");
   if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
+  if (offered_.dsn) {
+    const std::size_t before = out.size();
+    append_parameters(out, mail.dsn);
+    generated_ += out.size() - before;
+  }
   put(out, "\r\n");
   open.seen.mail_sent = true;
   open.behind_content = &open != &open_.front();
@@ -221,6 +226,15 @@ bool ClientDialog::refused_locally(Open& open, std::size_t position) {
   return true;
 }
 
+void ClientDialog::write_requests(const Mail& mail, std::size_t position, std::string& out) {
+  const std::size_t before = out.size();
+  if (mail.list_copies)
+    append_member_parameters(out, mail.addresses[position]);
+  else if (position < mail.requests.size())
+    append_parameters(out, mail.requests[position]);
+  generated_ += out.size() - before;
+}
+
 void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& sending) {
   const bool step = lock_step(open);
   const delivery::Transaction& plan = open.mail.plan;
@@ -236,7 +250,9 @@ void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& send
     if (refused_locally(open, position)) continue;
     put(out, "RCPT TO:<");
     put(out, open.mail.addresses[position]);
-    put(out, ">\r\n");
+    put(out, ">");
+    if (offered_.dsn) write_requests(open.mail, position, out);
+    put(out, "\r\n");
     ++open.in_flight;
     expect(Command::rcpt, &open, static_cast<std::uint32_t>(position));
   }

@@ -25,6 +25,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/delivery/planner.hpp"
+#include "protocol/smtp/dsn_request.hpp"
 #include "protocol/smtp/opening.hpp"
 #include "protocol/smtp/reply_reader.hpp"
 
@@ -50,6 +51,10 @@ class ClientDialog {
     std::vector<std::string> addresses;  // of plan.recipients, by position
     std::uint64_t size = 0;              // octets of the content, exactly; 0: not known (then no BDAT)
     bool eight_bit = false;
+    // To hosts that offer DSN (RFC 3461):
+    DsnOfMessage dsn;
+    std::vector<DsnOfRecipient> requests;  // by position; empty: of nobody
+    bool list_copies = false;              // instead: NOTIFY=FAILURE ORCPT=<its address> for everybody
   };
 
   /// Octets to write, in one write where possible: commands, and contents in between.
@@ -150,6 +155,7 @@ class ClientDialog {
   bool may_chunk(const Open& open) const;
   bool chunk_before_lacks_end(std::size_t open) const;
   bool write_mail(Open& open, std::string& out);
+  void write_requests(const Mail& mail, std::size_t position, std::string& out);
   void write_rcpts(Open& open, std::string& out, const Sending& sending);
   void write_commands(Open& open, Output& out, const Sending& sending);
   void write_content(Open& open, Output& out);

@@ -117,6 +117,8 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
     }
     return std::nullopt;
   }
+  if (same(keyword, "ret")) return take_ret(mail.dsn, value);
+  if (same(keyword, "envid")) return take_envid(mail.dsn, value);
   return unknown_parameter(keyword);
 }
 
@@ -176,7 +178,9 @@ tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument) {
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     rcpt.forward_path = *std::move(mailbox);
   }
-  auto refused = parameters(split->rest, [](std::string_view keyword, std::string_view) {
+  auto refused = parameters(split->rest, [&](std::string_view keyword, std::string_view value) {
+    if (same(keyword, "notify")) return take_notify(rcpt.dsn, value);
+    if (same(keyword, "orcpt")) return take_orcpt(rcpt.dsn, value);
     return std::optional<Reply>(unknown_parameter(keyword));
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));

@@ -12,6 +12,7 @@
 #include <tl/expected.hpp>
 
 #include "protocol/mail/mailbox.hpp"
+#include "protocol/smtp/dsn_request.hpp"
 #include "protocol/smtp/reply.hpp"
 
 namespace spoold::smtp {
@@ -46,12 +47,14 @@ struct MailArgument {
   std::optional<Mailbox> reverse_path;
   std::uint64_t size = 0;  // RFC 1870; 0: not declared
   bool eight_bit = false;  // BODY=8BITMIME (RFC 6152)
+  DsnOfMessage dsn;        // RET, ENVID (RFC 3461)
 };
 tl::expected<MailArgument, Reply> parse_mail(std::string_view argument);
 
 /// "TO:<path>". No mailbox: <postmaster> without a domain (RFC 5321 4.5.1).
 struct RcptArgument {
   std::optional<Mailbox> forward_path;
+  DsnOfRecipient dsn;  // NOTIFY, ORCPT (RFC 3461)
 };
 tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument);
 

@@ -183,7 +183,8 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
     return more();
   }
   out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
-  out.append(std::to_string(profile_.content.size)).append("\r\n250-8BITMIME\r\n250 ENHANCEDSTATUSCODES\r\n");
+  out.append(std::to_string(profile_.content.size))
+      .append("\r\n250-8BITMIME\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n");
   return more();
 }
 
@@ -200,6 +201,7 @@ ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out
   if (parsed->reverse_path) transaction_.reverse_path = parsed->reverse_path->text();
   transaction_.declared_size = parsed->size;
   transaction_.eight_bit = parsed->eight_bit;
+  transaction_.dsn = std::move(parsed->dsn);
   phase_ = Phase::mail;
   return say("250 2.1.0 sender ok\r\n", out);
 }
@@ -217,10 +219,12 @@ ServerDialog::Action ServerDialog::rcpt(const Command& command, std::string& out
 
 ServerDialog::Action ServerDialog::resolved(tl::expected<Recipient, Reply> answer, std::string& out) {
   assert(phase_ == Phase::resolving);
+  DsnOfRecipient dsn = std::move(asked_.dsn);
   asked_ = RcptArgument{};
   phase_ = transaction_.recipients.empty() ? Phase::mail : Phase::rcpt;
   if (!answer) return error(answer.error(), out, false);
   transaction_.recipients.push_back(*std::move(answer));
+  transaction_.recipients.back().dsn = std::move(dsn);
   phase_ = Phase::rcpt;
   return say("250 2.1.5 recipient ok\r\n", out);
 }

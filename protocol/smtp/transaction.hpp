@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "protocol/list/settings.hpp"
+#include "protocol/smtp/dsn_request.hpp"
 
 namespace spoold::smtp {
 
@@ -22,6 +23,7 @@ struct Recipient {
   std::string address;  // as the client gave it
   std::vector<std::string> targets;
   std::vector<list::ListId> lists;
+  DsnOfRecipient dsn;
   bool operator==(const Recipient&) const = default;
 };
 
@@ -30,6 +32,7 @@ struct Transaction {
   std::string reverse_path;  // empty: <>
   std::uint64_t declared_size = 0;
   bool eight_bit = false;  // BODY=8BITMIME
+  DsnOfMessage dsn;
   std::vector<Recipient> recipients;
   bool operator==(const Transaction&) const = default;
 };

@@ -15,14 +15,6 @@ std::optional<std::size_t> position_of(const Hand::Batch& batch, std::uint32_t n
 
 }  // namespace
 
-bool is_final_failure(Verdict verdict) {
-  return verdict == Verdict::failed || verdict == Verdict::expired;
-}
-
-bool reports(const store::Message& message) {
-  return message.list == 0 && !message.reverse_path.empty();
-}
-
 Hand::Held* Hand::find(store::Id message) {
   const auto found = held_.find(message);
   return found == held_.end() ? nullptr : &found->second;
@@ -71,7 +63,7 @@ const store::Recipient* Hand::recipient(store::Id message, std::uint32_t number)
   return &batch.claim.recipients[*position_of(batch, number)];
 }
 
-const store::Recipient* Hand::close(store::Id message, Outcome outcome, TimePoint now) {
+const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
   const auto place = place_of(message, outcome.number);
   if (!place) return nullptr;
   Batch& batch = place->second->second;
@@ -80,10 +72,7 @@ const store::Recipient* Hand::close(store::Id message, Outcome outcome, TimePoin
   batch.closed[position] = true;
   --batch.open;
   --open_;
-  Held& held = held_.at(message);
-  held.withdrawn.erase(outcome.number);
-  if (is_final_failure(outcome.verdict) && reports(held.message) && batch.waits_since == TimePoint{})
-    batch.waits_since = now;
+  held_.at(message).withdrawn.erase(outcome.number);
   const store::Recipient& recipient = batch.claim.recipients[position];
   batch.versions.push_back(recipient.version);
   batch.outcomes.push_back(std::move(outcome));
@@ -92,15 +81,10 @@ const store::Recipient* Hand::close(store::Id message, Outcome outcome, TimePoin
   return &recipient;
 }
 
-std::vector<store::Settlement> Hand::take(TimePoint now, Duration patience) {
+std::vector<store::Settlement> Hand::take() {
   std::vector<store::Settlement> all;
-  std::vector<Place> waiting;
   for (const Place& place : dirty_) {
     Batch& batch = place.second->second;
-    if (batch.waits_since != TimePoint{} && batch.open > 0 && now - batch.waits_since < patience) {
-      waiting.push_back(place);
-      continue;
-    }
     store::Settlement& settlement = all.emplace_back();
     settlement.message = place.first;
     settlement.route = route_;
@@ -108,11 +92,10 @@ std::vector<store::Settlement> Hand::take(TimePoint now, Duration patience) {
     settlement.outcomes = std::exchange(batch.outcomes, {});
     settlement.versions = std::exchange(batch.versions, {});
     settlement.hold = held_.at(place.first).hold;
-    batch.waits_since = TimePoint{};
     batch.listed = false;
     taken_.push_back(place);
   }
-  dirty_ = std::move(waiting);
+  dirty_.clear();
   return all;
 }
 

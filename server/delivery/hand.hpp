@@ -23,7 +23,6 @@ class Hand {
     std::vector<Outcome> outcomes;        // to be settled
     std::vector<std::uint32_t> versions;  // of their recipients
     std::vector<bool> closed;             // by position in claim.recipients
-    TimePoint waits_since{};              // the oldest failure that waits for its company
     bool listed = false;                  // in dirty_
   };
   struct Held {
@@ -31,6 +30,7 @@ class Hand {
     std::optional<list::VerpEncoder> verp;
     std::multimap<std::uint32_t, Batch> batches;  // by claim.first
     std::set<std::uint32_t> withdrawn;            // taken from the planner for an edit, not yet given back
+    std::set<std::uint32_t> told;                 // last offered with their NOTIFY: the next hop reports
     bool hold = false;                            // the planner's wish: its open recipients become held
   };
 
@@ -42,11 +42,10 @@ class Hand {
   const store::Recipient* recipient(store::Id message, std::uint32_t number);
 
   /// The recipient of an outcome; nothing when it is not open here.
-  const store::Recipient* close(store::Id message, Outcome outcome, TimePoint now);
+  const store::Recipient* close(store::Id message, Outcome outcome);
 
-  /// Settlements of all outcomes that need not wait: those of a message whose failures make a report wait
-  /// until their claim is answered in full, at most `patience`.
-  std::vector<store::Settlement> take(TimePoint now, Duration patience);
+  /// Settlements of all outcomes.
+  std::vector<store::Settlement> take();
   /// What was taken is needed no more: claims without open recipients leave.
   void forget_taken();
   bool unsettled() const { return !dirty_.empty(); }
@@ -64,10 +63,5 @@ class Hand {
   std::vector<Place> dirty_, taken_;
   std::size_t open_ = 0;
 };
-
-/// A final failure of this message is reported to its sender (RFC 3464): not list mail, and not from the null
-/// path.
-bool reports(const store::Message& message);
-bool is_final_failure(Verdict verdict);
 
 }  // namespace spoold::server

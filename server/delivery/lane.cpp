@@ -138,7 +138,6 @@ void Lane::set_timer() {
   if (!stopping_ && !claiming_ && !trouble_ && room && planner_.receptive(now()))
     at = std::min(at, next_due_);
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
-  if (hand_.unsettled() && settling_.empty()) at = std::min(at, now() + std::chrono::milliseconds(200));
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
   if (look_again_) at = std::min(at, now() + std::chrono::milliseconds(200));
   for (const auto& session : sessions_) at = std::min(at, session->ask_at);
@@ -262,6 +261,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     if (mail.addresses.empty()) mail.sender = sender_of(*held, *recipient);
     mail.addresses.push_back(recipient->address);
   }
+  request_reports(session, *held, mail);
   return mail;
 }
 
@@ -345,7 +345,7 @@ void Lane::give_back(store::Id message, const std::vector<std::uint32_t>& number
     outcome.number = number;
     outcome.charged = false;
     outcome.next_attempt = now();
-    hand_.close(message, std::move(outcome), now());
+    hand_.close(message, std::move(outcome));
   }
   soon();
 }
@@ -382,7 +382,7 @@ void Lane::release_all() {
     outcome.number = number;
     outcome.charged = false;
     outcome.next_attempt = now();
-    hand_.close(message, std::move(outcome), now());
+    hand_.close(message, std::move(outcome));
   }
 }
 

@@ -139,7 +139,10 @@ class Lane : public OutboundSession::Owner {
   void settle();
   void send_settlements();
   void settled(std::size_t i, store::Result<store::Settled> result);
-  std::optional<store::Acceptance> report_on(const store::Settlement& settlement);
+
+  // lane_reports.cpp
+  void request_reports(OutboundSession& session, Hand::Held& held, smtp::ClientDialog::Mail& mail);
+  void note_untold(store::Settlement& settlement);
 
   // lane_log.cpp
   void log_outcome(const store::Message& message, const store::Recipient& recipient,

@@ -6,16 +6,12 @@
 #include <algorithm>
 #include <utility>
 
-#include "conf/load.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "server/delivery/lane.hpp"
-#include "server/delivery/report.hpp"
 #include "server/log.hpp"
 
 namespace spoold::server {
 namespace {
-
-constexpr Duration company = std::chrono::seconds(1);  // a failure waits so long for the others of its claim
 
 bool passes(store::Error::Kind kind) {
   return kind == store::Error::Kind::full || kind == store::Error::Kind::io ||
@@ -38,7 +34,7 @@ void Lane::collect() {
     if (recipient == nullptr) continue;
     ++closed_;
     if (outcome.verdict != Verdict::released) note(hand_.find(message)->message, *recipient, outcome);
-    hand_.close(message, std::move(outcome), now());
+    hand_.close(message, std::move(outcome));
   }
   take_suspects();
 }
@@ -102,7 +98,7 @@ void Lane::settle() {
   if (hand_.unsettled() || std::exchange(memory_stale_, false)) take_memory();
   const bool facts = !suspects_now_.empty() || !forgotten_now_.empty() || memory_now_;
   if (!hand_.unsettled() && !facts) return;
-  settling_ = hand_.take(now(), stopping_ ? Duration(0) : company);
+  settling_ = hand_.take();
   if (settling_.empty()) {
     if (!facts) return;
     settling_.emplace_back().route = route_;
@@ -111,21 +107,9 @@ void Lane::settle() {
   settling_.front().suspects = std::exchange(suspects_now_, {});
   settling_.front().forgotten = std::exchange(forgotten_now_, {});
   settling_.front().host = std::exchange(memory_now_, std::nullopt);
-  for (store::Settlement& settlement : settling_) settlement.report = report_on(settlement);
+  for (store::Settlement& settlement : settling_) note_untold(settlement);
   hand_.forget_taken();
   send_settlements();
-}
-
-std::optional<store::Acceptance> Lane::report_on(const store::Settlement& settlement) {
-  const auto final = [](const Outcome& o) { return is_final_failure(o.verdict); };
-  if (std::none_of(settlement.outcomes.begin(), settlement.outcomes.end(), final)) return std::nullopt;
-  const Hand::Held* held = hand_.find(settlement.message);
-  if (held == nullptr || !reports(held->message)) return std::nullopt;
-  std::vector<FailedRecipient> failed;
-  for (const Outcome& outcome : settlement.outcomes)
-    if (final(outcome))
-      failed.push_back({hand_.recipient(settlement.message, outcome.number)->address, &outcome});
-  return failure_report(context_.store, *settings_, held->message, failed);
 }
 
 void Lane::send_settlements() {
@@ -145,10 +129,6 @@ void Lane::settled(std::size_t i, store::Result<store::Settled> result) {
   store::Settlement& settlement = settling_[i];
   if (result) {
     if (result->next_due != TimePoint{}) next_due_ = std::min(next_due_, result->next_due);
-    if (settlement.report) {
-      const std::string& to = settlement.report->messages.front().recipients.front().address;
-      context_.wake(conf::route_of(*settings_, to.substr(to.rfind('@') + 1)));
-    }
     settlement = store::Settlement{};
   } else {
     const store::Error& error = result.error();
@@ -157,8 +137,8 @@ void Lane::settled(std::size_t i, store::Result<store::Settled> result) {
     settle_at_ = now() + std::chrono::seconds(1);
     if (!passes(error.kind)) {
       // Facts first: what was heard is written even where its report, or else this settlement, is impossible.
-      if (settlement.report)
-        settlement.report.reset();
+      if (settlement.report_now)
+        settlement.report_now = false;
       else
         settlement = store::Settlement{};
     }

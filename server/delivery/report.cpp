@@ -2,51 +2,80 @@
 
 #include <algorithm>
 
-#include "protocol/mail/dsn.hpp"
-#include "store/spool/spool.hpp"
-#include "store/txn.hpp"
+#include "server/log.hpp"
 
 namespace spoold::server {
 namespace {
 
-constexpr std::size_t most_of_header = 65536;
+using Kind = smtp::Recipient::Kind;
+
+// Of the Received field that we put in front (inbound/acceptance.cpp).
+std::string received_from(std::string_view original) {
+  constexpr std::string_view ours = "Received: from ";
+  if (!original.starts_with(ours)) return {};
+  original.remove_prefix(ours.size());
+  const std::string_view name = original.substr(0, original.find(' '));
+  return name == "unknown" ? std::string() : std::string(name);
+}
 
 }  // namespace
 
-store::Acceptance failure_report(store::Store& store, const conf::Settings& settings,
-                                 const store::Message& message, const std::vector<FailedRecipient>& failed) {
-  mail::FailureReport report;
-  report.reporting_mta = settings.hostname;
-  report.to = message.reverse_path;
-  report.queue_id = store::id_text(message.id);
-  report.arrived = message.arrived;
-  report.now = store.now();
-  {
-    const store::Read read(store);
-    report.original_header = store::spool::outgoing(read, message, 0, most_of_header);
+store::Acceptance Reports::acceptance(const store::Read& read, const store::Message& about,
+                                      mail::Report report) const {
+  report.reporting_mta = settings_.hostname;
+  report.received_from = received_from(report.original);
+  report.retry_until = report.arrived + settings_.delivery.lifetime;
+  report.of_report = about.report;
+  const auto answering = [&](const std::optional<Mailbox>& path) {
+    return book_.look_up(read, path, {}, true, report.now);
+  };
+  std::vector<std::string> to;
+  if (!report.to.empty()) {
+    to.push_back(report.to);
+    if (const auto sender = Mailbox::parse(report.to, Mailbox::Allow::utf8)) {
+      const auto who = answering(*sender);
+      if (!who || who->kind == Kind::post)
+        to.clear();
+      else if (who->kind == Kind::alias || who->kind == Kind::owners)
+        to = who->targets;
+    }
   }
-  for (const FailedRecipient& recipient : failed) {
-    const LastReply& last = recipient.outcome->last;
-    report.failed.push_back({recipient.address, last, recipient.outcome->verdict == Verdict::expired});
+  const bool to_postmaster = to.empty();
+  if (to_postmaster) {
+    if (report.to.empty()) report.to = "postmaster@" + settings_.hostname;
+    if (const auto postmaster = answering(std::nullopt)) to = postmaster->targets;
   }
-  auto bytes = std::make_shared<const std::string>(mail::write(report));
+  store::Acceptance acceptance;
+  if (to.empty()) return acceptance;
 
+  auto bytes = std::make_shared<const std::string>(mail::write(report));
   store::NewMessage mail;
   mail.message.arrived = report.now;
   mail.message.size = bytes->size();
   mail.message.eight_bit =
       std::any_of(bytes->begin(), bytes->end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
   mail.message.leading_dots = bytes->find("\n.") != std::string::npos;
-  mail.message.from = "MAILER-DAEMON@" + settings.hostname;
-  mail.message.subject = mail::subject_of_reports;
+  mail.message.from = "MAILER-DAEMON@" + settings_.hostname;
+  mail.message.subject = mail::subject_of(report);
+  mail.message.report = !to_postmaster;
   mail.body.push_back({0, bytes->size(), {}});
-  mail.recipients.push_back({message.reverse_path});
-
-  store::Acceptance acceptance;
+  for (std::string& address : to) mail.recipients.push_back({std::move(address)});
   acceptance.content.size = bytes->size();
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));
   return acceptance;
+}
+
+void log_report(const store::MadeReport& report) {
+  const std::string about = store::id_text(report.about);
+  if (report.id == 0) {
+    log::event(log::Level::warning, "report",
+               {{"qid", about}, {"reply", "nobody can be told: no postmaster is configured here"}});
+    return;
+  }
+  const std::string qid = store::id_text(report.id);
+  log::event(log::Level::info, "report",
+             {{"qid", qid}, {"about", about}, {"to", report.to}, {"reply", report.subject}});
 }
 
 }  // namespace spoold::server

@@ -1,21 +1,34 @@
-// The report on final failures of one message, as something the store can accept in the commit of the failure
-// (RFC 3464; protocol/mail/dsn.hpp writes it). Only for messages that Hand's reports() names: never for list
-// mail, never to the null path; a report itself has the null path, so no report is ever made on a report.
+// Who is told of what becomes of mail that is not list mail (RFC 3464; protocol/mail/dsn.hpp writes it), as
+// something the store accepts in the commit of what it reports. Reports have the null reverse path. Rules:
+// - a report goes to the reverse path of the original; where that is an alias or an owners' address of ours,
+// to
+//   who answers it;
+// - a report of ours that cannot be delivered goes to the postmaster (<postmaster> as at RCPT), once: what
+// that
+//   message meets is only logged. So does a report to an address of ours that is nobody's.
+// What is reported, and when: store/spool/report.hpp.
 #pragma once
-#include <string>
-#include <vector>
-
 #include "conf/settings.hpp"
+#include "server/inbound/address_book.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {
 
-struct FailedRecipient {
-  std::string address;
-  const Outcome* outcome;
+class Reports {
+ public:
+  Reports(const conf::Settings& settings, list::Hmac hmac)
+      : settings_(settings), book_(settings, std::move(hmac)) {}
+
+  /// store::Options::report. No message: nobody can be told.
+  store::Acceptance acceptance(const store::Read& read, const store::Message& about,
+                               mail::Report report) const;
+
+ private:
+  const conf::Settings& settings_;
+  AddressBook book_;
 };
 
-store::Acceptance failure_report(store::Store& store, const conf::Settings& settings,
-                                 const store::Message& message, const std::vector<FailedRecipient>& failed);
+/// store::Options::on_report: the log's line.
+void log_report(const store::MadeReport& report);
 
 }  // namespace spoold::server

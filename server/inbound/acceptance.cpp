@@ -41,9 +41,16 @@ class Disposing {
   }
 
   Disposition run() {
-    for (const smtp::Recipient& recipient : arrival_.transaction.recipients)
-      made_.fates.push_back(fate_of(recipient));
-    if (arrival_.one_reply && !made_.all_refused()) report_refusals();
+    const auto& recipients = arrival_.transaction.recipients;
+    for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
+    if (made_.all_refused()) return std::move(made_);
+    for (std::size_t i = 0; i < recipients.size(); ++i) {
+      if (!made_.fates[i].refusal)
+        succeeded(recipients[i]);
+      else if (arrival_.one_reply)
+        refused(recipients[i], *made_.fates[i].refusal);
+    }
+    send_report();
     return std::move(made_);
   }
 
@@ -51,9 +58,9 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient) {
     switch (recipient.kind) {
       case Kind::relay:
-        return {{}, plain(arrival_.transaction.reverse_path, {&recipient.address, 1})};
+        return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
       case Kind::owners:
-        return {{}, plain(owners_sender(recipient), recipient.targets)};
+        return {{}, plain(recipient.targets, {}, owners_sender(recipient))};
       case Kind::bounce:
         bounce(recipient);
         return {};
@@ -63,8 +70,7 @@ class Disposing {
         break;
     }
     Fate fate;
-    if (!recipient.targets.empty())
-      fate.message = plain(arrival_.transaction.reverse_path, recipient.targets);
+    if (!recipient.targets.empty()) fate.message = plain(recipient.targets, dsn_of(recipient));
     for (const list::ListId list : recipient.lists) {
       Fate of_list = post(list);
       if (of_list.message && !fate.message) fate.message = of_list.message;
@@ -75,40 +81,70 @@ class Disposing {
   }
 
   // The one reply is 250, so who sent it must hear of the rest by mail: in the same commit, and never at <>.
-  void report_refusals() {
-    mail::FailureReport report;
-    for (std::size_t i = 0; i < made_.fates.size(); ++i) {
-      if (!made_.fates[i].refusal) continue;
-      const smtp::Recipient& recipient = arrival_.transaction.recipients[i];
-      LastReply last;
-      last.reply = *made_.fates[i].refusal;
-      last.remote = settings_.hostname;
-      last.at = arrival_.at;
-      store::HistoryEvent event;
-      event.at = arrival_.at;
-      event.event = "failed";
-      event.list = recipient.lists.empty() ? 0 : recipient.lists.front();
-      event.address = recipient.address;
-      event.detail = last.reply.oneline();
-      event.last = last;
-      made_.events.push_back(std::move(event));
-      report.failed.push_back({recipient.address, std::move(last), false});
-    }
-    if (report.failed.empty() || arrival_.transaction.reverse_path.empty()) return;
-    report.reporting_mta = settings_.hostname;
-    report.to = arrival_.transaction.reverse_path;
-    report.queue_id = "refused-" + unique();  // what is refused never had an id
-    report.original_header = arrival_.header;
-    report.arrived = report.now = arrival_.at;
+  void refused(const smtp::Recipient& recipient, const smtp::Reply& reply) {
+    LastReply last;
+    last.reply = reply;
+    last.remote = settings_.hostname;
+    last.at = arrival_.at;
+    store::HistoryEvent event;
+    event.at = arrival_.at;
+    event.event = "failed";
+    event.list = recipient.lists.empty() ? 0 : recipient.lists.front();
+    event.address = recipient.address;
+    event.detail = reply.oneline();
+    event.last = last;
+    made_.events.push_back(std::move(event));
+    if (recipient.dsn.wants_failure())
+      report_.recipients.push_back(
+          {recipient.address, recipient.dsn.orcpt, mail::Action::failed, std::move(last), false});
+  }
+
+  // RFC 3461 5.2.7: what is delivered here for good, or goes on from here in other names, to a sender who
+  // asked for it.
+  void succeeded(const smtp::Recipient& recipient) {
+    if (!recipient.dsn.wants_success() || recipient.kind == Kind::relay || sole_target(recipient)) return;
+    LastReply last;
+    last.at = arrival_.at;
+    const bool alias = recipient.kind == Kind::alias;
+    report_.recipients.push_back({recipient.address, recipient.dsn.orcpt,
+                                  alias ? mail::Action::expanded : mail::Action::delivered, std::move(last),
+                                  false});
+  }
+
+  void send_report() {
+    const smtp::Transaction& transaction = arrival_.transaction;
+    if (report_.recipients.empty() || transaction.reverse_path.empty()) return;
+    report_.reporting_mta = settings_.hostname;
+    report_.to = transaction.reverse_path;
+    report_.queue_id = "here-" + unique();  // what is refused never had an id
+    report_.envid = transaction.dsn.envid;
+    report_.original = arrival_.header;
+    report_.arrived = report_.now = arrival_.at;
     store::NewMessage made;
     made.message.arrived = arrival_.at;
     made.message.from = "MAILER-DAEMON@" + settings_.hostname;
-    made.message.subject = mail::subject_of_reports;
-    made.head = mail::write(report);
+    made.message.subject = mail::subject_of(report_);
+    made.message.report = true;
+    made.head = mail::write(report_);
     made.message.leading_dots = made.head.find("\n.") != std::string::npos;
     put_body(made, made_.acceptance.content.size);
-    made.recipients.push_back({report.to});
+    made.recipients.push_back({report_.to});
     made_.acceptance.messages.push_back(std::move(made));
+  }
+
+  // An alias with a single forwarding address: what was asked of reports goes on with the mail (5.2.7.2).
+  static bool sole_target(const smtp::Recipient& recipient) {
+    return recipient.kind == Kind::alias && recipient.targets.size() == 1 && recipient.lists.empty();
+  }
+
+  // What is asked of reports on the mail to each target.
+  static smtp::DsnOfRecipient dsn_of(const smtp::Recipient& recipient) {
+    smtp::DsnOfRecipient dsn = recipient.dsn;
+    if (recipient.kind != Kind::alias) return dsn;
+    // The sender knows the alias, not what is behind it: reports name it as the original recipient.
+    if (dsn.orcpt.empty()) smtp::append_orcpt(dsn.orcpt, recipient.address);
+    if (!sole_target(recipient)) dsn.notify = smtp::without_success(dsn.notify);
+    return dsn;
   }
 
   // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
@@ -120,7 +156,10 @@ class Disposing {
     return list ? list::bounces_address(*list) : arrival_.transaction.reverse_path;
   }
 
-  std::size_t plain(const std::string& reverse_path, std::span<const std::string> addresses) {
+  // `own_sender`: the mail goes on in another name than its sender's, without what he asked of reports.
+  std::size_t plain(std::span<const std::string> addresses, const smtp::DsnOfRecipient& dsn,
+                    const std::optional<std::string>& own_sender = std::nullopt) {
+    const std::string& reverse_path = own_sender ? *own_sender : arrival_.transaction.reverse_path;
     auto& messages = made_.acceptance.messages;
     std::size_t at = 0;
     while (at < messages.size() &&
@@ -129,6 +168,7 @@ class Disposing {
     if (at == messages.size()) {
       store::NewMessage made = blank();
       made.message.reverse_path = reverse_path;
+      if (!own_sender) made.message.dsn = arrival_.transaction.dsn;
       made.head = received(made);
       // A first line that is no field (or an mbox "From " line): what we add must not become part of the
       // body.
@@ -145,7 +185,7 @@ class Disposing {
       const auto same = [&](const store::PlainRecipient& other) {
         return mail::same(other.address, address);
       };
-      if (std::none_of(to.begin(), to.end(), same)) to.push_back(store::PlainRecipient{address});
+      if (std::none_of(to.begin(), to.end(), same)) to.push_back(store::PlainRecipient{address, dsn});
     }
     return at;
   }
@@ -244,6 +284,7 @@ class Disposing {
   Arrival arrival_;
   const mail::Header& header_;
   Disposition made_;
+  mail::Report report_;
   std::vector<std::pair<list::ListId, Fate>> posts_;
 };
 

@@ -83,7 +83,10 @@ class Check {
     report_.recipients += message.numbers();
     if (finished != (message.state == MessageState::finished))
       problem(message.id, "is in the table of another state");
-    if (!finished) ++references_[message.content];
+    const bool to_report = message.report_at != TimePoint{};
+    if (!finished || to_report) ++references_[message.content];
+    if (to_report != read_.has(Table::report, Key().time(message.report_at).u64(message.id)))
+      problem(message.id, "has a report due, but not at its time");
     std::vector<Span> spans = spans_[message.id];
     for (const auto& [generation, span] : due_[message.id])
       if (generation == message.generation) spans.push_back(span);
@@ -164,7 +167,8 @@ class Check {
   }
 
   void rows_without_message() {
-    for (const Table table : {Table::recipients, Table::done, Table::recipient, Table::head}) {
+    for (const Table table :
+         {Table::recipients, Table::done, Table::recipient, Table::head, Table::request}) {
       Id last = 0;
       read_.each(table, {}, [&](auto key, auto) {
         const Id id = KeyReader(key).u64();

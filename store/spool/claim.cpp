@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "store/spool/finish.hpp"
+#include "store/spool/request.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -79,6 +80,7 @@ class Search {
 };
 
 void fill(const Read& read, const MessageRow& message, const Numbers& numbers, Claim& claim) {
+  Requests requests(read, message);
   const auto hand_out = [&](std::uint32_t number, std::string address, std::uint64_t member) {
     const RecipientRow row = numbers.row_or_new(number);
     Recipient& r = claim.recipients.emplace_back();
@@ -93,6 +95,7 @@ void fill(const Read& read, const MessageRow& message, const Numbers& numbers, C
     r.possible_duplicate = row.possible_duplicate;
     r.isolate = row.isolate;
     r.last = row.last;
+    if (message.requests) r.dsn = requests.of(number);
   };
   each_original(read, message, claim.first, claim.count, [&](std::uint32_t number, const PageReader& at) {
     if (numbers.covered_at(number, claim.due)) hand_out(number, at.address(), at.member);

@@ -20,19 +20,22 @@ bool drop(Write& write, Table table, std::string_view prefix, std::uint32_t& bud
 
 bool drop_message(Write& write, Id id, std::uint32_t& budget) {
   const Key prefix = Key().u64(id);
-  for (const Table table : {Table::head, Table::recipient, Table::done, Table::recipients})
+  for (const Table table : {Table::head, Table::recipient, Table::done, Table::recipients, Table::request})
     if (!drop(write, table, prefix, budget)) return false;
   return true;
 }
 
 }  // namespace
 
+void drop_content(Write& write, const MessageRow& message) {
+  write.del(Table::head, Key().u64(message.id));
+  release_content(write, message.content);
+}
+
 bool finish_if_done(Write& write, MessageRow& message) {
   if (message.counts.open() > 0) return false;
-  const Key key = Key().u64(message.id);
-  write.del(Table::message, key);
-  write.del(Table::head, key);
-  release_content(write, message.content);
+  write.del(Table::message, Key().u64(message.id));
+  if (message.report_at == TimePoint{}) drop_content(write, message);
   message.state = MessageState::finished;
   message.finished = write.now();
   put_message(write, message);
@@ -95,7 +98,7 @@ bool sweep_history(Write& write, TimePoint cutoff, Id& after) {
       message = unpack_message(KeyReader(c.key()).u64(), c.value());
     }
     if (message->id >= end) return true;
-    if (message->finished < cutoff) {
+    if (message->finished < cutoff && message->report_at == TimePoint{}) {
       if (budget == 0 || !drop_message(write, message->id, budget)) return false;
       write.del(Table::finished, Key().u64(message->id));
       if (budget > 0) --budget;

@@ -7,8 +7,10 @@
 namespace spoold::store::spool {
 
 /// No open recipient left: moves the message to `finished`, drops head and content (a large one in slices:
-/// `stage`). False: there are open ones, nothing was written.
+/// `stage`); those of a message with a report due stay until that is made. False: there are open ones,
+/// nothing was written.
 bool finish_if_done(Write&, MessageRow&);
+void drop_content(Write&, const MessageRow&);
 
 /// Does a bounded piece of the work that `stage` names: drops what abandoned acceptances and uploads left,
 /// and contents of finished messages. `at_start`: also what was still in progress when the store was closed.

@@ -5,21 +5,23 @@
 namespace spoold::store::spool {
 namespace {
 
-enum Flag : std::uint8_t { eight_bit = 1, leading_dots = 2, giving_up = 4, few = 8 };
+enum Flag : std::uint8_t { eight_bit = 1, leading_dots = 2, giving_up = 4, few = 8, asked = 16 };
 
 }  // namespace
 
 void pack(Packer& p, const MessageRow& m) {
+  const bool reports = m.dsn.given() || m.requests || m.report || m.report_at != TimePoint{};
   p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
   p.word(m.envelope).word(m.verp_format).num(m.roster_version).num(m.size);
   p.u8(static_cast<std::uint8_t>((m.eight_bit ? eight_bit : 0) | (m.leading_dots ? leading_dots : 0) |
-                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0)));
+                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0) | (reports ? asked : 0)));
   p.time(m.arrived).time(m.finished);
   const Counts& c = m.counts;
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
   p.num(m.originals).num(m.added).num(m.generation).num(m.held_from);
   p.str(m.from).str(m.subject).str(m.message_id);
   if (m.few) p.num(m.few_done).str(m.page);
+  if (reports) p.word(m.dsn.ret).str(m.dsn.envid).flag(m.requests).flag(m.report).time(m.report_at);
 }
 
 MessageRow unpack_message(Id id, std::string_view value) {
@@ -56,6 +58,13 @@ MessageRow unpack_message(Id id, std::string_view value) {
   if (m.few) {
     m.few_done = u.num();
     m.page = u.text();
+  }
+  if (flags & asked) {
+    m.dsn.ret = u.word(smtp::Ret::headers);
+    m.dsn.envid = u.text();
+    m.requests = u.flag();
+    m.report = u.flag();
+    m.report_at = u.time();
   }
   if (m.originals > ~m.added) u.bad("counts more recipients than there can be");
   return m;
@@ -101,13 +110,15 @@ LastReply unpack_reply(Unpacker& u) {
 }
 
 void pack(Packer& p, const RecipientRow& r) {
-  enum : std::uint8_t { duplicate = 1, isolate = 2, own_address = 4, has_last = 8 };
+  enum : std::uint8_t { duplicate = 1, isolate = 2, own_address = 4, has_last = 8, to_report = 16 };
   p.word(r.state).u8(
       static_cast<std::uint8_t>((r.possible_duplicate ? duplicate : 0) | (r.isolate ? isolate : 0) |
-                                (r.address.empty() ? 0 : own_address) | (r.last ? has_last : 0)));
+                                (r.address.empty() ? 0 : own_address) | (r.last ? has_last : 0) |
+                                (r.report != mail::Action::none ? to_report : 0)));
   p.num(r.version).num(r.attempts).time(r.next);
   if (!r.address.empty()) p.str(r.address).num(r.member);
   if (r.last) pack(p, *r.last);
+  if (r.report != mail::Action::none) p.word(r.report);
   if (r.last && !r.last->tls.empty()) p.str(r.last->tls);
 }
 
@@ -127,6 +138,7 @@ RecipientRow unpack_recipient(std::string_view value) {
     if (r.address.empty()) u.bad("lacks its address");
   }
   if (flags & 8) r.last = unpack_reply(u);
+  if (flags & 16) r.report = u.word(mail::Action::expanded);
   if (r.last && !u.at_end()) r.last->tls = u.text();
   return r;
 }

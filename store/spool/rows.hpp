@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/mail/dsn.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "store/spool/types.hpp"
@@ -28,6 +29,7 @@ struct MessageRow : Message {
   bool few = false;            // the originals are in `page`, not in table recipients
   std::string page;            // packed as a page of `recipients`
   std::uint64_t few_done = 0;  // and their bits of `done`
+  TimePoint report_at{};       // a report is due then at the latest (report.hpp); TimePoint{}: none
   std::uint32_t numbers() const { return originals + added; }
 };
 
@@ -47,6 +49,7 @@ struct RecipientRow {
   std::string address;  // of an added one; empty: as in its page
   std::uint64_t member = 0;
   std::optional<LastReply> last;
+  mail::Action report = mail::Action::none;  // not yet told to the sender
 
   bool open() const { return state == RecipientState::queued || state == RecipientState::deferred; }
   bool final() const { return !open() && state != RecipientState::held; }

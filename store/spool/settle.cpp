@@ -9,6 +9,7 @@
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/report.hpp"
 #include "store/spool/suspect.hpp"
 
 namespace spoold::store::spool {
@@ -67,10 +68,12 @@ class Events {
 
 class Settling {
  public:
-  Settling(Write& write, const Settlement& s, MessageRow& message)
+  Settling(Write& write, const Settlement& s, MessageRow& message, Duration report_wait)
       : write_(write),
         settlement_(s),
         message_(message),
+        report_wait_(report_wait),
+        requests_(write, message),
         claims_(claims_from(write, s.message, s.claim_first, s.claim_first)),
         count_(span(s, claims_)),
         numbers_(write, message, s.claim_first, count_),
@@ -93,6 +96,8 @@ class Settling {
     events_.write(write_);
     for (const ClaimRow& claim : claims_)
       claim.left > 0 ? put_claim(write_, claim) : del_claim(write_, claim);
+    if (reports_) report_by(write_, message_, write_.now() + report_wait_);
+    result.report_due = message_.report_at != TimePoint{};
     result.finished = message_.state != MessageState::finished && finish_if_done(write_, message_);
     if (!result.finished) put_message(write_, message_);
     return result;
@@ -126,7 +131,7 @@ class Settling {
       case Verdict::delivered:
         events_.add("delivered", o);
         recount(message_.counts, from, RecipientState::delivered);
-        if (!has_row) return numbers_.set_done(o.number);
+        if (!has_row && report_of(o) == mail::Action::none) return numbers_.set_done(o.number);
         break;
       case Verdict::failed:
         events_.add("failed", o);
@@ -141,8 +146,18 @@ class Settling {
     }
     row.state = state_of(o.verdict);
     row.last = o.last;
+    row.report = report_of(o);
+    reports_ = reports_ || row.report != mail::Action::none;
     if (o.verdict != Verdict::delivered) recount(message_.counts, from, row.state);
     numbers_.put(write_, o.number, std::move(row));
+  }
+
+  mail::Action report_of(const Outcome& o) {
+    if (!has_reports(message_)) return mail::Action::none;
+    const auto& untold = settlement_.untold;
+    if (o.verdict == Verdict::delivered && std::find(untold.begin(), untold.end(), o.number) == untold.end())
+      return mail::Action::none;
+    return to_report(message_, requests_.of(o.number), state_of(o.verdict), settlement_.untold_as);
   }
 
   /// Deferred or released: due again, unless the message is held or given up meanwhile, or the settle itself
@@ -255,6 +270,9 @@ class Settling {
   Write& write_;
   const Settlement& settlement_;
   MessageRow& message_;
+  const Duration report_wait_;
+  Requests requests_;
+  bool reports_ = false;  // some of the outcomes are to be reported
   std::vector<ClaimRow> claims_;
   std::uint32_t count_;
   Numbers numbers_;
@@ -265,7 +283,7 @@ class Settling {
 
 }  // namespace
 
-Settled settle(Write& write, const Settlement& s) {
+Settled settle(Write& write, const Settlement& s, Duration report_wait) {
   for (const Suspect& suspect : s.suspects) put_suspect(write, suspect);
   for (const std::string& address : s.forgotten) del_suspect(write, s.route, address);
   if (s.host) put_host(write, s.route, *s.host);
@@ -276,7 +294,7 @@ Settled settle(Write& write, const Settlement& s) {
     gone.finished = true;
     return gone;
   }
-  return Settling(write, s, *message).run();
+  return Settling(write, s, *message, report_wait).run();
 }
 
 bool hold_route(Write& write, Id id, std::string_view route, const LastReply& why) {

@@ -10,8 +10,8 @@ namespace spoold::store::spool {
 
 /// Applies the outcomes of one claim, in full or in part. A success is kept whatever happened to the
 /// recipient meanwhile; any other outcome of a recipient that was edited goes to history only.
-/// Settled::report is not touched here.
-Settled settle(Write&, const Settlement&);
+/// `report_wait`: report.hpp.
+Settled settle(Write&, const Settlement&, Duration report_wait);
 
 /// Settlement::hold, for the recipients that no claim covers: a bounded piece of what is due of this message
 /// on this route becomes held. True: nothing is left.

@@ -10,6 +10,7 @@
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/list/settings.hpp"
+#include "protocol/smtp/dsn_request.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::store {
@@ -63,6 +64,9 @@ struct Message {
   Counts counts;
   std::uint32_t originals = 0;  // recipients of the acceptance; numbers from here on were added by edits
   std::uint32_t added = 0;      // by edits
+  smtp::DsnOfMessage dsn;       // of mail that is not list mail: RET and ENVID as they came (RFC 3461)
+  bool requests = false;        // some recipients came with NOTIFY or ORCPT
+  bool report = false;          // a report of ours: its failure is told to the postmaster, once
   std::string from, subject, message_id;  // for tables and trace: as heard, cut to 200 octets, unescaped
 };
 
@@ -79,6 +83,7 @@ struct Recipient {
   bool possible_duplicate = false;
   bool isolate = false;  // asked for by an operator: alone, lock-step, last
   std::optional<LastReply> last;
+  smtp::DsnOfRecipient dsn;  // in claims only
 };
 
 /// A batch that may be on the wire: `due` became `claim`, committed.

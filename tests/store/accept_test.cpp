@@ -101,24 +101,6 @@ TEST_CASE("a post is expanded inside its acceptance") {
   CHECK(s.problems() == "");
 }
 
-TEST_CASE("a report is accepted in the commit of the failure") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
-  const auto first = s.accept(plain({"a@b.example"}));
-  REQUIRE(first);
-  Settlement settlement = outcome_of(s.claim()[0], Verdict::failed);
-  settlement.report = plain({"sender@here.example"}, "Subject: failed\r\n\r\nsorry\r\n");
-  settlement.report->messages[0].message.reverse_path.clear();
-  const auto settled = s.settle(settlement);
-  REQUIRE(settled);
-  CHECK(settled->finished);
-  REQUIRE(settled->report);
-  CHECK(s.message(settled->report->ids[0])->reverse_path.empty());
-  CHECK(s.problems() == "");
-  CHECK(s.claim().at(0).recipients.at(0).address == "sender@here.example");
-}
-
 TEST_CASE("a staged acceptance, killed after each commit: all or nothing is seen, the rest is swept") {
   Folder folder, copies;
   Opened s(folder.path());

@@ -13,8 +13,8 @@ namespace {
 
 const TimePoint noon{std::chrono::milliseconds(1795348800000)};
 
-FailureReport::Recipient refused(std::string address, smtp::Reply reply, Stage stage = Stage::rcpt) {
-  FailureReport::Recipient r;
+Report::Recipient refused(std::string address, smtp::Reply reply, Stage stage = Stage::rcpt) {
+  Report::Recipient r;
   r.address = std::move(address);
   r.last.reply = std::move(reply);
   r.last.remote = "mx1.example.net[192.0.2.1]:25";
@@ -23,16 +23,15 @@ FailureReport::Recipient refused(std::string address, smtp::Reply reply, Stage s
   return r;
 }
 
-FailureReport report(std::vector<FailureReport::Recipient> failed) {
-  FailureReport r;
+Report report(std::vector<Report::Recipient> failed) {
+  Report r;
   r.reporting_mta = "lists.example.org";
   r.to = "anne@example.org";
   r.queue_id = "01ABCDEFG";
-  r.original_header =
-      "From: Anne <anne@example.org>\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nthe body\r\n";
+  r.original = "From: Anne <anne@example.org>\r\nSubject: =?utf-8?q?gr=C3=BC=C3=9Fe?=\r\n\r\nthe body\r\n";
   r.arrived = noon - std::chrono::hours(1);
   r.now = noon;
-  r.failed = std::move(failed);
+  r.recipients = std::move(failed);
   return r;
 }
 
@@ -53,7 +52,7 @@ TEST_CASE("a report on one refused recipient") {
 }
 
 TEST_CASE("one report for all recipients of a message, one of them expired") {
-  FailureReport::Recipient expired;
+  Report::Recipient expired;
   expired.address = "cris@example.com";
   expired.last.reply.text = "connection closed while waiting for the reply to RCPT TO";
   expired.last.remote = "mx.example.com[2001:db8::1]:25";
@@ -72,7 +71,7 @@ TEST_CASE("a UTF-8 address uses the types of RFC 6533") {
 TEST_CASE("a peer's words and a sender's header cannot forge a field or end a part") {
   auto r = report(
       {refused("a@b", {550, {}, "no\r\n\r\n--=_01ABCDEFG_0\r\nFinal-Recipient: rfc822; evil@example"})});
-  r.original_header =
+  r.original =
       "Subject: --=_01ABCDEFG_0\r\nX: " + std::string(2000, 'x') + "\r\n--=_01ABCDEFG_0--\r\n\r\nbody";
   const std::string text = write(r);
   CHECK(text.find("boundary=\"=_01ABCDEFG_1\"") != std::string::npos);
@@ -90,4 +89,63 @@ TEST_CASE("a status for every failure, always of class 5") {
   auto expired = refused("a@b", {450, {4, 2, 0}, ""});
   expired.expired = true;
   CHECK(status_of(expired) == "5.4.7");
+}
+
+namespace {
+
+Report::Recipient told(std::string address, Action action, smtp::Reply reply = {}) {
+  Report::Recipient r = refused(std::move(address), std::move(reply), Stage::dot);
+  r.action = action;
+  return r;
+}
+
+}  // namespace
+
+TEST_CASE("everything that RFC 3464 has a field for") {
+  auto bart = refused("bart@example.net", {550, {5, 1, 1}, "no such user"});
+  bart.orcpt = "rfc822;The+2BBoss@example.org";
+  Report r =
+      report({bart, told("cris@example.net", Action::relayed, {250, {2, 0, 0}, "queued"}),
+              told("staff@example.org", Action::expanded), told("list@example.org", Action::delivered)});
+  r.envid = "QQ314159+20a+3Db";
+  r.received_from = "client.example.org";
+  r.original = "Subject: x\r\n\r\nthe body\r\n";
+  r.whole = true;
+  golden("all", write(r));
+}
+
+TEST_CASE("a delay says until when it will be tried") {
+  Report::Recipient waits = told("bart@example.net", Action::delayed);
+  waits.last = {};
+  waits.last.reply.text = "cannot connect to mx1.example.net[192.0.2.1]:25: Connection refused";
+  waits.last.stage = Stage::connect;
+  Report r = report({waits, told("cris@example.net", Action::delayed, {451, {4, 7, 1}, "greylisted"})});
+  r.retry_until = noon + std::chrono::hours(100);
+  golden("delayed", write(r));
+}
+
+TEST_CASE("a report that could not be delivered reads as one to the postmaster") {
+  Report r = report({refused("anne@example.org", {550, {5, 1, 1}, "no such user"})});
+  r.of_report = true;
+  r.to = "postmaster@lists.example.org";
+  const std::string text = write(r);
+  CHECK(text.find("Subject: Report that could not be delivered\r\n") != std::string::npos);
+  CHECK(text.find("Your message") == std::string::npos);
+}
+
+TEST_CASE("what is returned: RET, and a limit") {
+  using smtp::Ret;
+  CHECK(returns_whole(Ret::absent, 50 << 10));
+  CHECK_FALSE(returns_whole(Ret::absent, (50 << 10) + 1));
+  CHECK(returns_whole(Ret::full, 256 << 10));
+  CHECK_FALSE(returns_whole(Ret::full, (256 << 10) + 1));
+  CHECK_FALSE(returns_whole(Ret::headers, 10));
+}
+
+TEST_CASE("a status of the class that the action has") {
+  CHECK(status_of(told("a@b", Action::relayed, {250, {2, 1, 5}, ""})) == "2.1.5");
+  CHECK(status_of(told("a@b", Action::delivered)) == "2.0.0");
+  CHECK(status_of(told("a@b", Action::delayed, {451, {4, 7, 1}, ""})) == "4.7.1");
+  CHECK(status_of(told("a@b", Action::delayed, {451, {}, ""})) == "4.0.0");
+  CHECK(status_of(told("a@b", Action::delayed)) == "4.4.2");
 }

@@ -113,6 +113,29 @@ TEST_CASE("SIZE, BODY and SMTPUTF8 only where offered") {
                S("250 ok"), C("DATA"), S("354 go"), C("<1>\n."), S("250 queued"), C("QUIT"), S("221 bye")});
 }
 
+TEST_CASE("DSN: what was asked goes on to a host that offers it, and to no other") {
+  ClientDialog::Mail m = mail(7, {"a@y", "b@y"});
+  m.dsn = {Ret::full, "id+2B1"};
+  m.requests = {{notify_success | notify_failure, "rfc822;A@y"}, {}};
+  const auto rest = [](Script script) {
+    for (const Step& step :
+         {S("250 ok\n250 ok\n250 ok\n354 go"), C("<7>\n."), S("250 done"), C("QUIT"), S("221 bye")})
+      script.push_back(step);
+    return script;
+  };
+  replay({m}, rest({S("220 hi"), C("EHLO me"), S("250-hello\n250-PIPELINING\n250 DSN"),
+                    C("MAIL FROM:<s@x> RET=FULL ENVID=id+2B1\n"
+                      "RCPT TO:<a@y> NOTIFY=SUCCESS,FAILURE ORCPT=rfc822;A@y\nRCPT TO:<b@y>\nDATA")}));
+  replay({m}, rest({S("220 hi"), C("EHLO me"), S("250-hello\n250 PIPELINING"),
+                    C("MAIL FROM:<s@x>\nRCPT TO:<a@y>\nRCPT TO:<b@y>\nDATA")}));
+  m.dsn = {Ret::headers, "QID"};
+  m.requests.clear();
+  m.list_copies = true;
+  replay({m}, rest({S("220 hi"), C("EHLO me"), S("250-hello\n250-PIPELINING\n250 DSN"),
+                    C("MAIL FROM:<s@x> RET=HDRS ENVID=QID\nRCPT TO:<a@y> NOTIFY=FAILURE ORCPT=rfc822;a@y\n"
+                      "RCPT TO:<b@y> NOTIFY=FAILURE ORCPT=rfc822;b@y\nDATA")}));
+}
+
 TEST_CASE("an address that needs SMTPUTF8 is refused without asking, the others are sent") {
   Talk talk;
   talk.mails = {mail(1, {"j\xc3\xb6rg@y", "b@y"}), mail(2, {"j\xc3\xb6rg@y"})};

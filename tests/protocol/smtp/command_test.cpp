@@ -57,7 +57,7 @@ TEST_CASE("command: RCPT") {
   CHECK_FALSE(parse_rcpt("TO:<PostMaster>")->forward_path);
   CHECK(parse_rcpt("TO:<>").error().code == 501);
   CHECK(parse_rcpt("TO:<a>").error().enhanced == EnhancedStatus{5, 1, 3});
-  CHECK(parse_rcpt("TO:<a@b.example> NOTIFY=NEVER").error().code == 555);
+  CHECK(parse_rcpt("TO:<a@b.example> FORWARD=NO").error().code == 555);
   CHECK(parse_rcpt("TO:<a@b.example> N\x01\xff").error().text == "parameter not recognized: N??");
   CHECK(parse_rcpt("TO:<a@\xc3\xa4.example>").error().code == 553);
 }

@@ -95,9 +95,12 @@ std::string any_command(bool lmtp) {
   return *rc::gen::element<std::string>(
       hello + " client.example", "HELO client.example", hello, "MAIL FROM:<a@client.example>", "MAIL FROM:<>",
       "MAIL FROM:<a", "MAIL FROM:<a@client.example> SIZE=999999999", "MAIL FROM:<a@client.example> X=Y",
-      "RCPT TO:<b@mx.example>", "RCPT TO:<c@mx.example>", "RCPT TO:<unknown@mx.example>",
-      "RCPT TO:<later@mx.example>", "RCPT TO:<>", "DATA", "DATA x", "RSET", "RSET x", "NOOP", "VRFY",
-      "VRFY x", "HELP", "QUIT x", "STARTTLS", "FROB", "LHLO x", "NO\rOP", std::string(5000, 'x'));
+      "MAIL FROM:<a@client.example> RET=HDRS ENVID=x+2By", "MAIL FROM:<> RET=NONE",
+      "RCPT TO:<b@mx.example> NOTIFY=DELAY", "RCPT TO:<b@mx.example> ORCPT=rfc822;x NOTIFY=NEVER",
+      "RCPT TO:<b@mx.example> NOTIFY=", "RCPT TO:<b@mx.example>", "RCPT TO:<c@mx.example>",
+      "RCPT TO:<unknown@mx.example>", "RCPT TO:<later@mx.example>", "RCPT TO:<>", "DATA", "DATA x", "RSET",
+      "RSET x", "NOOP", "VRFY", "VRFY x", "HELP", "QUIT x", "STARTTLS", "FROB", "LHLO x", "NO\rOP",
+      std::string(5000, 'x'));
 }
 
 bool starts_over(const std::string& command) {
@@ -168,4 +171,17 @@ TEST_CASE("server dialog: the time limit of content is that of a data block") {
   std::string_view input = "x: y\r\n";
   CHECK(driver.dialog.consume(input, driver.out, driver.content).limit == std::chrono::minutes(3));
   CHECK(driver.content == "x: y\r\n");
+}
+
+TEST_CASE("server dialog: what a sender asks of reports is in the transaction") {
+  const smtp::ServerProfile profile;
+  Driver driver(profile);
+  driver.feed(
+      "EHLO a\r\nMAIL FROM:<a@b.example> RET=FULL ENVID=id\r\nRCPT TO:<a@b.example> NOTIFY=DELAY\r\n");
+  driver.feed("RCPT TO:<unknown@b.example> NOTIFY=NEVER\r\nRCPT TO:<c@b.example> ORCPT=rfc822;x\r\n");
+  const smtp::Transaction& transaction = driver.dialog.transaction();
+  CHECK(transaction.dsn == smtp::DsnOfMessage{smtp::Ret::full, "id"});
+  REQUIRE(transaction.recipients.size() == 2);
+  CHECK(transaction.recipients[0].dsn == smtp::DsnOfRecipient{smtp::notify_delay, ""});
+  CHECK(transaction.recipients[1].dsn == smtp::DsnOfRecipient{0, "rfc822;x"});
 }

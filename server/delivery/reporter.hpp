@@ -1,0 +1,30 @@
+// Asks the store for the reports that have become due by the clock: failures that waited for company, delays
+// (store::Store::make_reports). One timer for the whole daemon. Lives on one thread.
+#pragma once
+#include <memory>
+
+#include "server/asio.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+
+class Reporter {
+ public:
+  Reporter(asio::io_context& io, store::Store& store, Duration report_wait, Duration delay_warning);
+  ~Reporter();
+  void start();
+  void stop();
+
+ private:
+  void look();
+  void wait();
+
+  asio::io_context& io_;
+  store::Store& store_;
+  Duration every_;
+  asio::steady_timer timer_;
+  std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
+  bool stopped_ = false;
+};
+
+}  // namespace spoold::server
