@@ -393,8 +393,14 @@ void Store::record(HistoryEvent event, Callback<void> callback) {
 }
 
 void Store::make_reports(TimePoint now, Callback<void> callback) {
-  if (state_->reporting.due(Read(*state_->env), now)) return state_->report_slice(now, std::move(callback));
-  if (callback) callback({});
+  Result<void> read;
+  try {
+    if (state_->reporting.due(Read(*state_->env), now))
+      return state_->report_slice(now, std::move(callback));
+  } catch (const Broken& broken) {
+    read = tl::unexpected(broken.error);
+  }
+  if (callback) callback(std::move(read));
 }
 
 void Store::sweep(TimePoint now, Callback<void> callback) {

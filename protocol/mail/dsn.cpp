@@ -125,12 +125,24 @@ std::string original_recipient(const std::string& orcpt) {
   return flat(orcpt.substr(0, semicolon) + "; " + smtp::decode_xtext(orcpt.substr(semicolon + 1)));
 }
 
+// RFC 6533 3: who has an ASCII address himself need not be able to read UTF-8 in fields.
+bool global(const Report& report) {
+  return !is_ascii(report.to);
+}
+
+std::string final_recipient(const Report& report, const std::string& address) {
+  if (is_ascii(address)) return "rfc822; " + flat(address);
+  if (global(report)) return "utf-8; " + flat(address);
+  std::string ascii;
+  smtp::append_orcpt(ascii, address);
+  return ascii.insert(ascii.find(';') + 1, " ");
+}
+
 void recipient_fields(const Report& report, const Report::Recipient& recipient, std::string& out) {
   const LastReply& last = recipient.last;
   if (const std::string original = original_recipient(recipient.orcpt); !original.empty())
     out += "Original-Recipient: " + original + "\r\n";
-  out += "Final-Recipient: " + std::string(is_ascii(recipient.address) ? "rfc822" : "utf-8") + "; " +
-         flat(recipient.address) + "\r\n";
+  out += "Final-Recipient: " + final_recipient(report, recipient.address) + "\r\n";
   out += std::string("Action: ") + text(recipient.action) + "\r\nStatus: " + status_of(recipient) + "\r\n";
   const bool by_us = last.remote == report.reporting_mta;
   if (const std::string host = host_of(last.remote); !host.empty() && !host.starts_with("unix:") && !by_us)
@@ -213,8 +225,6 @@ std::string status_of(const Report::Recipient& recipient) {
 std::string write(const Report& report) {
   const std::string people = people_part(report), status = status_part(report);
   const std::string returned = report.whole ? report.original : header_only(report.original);
-  const bool utf8_address = std::any_of(report.recipients.begin(), report.recipients.end(),
-                                        [](const auto& r) { return !is_ascii(r.address); });
   const std::string boundary = boundary_for(report, people + status + returned);
   const auto encoding = [](std::string_view part) {
     return is_ascii(part) ? std::string() : std::string("Content-Transfer-Encoding: 8bit\r\n");
@@ -243,7 +253,7 @@ std::string write(const Report& report) {
 
   out += "\r\n--" + boundary + "\r\nContent-Description: Delivery report\r\n";
   out += std::string("Content-Type: message/") +
-         (utf8_address ? "global-delivery-status" : "delivery-status") + "\r\n";
+         (global(report) ? "global-delivery-status" : "delivery-status") + "\r\n";
   out += encoding(status) + "\r\n" + status;
 
   out += "\r\n--" + boundary +

@@ -67,6 +67,10 @@ class Test(harness.Case):
         self.assertEqual(found["sender"], "")
         return Report(found["file"])
 
+    def settled(self, messages):
+        """Only so many messages wait: what the next hop has taken is settled, so that a kill makes nothing in doubt."""
+        harness.wait_until(lambda: len(self.spoold_.queue()) == messages, 10, f"{messages} messages in the queue")
+
     def none_more(self, to, n):
         """Everything that is due was made and delivered: a marker of a later message to the same sender is the next one."""
         self.send([GONE], ["ENVID=marker"])
@@ -95,7 +99,7 @@ class Test(harness.Case):
         self.assertEqual(one["Diagnostic-Code"], "smtp; 550 5.1.1 no such user")
         self.assertTrue(one["Remote-MTA"].startswith("dns; "))
         self.assertIn("Hello, world.", report.parts[2].get_payload()[0].get_content())
-        self.assertEqual(flufl.bounce.all_failures(report.message), (set(), {GONE.encode()}))
+        self.assertEqual(flufl.bounce.all_failures(report.message), (set(), {b"Gone+x@dest.example"}))  # what the sender wrote
         self.assertIn(qid, " ".join(self.spoold_.lines("report")))
 
     def test_one_report_holds_those_who_fail_close_together_and_no_other(self):
@@ -116,6 +120,7 @@ class Test(harness.Case):
         spoold.kill()
         spoold.start()
         self.assertEqual(self.report().actions(), {GONE: "failed"})
+        self.settled(1)
         spoold.kill()
         spoold.start()
         self.none_more(SENDER, 1)
@@ -138,7 +143,7 @@ class Test(harness.Case):
         self.mails_to(GOOD)
         report = self.report()
         self.assertEqual(report.actions(), {GOOD: "relayed"})
-        self.assertEqual(report.recipients[0]["Status"], "2.0.0")
+        self.assertTrue(report.recipients[0]["Status"].startswith("2."))
         self.assertEqual(report.parts[2].get_content_type(), "text/rfc822-headers")
         self.assertNotIn("NOTIFY", " ".join(self.commands("RCPT", "@")))
         self.assertEqual(flufl.bounce.all_failures(report.message), (set(), set()))
@@ -175,7 +180,6 @@ class Test(harness.Case):
         harness.wait_until(lambda: len(spoold.lines("failed")) == 3, 15, "the failures of message, report and double bounce")
         self.assertEqual(len(spoold.lines("report")), 2)
         self.assertEqual(spoold.queue(), [])
-        self.next_hop.plan()
         self.assertEqual(self.commands("RCPT", POSTMASTER), [f"RCPT TO:<{POSTMASTER}>"])
         spoold.check()
 
@@ -199,6 +203,7 @@ class Test(harness.Case):
             self.assertTrue(one["Will-Retry-Until"])
         temporary, permanent = flufl.bounce.all_failures(report.message)
         self.assertEqual((temporary, permanent), ({b"a@down.example", b"c@down.example"}, set()))
+        self.settled(1)
         spoold.kill()
         spoold.start()
         self.send(["a@down.example"], ["ENVID=second"])

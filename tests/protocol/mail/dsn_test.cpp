@@ -63,9 +63,14 @@ TEST_CASE("one report for all recipients of a message, one of them expired") {
          write(report({refused("bart@example.net", {554, {}, "we do not want this"}, Stage::dot), expired})));
 }
 
-TEST_CASE("a UTF-8 address uses the types of RFC 6533") {
+TEST_CASE("a UTF-8 address is written in ASCII, to a UTF-8 reader as it is, in the type of RFC 6533") {
   golden("utf8",
          write(report({refused("j\xc3\xb6rg@example.net", {553, {5, 6, 7}, "the address needs SMTPUTF8"})})));
+  Report r = report({refused("j\xc3\xb6rg@example.net", {550, {5, 1, 1}, "no"})});
+  r.to = "\xc3\xa5sa@example.org";
+  const std::string text = write(r);
+  CHECK(text.find("\r\nContent-Type: message/global-delivery-status\r\n") != std::string::npos);
+  CHECK(text.find("\r\nFinal-Recipient: utf-8; j\xc3\xb6rg@example.net\r\n") != std::string::npos);
 }
 
 TEST_CASE("a peer's words and a sender's header cannot forge a field or end a part") {
