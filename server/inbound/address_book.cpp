@@ -93,7 +93,11 @@ AddressBook::Answer AddressBook::owners(const store::Read& read, const std::stri
 AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
   const std::string own = "postmaster@" + mail::lower(settings_.hostname);
   Expansion expansion;
-  if (alias(own) != nullptr) expand(read, own, expansion);
+  expansion.seen.push_back(own);
+  const auto* answering = alias(own);
+  if (answering == nullptr) answering = alias("postmaster");
+  if (answering != nullptr)
+    for (const std::string& target : *answering) expand(read, target, expansion);
   if (!expansion.targets.empty()) {
     smtp::Recipient made = recipient(Kind::alias, "postmaster");
     made.targets = std::move(expansion.targets);
