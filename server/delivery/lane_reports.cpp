@@ -35,8 +35,7 @@ void Lane::note_untold(store::Settlement& settlement) {
     const store::Recipient* recipient = hand_.recipient(settlement.message, outcome.number);
     if (recipient != nullptr && recipient->dsn.wants_success()) settlement.untold.push_back(outcome.number);
   }
-  const bool lmtp = hop_ && hop_->protocol == conf::NextHop::Protocol::lmtp;
-  settlement.untold_as = lmtp ? mail::Action::delivered : mail::Action::relayed;
+  settlement.untold_as = way_.lmtp() ? mail::Action::delivered : mail::Action::relayed;
 }
 
 }  // namespace spoold::server
