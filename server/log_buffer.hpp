@@ -1,5 +1,5 @@
-// Log lines on their way to a descriptor: many lines, one write(2). A fan-out logs a line a recipient; a
-// system call for each was a tenth of its time.
+// Log lines on their way to a descriptor: many lines, one write(2): a fan-out logs a line a
+// recipient.
 //
 // Guarantees: lines come out whole and in order; none waits longer than `patience`, nor longer than until
 // 64 KiB wait, nor when it is urgent (a warning takes everything before it along). Without a running flusher

@@ -395,8 +395,7 @@ void Store::record(HistoryEvent event, Callback<void> callback) {
 void Store::make_reports(TimePoint now, Callback<void> callback) {
   Result<void> read;
   try {
-    if (state_->reporting.due(Read(*state_->env), now))
-      return state_->report_slice(now, std::move(callback));
+    if (state_->reporting.due(Read(*state_->env), now)) return state_->report_slice(now, std::move(callback));
   } catch (const Broken& broken) {
     read = tl::unexpected(broken.error);
   }
