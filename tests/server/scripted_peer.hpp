@@ -18,8 +18,8 @@ class ScriptedPeer {
     int connection = 0;
   };
   /// `stage`: banner ehlo mail rcpt data dot (LMTP: once a recipient) rset quit. Empty answer: the ordinary
-  /// one. "!close",
-  /// "!reset", "!silent", and "!close:REPLY" (says REPLY and closes) as well as any reply without CRLF.
+  /// one. "!close", "!reset", "!silent" (from here on, on this connection), and "!close:REPLY" (says REPLY
+  /// and closes) as well as any reply without CRLF.
   using Script = std::function<std::string(const std::string& stage, const std::string& argument)>;
 
   explicit ScriptedPeer(asio::io_context& io, bool lmtp = false);
@@ -43,7 +43,7 @@ class ScriptedPeer {
     int number;
     std::string in;
     Got mail;
-    bool data = false;
+    bool data = false, silent = false;
   };
   static Awaitable<> accept(ScriptedPeer& self);
   static Awaitable<> serve(ScriptedPeer& self, std::shared_ptr<Connection> connection);

@@ -48,11 +48,15 @@ Awaitable<> ScriptedPeer::serve(ScriptedPeer& self, std::shared_ptr<Connection> 
 
 bool ScriptedPeer::say(Connection& c, const std::string& stage, const std::string& argument,
                        const std::string& ordinary, std::string* said) {
+  if (c.silent) return true;
   std::string answer = script ? script(stage, argument) : "";
   if (answer.empty()) answer = ordinary;
   if (said != nullptr) *said = answer;
   std::error_code ignored;
-  if (answer == "!silent") return true;
+  if (answer == "!silent") {
+    c.silent = true;
+    return true;
+  }
   if (answer == "!close") return false;
   if (answer == "!reset") {
     c.socket.set_option(asio::socket_base::linger(true, 0), ignored);

@@ -43,7 +43,7 @@ class Test(harness.Case):
         self.assertEqual((shown["id"], shown["list"]), (qid, harness.LIST))
         anne = self.daemon.recipients(qid)["anne@one.example"]
         self.assertEqual(anne["envelope_sender"], "test-bounces+anne=one.example@lists.example")
-        self.assertEqual(set(anne["last_reply"]), {"code", "enhanced", "text", "remote", "at", "stage"})
+        self.assertEqual(set(anne["last_reply"]), {"code", "enhanced", "text", "remote", "at", "stage", "tls"})
         self.assertEqual(anne["last_reply"]["stage"], "RCPT")
         self.assertEqual((anne["last_reply"]["code"], anne["last_reply"]["enhanced"]), (450, "4.2.0"))
         row = self.daemon.ctl("queue")[0]
