@@ -53,8 +53,9 @@ bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
   // Its share of what there is: the last transactions of a message do not queue up behind one connection.
   const std::size_t share = (hand.ready_transactions(now) + in_flight()) / connections.size() + 1;
   std::size_t deepest = std::min<std::size_t>(host.depth(now), std::max<std::size_t>(share, 2));
-  // Each refusal uses up the peer's patience, those on their way too.
-  if (c.rejects > 0) deepest = std::min<std::size_t>(deepest, 4 * (learned.rejects() - c.rejects));
+  // Each refusal uses up the peer's patience, those on their way too: a peer that hangs up on a full pipe
+  // takes its last replies along, and everything in the pipe is in doubt.
+  if (c.rejects > 0) deepest = std::min<std::size_t>(deepest, learned.rejects() - c.rejects);
   if (const std::uint32_t rcpts = learned.rcpts_of_connection(now)) {
     std::size_t on_the_way = 0;
     for (const Flight& f : c.flights) on_the_way += f.recipients.size();

@@ -42,7 +42,7 @@ class Daemon:
 
 
 class Exim(Daemon):
-    """Takes all of dest.example but unknown*; drops the connection after five refused recipients, as many sites let it.
+    """Takes all of dest.example but *unknown*; drops the connection after five refused recipients, as many sites let it.
     With `relay_port` it takes everything and sends it on to that port."""
 
     def __init__(self, folder, relay_port=None):
@@ -75,7 +75,7 @@ rcpt:
   drop message = too many unknown users
     condition = ${{if >{{$rcpt_fail_count}}{{4}}}}
   deny message = unknown user
-    condition = ${{if match{{$local_part}}{{^unknown}}}}
+    condition = ${{if match{{$local_part}}{{unknown}}}}
   accept domains = dest.example
   deny message = relay not permitted
 data:
@@ -105,7 +105,7 @@ smtp:
 
 
 class Dovecot(Daemon):
-    """LMTP for users at dest.example, but unknown* has no mailbox and full* has one that is full."""
+    """LMTP for users at dest.example, as far as it is told of them, some of whose mailboxes are full."""
 
     def __init__(self, folder):
         home = pathlib.Path(folder) / "dovecot"
