@@ -60,16 +60,17 @@ class Connection:
 
 class TlsPeer:
     """`starttls`: "ok", None (not offered), a reply, or one of close, garbage, stall, inject, half (220, then no TLS), late
-    (closes after the handshake). `auth`: (username, password) that it takes; `implicit`: smtps."""
+    (closes after the handshake). `auth`: (username, password) that it takes; `implicit`: smtps; `listen`: address and port."""
 
-    def __init__(self, certificate, starttls="ok", implicit=False, auth=None, mechanisms="PLAIN LOGIN", tls13=True):
+    def __init__(self, certificate, starttls="ok", implicit=False, auth=None, mechanisms="PLAIN LOGIN", tls13=True,
+                 listen=("127.0.0.1", 0)):
         self.starttls, self.implicit, self.auth, self.mechanisms = starttls, implicit, auth, mechanisms
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
         if not tls13:
             self.context.maximum_version = ssl.TLSVersion.TLSv1_2
         self.connections, self.mails, self.stop = [], [], threading.Event()
-        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.listener = socket.create_server(listen)
         self.port = self.listener.getsockname()[1]
         threading.Thread(target=self._accept, daemon=True).start()
 
