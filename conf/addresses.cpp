@@ -75,7 +75,9 @@ std::string lower(std::string_view text) {
 }
 
 bool same(std::string_view a, std::string_view b) {
-  return a.size() == b.size() && lower(a) == lower(b);
+  const auto small = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; };
+  return std::equal(a.begin(), a.end(), b.begin(), b.end(),
+                    [&](char x, char y) { return small(x) == small(y); });
 }
 
 bool is_domain(std::string_view text) {

@@ -203,9 +203,9 @@ std::vector<std::string> review(const Settings& s) {
   }
   for (const RelayDomain& domain : s.domains)
     out.push_back("note: [[domain]] everybody may send to " + domain.name + " by way of " +
-                  (domain.deliver_to.empty() && s.relay.smarthost.empty()
-                       ? "its MX hosts"
-                       : route_text(s, route_of(s, domain.name))));
+                  (!domain.deliver_to.empty()   ? route_to(domain.deliver_to)
+                   : !s.relay.smarthost.empty() ? route_to(s.relay.smarthost)
+                                                : "its MX hosts"));
   if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
   for (const Destination& d : s.destinations) {

@@ -52,6 +52,8 @@ tl::expected<NameServer, std::string> parse_name_server(std::string_view address
 std::string route_of(const Settings&, std::string_view domain);
 /// On a unix socket or a loopback address: what is said there is not heard on a network.
 bool is_local(const NextHop&);
+/// The route's name of configured next hops: their canonical texts with "," between them.
+std::string route_to(const std::vector<NextHop>&);
 /// The next hops of a route (route_of's answer) in order of preference; none: by MX, or no route any more.
 std::vector<NextHop> next_hops_of(const Settings&, std::string_view route);
 /// Would the settings of now give this route to a domain?

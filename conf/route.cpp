@@ -6,17 +6,30 @@
 namespace spoold::conf {
 namespace {
 
-std::string joined(const std::vector<NextHop>& hops) {
+// route_to(hops) == route, without making it: there may be thousands of domains.
+bool leads(const std::vector<NextHop>& hops, std::string_view route) {
+  for (const NextHop& hop : hops) {
+    if (&hop != &hops.front()) {
+      if (!route.starts_with(',')) return false;
+      route.remove_prefix(1);
+    }
+    if (!route.starts_with(hop.text)) return false;
+    route.remove_prefix(hop.text.size());
+  }
+  return route.empty() && !hops.empty();
+}
+
+}  // namespace
+
+std::string route_to(const std::vector<NextHop>& hops) {
   std::string out;
   for (const NextHop& hop : hops) out += (out.empty() ? "" : ",") + hop.text;
   return out;
 }
 
-}  // namespace
-
 std::string route_of(const Settings& settings, std::string_view domain) {
   for (const RelayDomain& relayed : settings.domains)
-    if (!relayed.deliver_to.empty() && same(relayed.name, domain)) return joined(relayed.deliver_to);
+    if (!relayed.deliver_to.empty() && same(relayed.name, domain)) return route_to(relayed.deliver_to);
   if (!settings.relay.smarthost.empty() || domain.empty()) return "relay";
   return lower(domain);
 }
@@ -24,7 +37,7 @@ std::string route_of(const Settings& settings, std::string_view domain) {
 std::vector<NextHop> next_hops_of(const Settings& settings, std::string_view route) {
   if (route == "relay") return settings.relay.smarthost;
   for (const RelayDomain& relayed : settings.domains)
-    if (!relayed.deliver_to.empty() && joined(relayed.deliver_to) == route) return relayed.deliver_to;
+    if (leads(relayed.deliver_to, route)) return relayed.deliver_to;
   return {};
 }
 
@@ -35,7 +48,7 @@ bool is_route(const Settings& settings, std::string_view route) {
 
 std::string route_text(const Settings& settings, std::string_view route) {
   const auto hops = next_hops_of(settings, route);
-  return hops.empty() ? std::string(route) : joined(hops);
+  return hops.empty() ? std::string(route) : route_to(hops);
 }
 
 }  // namespace spoold::conf
