@@ -34,6 +34,7 @@ import time
 from plan import Log, Plan
 
 HUGE = b"".join(b"250-%s\r\n" % (b"x" * 76) for _ in range(1280))
+PIECES = {"drip": 1, "split": 7}  # --replies: octets of a packet
 MESSAGE_ID = re.compile(rb"^message-id:\s*([^\r\n]*)", re.I | re.M)
 PATH = re.compile(r"<((?:\"(?:\\.|[^\"\\])*\"|[^>\"])*)>")
 
@@ -56,6 +57,7 @@ class Peer(asyncio.Protocol):
         self.counts = {}
         self.rejects = self.messages = self.rcpts_in_transaction = 0
         self.late = None
+        self.due, self.dripping = b"", False
 
     # connection
 
@@ -95,7 +97,7 @@ class Peer(asyncio.Protocol):
             how = "close"
         if self.plan.replies == "lose":
             self.out = []
-        self.write()
+        self.write(last=True)
         self.note("close", by="us", how=how, why=why, mid=self.sender is not None)
         self.over = True
         if how == "rst":
@@ -122,10 +124,24 @@ class Peer(asyncio.Protocol):
         if self.plan.replies == "each":
             self.write()
 
-    def write(self):
+    def write(self, last=False):
         if self.out and not self.over:
-            self.transport.write(b"".join(self.out))
+            self.due += b"".join(self.out)
         self.out = []
+        if self.plan.replies not in PIECES or last:
+            self.transport.write(self.due)
+            self.due = b""
+        elif self.due and not self.dripping:
+            self.drip()
+
+    def drip(self):
+        """One piece of the replies that are due, each a packet of its own."""
+        size = PIECES.get(self.plan.replies, len(self.due))
+        self.transport.write(self.due[:size])
+        self.due = self.due[size:]
+        self.dripping = bool(self.due) and not self.over
+        if self.dripping:
+            asyncio.get_running_loop().call_later(0.001, self.drip)
 
     def end_of_read(self):
         """All commands that came in one read have been worked through."""
@@ -275,7 +291,7 @@ class Peer(asyncio.Protocol):
         elif verb == "QUIT":
             self.step("quit", line, "221 2.0.0 bye")
             if not self.over:
-                self.write()
+                self.write(last=True)
                 self.note("close", by="us", how="quit")
                 self.over = True
                 self.transport.close()
@@ -365,8 +381,8 @@ def parse(arguments):
     p.add_argument("--at", action="append", default=[], metavar="STAGE=ACTION")
     p.add_argument("--close-after", action="append", default=[], metavar="WHAT:N", help="rcpt:N of a transaction (the Nth is answered), rejects:N, messages:N, seconds:S of a connection")
     p.add_argument("--how", choices=["fin", "close", "rst", "421"], default="close", help="how --close-after closes")
-    p.add_argument("--replies", choices=["group", "each", "late", "lose"], default="group",
-                   help="group: one write for the commands of one read; each: one write a reply; late: held for 20 ms, flushed at a close; lose: held, and lost at a close")
+    p.add_argument("--replies", choices=["group", "each", "late", "lose", *PIECES], default="group",
+                   help="group: one write for the commands of one read; each: one write a reply; late: held for 20 ms, flushed at a close; lose: held, and lost at a close; drip: octet by octet; split: in packets of 7 octets")
     p.add_argument("--greylist", type=float, metavar="SECONDS", help="451 for a (sender, recipient) until SECONDS after its first try")
     p.add_argument("--max-connections", type=int, help="421 4.7.0 to more than these at a time")
     p.add_argument("--lmtp", action="store_true")

@@ -80,6 +80,17 @@ class Test(harness.Case):
             client.say("RCPT TO:<a@x>", "RCPT TO:<d@x>")
             self.assertEqual([client.hear() for _ in expected], expected)
 
+    def test_replies_in_pieces(self):
+        for mode, size in {"drip": 1, "split": 7}.items():
+            peer = self.peer("--replies", mode, name=mode)
+            client = Client(peer)
+            first = client.sock.recv(10)
+            self.assertEqual(first, b"220 peer.example"[:len(first)])
+            self.assertLessEqual(len(first), max(size, 9))
+            self.assertIn(b"peer.example ESMTP", first + client.file.readline())
+            client.say("EHLO a", "QUIT")
+            self.assertEqual([client.hear(), client.hear()], ["250 ENHANCEDSTATUSCODES", "221 2.0.0 bye"])
+
     def test_greylist_and_plan(self):
         peer = self.peer("--greylist", "0.2")
         client = Client(peer).begin()
