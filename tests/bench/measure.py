@@ -12,7 +12,7 @@
   edit-100k                         spoolctl edit-recipients on a message of 100,000, start of the process included
   bytes                             written for a VERP recipient over its whole life, 20 next hops
   fairness                          a post to three and other senders while a post to 300,000 is delivered
-  million                           a post to 1,000,000: 250, neighbours, memory, restart to first copy, delivery
+  million                           a post to 1,000,000: 250, neighbours, memory, delivery after a restart
 
 `raw` is the same work between smtp_load and smtp_sink without spoold: what the machine gives just then.
 """
