@@ -17,6 +17,20 @@ TimePoint Planner::State::deferral(Connection& c, std::uint32_t attempts, TimePo
   return c.deferral_base + Jitter::scaled(step(limits.retry, attempts), c.jitter);
 }
 
+namespace {
+
+// Each recipient keeps the words he was answered with: a talkative host must not fill the disk.
+void cut(std::string& words) {
+  constexpr std::size_t most = 1000;
+  if (words.size() <= most) return;
+  std::size_t end = most;
+  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xc0) == 0x80) --end;  // not inside a character
+  words.resize(end);
+  words += " ...";
+}
+
+}  // namespace
+
 void Planner::State::outcome(Recipient& r, Verdict verdict, bool charged, TimePoint next, LastReply last) {
   auto& [message, o] = outcomes.emplace_back();
   message = r.work->id;
@@ -25,6 +39,7 @@ void Planner::State::outcome(Recipient& r, Verdict verdict, bool charged, TimePo
   o.charged = charged;
   o.next_attempt = next;
   o.last = std::move(last);
+  cut(o.last.reply.text);
   hand.forget(r);
 }
 

@@ -36,7 +36,7 @@ ReplyReader::State ReplyReader::read(std::string_view& bytes, Reply& reply) {
       return refuse("reply line longer than 4096 octets");
     }
     size_ += piece.size();
-    if (size_ > max_reply) return refuse("reply longer than 65536 octets");
+    if (size_ > max_reply) return refuse("reply longer than 1048576 octets");
     line_ += piece;
     bytes.remove_prefix(end == std::string_view::npos ? bytes.size() : end + 1);
     if (end == std::string_view::npos) return State::more;
@@ -56,10 +56,7 @@ ReplyReader::State ReplyReader::read(std::string_view& bytes, Reply& reply) {
 }
 
 ReplyReader::Line ReplyReader::take_line() {
-  if (++lines_ > max_lines) {
-    refuse("reply of more than 100 lines");
-    return Line::garbage;
-  }
+  ++lines_;
   const bool coded = line_.size() >= 3 && line_[0] >= '2' && line_[0] <= '5' && is_digit(line_[1]) &&
                      is_digit(line_[2]) &&
                      (line_.size() == 3 || line_[3] == ' ' || line_[3] == '-' || line_[3] == '\t');
@@ -78,6 +75,8 @@ ReplyReader::Line ReplyReader::take_line() {
       reply_.enhanced = *status;
       text.remove_prefix(std::min(text.size(), word.size() + 1));
     }
+  if (lines_ > max_lines || reply_.text.size() + text.size() > max_text)
+    return more ? Line::more : Line::last;  // its code counts, its words are enough
   if (lines_ > 1) reply_.text += '\n';
   reply_.text += printable(text);
   return more ? Line::more : Line::last;

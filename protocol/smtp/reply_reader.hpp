@@ -1,8 +1,9 @@
 // Reads the replies of a server from bytes as they arrive (RFC 5321 4.2). Incremental; each octet is looked
-// at once. Guarantees: bounded memory (a line of 4 KB, a reply of 64 KB and 100 lines); text without control
-// characters. Tolerant of what real servers do: bare LF, a code without text, a tab for the space, blank
-// lines before a reply, a last line with another code than the first ones (the last one counts). Failures:
-// State::garbage, and then for ever; what() names the offending line.
+// at once. Guarantees: bounded memory (a line of 4 KB, the words of the first 100 lines and 64 KB: what is
+// behind them up to 1 MB is read and dropped, the code counts); text without control characters. Tolerant of
+// what real servers do: bare LF, a code without text, a tab for the space, blank lines before a reply, a last
+// line with another code than the first ones (the last one counts). Failures: State::garbage, and then for
+// ever; what() names the offending line.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,7 +15,7 @@ namespace spoold::smtp {
 
 class ReplyReader {
  public:
-  static constexpr std::size_t max_line = 4096, max_reply = 65536, max_lines = 100;
+  static constexpr std::size_t max_line = 4096, max_text = 65536, max_lines = 100, max_reply = 1 << 20;
 
   enum class State : std::uint8_t { more, reply, garbage };
 

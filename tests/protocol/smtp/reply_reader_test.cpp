@@ -54,13 +54,23 @@ TEST_CASE("what is no reply") {
     CHECK(state(bytes) == State::garbage);
   CHECK(state(std::string(ReplyReader::max_line + 1, '2')) == State::garbage);
   CHECK(state("250 " + std::string(ReplyReader::max_line - 4, 'x')) == State::more);
+  std::string endless;
+  while (endless.size() <= ReplyReader::max_reply) endless += "250-" + std::string(4000, 'x') + "\r\n";
+  CHECK(state(endless) == State::garbage);
+}
+
+TEST_CASE("of a long reply the code counts: a 250 to the content is no doubt") {
   std::string lines;
   for (std::size_t i = 0; i < ReplyReader::max_lines; ++i) lines += "250-x\r\n";
   CHECK(state(lines) == State::more);
-  CHECK(state(lines + "250 x\r\n") == State::garbage);
+  CHECK(one(lines + "250 2.0.0 last\r\n").text.size() == 2 * ReplyReader::max_lines - 1);
+  CHECK(one(lines + "250 2.0.0 last\r\n").enhanced == EnhancedStatus{2, 0, 0});
+  CHECK(one(lines + "451 last\r\n").code == 451);
   std::string large;
-  for (int i = 0; i < 20; ++i) large += "250-" + std::string(4000, 'x') + "\r\n";
-  CHECK(state(large) == State::garbage);
+  for (int i = 0; i < 200; ++i) large += "250-" + std::string(4000, 'x') + "\r\n";
+  const Reply reply = one(large + "250 taken\r\n");
+  CHECK(reply.code == 250);
+  CHECK(reply.text.size() <= ReplyReader::max_text);
 }
 
 TEST_CASE("after garbage nothing is believed") {
