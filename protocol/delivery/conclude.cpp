@@ -172,9 +172,9 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
     const std::size_t at = limits.lmtp ? j : 0;
     const smtp::Reply* reply = at < seen.dot.size() && seen.dot[at] ? &*seen.dot[at] : nullptr;
     // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still
-    // open).
+    // open), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that one's.
     if (!reply && drop && drop->how == Drop::How::reply_421 && drop->reply.code == 421 &&
-        (!limits.lmtp || unanswered.empty()))
+        open.silent.empty() && (!limits.lmtp || unanswered.empty()))
       reply = &drop->reply;
     if (!reply) {
       unanswered.push_back(&r);

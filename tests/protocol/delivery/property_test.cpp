@@ -65,10 +65,7 @@ TEST_CASE("I1-I4 over random hosts") {
       } else {
         RC_ASSERT(times == 1 || doubtful || s.last.stage == Stage::dot);
         RC_ASSERT(s.delivered == 1u || doubtful);
-        // I2: only its own delivery. Known to be broken with CHUNKING in about one host of a thousand (a
-        // second charge; RC_PARAMS="seed=7269591976852681591 noshrink=1" shows one): to be mended, then 1 for
-        // all.
-        RC_ASSERT(s.charged <= (faults.chunking ? 2u : 1u));
+        RC_ASSERT(s.charged <= 1u);  // I2: only its own delivery
       }
     }
     for (const auto& [who, suspicion] : lane.suspicions) RC_ASSERT(faults.culprits.contains(who));  // I2
