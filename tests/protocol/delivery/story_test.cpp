@@ -300,6 +300,24 @@ TEST_CASE("a sender that the host hangs up on does not hold other messages") {
   for (const auto& [key, s] : lane.store) CHECK((s.message == 1 ? s.charged == 0 : s.delivered == 1));
 }
 
+TEST_CASE("a 421 to an RCPT is no answer to the content behind it, and charges nobody else") {
+  Faults faults;
+  faults.chunking = true;
+  faults.manner = Manner::reply_421;
+  const auto all = addresses(200);
+  for (const std::size_t i : {60u, 101u, 145u}) faults.culprits.insert(all[i]);
+  Limits limits = usual_limits();
+  limits.recipients_per_transaction = 7;
+  Lane lane(limits, faults, 3, 1);
+  lane.post(1, all, false);
+  lane.run(start + std::chrono::minutes(40));
+  for (const auto& [key, s] : lane.store) {
+    if (faults.culprits.contains(s.address)) continue;
+    CHECK(s.delivered == 1);
+    CHECK(s.charged == 1);
+  }
+}
+
 TEST_CASE("LMTP: each reply after the dot is kept, the unanswered are retried alone") {
   Limits limits = usual_limits();
   limits.lmtp = true;
