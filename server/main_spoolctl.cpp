@@ -7,8 +7,8 @@
 #include <functional>
 
 #include "conf/load.hpp"
+#include "protocol/mail/base64.hpp"
 #include "protocol/mail/mailbox.hpp"
-#include "server/admin/base64.hpp"
 #include "server/admin/commands.hpp"
 #include "server/idna.hpp"
 #include "server/log.hpp"
@@ -95,7 +95,7 @@ Json replacement_of(const std::string& word) {
 std::string file_of(const Line& line) {
   auto text = read_file(line.file);
   if (!text) throw Usage{text.error()};
-  return base64_encode(*text);
+  return mail::base64_encode(*text);
 }
 
 using Verb = std::function<int(Commands&)>;

@@ -1,5 +1,6 @@
 // ASCII letters without locale: mail compares names "without regard to case" in ASCII only (RFC 5321 2.4).
 #pragma once
+#include <algorithm>
 #include <string>
 #include <string_view>
 
@@ -43,6 +44,10 @@ constexpr std::string_view trim(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
   return text;
+}
+
+inline bool is_ascii(std::string_view text) {
+  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
 }
 
 /// RFC 5322 atext: what an atom consists of.

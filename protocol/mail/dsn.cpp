@@ -4,15 +4,13 @@
 #include <array>
 #include <string_view>
 
+#include "protocol/mail/ascii.hpp"
+
 namespace spoold::mail {
 namespace {
 
 constexpr std::size_t widest = 990, most_of_header = 65536;
 constexpr std::uint64_t whole_when_asked = 256 << 10, whole_anyway = 50 << 10;
-
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
 
 // One line of it: what a peer said cannot begin a field of its own.
 std::string flat(std::string_view text) {

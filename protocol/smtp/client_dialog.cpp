@@ -4,12 +4,12 @@
 #include <cassert>
 #include <utility>
 
+#include "protocol/mail/ascii.hpp"
+
 namespace spoold::smtp {
 namespace {
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 0x80; });
-}
+using mail::is_ascii;
 
 bool needs_utf8(const ClientDialog::Mail& mail) {
   return !is_ascii(mail.sender) || !std::all_of(mail.addresses.begin(), mail.addresses.end(),

@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "protocol/mail/base64.hpp"
+
 namespace spoold::smtp {
 
 using Use = delivery::TlsPlan::Use;
@@ -61,15 +63,15 @@ bool Opening::output(std::string& line) {
       line += "STARTTLS";
       break;
     case Step::auth:
-      line += plain_ ? "AUTH PLAIN " + base64(std::string(1, '\0') + credentials_->username + '\0' +
-                                              credentials_->password)
+      line += plain_ ? "AUTH PLAIN " + mail::base64_encode(std::string(1, '\0') + credentials_->username +
+                                                           '\0' + credentials_->password)
                      : std::string("AUTH LOGIN");
       break;
     case Step::user:
-      line += base64(credentials_->username);
+      line += mail::base64_encode(credentials_->username);
       break;
     case Step::password:
-      line += base64(credentials_->password);
+      line += mail::base64_encode(credentials_->password);
       break;
     case Step::greeting:
     case Step::handshake:
@@ -155,19 +157,6 @@ std::optional<Opening::Fault> Opening::take_auth(const Reply& reply) {
   if (!reply.completed()) return Fault{};
   to(Step::done);
   return std::nullopt;
-}
-
-std::string base64(std::string_view bytes) {
-  constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-  std::string out;
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    std::uint32_t group = 0;
-    for (std::size_t n = 0; n < 3; ++n)
-      group = group << 8 | (i + n < bytes.size() ? static_cast<unsigned char>(bytes[i + n]) : 0u);
-    for (std::size_t n = 0; n < 4; ++n)
-      out += i + n <= bytes.size() ? digits[group >> (18 - 6 * n) & 63] : '=';
-  }
-  return out;
 }
 
 }  // namespace spoold::smtp

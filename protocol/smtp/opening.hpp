@@ -61,6 +61,4 @@ class Opening {
   Capabilities offered_;
 };
 
-std::string base64(std::string_view bytes);  // RFC 4648 4
-
 }  // namespace spoold::smtp

@@ -9,9 +9,9 @@
 #include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/base64.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
-#include "server/admin/base64.hpp"
 #include "server/admin/requests.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
@@ -303,7 +303,7 @@ Json member_set(const Request& request) {
 Json import_members(const Request& request) {
   const auto found = find_list(request);
   if (!found) return failure(found.error());
-  const auto text = base64_decode(request.text("content"));
+  const auto text = mail::base64_decode(request.text("content"));
   if (!text) return failure(Exit::usage, "content is not base64");
   auto file = list::read_import_file(ascii_domains(*text));
   if (!file) {

@@ -2,10 +2,10 @@
 // (server/inbound/acceptance).
 #include <algorithm>
 
+#include "protocol/mail/base64.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
-#include "server/admin/base64.hpp"
 #include "server/admin/requests.hpp"
 #include "server/inbound/acceptance.hpp"
 #include "server/log.hpp"
@@ -58,7 +58,7 @@ Json post(const Request& request) {
     return store::directory::find_list(read, key.substr(0, key.rfind('@')), address->domain());
   }();
   if (!found) return failure(Exit::nothing_matched, "there is no list " + address->text());
-  const auto decoded = base64_decode(request.text("content"));
+  const auto decoded = mail::base64_decode(request.text("content"));
   if (!decoded) return failure(Exit::usage, "content is not base64");
   auto bytes = std::make_shared<const std::string>(with_crlf(without_from_line(*decoded)));
   const auto blank = bytes->find("\r\n\r\n");

@@ -3,27 +3,14 @@
 #include <ifaddrs.h>
 #include <netinet/in.h>
 
-#include <algorithm>
 #include <cstring>
 #include <set>
 #include <utility>
 
-#include "server/asio.hpp"
+#include "server/delivery/ip.hpp"
 
 namespace spoold::server {
 namespace {
-
-dns::Address of(const asio::ip::address& address) {
-  dns::Address out;
-  out.v6 = address.is_v6();
-  if (out.v6) {
-    out.octets = address.to_v6().to_bytes();
-  } else {
-    const auto four = address.to_v4().to_bytes();
-    std::copy(four.begin(), four.end(), out.octets.begin());
-  }
-  return out;
-}
 
 std::set<dns::Address> of_interfaces() {
   std::set<dns::Address> all;
@@ -62,7 +49,7 @@ std::function<bool(const dns::Address&, std::uint16_t)> own_addresses(const conf
     if (address.is_unspecified())
       everywhere.insert(listen.port);
     else
-      exact.emplace(listen.port, of(address));
+      exact.emplace(listen.port, octets(address));
   }
   std::set<dns::Address> interfaces;
   if (!everywhere.empty()) interfaces = of_interfaces();

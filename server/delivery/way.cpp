@@ -6,6 +6,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "server/delivery/ip.hpp"
 #include "server/delivery/own_addresses.hpp"
 
 namespace spoold::server {
@@ -13,25 +14,6 @@ namespace {
 
 constexpr Duration stale = std::chrono::hours(1);        // longer than its time to live, when DNS fails
 constexpr Duration ask_again = std::chrono::seconds(5);  // after a temporary verdict, at the earliest
-
-asio::ip::address ip(const dns::Address& address) {
-  if (address.v6) return asio::ip::address_v6(address.octets);
-  asio::ip::address_v4::bytes_type four;
-  std::copy_n(address.octets.begin(), four.size(), four.begin());
-  return asio::ip::address_v4(four);
-}
-
-dns::Address octets(const asio::ip::address& address) {
-  dns::Address out;
-  out.v6 = address.is_v6();
-  if (out.v6) {
-    out.octets = address.to_v6().to_bytes();
-  } else {
-    const auto four = address.to_v4().to_bytes();
-    std::copy(four.begin(), four.end(), out.octets.begin());
-  }
-  return out;
-}
 
 /// "192.0.2.1", or the address of "[192.0.2.1]", "[ipv6:2001:db8::1]".
 std::optional<asio::ip::address> literal(std::string_view text) {

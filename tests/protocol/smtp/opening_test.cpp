@@ -254,12 +254,3 @@ TEST_CASE("the password is not said in plain text") {
             options(Use::must, true))
             .stage == Stage::none);
 }
-
-TEST_CASE("base64") {
-  CHECK(base64("") == "");
-  CHECK(base64("f") == "Zg==");
-  CHECK(base64("fo") == "Zm8=");
-  CHECK(base64("foo") == "Zm9v");
-  CHECK(base64("foobar") == "Zm9vYmFy");
-  CHECK(base64("\xff\xfe\xfd") == "//79");
-}

@@ -1,12 +1,12 @@
 // Requests on a real store, with lanes that answer as told.
 #include "server/admin/operator.hpp"
+#include "protocol/mail/base64.hpp"
 
 #include <doctest/doctest.h>
 
 #include <deque>
 #include <mutex>
 
-#include "server/admin/base64.hpp"
 #include "server/admin/reads.hpp"
 #include "server/log.hpp"
 #include "tests/store/opened.hpp"
@@ -309,7 +309,7 @@ TEST_CASE_FIXTURE(House, "lists and members") {
 
   const auto import = [&](const std::string& text, bool dry) {
     return ask(
-        {{"verb", "import"}, {"list", list}, {"content", admin::base64_encode(text)}, {"dry_run", dry}});
+        {{"verb", "import"}, {"list", list}, {"content", mail::base64_encode(text)}, {"dry_run", dry}});
   };
   answer = import("cris@x.example\nnot one\ndirk@x.example\n\n@x\n", false);
   CHECK(answer["exit"] == 1);
@@ -335,7 +335,7 @@ TEST_CASE_FIXTURE(House, "a post by hand") {
        {"settings", {{"verp", "never"}}}});
   ask({{"verb", "member-add"}, {"list", list}, {"addresses", {"anne@x.example", "bart@y.example"}}});
   const auto post = [&](const std::string& text, bool verp) {
-    return ask({{"verb", "post"}, {"list", list}, {"content", admin::base64_encode(text)}, {"verp", verp}});
+    return ask({{"verb", "post"}, {"list", list}, {"content", mail::base64_encode(text)}, {"verp", verp}});
   };
   const std::string text = "From anne Sat Jan 1\nFrom: nobody@else.example\nSubject: x\n\nline\n.dot";
   const auto answer = post(text, false);

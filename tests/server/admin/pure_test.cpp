@@ -1,8 +1,7 @@
-// Filters, tables, texts, base64, the editor's difference: what needs no store.
+// Filters, tables, texts, the editor's difference: what needs no store.
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
-#include "server/admin/base64.hpp"
 #include "server/admin/editor.hpp"
 #include "server/admin/filter.hpp"
 #include "server/admin/print.hpp"
@@ -133,19 +132,6 @@ TEST_CASE("durations, sizes and times for the eye") {
   CHECK(relative(Json(rfc3339(now - 5min)), now) == "5m ago");
   CHECK(relative(Json(rfc3339(now)), now) == "now");
   CHECK(relative(Json(nullptr), now).empty());
-}
-
-TEST_CASE("base64") {
-  CHECK(base64_encode("") == "");
-  CHECK(base64_encode("f") == "Zg==");
-  CHECK(base64_encode("foobar") == "Zm9vYmFy");
-  for (const char* bad : {"A", "Zg=", "Zg===", "Z===", "====", "Zm 9", "Zm9\n", "Zg==Zg==", "Zm9-"})
-    CHECK_MESSAGE(!base64_decode(bad), bad);
-  CHECK(rc::check("round trip", [](const std::string& octets) {
-    RC_ASSERT(base64_decode(base64_encode(octets)) == octets);
-  }));
-  const std::string large(7'000'001, 'x');
-  CHECK(base64_decode(base64_encode(large)) == large);
 }
 
 TEST_CASE("the editor's text becomes a difference") {
