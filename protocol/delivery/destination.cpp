@@ -115,13 +115,21 @@ std::uint16_t port_of(const conf::Settings& settings, std::string_view domain, s
 
 std::optional<Group> group_of(const conf::Settings& settings, const Whereabouts& where) {
   if (where.mx_hosts.empty()) return std::nullopt;
-  const auto usual = static_cast<std::uint32_t>(settings.delivery.connections_per_destination);
   const conf::Destination* own = destination_of(settings, where);
-  if (own != nullptr && (is_mx(*own) || is_network(*own)))
-    return Group{own->match, own->connections ? static_cast<std::uint32_t>(*own->connections) : usual};
+  const int usual = settings.delivery.connections_per_destination;
+  const auto connections =
+      static_cast<std::uint32_t>(std::max(own != nullptr && own->connections ? *own->connections : usual, 1));
+  if (own != nullptr && (is_mx(*own) || is_network(*own))) return Group{own->match, connections};
   for (const Provider& provider : providers)
-    if (fits(provider.pattern, where.mx_hosts.front())) return Group{std::string(provider.group), usual};
-  return std::nullopt;
+    if (fits(provider.pattern, where.mx_hosts.front()))
+      return Group{std::string(provider.group), static_cast<std::uint32_t>(std::max(usual, 1))};
+  if (where.mx_hosts.size() == 1 && where.mx_hosts.front() == where.domain) return std::nullopt;
+  std::vector<std::string> hosts = where.mx_hosts;
+  std::sort(hosts.begin(), hosts.end());
+  hosts.erase(std::unique(hosts.begin(), hosts.end()), hosts.end());
+  std::string name = "mx:";
+  for (const std::string& host : hosts) name += (name.size() > 3 ? "," : "") + host;
+  return Group{std::move(name), connections};
 }
 
 }  // namespace spoold::delivery

@@ -1,7 +1,7 @@
 // Which [[destination]] applies to a route, and to which group (provider) it belongs: many domains have their
 // mail with one provider, whose limits count for all of them together (design section 7). Pure functions.
 //
-// Guarantees: a group is known by its name alone; what is not known to be a provider has none.
+// Guarantees: a group is known by its name alone; every route by MX has one, unless it is its own MX host.
 #pragma once
 #include <optional>
 #include <string>
@@ -31,7 +31,9 @@ struct Group {
   std::string name;
   std::uint32_t connections = 0;  // of all its routes together
 };
-/// That of the pattern or network that applies; else the shipped table's, by the best MX host.
+/// That of the pattern or network that applies; else the shipped table's, by the best MX host; else that of
+/// all routes with these MX hosts ("mx:mx1.example.net,mx2.example.net"). A route without MX records, or with
+/// a configured next hop, is on its own.
 std::optional<Group> group_of(const conf::Settings&, const Whereabouts&);
 
 /// '*' stands for anything; case does not matter.

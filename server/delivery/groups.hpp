@@ -1,6 +1,6 @@
-// How many connections are open to each group (provider), over the lanes of all threads.
+// How many connections are open to each group (routes that share a provider or their MX hosts), over the
+// lanes of all threads. A group without any is forgotten.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -16,25 +16,24 @@ class Groups {
   /// One connection's place, given back with the last copy; empty: the group has as many as it may. Any
   /// thread.
   std::shared_ptr<void> take(const delivery::Group& group) {
-    const auto open = count(group.name);
-    if (open->fetch_add(1) >= group.connections) {
-      --*open;
-      return nullptr;
-    }
-    return {open.get(), [open](void*) { --*open; }};
+    const std::lock_guard lock(mutex_);
+    const auto open = open_.try_emplace(group.name, 0).first;
+    if (open->second >= group.connections) return nullptr;
+    ++open->second;
+    return {this, [this, open](void*) {
+              const std::lock_guard guard(mutex_);
+              if (--open->second == 0) open_.erase(open);
+            }};
   }
-  std::uint32_t open(const std::string& name) { return *count(name); }
+  std::uint32_t open(const std::string& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = open_.find(name);
+    return found == open_.end() ? 0 : found->second;
+  }
 
  private:
-  std::shared_ptr<std::atomic<std::uint32_t>> count(const std::string& name) {
-    const std::lock_guard lock(mutex_);
-    auto& found = counts_[name];
-    if (!found) found = std::make_shared<std::atomic<std::uint32_t>>(0);
-    return found;
-  }
-  std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<std::atomic<std::uint32_t>>>
-      counts_;  // as many as there are patterns
+  mutable std::mutex mutex_;
+  std::map<std::string, std::uint32_t> open_;  // by name; only groups with connections
 };
 
 }  // namespace spoold::server

@@ -65,7 +65,8 @@ TEST_CASE("groups: the shipped providers, and patterns and networks of the confi
   CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->name == "google");
   CHECK(group_of(s, by_mx("x.example", {"x-example.mail.protection.outlook.com"}))->name == "microsoft");
   CHECK(group_of(s, by_mx("x.example", {"mta5.am0.yahoodns.net"}))->connections == 20);
-  CHECK(!group_of(s, by_mx("x.example", {"mx.x.example", "backup.google.com"})));
+  CHECK(group_of(s, by_mx("x.example", {"mx.x.example", "backup.google.com"}))->name ==
+        "mx:backup.google.com,mx.x.example");
   Whereabouts hop;
   hop.hops = {*conf::parse_next_hop("smtp://smtp.google.com")};
   CHECK(!group_of(s, hop));
@@ -73,4 +74,20 @@ TEST_CASE("groups: the shipped providers, and patterns and networks of the confi
   CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->name == "mx:*.google.com");
   CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->connections == 3);
   CHECK(group_of(s, by_mx("x.example", {"mx.x.example"}))->name == "192.0.2.0/24");
+}
+
+TEST_CASE(
+    "groups: routes with the same MX hosts are one, whatever their order; a route without MX is alone") {
+  conf::Settings s;
+  const auto group = group_of(s, by_mx("x.example", {"mx2.host.test", "mx1.host.test"}));
+  CHECK(group->name == "mx:mx1.host.test,mx2.host.test");
+  CHECK(group->connections == 20);
+  CHECK(group_of(s, by_mx("y.example", {"mx1.host.test", "mx2.host.test", "mx1.host.test"}))->name ==
+        group->name);
+  CHECK(group_of(s, by_mx("z.example", {"mx1.host.test"}))->name == "mx:mx1.host.test");
+  CHECK(!group_of(s, by_mx("x.example", {"x.example"})));
+  CHECK(!group_of(s, by_mx("192.0.2.7", {"192.0.2.7"})));
+  s.destinations = {match("x.example", 50)};
+  CHECK(group_of(s, by_mx("x.example", {"mx1.host.test"}))->connections == 50);
+  CHECK(group_of(s, by_mx("y.example", {"mx1.host.test"}))->connections == 20);
 }
