@@ -17,7 +17,7 @@ struct LoadSettings {
   std::vector<std::string> rcpt_list;
   bool lmtp = false, connection_per_message = false, pipelining = false, chain = false, persist = false;
   long sessions = 1, messages = 1, size = 4096, recipients = 1;
-  double timeout = 600;
+  double timeout = 600, rate = 0;
 };
 
 /// %n and %r of --rcpt.
@@ -90,15 +90,6 @@ inline double percentile(std::vector<float>& latency, double p) {
   const auto at = static_cast<std::size_t>(p * static_cast<double>(latency.size() - 1));
   std::nth_element(latency.begin(), latency.begin() + static_cast<std::ptrdiff_t>(at), latency.end());
   return static_cast<double>(latency[at]) * 1000;
-}
-
-inline std::string json_text(const std::string& text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += static_cast<unsigned char>(c) < 32 ? ' ' : c;
-  }
-  return out + '"';
 }
 
 }  // namespace bench

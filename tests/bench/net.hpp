@@ -117,6 +117,16 @@ inline void raise_file_limit() {
   setrlimit(RLIMIT_NOFILE, &limit);
 }
 
+/// Text as JSON; control characters become blanks.
+inline std::string json_text(const std::string& text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += static_cast<unsigned char>(c) < 32 ? ' ' : c;
+  }
+  return out + '"';
+}
+
 /// Command line of the form --name VALUE; `--help` prints the usage.
 class Options {
  public:

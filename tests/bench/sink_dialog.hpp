@@ -18,6 +18,7 @@ namespace bench {
 
 struct SinkSettings {
   std::string listen, log;
+  std::vector<std::string> senders, verp;  // envelope senders that are right; see right_sender()
   bool lmtp = false, pipelining = true, chunking = true;
   std::uint64_t expect = 0;
   double linger = 0, timeout = 0;
@@ -26,9 +27,10 @@ struct SinkSettings {
 /// What the whole sink has seen.
 struct Totals {
   std::uint64_t connections = 0, open = 0, most_open = 0, transactions = 0, recipients = 0, duplicates = 0,
-                bytes = 0, bad_commands = 0, most_per_connection = 0, dropped = 0;
+                bytes = 0, bad_commands = 0, most_per_connection = 0, dropped = 0, wrong_senders = 0;
   double first = 0, last = 0;  // wall clock of the first and the last accepted recipient
   HashCounts pairs, rcpts, senders;
+  std::string first_wrong;  // sender and recipient of the first copy with a wrong envelope sender
 };
 
 struct Connection {
@@ -123,6 +125,27 @@ class SinkDialog {
     c.header_done = true;
   }
 
+  /// Is it one of the plain senders, or NAME+local=domain@HOST of this recipient where NAME@HOST may write
+  /// so? When nothing was said of senders all are right.
+  bool right_sender(std::string_view sender, std::string_view rcpt) const {
+    if (settings.senders.empty() && settings.verp.empty()) return true;
+    for (const std::string& plain : settings.senders)
+      if (sender == plain) return true;
+    const auto at = rcpt.rfind('@');
+    if (at == std::string_view::npos) return false;
+    for (const std::string_view base : settings.verp) {
+      const auto host = base.rfind('@');
+      if (sender.size() != base.size() + 1 + rcpt.size() || !sender.starts_with(base.substr(0, host)) ||
+          !sender.ends_with(base.substr(host)))
+        continue;
+      const std::string_view own = sender.substr(host, rcpt.size() + 1);
+      if (own[0] == '+' && own.substr(1, at) == rcpt.substr(0, at) && own[at + 1] == '=' &&
+          own.substr(at + 2) == rcpt.substr(at + 1))
+        return true;
+    }
+    return false;
+  }
+
   void commit(Connection& c) {
     ++totals.transactions;
     ++c.transactions;
@@ -135,6 +158,8 @@ class SinkDialog {
     for (std::size_t i = 0; i < c.rcpt_count; ++i) {
       if (!totals.pairs.add(hash_of(c.rcpts[i], id))) ++totals.duplicates;
       totals.rcpts.add(hash_of(c.rcpts[i], 5));
+      if (!right_sender(c.sender, c.rcpts[i]) && totals.wrong_senders++ == 0)
+        totals.first_wrong = c.sender + " for " + c.rcpts[i];
       if (log_file)
         std::fprintf(log_file, "%.6f %llu %llu %s %s %s\n", at, static_cast<unsigned long long>(c.number),
                      static_cast<unsigned long long>(c.transactions),

@@ -32,6 +32,8 @@ latency of a message (from its first byte sent to the reply to its end) as p50, 
   --connection-per-message     a new connection for each message
   --pipelining          MAIL, RCPT and DATA in one write
   --chain               also the content with the next MAIL, RCPT, DATA in one write (RFC 2920)
+  --rate N              begin N messages a second, however fast the replies come; latency counts from the moment a message
+                        was due, so that a server that stalls is charged for those that had to wait for a session
   --accepted FILE       the number of each message that was answered 250, a line each, written at once
   --persist             reconnect when the connection is lost or refused, until --timeout; a message whose end was not
                         answered counts as lost and is not sent again
@@ -62,11 +64,18 @@ struct Session {
   double begun_content = 0;  // of the message whose content is under way
   long rcpts_accepted = 0, end_replies = 0, end_rcpts = 0;
   long refused_envelope = 0;
+  bool idle = false;  // --rate: no message is due yet
 };
 
 std::vector<std::unique_ptr<Session>> sessions;
 bench::Address target;
 int epoll = -1;
+double run_began = 0;
+
+/// With --rate: when message `number` is due.
+double due(long number) {
+  return run_began + static_cast<double>(number) / settings.rate;
+}
 
 void watch(Session& s, std::uint32_t events, int operation) {
   epoll_event e{};
@@ -146,8 +155,13 @@ void begin_message(Session& s) {
     say(s, "QUIT\r\n", Stage::quit);
     return;
   }
+  s.idle = settings.rate > 0 && bench::now() < due(totals.started);
+  if (s.idle) {
+    s.message = -1;
+    return;
+  }
+  s.begun = settings.rate > 0 ? due(totals.started) : bench::now();
   s.message = totals.started++;
-  s.begun = bench::now();
   s.rcpts_accepted = s.refused_envelope = 0;
   say(s, "MAIL FROM:<" + (settings.from == "<>" ? std::string() : settings.from) + ">\r\n", Stage::mail);
   if (!settings.pipelining) return;
@@ -287,7 +301,7 @@ void run() {
   target = bench::parse_address(settings.to);
   epoll = epoll_create1(EPOLL_CLOEXEC);
   content.build(settings);
-  const double start = bench::now(), start_wall = bench::wall_clock();
+  const double start = run_began = bench::now(), start_wall = bench::wall_clock();
   for (long i = 0; i < std::min(settings.sessions, settings.messages); ++i) {
     sessions.push_back(std::make_unique<Session>());
     start_connection(*sessions.back());
@@ -316,7 +330,18 @@ void run() {
       timed_out = true;
       break;
     }
-    const int n = epoll_wait(epoll, events.data(), static_cast<int>(events.size()), waiting ? 20 : 200);
+    if (settings.rate > 0)
+      for (auto& s : sessions)
+        if (s->idle && s->fd >= 0 &&
+            (totals.started >= settings.messages || bench::now() >= due(totals.started))) {
+          s->idle = false;
+          begin_message(*s);
+          send_out(*s);
+        }
+    const int n = epoll_wait(epoll, events.data(), static_cast<int>(events.size()),
+                             settings.rate > 0 ? 1
+                             : waiting         ? 20
+                                               : 200);
     for (int i = 0; i < n; ++i) {
       auto& s = *static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr);
       if (s.fd < 0) continue;
@@ -377,13 +402,16 @@ int main(int argc, char** argv) {
       settings.accepted = options.text();
     else if (options.is("--persist"))
       settings.persist = true;
+    else if (options.is("--rate"))
+      settings.rate = options.real();
     else if (options.is("--timeout"))
       settings.timeout = options.real();
     else
       options.unknown();
   }
   if (settings.to.empty()) die(USAGE);
-  if (settings.chain && settings.connection_per_message) die("--chain keeps its connections");
+  if (settings.chain && (settings.connection_per_message || settings.rate > 0))
+    die("--chain keeps its connections full");
   if (!settings.accepted.empty() && !(accepted_file = std::fopen(settings.accepted.c_str(), "w")))
     die(settings.accepted + ": " + std::strerror(errno));
   signal(SIGPIPE, SIG_IGN);

@@ -25,6 +25,8 @@ SIGINT, or --expect reached) one line of JSON with what it saw; SIGUSR1 asks for
   --expect N            end when N recipients have been accepted
   --linger SECONDS      with --expect: stay this much longer and count what should not come (default 0)
   --timeout SECONDS     end after this time whatever came (default: never)
+  --sender ADDRESS      an envelope sender that is right; may be given again. Copies with others count as wrong_senders
+  --verp ADDRESS        the same for a VERP sender: of NAME@HOST, NAME+local=domain@HOST for local@domain
   --log FILE            a line per accepted recipient: time connection transaction sender recipient message-id
                         (sender <> is written <>, a missing Message-ID as -)
 )";
@@ -98,13 +100,15 @@ void print_summary() {
       "\"distinct_recipients\":%zu,"
       "\"distinct_senders\":%zu,\"distinct_deliveries\":%zu,\"duplicates\":%llu,\"bytes\":%llu,\"bad_"
       "commands\":%llu,"
-      "\"most_per_connection\":%llu,\"first\":%.6f,\"last\":%.6f,\"seconds\":%.6f,\"recipients_per_second\":%"
+      "\"wrong_senders\":%llu,\"first_wrong\":%s,\"most_per_connection\":%llu,\"first\":%.6f,\"last\":%.6f,"
+      "\"seconds\":%.6f,\"recipients_per_second\":%"
       ".0f}\n",
       static_cast<unsigned long long>(totals.connections), static_cast<unsigned long long>(totals.most_open),
       static_cast<unsigned long long>(totals.dropped), static_cast<unsigned long long>(totals.transactions),
       static_cast<unsigned long long>(totals.recipients), totals.rcpts.size(), totals.senders.size(),
       totals.pairs.size(), static_cast<unsigned long long>(totals.duplicates),
       static_cast<unsigned long long>(totals.bytes), static_cast<unsigned long long>(totals.bad_commands),
+      static_cast<unsigned long long>(totals.wrong_senders), bench::json_text(totals.first_wrong).c_str(),
       static_cast<unsigned long long>(totals.most_per_connection), totals.first, totals.last, seconds,
       seconds > 0 ? static_cast<double>(totals.recipients) / seconds : 0.0);
   std::fflush(stdout);
@@ -194,6 +198,10 @@ int main(int argc, char** argv) {
       settings.linger = options.real();
     else if (options.is("--timeout"))
       settings.timeout = options.real();
+    else if (options.is("--sender"))
+      settings.senders.push_back(options.text());
+    else if (options.is("--verp"))
+      settings.verp.push_back(options.text());
     else if (options.is("--log"))
       settings.log = options.text();
     else

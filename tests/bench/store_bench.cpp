@@ -1,9 +1,11 @@
 // What the store alone can do, beside the raw commit of this machine in the same run: accepts of one
 // recipient by n callers, expansion of a list, the life of VERP recipients (claim 500, settle 500) with the
-// octets written for each. usage: store_bench FOLDER [MEMBERS]
+// octets written for each. usage: store_bench FOLDER [MEMBERS | commits]; commits: only the accepts of one
+// caller, as JSON: what a durable acceptance costs without a daemon around it.
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -12,7 +14,9 @@
 #include <fstream>
 #include <future>
 #include <string>
+#include <string_view>
 #include <thread>
+#include <vector>
 
 #include "store/directory/directory.hpp"
 #include "store/spool/spool.hpp"
@@ -80,6 +84,18 @@ void accepts(Store& store, int callers, int each) {
               callers * each / static_cast<double>(store.figures().commits - commits));
 }
 
+void one_caller(Store& store, int times) {
+  const auto bytes = std::make_shared<const std::string>(4096, 'x');
+  std::vector<double> took;
+  for (int i = 0; i < times; ++i) {
+    const auto begin = Clock::now();
+    await<Accepted>([&](auto cb) { store.accept(small(bytes), cb); });
+    took.push_back(1000 * since(begin));
+  }
+  std::sort(took.begin(), took.end());
+  std::printf("{\"p50_ms\":%.4f,\"p99_ms\":%.4f}\n", took[took.size() / 2], took[took.size() * 99 / 100]);
+}
+
 void raw_commits(const std::string& folder) {
   const int fd = ::open((folder + "/raw").c_str(), O_RDWR | O_CREAT, 0600);
   const std::string page(8 * 4096, 'x');
@@ -100,9 +116,10 @@ int main(int argc, char** argv) {
     return 2;
   }
   const std::string folder = argv[1];
+  const bool only_commits = argc > 2 && std::string_view(argv[2]) == "commits";
   const std::size_t members = argc > 2 ? std::strtoul(argv[2], nullptr, 10) : 100'000;
   std::filesystem::create_directories(folder);
-  raw_commits(folder);
+  if (!only_commits) raw_commits(folder);
   Options options;
   options.path = folder + "/store";
   options.max_size = 8ull << 30;
@@ -113,6 +130,10 @@ int main(int argc, char** argv) {
     return 1;
   }
   Store& store = **opened;
+  if (only_commits) {
+    one_caller(store, 1000);
+    return 0;
+  }
   accepts(store, 1, 2000);
   accepts(store, 20, 2000);
   accepts(store, 100, 400);

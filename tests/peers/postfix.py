@@ -66,6 +66,17 @@ class Postfix:
         except OSError:
             return False
 
+    @property
+    def pid(self):
+        """Of its master, whose children do the work."""
+        return int((self.home / "spool/pid/master.pid").read_text())
+
+    def super(self, *words):
+        """postsuper: the queue by hand."""
+        done = subprocess.run(["/usr/sbin/postsuper", "-c", self.home / "etc", *words], capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60)
+        if done.returncode != 0:
+            raise SystemExit(f"postsuper: {done.stderr}")
+
     def log(self):
         return (self.home / "spool/log").read_text(errors="replace")
 

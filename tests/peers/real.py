@@ -43,9 +43,10 @@ class Daemon:
 
 class Exim(Daemon):
     """Takes all of dest.example but *unknown*; drops the connection after five refused recipients, as many sites let it.
-    With `relay_port` it takes everything and sends it on to that port."""
+    With `relay_port` it takes everything and sends it on to that port; with `verp` each recipient alone, with a sender made
+    of that address."""
 
-    def __init__(self, folder, relay_port=None):
+    def __init__(self, folder, relay_port=None, verp=None):
         home = pathlib.Path(folder) / "exim"
         (home / "spool").mkdir(parents=True)
         for place in (pathlib.Path(folder), home):
@@ -70,6 +71,7 @@ acl_smtp_data = data
 recipients_max = 0
 remote_max_parallel = 20
 smtp_accept_max = 200
+smtp_accept_queue_per_connection = 0
 begin acl
 rcpt:
   drop message = too many unknown users
@@ -93,7 +95,7 @@ smtp:
   driver = smtp
   hosts_try_fastopen =
   connection_max_messages = 0
-""")
+{"" if verp is None else f"  max_rcpt = 1{chr(10)}  return_path = {verp.replace('@', '+$local_part=$domain@')}{chr(10)}"}""")
         self.log_file = home / "spool/mainlog"
         port = harness.free_port()
         super().__init__(["unshare", "--mount", "sh", "-c", 'mount --bind "$0/passwd" /etc/passwd && mount --bind "$0/group" /etc/group && exec "$@"',
