@@ -14,6 +14,8 @@ medians, ratios as median (least-most), and whether the budgets are met.
   million                           a post to 1,000,000: 250, neighbours, memory, delivery after a restart
   fairness                          a post to three, and other senders, while a post to 1,000,000 is expanded and delivered
   many-destinations                 1,000,000 recipients over 5,000 next hops: memory, restart to first delivery, rate
+  growth                            growth-accept, -expand, -fanout, -queue, -hops, -connections: cost for each at 1,000 to 1,000,000 recipients,
+                                    10,000 to 1,000,000 waiting, 1 to 5,000 next hops, 10 to 10,000 connections
 
 `raw` is the same work between smtp_load and smtp_sink without spoold: what the machine gives just then.
 """
@@ -22,28 +24,31 @@ import contextlib
 import os
 import sys
 
+import growth
 import harness
 import rows
 import size
 from peers.postfix import available
 from table import Report
 
-ROWS = {**rows.ROWS, **size.ROWS}
+ROWS = {**rows.ROWS, **size.ROWS, **growth.ROWS}
+GROUPS = {"growth": list(growth.ROWS)}
 
 
 def main():
     options = argparse.ArgumentParser(prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--runs", type=int, default=3, help="of each contestant (3)")
+    options.add_argument("--runs", type=int, default=3, help="of each contestant, and of each size (3)")
     options.add_argument("--peers", action="store_true", help="a Postfix and an Exim of their own beside it (as root; the system's are not touched)")
     options.add_argument("--threads", default="0", metavar="N[,M]", help="network threads of spoold; with two numbers it takes a turn with each (0: one per core)")
     options.add_argument("--json", metavar="FILE", help="write every run and every budget to FILE, a JSON object a line")
     options.add_argument("--plot", metavar="FOLDER", help="a picture of each workload, FOLDER/NAME.png (matplotlib)")
     options.add_argument("--no-build", action="store_true", help="measure the build there is")
-    options.add_argument("names", nargs="*", metavar="NAME")
+    options.add_argument("names", nargs="*", metavar="NAME", help="default: all but growth")
     options = options.parse_args()
-    unknown = [n for n in options.names if n not in ROWS]
+    names = [one for name in options.names for one in GROUPS.get(name, [name])] or [name for name in ROWS if name not in growth.ROWS]
+    unknown = [n for n in names if n not in ROWS]
     if unknown:
-        print(f"no such measurement: {unknown[0]}; there are {', '.join(ROWS)}", file=sys.stderr)
+        print(f"no such measurement: {unknown[0]}; there are {', '.join([*ROWS, *GROUPS])}", file=sys.stderr)
         return 2
     if harness.SANITIZED:
         print("this build has sanitizers; its figures mean nothing", file=sys.stderr)
@@ -55,8 +60,8 @@ def main():
         json_file = files.enter_context(open(options.json, "w")) if options.json else None
         report = Report(options.runs, options.peers, [int(n) for n in options.threads.split(",")], json_file)
         print(f"medians of {options.runs}; {os.cpu_count()} cores, load before {os.getloadavg()[0]:.1f}")
-        for name in options.names or ROWS:
-            report.measure(name, ROWS[name])
+        for name in names:
+            ROWS[name].measure(name, report)
         report.close()
     if options.plot:
         import plot  # only now: it needs matplotlib

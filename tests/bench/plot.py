@@ -20,7 +20,7 @@ AXES = {
     "CPU us": "processor for each (µs)", "wall us": "time for each (µs)", "own MB": "most anonymous memory (MB)", "written B": "written for each (bytes)",
     "disk B": "disk for each (bytes)",
 }
-COLOURS = {"spoold": "#1f77b4", "raw": "#999999", "commit": "#bbbbbb", "Postfix": "#d62728", "Exim": "#ff7f0e"}
+COLOURS = {"spoold": "#1f77b4", "spoold 1t": "#6baed6", "spoold 2t": "#1f77b4", "raw": "#999999", "commit": "#bbbbbb", "Postfix": "#d62728", "Exim": "#ff7f0e"}
 
 
 def values(lines, who, key):
@@ -61,6 +61,8 @@ def curves(panel, lines, key):
     panel.set_yscale("log")
     panel.set_xlabel(lines[0]["unit"])
     plain(panel.xaxis)
+    panel.yaxis.set_major_locator(ticker.LogLocator(subs=(1, 2, 5)))
+    panel.yaxis.set_minor_formatter(ticker.NullFormatter())
     low, high = panel.get_ylim()
     panel.set_ylim(min(low, (low * high) ** 0.5 / 4), max(high, (low * high) ** 0.5 * 4))  # a flat line shall look flat
     panel.legend(fontsize=8)

@@ -40,6 +40,17 @@ class Row:
     budgets: list[Budget] = dataclasses.field(default_factory=list)
     peers: tuple = ("Postfix", "Exim")  # contestants only of --peers
 
+    def measure(self, name, report):
+        """All contestants in turn, as often as the report says."""
+        figures = {}
+        for n in range(report.runs):
+            for who, threads, run in report.turns(self):
+                Bench.threads = threads
+                one = run()
+                figures.setdefault(who, []).append(one)
+                report.note(row=name, title=self.title, who=who, run=n + 1, threads=threads, time=round(time.time(), 1), figures=one)
+        report.show(name, self, figures)
+
 
 def shown(value):
     return "-" if value is None else f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}" if abs(value) < 10 else f"{value:.1f}"
@@ -57,7 +68,7 @@ def columns(heads, lines):
 
 
 class Report:
-    """Runs rows, prints them, writes a JSON line a run."""
+    """Prints rows, counts budgets, writes a JSON line a run."""
 
     def __init__(self, runs, with_peers, threads, json_file):
         self.runs, self.with_peers, self.threads, self.json_file = runs, with_peers, threads, json_file
@@ -70,6 +81,13 @@ class Report:
             self.json_file.write(json.dumps(line) + "\n")
             self.json_file.flush()
 
+    def judge(self, name, who, budget, values, met):
+        """Counts and notes a budget; its verdict."""
+        verdict = "ok" if met else "MISSED"
+        self.met, self.missed = self.met + met, self.missed + (not met)
+        self.note(row=name, who=who, budget=budget, value=statistics.median(values), least=min(values), most=max(values), verdict=verdict)
+        return verdict
+
     def turns(self, row):
         """(name, threads, function) of each contestant, in the order of a turn."""
         for name, run in row.contestants.items():
@@ -77,16 +95,6 @@ class Report:
                 continue
             for threads in self.threads if name == SPOOLD else self.threads[:1]:
                 yield (name if len(self.threads) == 1 or name != SPOOLD else f"{name} {threads}t"), threads, run
-
-    def measure(self, name, row):
-        figures = {}
-        for n in range(self.runs):
-            for who, threads, run in self.turns(row):
-                Bench.threads = threads
-                one = run()
-                figures.setdefault(who, []).append(one)
-                self.note(row=name, title=row.title, who=who, run=n + 1, threads=threads, time=round(time.time(), 1), figures=one)
-        self.show(name, row, figures)
 
     def show(self, name, row, figures):
         print(f"\n{name}: {row.title}")
@@ -103,9 +111,7 @@ class Report:
                 verdict = ""
                 if budget.least is not None or budget.most is not None:
                     met = budget.met(statistics.median(values))
-                    verdict = "ok" if met else "MISSED"
-                    self.met, self.missed = self.met + met, self.missed + (not met)
-                    self.note(row=name, who=who, budget=budget.says(), value=statistics.median(values), least=min(values), most=max(values), verdict=verdict)
+                    verdict = self.judge(name, who, budget.says(), values, met)
                 lines.append([f"{who if len(ours) > 1 else ''} {budget.says()}".strip(), spread(values), verdict])
         if lines:
             print("\n".join(columns(["budget", "median (least-most)", ""], lines)), flush=True)
