@@ -1,5 +1,6 @@
 #include "server/admin/control_socket.hpp"
 
+#include <malloc.h>
 #include <pwd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -20,6 +21,7 @@ using Socket = asio::local::stream_protocol::socket;
 using admin::Json;
 
 constexpr std::size_t longest_request = 64 << 20;
+constexpr std::size_t large_request = 1 << 20;
 constexpr std::size_t most_sessions = 100;
 
 /// The user at the other end, as the kernel knows it.
@@ -163,6 +165,11 @@ Awaitable<> ControlSocket::session(std::shared_ptr<State> state, std::uint64_t n
     }
     answer += '\n';
     const auto [write_error, written] = co_await asio::async_write(*socket, asio::buffer(answer), use);
+    if (length > large_request) {
+      received.shrink_to_fit();
+      asio::post(state->pool,
+                 [] { ::malloc_trim(0); });  // the allocator would keep all that an import needed
+    }
     if (write_error) break;
   }
   state->sessions.erase(number);
