@@ -28,15 +28,45 @@ void put_due(Write& write, const DueRow& d) {
   write.put(Table::due, due_key(d), Packer().num(d.count).num(d.generation).bytes());
 }
 
-TimePoint free_time(const Read& read, std::string_view route, TimePoint at, Id message, TimePoint now) {
-  std::set<TimePoint> claimed;
+namespace {
+
+std::set<TimePoint> claimed_times(const Read& read, Id message, TimePoint at, TimePoint now) {
+  std::set<TimePoint> all;
   if (at <= now)
-    for (const ClaimRow& c : claims_from(read, message, 0, ~std::uint32_t{0})) claimed.insert(c.due);
+    for (const ClaimRow& c : claims_from(read, message, 0, ~std::uint32_t{0})) all.insert(c.due);
+  return all;
+}
+
+}  // namespace
+
+TimePoint free_time(const Read& read, std::string_view route, TimePoint at, Id message, TimePoint now) {
+  const std::set<TimePoint> claimed = claimed_times(read, message, at, now);
   Cursor c = read.cursor(Table::due);
   for (;; at += Duration(1)) {
     const Key prefix = Key().str(route).time(at).u64(message);
     if (!claimed.contains(at) && !(c.seek(prefix) && c.at(prefix))) return at;
   }
+}
+
+TimePoint put_due_alone(Write& write, DueRow one) {
+  const std::set<TimePoint> claimed = claimed_times(write, one.message, one.at, write.now());
+  Cursor c = write.cursor(Table::due);
+  for (;; one.at += Duration(1)) {
+    if (claimed.contains(one.at)) continue;
+    const Key prefix = Key().str(one.route).time(one.at).u64(one.message);
+    const bool any = c.seek_before(Key(prefix).u32(one.first).u8(0)) && c.at(prefix);
+    if (!any) break;
+    // Those of one time and generation do not overlap: the last one that begins before the number tells.
+    DueRow before = unpack_due(c.key(), c.value());
+    const std::uint32_t end = before.first + before.count;
+    if (end > one.first || before.generation != one.generation) continue;
+    if (end < one.first) break;
+    ++before.count;
+    put_due(write, before);
+    return one.at;
+  }
+  put_due(write, one);
+  return one.at;
 }
 
 void DueRuns::add(Write& write, std::uint32_t number, std::string_view route) {

@@ -28,6 +28,11 @@ void put_due(Write&, const DueRow&);
 /// after `now`.)
 TimePoint free_time(const Read&, std::string_view route, TimePoint at, Id message, TimePoint now);
 
+/// Makes one number due, at `one.at` or the first time after it at which nothing covers the number; the time
+/// it has now. Where that lengthens the entry before it, it does: so many that an operator wants to be
+/// tried now are one entry, and due now.
+TimePoint put_due_alone(Write&, DueRow one);
+
 /// Joins neighbours of one route into entries: add numbers in order; a number left out, or another route,
 /// ends an entry. Entries are written when they end; the last one by finish().
 class DueRuns {

@@ -134,10 +134,8 @@ class Editing {
 
   TimePoint make_due(std::uint32_t number, const std::string& address) {
     DueRow due{route_(domain_of(address)), write_.now(), message_.id, number, 1, message_.generation};
-    due.at = free_time(write_, due.route, due.at, message_.id, write_.now());
-    put_due(write_, due);
     remember(routes, due.route);
-    return due.at;
+    return put_due_alone(write_, std::move(due));
   }
 
   void uncover(ClaimRow claim) {

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "store/spool/due.hpp"
 #include "store/spool/host.hpp"
 #include "tests/store/opened.hpp"
 
@@ -277,6 +278,40 @@ TEST_CASE("add, replace, isolate, retry") {
   CHECK(s.problems() == "");
   CHECK(s.edit(id, {{Edit::What::add, 0, "nonsense", false}}).error().kind == Error::Kind::invalid);
   CHECK(s.edit(id + 1, {}).error().kind == Error::Kind::not_found);
+}
+
+TEST_CASE("many that are to be tried now are due now, in few entries") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  const Id id = s.accept(plain(many(500)))->ids[0];
+  std::vector<Edit> edits;
+  for (const Claim& claim : s.claim()) {
+    Settlement outcome = outcome_of(claim, Verdict::deferred);
+    for (std::size_t i = 0; i < outcome.outcomes.size(); ++i) {
+      outcome.outcomes[i].next_attempt = s.now() + std::chrono::hours(1) + Duration(i);
+      edits.push_back({.what = Edit::What::retry, .number = outcome.outcomes[i].number, .address = {}});
+    }
+    REQUIRE(s.settle(outcome));
+  }
+  REQUIRE(edits.size() == 500);
+  const std::size_t all = edits.size();
+  edits.erase(edits.begin() + 250);  // a gap
+  REQUIRE(s.edit(id, edits));
+  CHECK(s.problems() == "");
+  std::size_t entries = 0;
+  const TimePoint soon = s.now() + Duration(1);
+  Read(*s.store).each(Table::due, {}, [&](std::string_view key, std::string_view value) {
+    const spool::DueRow due = spool::unpack_due(key, value);
+    entries += due.at <= soon;
+    return true;
+  });
+  CHECK(entries == 2);
+  s.pass(Duration(2));
+  std::size_t due = 0;
+  for (const Claim& claim : s.claim()) due += claim.recipients.size();
+  CHECK(due == all - 1);
+  CHECK(s.problems() == "");
 }
 
 TEST_CASE("a whole message: hold, release, retry, remove, with a claim out") {
