@@ -180,9 +180,9 @@ void Lane::open_connections() {
     options.timeouts = settings.delivery.timeouts;
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
     options.credentials = credentials();
-    auto session =
-        std::make_shared<OutboundSession>(*this, io_.get_executor(), way_.targets(random_(), context_.turn++),
-                                          std::move(options), security(own));
+    auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(),
+                                                     way_.targets(random_(), context_.turn++, at),
+                                                     std::move(options), security(own));
     session->seat = std::move(seat);
     sessions_.push_back(session);
     ++context_.stats.sessions_out;
@@ -218,6 +218,7 @@ void Lane::connected(OutboundSession& session) {
   const smtp::Capabilities& offered = session.offered();
   const delivery::PeerLimits limits{offered.rcpt_max.value_or(0), offered.rcpt_domain_max.value_or(0)};
   session.connection = planner_.connected(session.remote(), now(), limits, session.tls());
+  way_.unreached(session.passed_over(), now());
   log_plain_text(session);
   soon();
 }

@@ -10,6 +10,7 @@
 #include <array>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -65,6 +66,8 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool established() const { return dialog_.established() && !over_; }
   bool idle() const { return !over_ && dialog_.idle(); }
   bool overlap_refused() const { return dialog_.overlap_refused(); }
+  /// Tried in vain before the one that is connected.
+  std::span<const Target> passed_over() const { return {targets_.data(), target_ - 1}; }
   const smtp::Capabilities& offered() const { return dialog_.offered(); }
   const std::string& remote() const { return remote_; }
   /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; empty: plain text.

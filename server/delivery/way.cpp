@@ -14,6 +14,7 @@ namespace {
 
 constexpr Duration stale = std::chrono::hours(1);        // longer than its time to live, when DNS fails
 constexpr Duration ask_again = std::chrono::seconds(5);  // after a temporary verdict, at the earliest
+constexpr Duration tried_last = std::chrono::minutes(5);
 
 /// "192.0.2.1", or the address of "[192.0.2.1]", "[ipv6:2001:db8::1]".
 std::optional<asio::ip::address> literal(std::string_view text) {
@@ -204,7 +205,12 @@ LastReply Way::why() const {
   return why;
 }
 
-std::vector<Target> Way::targets(std::uint64_t seed, std::uint32_t turn) const {
+void Way::unreached(std::span<const Target> targets, TimePoint now) {
+  std::erase_if(last_until_, [now](const auto& one) { return one.second <= now; });
+  for (const Target& target : targets) last_until_[target.text] = now + tried_last;
+}
+
+std::vector<Target> Way::targets(std::uint64_t seed, std::uint32_t turn, TimePoint now) const {
   std::vector<asio::ip::address> sources[2];  // IPv4, IPv6
   for (const std::string& source : settings_->delivery.source) {
     const auto address = asio::ip::make_address(source);
@@ -238,6 +244,10 @@ std::vector<Target> Way::targets(std::uint64_t seed, std::uint32_t turn) const {
       all.push_back(std::move(target));
     }
   }
+  std::stable_partition(all.begin(), all.end(), [&](const Target& target) {
+    const auto found = last_until_.find(target.text);
+    return found == last_until_.end() || found->second <= now;
+  });
   return all;
 }
 

@@ -6,8 +6,10 @@
 // signature. A way without names is known at once and for ever. Lives on its lane's thread.
 #pragma once
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -37,7 +39,10 @@ class Way {
 
   /// In the order to try them for one connection; `turn` chooses the source address. May be empty: no source
   /// address is of their family.
-  std::vector<Target> targets(std::uint64_t seed, std::uint32_t turn) const;
+  std::vector<Target> targets(std::uint64_t seed, std::uint32_t turn, TimePoint now) const;
+  /// Could not be reached while another one could: for some minutes they are tried last, so that not every
+  /// connection waits for them first.
+  void unreached(std::span<const Target> targets, TimePoint now);
 
   bool lmtp() const { return !hops_.empty() && hops_.front().protocol == conf::NextHop::Protocol::lmtp; }
   bool by_mx() const { return hops_.empty(); }
@@ -67,6 +72,7 @@ class Way {
   bool known_ = false, told_ = false;
   TimePoint now_{}, until_{}, stale_until_{};
   std::optional<dns::Verdict> verdict_;
+  std::map<std::string, TimePoint> last_until_;     // by their text; as many as there are targets
   const conf::Destination* destination_ = nullptr;  // of *settings_
   std::optional<delivery::Group> group_;
   std::uint64_t generation_ = 0;  // answers of before set() are not ours

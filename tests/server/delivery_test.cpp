@@ -350,6 +350,32 @@ TEST_CASE("withdraw: what is not on the wire can be edited, and comes back when 
   CHECK(house.recipient(id, "r1004@dest.example").state == RecipientState::removed);
 }
 
+TEST_CASE("an address that cannot be reached while another can is tried last for some minutes") {
+  House house;
+  ScriptedPeer closed(house.io);
+  closed.script = [](const std::string& stage, const std::string&) -> std::string {
+    return stage == "banner" ? "!close:421 4.3.2 not now\r\n" : "";
+  };
+  house.settings.relay.smarthost = {conf::parse_next_hop(closed.url()).value(),
+                                    conf::parse_next_hop(house.peer.url()).value()};
+  house.start();
+  const auto one_more = [&](const std::string& address) {
+    house.peer.hang_up();
+    REQUIRE(house.until([&] { return house.peer.open == 0; }));
+    const store::Id id = house.accept(store::plain({address}));
+    REQUIRE(house.until([&] { return house.all_are(id, RecipientState::delivered); }));
+  };
+  one_more("a@dest.example");
+  CHECK(closed.connections == 1);
+  one_more("b@dest.example");
+  one_more("c@dest.example");
+  CHECK(closed.connections == 1);
+  CHECK(house.peer.connections == 3);
+  house.pass(std::chrono::minutes(6));
+  one_more("d@dest.example");
+  CHECK(closed.connections == 2);
+}
+
 TEST_CASE("a dead next hop blocks nobody else") {
   House house;
   conf::RelayDomain dead;
