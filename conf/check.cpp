@@ -201,11 +201,17 @@ std::vector<std::string> review(const Settings& s) {
     else
       out.push_back("note: [smtp] trusted_networks: " + who + " may relay anywhere");
   }
-  for (const RelayDomain& domain : s.domains)
+  constexpr std::size_t domains_named = 20;
+  for (std::size_t i = 0; i < std::min(s.domains.size(), domains_named); ++i) {
+    const RelayDomain& domain = s.domains[i];
     out.push_back("note: [[domain]] everybody may send to " + domain.name + " by way of " +
                   (!domain.deliver_to.empty()   ? route_to(domain.deliver_to)
                    : !s.relay.smarthost.empty() ? route_to(s.relay.smarthost)
                                                 : "its MX hosts"));
+  }
+  if (s.domains.size() > domains_named)
+    out.push_back("note: and to those of " + std::to_string(s.domains.size() - domains_named) +
+                  " further [[domain]]s");
   if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
   for (const Destination& d : s.destinations) {

@@ -1,5 +1,7 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "conf/load.hpp"
 
 using namespace spoold::conf;
@@ -83,6 +85,14 @@ TEST_CASE("the review names what may relay and warns of an open relay") {
         "note: [smtp] trusted_networks: every process that can open a unix listener may relay anywhere");
   CHECK(lines[3] == "warning: there is no [[listen]]: mail comes in only by spoolctl post");
   CHECK(lines[4] == "warning: [[destination]] match = \"x.example\" matches no next hop and no [[domain]]");
+}
+
+TEST_CASE("the review names twenty [[domain]]s and counts the rest") {
+  Settings s;
+  for (int i = 0; i < 5000; ++i) s.domains.emplace_back().name = "d" + std::to_string(i) + ".example";
+  const auto lines = review(s);
+  CHECK(lines.size() < 30);
+  CHECK(std::count(lines.begin(), lines.end(), "note: and to those of 4980 further [[domain]]s") == 1);
 }
 
 TEST_CASE("routes") {
