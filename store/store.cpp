@@ -1,97 +1,25 @@
 #include "store/store.hpp"
 
 #include <algorithm>
-#include <chrono>
 #include <utility>
 
-#include "store/accept.hpp"
 #include "store/broken.hpp"
 #include "store/directory/directory.hpp"
 #include "store/key.hpp"
-#include "store/reporting.hpp"
-#include "store/spool/claim.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
-#include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
-#include "store/spool/host.hpp"
-#include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
+#include "store/state.hpp"
 #include "store/upload.hpp"
-#include "store/writer.hpp"
 
 namespace spoold::store {
 namespace {
 
-using Kind = Error::Kind;
-constexpr auto slice_time = std::chrono::milliseconds(10);
 constexpr std::size_t claims_a_slice = 50;
 constexpr const char* possible_duplicates_key = "possible_duplicates";
 
-/// A job with a result: f makes it inside the transaction, the callback gets it after the commit.
-template <class T, class F>
-Job job(Job::Kind kind, F f, Callback<T> callback) {
-  auto result = std::make_shared<std::optional<T>>();
-  Job j;
-  j.kind = kind;
-  j.apply = [result, f = std::move(f)](Write& write) mutable -> Result<void> {
-    Result<T> r = f(write);
-    if (!r) return tl::unexpected(r.error());
-    *result = std::move(*r);
-    return {};
-  };
-  j.done = [result, callback = std::move(callback)](Result<void> r) {
-    if (!callback) return;
-    if (r)
-      callback(std::move(**result));
-    else
-      callback(tl::unexpected(r.error()));
-  };
-  return j;
-}
-
 }  // namespace
-
-struct Store::State {
-  Options options;
-  std::unique_ptr<Env> env;
-  std::unique_ptr<Room> room;
-  spool::ClaimPlaces places;  // of the writer thread
-  Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
-  std::uint64_t duplicates = 0;
-  std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
-
-  std::string route(std::string_view domain) const {
-    return options.route ? options.route(domain) : std::string("relay");
-  }
-  spool::RouteOf route_of() const {
-    return [this](std::string_view domain) { return route(domain); };
-  }
-  TimePoint now() const {
-    if (options.clock) return options.clock();
-    return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
-  }
-  void due(const std::vector<std::string>& routes) const {
-    if (options.on_due)
-      for (const std::string& r : routes) options.on_due(r);
-  }
-  void submit(Job j) {
-    if (writer) return writer->submit(std::move(j));
-    if (j.done) j.done(fail(Kind::invalid, "the store was opened to be read only"));
-  }
-
-  void tell(const std::vector<Reporting::Made>&) const;
-  void report_slice(TimePoint now, Callback<void>);
-  Result<void> reclaim();
-  void accept_slice(std::shared_ptr<Accepting>, Callback<Accepted>);
-  void sweep_stage(bool at_start);
-  void sweep_directory();
-  void go_on_rebuilding(Id);
-  void go_on_holding(Id, std::string route, LastReply why);
-  void reroute_slice(std::string route, std::string after, Callback<void>);
-  void sweep_slice(TimePoint cutoff, Id after, Callback<void>);
-  void sweep_hosts(std::string after, Callback<void>);
-};
 
 Store::Store() : state_(std::make_unique<State>()) {}
 Store::~Store() = default;
@@ -154,48 +82,6 @@ Result<void> Store::State::reclaim() {
   return {};
 }
 
-void Store::State::sweep_stage(bool at_start) {
-  submit(job<bool>(
-      Job::Kind::change,
-      [at_start](Write& write) -> Result<bool> { return spool::sweep_stage(write, at_start); },
-      [this, at_start](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) sweep_stage(at_start);
-      }));
-}
-
-void Store::State::sweep_directory() {
-  submit(job<bool>(
-      Job::Kind::change, [](Write& write) -> Result<bool> { return directory::sweep(write); },
-      [this](Result<bool> more) {
-        if (more && *more && !writer->stopping()) sweep_directory();
-      }));
-}
-
-void Store::State::go_on_rebuilding(Id id) {
-  auto routes = std::make_shared<std::vector<std::string>>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, id, routes](Write& write) -> Result<bool> {
-        routes->clear();
-        return spool::rebuild(write, id, route_of(), *routes);
-      },
-      [this, id, routes](Result<bool> done) {
-        due(*routes);
-        if (done && !*done && !writer->stopping()) go_on_rebuilding(id);
-      }));
-}
-
-void Store::State::go_on_holding(Id id, std::string held_route, LastReply why) {
-  submit(job<bool>(
-      Job::Kind::change,
-      [id, held_route, why](Write& write) -> Result<bool> {
-        return spool::hold_route(write, id, held_route, why);
-      },
-      [this, id, held_route, why](Result<bool> done) {
-        if (done && !*done && !writer->stopping()) go_on_holding(id, held_route, why);
-      }));
-}
-
 void Store::submit(Job j) {
   state_->submit(std::move(j));
 }
@@ -203,26 +89,6 @@ void Store::submit(Job j) {
 void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
   State& s = *state_;
   s.accept_slice(std::make_shared<Accepting>(std::move(acceptance), s.route_of()), std::move(callback));
-}
-
-void Store::State::accept_slice(std::shared_ptr<Accepting> accepting, Callback<Accepted> callback) {
-  submit(job<bool>(
-      Job::Kind::intake,
-      [accepting](Write& write) { return accepting->slice(write, Accepting::Clock::now() + slice_time); },
-      [this, accepting, callback = std::move(callback)](Result<bool> complete) {
-        if (complete) {
-          accepting->advance();
-          if (*complete) return callback(accepting->accepted());
-          if (options.fault) options.fault("slice");
-          return accept_slice(accepting, callback);
-        }
-        if (accepting->staged())
-          submit(job<bool>(
-              Job::Kind::change,
-              [accepting](Write& write) -> Result<bool> { return accepting->abandon(write), true; },
-              [this](Result<bool>) { sweep_stage(false); }));
-        callback(tl::unexpected(complete.error()));
-      }));
 }
 
 void Store::stage_begin(Callback<Id> callback) {
@@ -288,25 +154,6 @@ void Store::State::tell(const std::vector<Reporting::Made>& made) const {
   }
 }
 
-void Store::State::report_slice(TimePoint now, Callback<void> callback) {
-  auto made = std::make_shared<std::vector<Reporting::Made>>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, now, made](Write& write) {
-        made->clear();
-        return reporting.slice(write, now, Accepting::Clock::now() + slice_time, *made);
-      },
-      [this, now, made, callback = std::move(callback)](Result<bool> all) {
-        if (all) tell(*made);
-        if (all && !*all && !writer->stopping()) return report_slice(now, callback);
-        if (!callback) return;
-        if (all)
-          callback({});
-        else
-          callback(tl::unexpected(all.error()));
-      }));
-}
-
 void Store::edit(Id id, std::vector<Edit> edits, std::string who, Callback<std::vector<Edited>> callback,
                  bool all_or_nothing) {
   State& s = *state_;
@@ -359,29 +206,6 @@ void Store::reroute(std::string route, Callback<void> callback) {
   state_->reroute_slice(std::move(route), {}, std::move(callback));
 }
 
-void Store::State::reroute_slice(std::string old_route, std::string after, Callback<void> callback) {
-  struct Slice {
-    std::string after;
-    std::vector<std::string> routes;
-  };
-  auto slice = std::make_shared<Slice>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, slice, old_route, after](Write& write) -> Result<bool> {
-        *slice = {after, {}};
-        return spool::reroute(write, old_route, slice->after, route_of(), slice->routes);
-      },
-      [this, slice, old_route, callback = std::move(callback)](Result<bool> all) {
-        due(slice->routes);
-        if (all && !*all && !writer->stopping()) return reroute_slice(old_route, slice->after, callback);
-        if (!callback) return;
-        if (all)
-          callback({});
-        else
-          callback(tl::unexpected(all.error()));
-      }));
-}
-
 void Store::record(HistoryEvent event, Callback<void> callback) {
   if (event.at == TimePoint{}) event.at = now();
   state_->submit({Job::Kind::intake,
@@ -404,39 +228,6 @@ void Store::make_reports(TimePoint now, Callback<void> callback) {
 
 void Store::sweep(TimePoint now, Callback<void> callback) {
   state_->sweep_slice(now - state_->options.history, 0, std::move(callback));
-}
-
-void Store::State::sweep_slice(TimePoint cutoff, Id after, Callback<void> callback) {
-  auto place = std::make_shared<Id>(after);
-  submit(job<bool>(
-      Job::Kind::change,
-      [cutoff, after, place](Write& write) -> Result<bool> {
-        *place = after;
-        return spool::sweep_history(write, cutoff, *place);
-      },
-      [this, cutoff, place, callback = std::move(callback)](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) return sweep_slice(cutoff, *place, callback);
-        if (all) return sweep_hosts({}, callback);
-        if (callback) callback(tl::unexpected(all.error()));
-      }));
-}
-
-void Store::State::sweep_hosts(std::string after, Callback<void> callback) {
-  auto place = std::make_shared<std::string>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [after, place, cutoff = now() - delivery::host_memory_lasts](Write& write) -> Result<bool> {
-        *place = after;
-        return spool::sweep_hosts(write, cutoff, *place);
-      },
-      [this, place, callback = std::move(callback)](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) return sweep_hosts(*place, callback);
-        if (!callback) return;
-        if (all)
-          callback({});
-        else
-          callback(tl::unexpected(all.error()));
-      }));
 }
 
 TimePoint Store::now() const {
