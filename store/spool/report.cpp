@@ -56,6 +56,23 @@ Id first_after(TimePoint at) {  // ids begin with the time of arrival
   return static_cast<Id>(std::max<std::int64_t>(at.time_since_epoch().count(), 0)) << 22;
 }
 
+bool may_warn(const MessageRow& message) {
+  return has_reports(message) && !message.report && !message.giving_up;
+}
+
+void add_delayed(const Read& read, MessageRow& message, Requests& requests,
+                 std::vector<mail::Report::Recipient>& to) {
+  for (std::uint32_t first = 0; first < message.numbers(); first += page_size) {
+    const std::uint32_t count = std::min(page_size, message.numbers() - first);
+    const Numbers numbers(read, message, first, count);
+    for (std::uint32_t number = first; number < first + count && to.size() < most_in_report; ++number) {
+      const RecipientRow row = numbers.row_or_new(number);
+      if (numbers.finished(number) || !row.open() || !requests.of(number).wants_delay()) continue;
+      to.push_back(recipient(read, message, requests, number, row, Action::delayed));
+    }
+  }
+}
+
 Id looked_at(const Read& read) {
   const auto value = read.get(Table::meta, delayed_key);
   return value ? KeyReader(*value).u64() : 0;
@@ -117,14 +134,22 @@ std::optional<DueReport> take_report(Write& write, Id id) {
     due.report.recipients.push_back(recipient(write, message, requests, number, row, action));
     put_recipient(write, id, number, row);
   }
+  if (message.unwarned && message.state == MessageState::queued) {  // released meanwhile
+    message.unwarned = false;
+    if (may_warn(message)) add_delayed(write, message, requests, due.report.recipients);
+  }
   if (!all)
     report_by(write, message, write.now());
   else if (message.state == MessageState::finished)
     drop_content(write, message);
   put_message(write, message);
-  if (rows.empty()) return std::nullopt;
+  if (due.report.recipients.empty()) return std::nullopt;
   due.message = std::move(message);
   return due;
+}
+
+void warn_if_owed(Write& write, MessageRow& message) {
+  if (message.unwarned) report_by(write, message, write.now());
 }
 
 std::optional<Id> next_report(const Read& read, TimePoint now) {
@@ -143,22 +168,12 @@ bool has_delayed(const Read& read, TimePoint before) {
 namespace {
 
 std::optional<DueReport> delayed(const Read& read, MessageRow& message) {
-  if (!has_reports(message) || message.report || message.state != MessageState::queued || message.giving_up)
-    return std::nullopt;
+  if (!may_warn(message) || message.state != MessageState::queued) return std::nullopt;
   DueReport due;
   Requests requests(read, message);
-  for (std::uint32_t first = 0; first < message.numbers(); first += page_size) {
-    const Numbers numbers(read, message, first, std::min(page_size, message.numbers() - first));
-    const std::uint32_t end = std::min(first + page_size, message.numbers());
-    for (std::uint32_t number = first; number < end && due.report.recipients.size() < most_in_report;
-         ++number) {
-      const RecipientRow row = numbers.row_or_new(number);
-      if (numbers.finished(number) || !row.open() || !requests.of(number).wants_delay()) continue;
-      due.report.recipients.push_back(recipient(read, message, requests, number, row, Action::delayed));
-    }
-  }
-  if (due.report.recipients.empty()) return std::nullopt;
-  auto recipients = std::move(due.report.recipients);
+  std::vector<mail::Report::Recipient> recipients;
+  add_delayed(read, message, requests, recipients);
+  if (recipients.empty()) return std::nullopt;
   due.report = begun(read, message, false);
   due.report.recipients = std::move(recipients);
   due.message = message;
@@ -183,6 +198,10 @@ std::optional<DueReport> next_delayed(Write& write, TimePoint before) {
     if (!message) break;
     place = message->id;
     due = delayed(write, *message);
+    if (message->state == MessageState::held && may_warn(*message)) {
+      message->unwarned = true;
+      put_message(write, *message);
+    }
   }
   if (place != start) write.put(Table::meta, delayed_key, Key().u64(place));
   return due;

@@ -32,13 +32,17 @@ struct DueReport {
 /// is gone. Of more than 1,000 recipients the rest is due at once.
 std::optional<DueReport> take_report(Write&, Id);
 
+/// Released: a warning of a delay that came due while it was held is due now.
+void warn_if_owed(Write&, MessageRow&);
+
 /// The next message whose report is due by `now`.
 std::optional<Id> next_report(const Read&, TimePoint now);
 
 /// Whether a message that arrived before `before` has not been looked at yet.
 bool has_delayed(const Read&, TimePoint before);
 /// Goes on to the next live message that arrived before `before`, a thousand at most that need no report.
-/// Nothing: there are no more now. Each message is looked at once.
+/// Nothing: there are no more now. Each message is looked at once;
+/// one that is held then is marked, and warned of when it is released (warn_if_owed).
 std::optional<DueReport> next_delayed(Write&, TimePoint before);
 
 }  // namespace spoold::store::spool

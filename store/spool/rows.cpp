@@ -5,7 +5,14 @@
 namespace spoold::store::spool {
 namespace {
 
-enum Flag : std::uint8_t { eight_bit = 1, leading_dots = 2, giving_up = 4, few = 8, asked = 16 };
+enum Flag : std::uint8_t {
+  eight_bit = 1,
+  leading_dots = 2,
+  giving_up = 4,
+  few = 8,
+  asked = 16,
+  unwarned = 32
+};
 
 }  // namespace
 
@@ -14,7 +21,8 @@ void pack(Packer& p, const MessageRow& m) {
   p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
   p.word(m.envelope).word(m.verp_format).num(m.roster_version).num(m.size);
   p.u8(static_cast<std::uint8_t>((m.eight_bit ? eight_bit : 0) | (m.leading_dots ? leading_dots : 0) |
-                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0) | (reports ? asked : 0)));
+                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0) | (reports ? asked : 0) |
+                                 (m.unwarned ? unwarned : 0)));
   p.time(m.arrived).time(m.finished);
   const Counts& c = m.counts;
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
@@ -43,6 +51,7 @@ MessageRow unpack_message(Id id, std::string_view value) {
   m.leading_dots = flags & leading_dots;
   m.giving_up = flags & giving_up;
   m.few = flags & few;
+  m.unwarned = flags & unwarned;
   m.arrived = u.time();
   m.finished = u.time();
   Counts& c = m.counts;

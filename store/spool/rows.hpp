@@ -29,6 +29,7 @@ struct MessageRow : Message {
   bool few = false;            // the originals are in `page`, not in table recipients
   std::string page;            // packed as a page of `recipients`
   std::uint64_t few_done = 0;  // and their bits of `done`
+  bool unwarned = false;       // it was held when its warning of a delay was due
   TimePoint report_at{};       // a report is due then at the latest (report.hpp); TimePoint{}: none
   std::uint32_t numbers() const { return originals + added; }
 };

@@ -4,6 +4,7 @@
 
 #include "protocol/mail/ascii.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/request.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -88,9 +89,11 @@ std::vector<Recipient> recipients(const Read& read, Id id, std::uint32_t from, s
   const auto count = static_cast<std::uint32_t>(std::min<std::size_t>(limit, message->numbers() - from));
   const Numbers numbers(read, *message, from, count);
   const Claims claims(read, id);
+  Requests requests(read, *message);
   out.reserve(count);
   each_original(read, *message, from, count, [&](std::uint32_t number, const PageReader& at) {
     out.push_back(show(*message, numbers, claims, number, at.address(), at.member));
+    if (message->requests) out.back().dsn = requests.of(number);
   });
   for (std::uint32_t number = std::max(from, message->originals); number < from + count; ++number)
     if (const RecipientRow* row = numbers.row(number))

@@ -83,7 +83,7 @@ struct Recipient {
   bool possible_duplicate = false;
   bool isolate = false;  // asked for by an operator: alone, lock-step, last
   std::optional<LastReply> last;
-  smtp::DsnOfRecipient dsn;  // in claims only
+  smtp::DsnOfRecipient dsn;  // not in find_recipients()
 };
 
 /// A batch that may be on the wire: `due` became `claim`, committed.

@@ -7,6 +7,7 @@
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/report.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -119,6 +120,7 @@ bool rebuild(Write& write, Id id, const RouteOf& route, std::vector<std::string>
   if (done) {
     message->held_from = 0;
     message->state = MessageState::queued;
+    warn_if_owed(write, *message);
     write.del(Table::stage, stage_key(StageKind::rebuild, id));
   }
   if (!finish_if_done(write, *message)) put_message(write, *message);

@@ -261,6 +261,35 @@ TEST_CASE(
   CHECK(house.made.size() == 1);
 }
 
+TEST_CASE("delay: on hold when its warning was due, it is warned of once when released") {
+  House house;
+  const Id id = house.accept(asked({{"a@x.example", {}}, {"b@x.example", {smtp::notify_failure, {}}}}));
+  const Id gone = house.accept(plain({"c@x.example"}));
+  for (const Id each : {id, gone}) REQUIRE(house.s.whole(each, Store::Whole::hold));
+  house.s.pass(5 * hour);
+  house.make_due();
+  house.s.reopen();
+  house.make_due();
+  CHECK(house.made.empty());
+  for (const Id each : {id, gone}) REQUIRE(house.s.whole(each, Store::Whole::release));
+  REQUIRE(house.s.whole(gone, Store::Whole::remove));
+  REQUIRE(house.s.whole(id, Store::Whole::hold));  // once more, before the warning was made
+  house.make_due();
+  CHECK(house.made.empty());
+  REQUIRE(house.s.whole(id, Store::Whole::release));
+  house.make_due();
+  REQUIRE(house.made.size() == 1);
+  CHECK(house.named(0) == Names{"delayed a@x.example"});
+  CHECK(house.made[0].queue_id == id_text(id));
+  REQUIRE(house.s.whole(id, Store::Whole::hold));
+  REQUIRE(house.s.whole(id, Store::Whole::release));
+  house.make_due();
+  house.s.pass(hour);
+  house.make_due();
+  CHECK(house.made.size() == 1);
+  CHECK(house.s.problems() == "");
+}
+
 TEST_CASE("delay: 0 is never") {
   House house;
   house.s.options.delay_warning = {};
