@@ -149,6 +149,11 @@ std::string message_text(const store::Message& message, TimePoint now) {
   out += "\narrived     " + text_of(m, "arrived") + " (" + relative(m.at("arrived"), now) + "), " +
          short_size(message.size) + "\n";
   if (!message.list) out += "sender      <" + printable(message.reverse_path) + ">\n";
+  if (message.dsn.given()) {
+    std::string asked;
+    smtp::append_parameters(asked, message.dsn);
+    out += "reports    " + printable(asked, 150) + "\n";
+  }
   out += "from        " + printable(message.from, 100) + "\nsubject     " + printable(message.subject, 100) +
          "\nmessage-id  " + printable(message.message_id, 100) + "\nrecipients  " +
          counts_text(m.at("counts")) + "\n";
@@ -171,6 +176,9 @@ std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool w
     }
     if (row.contains("possible_duplicate"))
       last += std::string(last.empty() ? "" : "; ") + "possible duplicate";
+    for (const char* asked : {"notify", "orcpt"})
+      if (row.contains(asked))
+        last += (last.empty() ? "" : "; ") + std::string(asked) + " " + text_of(row, asked);
     if (row.contains("isolate")) last += std::string(last.empty() ? "" : "; ") + "isolated by an operator";
     std::vector<std::string> cells{text_of(row, "address"), text_of(row, "state"), text_of(row, "attempts"),
                                    relative(row.at("next_attempt"), now), printable(last)};

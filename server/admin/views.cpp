@@ -8,6 +8,18 @@
 
 namespace spoold::server::admin {
 
+namespace {
+
+/// Of the one parameter that was given.
+template <class Dsn>
+std::string value_of(const Dsn& dsn) {
+  std::string parameter;
+  smtp::append_parameters(parameter, dsn);
+  return parameter.substr(parameter.find('=') + 1);
+}
+
+}  // namespace
+
 Json time_json(TimePoint at) {
   return at == TimePoint{} ? Json(nullptr) : Json(rfc3339(at));
 }
@@ -44,6 +56,8 @@ Json message_json(const store::Message& m) {
     json["post"] = m.post;
     json["envelope"] = envelopes[static_cast<std::size_t>(m.envelope)];
   }
+  if (m.dsn.ret != smtp::Ret::absent) json["ret"] = value_of(smtp::DsnOfMessage{m.dsn.ret, {}});
+  if (!m.dsn.envid.empty()) json["envid"] = m.dsn.envid;
   if (m.finished != TimePoint{}) json["finished"] = time_json(m.finished);
   json["counts"] = counts_json(m.counts);
   return json;
@@ -60,6 +74,8 @@ Json recipient_json(const store::Recipient& r, const std::string& envelope_sende
             {"number", r.number},
             {"envelope_sender", envelope_sender}};
   if (r.member) json["member"] = r.member;
+  if (r.dsn.notify != 0) json["notify"] = value_of(smtp::DsnOfRecipient{r.dsn.notify, {}});
+  if (!r.dsn.orcpt.empty()) json["orcpt"] = r.dsn.orcpt;
   if (r.possible_duplicate) json["possible_duplicate"] = true;
   if (r.isolate) json["isolate"] = true;
   if (suspect)

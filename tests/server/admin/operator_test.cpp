@@ -7,7 +7,9 @@
 #include <deque>
 #include <mutex>
 
+#include "server/admin/print.hpp"
 #include "server/admin/reads.hpp"
+#include "server/admin/views.hpp"
 #include "server/log.hpp"
 #include "tests/store/opened.hpp"
 
@@ -419,4 +421,41 @@ TEST_CASE_FIXTURE(House, "reading: queue, totals, recipients, trace") {
   reads.content(*reads.message(id), [&](const std::string& part) { octets += part; });
   CHECK(octets == "Subject: x\r\n\r\nbody\r\n");
   CHECK(reads.check()["ok"] == true);
+}
+
+TEST_CASE_FIXTURE(House, "show: what a sender asked of reports, where he asked") {
+  store::Acceptance mail = store::plain({});
+  mail.messages[0].message.dsn = {smtp::Ret::headers, "id+2B1"};
+  mail.messages[0].recipients.push_back(
+      {"a@x.example", {smtp::notify_success | smtp::notify_delay, "rfc822;A+2Ba@x.example"}});
+  mail.messages[0].recipients.push_back({"b@x.example", {smtp::notify_never, ""}});
+  mail.messages[0].recipients.push_back({"c@x.example", {}});
+  const auto id = opened.accept(std::move(mail)).value().ids.at(0);
+  const auto unasked = accept({"a@x.example"});
+
+  admin::Reads reads(*opened.store, settings, {});
+  const auto rows = [&](store::Id of) {
+    std::vector<Json> all;
+    reads.recipients(*reads.message(of), [&](Json row) { all.push_back(std::move(row)); });
+    return all;
+  };
+  const Json message = admin::message_json(*reads.message(id));
+  CHECK(message["ret"] == "HDRS");
+  CHECK(message["envid"] == "id+2B1");
+  CHECK(admin::message_text(*reads.message(id), opened.now()).find("reports     RET=HDRS ENVID=id+2B1\n") !=
+        std::string::npos);
+  const auto asked = rows(id);
+  REQUIRE(asked.size() == 3);
+  CHECK(asked[0]["notify"] == "SUCCESS,DELAY");
+  CHECK(asked[0]["orcpt"] == "rfc822;A+2Ba@x.example");
+  CHECK(asked[1]["notify"] == "NEVER");
+  const std::string table = admin::recipients_text(asked, opened.now(), false);
+  CHECK(table.find("notify SUCCESS,DELAY; orcpt rfc822;A+2Ba@x.example\n") != std::string::npos);
+  CHECK(table.find("notify NEVER\n") != std::string::npos);
+
+  for (const Json& row : {asked[1], asked[2], rows(unasked).at(0)}) CHECK_FALSE(row.contains("orcpt"));
+  for (const Json& row : {asked[2], rows(unasked).at(0)}) CHECK_FALSE(row.contains("notify"));
+  const Json other = admin::message_json(*reads.message(unasked));
+  for (const char* name : {"ret", "envid"}) CHECK_FALSE(other.contains(name));
+  CHECK(admin::message_text(*reads.message(unasked), opened.now()).find("reports") == std::string::npos);
 }
