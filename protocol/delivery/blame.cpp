@@ -44,6 +44,20 @@ bool heard(const std::optional<smtp::Reply>& reply, const Drop* drop) {
   return reply && !(drop && drop->how == Drop::How::reply_421 && reply->code == 421);
 }
 
+bool heard_of(const Observation& seen) {
+  const auto given = [](const auto& reply) { return reply.has_value(); };
+  return seen.mail || seen.data || std::ranges::any_of(seen.rcpt, given) ||
+         std::ranges::any_of(seen.dot, given);
+}
+
+std::optional<std::size_t> parting_refusal(const Observation& seen) {
+  const auto given = [](const auto& reply) { return reply.has_value(); };
+  if (seen.data || std::ranges::any_of(seen.dot, given)) return std::nullopt;
+  for (std::size_t i = seen.rcpt.size(); i-- > 0;)
+    if (seen.rcpt[i]) return seen.rcpt[i]->permanent() ? std::optional(i) : std::nullopt;
+  return std::nullopt;
+}
+
 Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   Finding found;
   if (!seen.mail_sent) return found;

@@ -34,6 +34,11 @@ struct Finding {
 /// MAIL, RCPT or DATA (it is one to the end of content: the message was not accepted).
 bool heard(const std::optional<smtp::Reply>&, const Drop*);
 
+/// Anything of it was answered.
+bool heard_of(const Observation&);
+/// The position of the RCPT whose 5xx is the last that was heard of this transaction.
+std::optional<std::size_t> parting_refusal(const Observation&);
+
 /// `drop` may be null: then the transaction was answered in order.
 Finding find_blame(const Observation&, const Drop&, bool lmtp);
 

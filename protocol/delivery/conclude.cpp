@@ -10,6 +10,9 @@ constexpr Duration one_session = std::chrono::seconds(30);
 constexpr std::uint32_t grey_row = 16;        // identical 4xx in a row, in two transactions at least
 constexpr std::uint8_t too_many_at_most = 2;  // "too many recipients" is believed so often
 constexpr std::uint8_t returned_at_most = 3;
+constexpr std::uint32_t refusals_borne =
+    3;  // by any peer, before it hangs up on somebody for those of others
+constexpr std::size_t asked_at_most = 10'000;
 }  // namespace
 
 TimePoint Planner::State::deferral(Connection& c, std::uint32_t attempts, TimePoint now) {
@@ -34,6 +37,8 @@ void cut(std::string& words) {
 void Planner::State::outcome(Recipient& r, Verdict verdict, bool charged, TimePoint next, LastReply last) {
   auto& [message, o] = outcomes.emplace_back();
   message = r.work->id;
+  if (!asked_once.empty() && verdict != Verdict::deferred && verdict != Verdict::released)
+    asked_once.erase({r.work->id, r.number});
   o.number = r.number;
   o.verdict = verdict;
   o.charged = charged;
@@ -63,6 +68,8 @@ void Planner::State::back(Recipient& r, Flight::Kind kind) {
     r.work->ambiguous.push_front(r);
   else if (kind == Flight::Kind::vouched)
     r.work->vouched.push_front(r);
+  else if (kind == Flight::Kind::again)
+    ask_again.push_front(r);
   else
     r.work->ready.push_front(r);
 }
@@ -82,6 +89,24 @@ void Planner::State::refuse(Connection& c, Recipient& r, const smtp::Reply& repl
   }
   const bool of_host = stage == Stage::rcpt && reply.enhanced.klass == 4 && reply.enhanced.subject == 3;
   defer(r, !of_host, deferral(c, r.attempts, now), std::move(last), now);
+}
+
+// Exim's `drop` answers whoever comes after too many refusals with the words for those, and hangs up. So a
+// 5xx of that kind is no verdict yet: he is asked once more, as the first one of a connection.
+void Planner::State::refuse_at_parting(Connection& c, Recipient& r, LastReply words, bool hung_up,
+                                       TimePoint now) {
+  const bool too_late = limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
+  if (!hung_up || too_late || asked_once.size() >= asked_at_most ||
+      !asked_once.emplace(r.work->id, r.number).second)
+    return refuse(c, r, words.reply, Stage::rcpt, now);
+  const Duration wait =
+      limits.isolation_waits.empty() ? std::chrono::seconds(5) : limits.isolation_waits.front();
+  defer(r, false, now + jitter.spread(wait), std::move(words), now);
+}
+
+void Planner::State::settle_parting(Connection& c, bool hung_up, TimePoint now) {
+  if (Recipient* r = std::exchange(c.parting, nullptr))
+    refuse_at_parting(c, *r, std::move(c.parting_words), hung_up, now);
 }
 
 Flight Planner::State::take_flight(Connection& c, const Observation& seen) {
@@ -109,8 +134,9 @@ void Planner::State::end_flight(Connection& c, Flight& f) {
 }
 
 Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Observation& seen,
-                                              const Drop* drop, TimePoint now) {
+                                              const Drop* drop, bool parting, TimePoint now) {
   Open open;
+  const auto last_words = parting ? parting_refusal(seen) : std::nullopt;
   const auto skipped = [&](std::uint32_t number) {
     return !seen.skipped.empty() && std::ranges::find(seen.skipped, number) != seen.skipped.end();
   };
@@ -155,7 +181,17 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
       ++open.answered;
       ++open.refused;
       c.last_reject = true;
-      refuse(c, r, reply, Stage::rcpt, now);
+      if (last_words != i || c.rejects + open.refused <= refusals_borne) {
+        refuse(c, r, reply, Stage::rcpt, now);
+        continue;
+      }
+      LastReply words{reply, c.remote, now, Stage::rcpt, c.tls};
+      if (drop) {
+        refuse_at_parting(c, r, std::move(words), true, now);
+      } else {
+        c.parting = &r;
+        c.parting_words = std::move(words);
+      }
     }
   }
   if (open.accepted.empty()) return open;
@@ -231,7 +267,8 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   if (!f.work) return;
   // What this connection had done before was survived: this transaction was answered behind it.
   const std::uint32_t rejects_before = c.rejects, messages_before = c.committed;
-  Open open = conclude(c, f, seen, nullptr, now);
+  if (heard_of(seen)) settle_parting(c, false, now);
+  Open open = conclude(c, f, seen, nullptr, true, now);
   c.rcpts += open.answered;
   c.rejects += open.refused;
   if (open.answered > 0 || heard(seen.mail, nullptr)) {

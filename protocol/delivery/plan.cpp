@@ -160,6 +160,15 @@ bool Planner::State::take_suspect(Flight& flight) {
   return true;
 }
 
+bool Planner::State::take_again(Flight& flight) {
+  Recipient& r = ask_again.pop_front();
+  flight.kind = Flight::Kind::again;
+  flight.work = r.work;
+  flight.window = 1;
+  flight.recipients.push_back(&r);
+  return true;
+}
+
 Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   Transaction t;
   t.message = flight.work->id;
@@ -210,7 +219,9 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
                           offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
                           may_offer(now);
-  const bool found = (waits_long && take_suspect(flight)) ||
+  const bool clean = in_rate && c->flights.empty() && c->rejects == 0;
+  const bool found = (clean && !ask_again.empty() && take_again(flight)) ||
+                     (waits_long && take_suspect(flight)) ||
                      (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate(now) &&
                       take_isolation(*c, flight, now)) ||
                      (in_rate && take_turn(*c, flight, now)) ||
@@ -236,7 +247,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   }
   if (hand.anything_paused() && hand.next_probe() <= c->idle_since + idle_for_suspects)
     until = std::max(until, hand.next_probe());
-  if (now >= until) {
+  if (now >= until || (in_rate && !ask_again.empty())) {  // they wait for a connection without refusals
     c->quit = true;
     next.what = Next::Do::quit;
   } else {

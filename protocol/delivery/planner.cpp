@@ -44,6 +44,10 @@ void Planner::State::add(Batch batch, TimePoint now) {
       suspicion = k->second;
     if (suspicion && suspicion->last_drop + remembered < now) suspicion.reset();
     Recipient& r = hand.create(work, std::move(candidate));
+    if (!asked_once.empty() && asked_once.contains({work.id, r.number}) && !isolate && !suspicion) {
+      ask_again.push_back(r);
+      return;
+    }
     if (!isolate && !suspicion) {
       const bool careful = !lock_step.empty() && lock_step.erase(r.address) > 0;
       r.dropped = careful;
@@ -97,6 +101,7 @@ std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint n
   // One connection isolates, and any that is open and not stuck will do it in its turn.
   if (work == 0 && hand.anything_to_isolate(now) && isolating == 0 && open <= stuck) work = 1;
   if (work == 0 && open == 0 && !offered.empty() && may_offer(now)) work = 1;
+  if (work == 0 && open <= stuck && !ask_again.empty()) work = 1;
   if (work <= idle) return 0;
   const std::uint32_t allowed = host.allowed() + (host.half_open() ? 0 : stuck);
   return allowed > open ? std::min(allowed - open, work - idle) : 0;
@@ -140,16 +145,20 @@ Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
   }
   Work* work = hand.find(message);
   if (!work) return Withdrawal::idle;
-  for (Line* line : {&work->ready, &work->vouched, &work->unsent, &work->ambiguous, &offered, &parked}) {
-    for (Recipient* r = line->first; r; r = r->next) {
-      if (r->number != number || r->work != work) continue;
-      ++work->slots;  // keeps it alive for touch()
-      hand.forget(*r);
-      --work->slots;
-      hand.touch(*work);
-      return Withdrawal::withdrawn;
-    }
-  }
+  const auto forget = [&](Recipient& r) {
+    ++work->slots;  // keeps it alive for touch()
+    hand.forget(r);
+    --work->slots;
+    hand.touch(*work);
+    return Withdrawal::withdrawn;
+  };
+  for (auto& c : connections)
+    if (c->parting && c->parting->number == number && c->parting->work == work)
+      return forget(*std::exchange(c->parting, nullptr));
+  for (Line* line :
+       {&work->ready, &work->vouched, &work->unsent, &work->ambiguous, &offered, &parked, &ask_again})
+    for (Recipient* r = line->first; r; r = r->next)
+      if (r->number == number && r->work == work) return forget(*r);
   return Withdrawal::idle;
 }
 
@@ -262,6 +271,7 @@ void Planner::dropped(ConnectionId id, const Drop& drop, const std::vector<Obser
 
 void Planner::closed(ConnectionId id, TimePoint now) {
   if (Connection* c = state_->find(id)) {
+    state_->settle_parting(*c, false, now);
     while (!c->flights.empty()) {  // handed out and never begun
       Flight f = std::move(c->flights.front());
       c->flights.erase(c->flights.begin());
@@ -321,8 +331,8 @@ bool Planner::forgettable(TimePoint now) const {
 
 bool Planner::untroubled() const {
   const State& s = *state_;
-  return s.offered.empty() && s.parked.empty() && s.isolating == 0 && !s.hand.anything_paused() &&
-         !s.hand.anything_isolated();
+  return s.offered.empty() && s.parked.empty() && s.ask_again.empty() && s.isolating == 0 &&
+         !s.hand.anything_paused() && !s.hand.anything_isolated();
 }
 
 void Planner::shrink() {

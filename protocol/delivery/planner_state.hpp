@@ -4,6 +4,7 @@
 #pragma once
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <unordered_set>
@@ -22,7 +23,7 @@ namespace spoold::delivery {
 
 /// A transaction handed out and not yet reported.
 struct Flight {
-  enum class Kind : std::uint8_t { plain, vouched, chunk, ambiguous, suspect, probe };
+  enum class Kind : std::uint8_t { plain, vouched, chunk, ambiguous, suspect, probe, again };
   Kind kind = Kind::plain;
   Work* work = nullptr;
   std::vector<Recipient*> recipients;
@@ -44,6 +45,9 @@ struct Connection {
   bool last_reject = false;    // the last thing heard was a 4xx/5xx to RCPT
   bool isolated_last = false;  // takes turns between isolation and untainted work
   bool quit = false;
+  // Refused for good after other refusals, and nothing was heard since: does the peer hang up with it?
+  Recipient* parting = nullptr;
+  LastReply parting_words;
 };
 
 /// What is remembered of a message in trouble, until it commits something here.
@@ -78,6 +82,7 @@ struct Planner::State {
   bool take_turn(Connection&, Flight&, TimePoint);
   bool take_isolation(Connection&, Flight&, TimePoint);
   bool take_suspect(Flight&);
+  bool take_again(Flight&);
   bool divert(Recipient&, TimePoint);  // became known as a suspect while it waited
   Transaction begin(Connection&, Flight, TimePoint);
 
@@ -91,7 +96,11 @@ struct Planner::State {
     std::vector<Recipient*> unsent;
     std::uint32_t answered = 0, refused = 0, delivered = 0;
   };
-  Open conclude(Connection&, Flight&, const Observation&, const Drop*, TimePoint);
+  /// `parting`: nothing was heard after this transaction, and the peer has hung up (without a Drop: may do
+  /// so).
+  Open conclude(Connection&, Flight&, const Observation&, const Drop*, bool parting, TimePoint);
+  void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
+  void settle_parting(Connection&, bool hung_up, TimePoint);
   void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
   void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);
   void greylisting(Connection&, const Observation&, const Open&, TimePoint);
@@ -133,6 +142,7 @@ struct Planner::State {
     };
     line(offered);
     line(parked);
+    line(ask_again);
     std::vector<Work*> works;
     hand.each_work([&](Work& work) { works.push_back(&work); });
     for (Work* work : works) {
@@ -170,6 +180,8 @@ struct Planner::State {
   ConnectionId isolating = 0;  // the one that isolates now
   Line offered;                // suspects worth a connection of their own
   Line parked;                 // certain ones: offered only when a connection has nothing else to do
+  Line ask_again;              // refused when the peer hung up: asked as the first RCPT of a connection
+  std::set<std::pair<MessageId, std::uint32_t>> asked_once;  // these recipients, until they have an outcome
   std::unordered_map<std::string, Suspicion>
       known;  // recorded suspicions of this lane's life, by address
               /// Were in flight when a connection was lost, then given back because of the host: in lock-step

@@ -54,12 +54,17 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   Flight guilty;
   Recipient* suspect = nullptr;
   bool certain = false, behind = false, doubt = false, overlapped = false;
+  const bool hung_up = drop.how == Drop::How::closed || drop.how == Drop::How::reset;
+  const Observation* last_heard = nullptr;
+  for (const Observation& seen : open_ones)
+    if (heard_of(seen)) last_heard = &seen;
+  settle_parting(c, hung_up && !last_heard, now);
   for (const Observation& seen : open_ones) {
     Flight f = take_flight(c, seen);
     if (!f.work) continue;
     overlapped = overlapped || f.overlap;
     const Finding finding = behind ? Finding{} : find_blame(seen, drop, limits.lmtp);
-    Open open = conclude(c, f, seen, &drop, now);
+    Open open = conclude(c, f, seen, &drop, hung_up && &seen == last_heard, now);
     c.rcpts += open.answered;
     c.rejects += open.refused;
     committed(c, *f.work, open.delivered, now);
@@ -137,7 +142,8 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
   Work& work = *f.work;
   Recipient* suspect = nullptr;
   Finding::Blame blame = finding.blame;
-  const bool alone = f.kind == Flight::Kind::suspect || f.kind == Flight::Kind::ambiguous;
+  const bool alone =
+      f.kind == Flight::Kind::suspect || f.kind == Flight::Kind::ambiguous || f.kind == Flight::Kind::again;
   if (blame == Blame::ambiguous && alone) blame = Blame::suspect;  // nothing more can be found out about it
   work.chunk = 8;
 

@@ -2,7 +2,9 @@
 // suspects left.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "simulated_lane.hpp"
@@ -81,6 +83,131 @@ TEST_CASE("a host that hangs up after each reject") {
       for (int i = 5; i < 100; i += 20) faults.refused["r" + std::to_string(i) + "@example.net"] = 550;
       judge(run(faults, 100, one_each, 1));
     }
+  }
+}
+
+TEST_CASE("a host that answers 550 to whoever comes after some refusals, and hangs up") {
+  for (const bool one_each : {false, true})
+    for (const bool chunking : {false, true})
+      for (const bool pipelining : {false, true})
+        for (const std::uint32_t after : {3u, 5u, 8u})
+          for (const bool late : {false, true}) {
+            const std::uint32_t connections = one_each ? 5 : 1;
+            CAPTURE(one_each);
+            CAPTURE(chunking);
+            CAPTURE(pipelining);
+            CAPTURE(after);
+            CAPTURE(connections);
+            CAPTURE(late);
+            Faults faults;
+            faults.drops_after = after;
+            faults.closes_late = late;
+            faults.chunking = chunking;
+            faults.pipelining = pipelining;
+            for (int i = 0; i < 200; i += 2) faults.refused["r" + std::to_string(i) + "@example.net"] = 550;
+            judge(run(faults, 300, one_each, connections));
+          }
+}
+
+TEST_CASE("refused when the peer hung up: asked once more, and his words are kept until then") {
+  Faults faults;
+  faults.drops_after = 4;
+  for (int i = 0; i < 4; ++i) faults.refused["r" + std::to_string(i) + "@example.net"] = 550;
+  Lane lane(usual_limits(), faults, 1, 1);
+  lane.post(1, addresses(6), false);
+  lane.run(start + std::chrono::seconds(1));
+  const Stored& good = lane.store.at({1, 4});
+  CHECK(good.verdict == Verdict::deferred);
+  CHECK(good.last.reply.code == 550);
+  CHECK(good.last.reply.text == "too many unknown users");
+  CHECK(good.last.stage == Stage::rcpt);
+  CHECK(good.attempts == 0);
+  lane.run(start + std::chrono::minutes(5));
+  judge(lane);
+  CHECK(lane.connects <= 3);
+}
+
+TEST_CASE(
+    "refused when the peer hung up, and refused again as the first of a connection: that is the verdict") {
+  Faults faults;
+  faults.rejects = 4;  // it hangs up with its fourth refusal
+  for (int i = 0; i < 4; ++i) faults.refused["r" + std::to_string(i) + "@example.net"] = 550;
+  for (const bool one_each : {false, true}) {
+    Lane lane(usual_limits(), faults, 1, 1);
+    lane.post(1, addresses(6), one_each);
+    lane.run(start + std::chrono::minutes(5));
+    judge(lane);
+    const Stored& last = lane.store.at({1, 3});
+    CHECK(last.outcomes == 2);
+    CHECK(last.attempts == 1);
+    std::size_t asked = 0;
+    for (const ConnectionLog& log : lane.logs)
+      asked += static_cast<std::size_t>(std::ranges::count(log.commands, "RCPT r3@example.net"));
+    CHECK(asked == 2);
+  }
+}
+
+TEST_CASE(
+    "refused for good, and nothing heard since: the verdict waits for a word, for our leave or for an edit") {
+  enum class Then { answered, left, withdrawn, hung_up };
+  for (const Then then : {Then::answered, Then::left, Then::withdrawn, Then::hung_up}) {
+    CAPTURE(static_cast<int>(then));
+    Planner planner(usual_limits(), 1);
+    Batch batch;
+    batch.message = 1;
+    batch.one_each = true;
+    for (std::uint32_t i = 0; i < 5; ++i) {
+      Candidate c;
+      c.number = i;
+      c.address = "r" + std::to_string(i) + "@example.net";
+      c.arrived = start;
+      batch.recipients.push_back(c);
+    }
+    planner.add(std::move(batch), start);
+    const ConnectionId id = planner.connected("mx", start);
+    const auto refused = [&] {
+      const Next next = planner.next(id, start);
+      REQUIRE(next.what == Next::Do::transaction);
+      Observation seen;
+      seen.message = 1;
+      seen.recipients = next.transaction.recipients;
+      seen.rcpts_sent = 1;
+      seen.mail_sent = true;
+      seen.mail = smtp::Reply{250, {}, "ok"};
+      seen.rcpt = {smtp::Reply{550, {5, 1, 1}, "unknown"}};
+      planner.report(id, seen, start);
+      return seen.recipients.front();
+    };
+    for (int i = 0; i < 3; ++i) refused();
+    CHECK(planner.take_outcomes().size() == 3);
+    const std::uint32_t fourth = refused();
+    CHECK(planner.take_outcomes().empty());
+    CHECK(planner.in_hand() == 2);
+    Verdict expected = Verdict::failed;
+    if (then == Then::answered) {
+      refused();
+    } else if (then == Then::left) {
+      planner.closed(id, start);
+    } else if (then == Then::hung_up) {
+      planner.dropped(id, {Drop::How::closed, Stage::none, {}, ""}, {}, start);
+      expected = Verdict::deferred;
+    } else {
+      CHECK(planner.withdraw(1, fourth) == Withdrawal::withdrawn);
+      planner.closed(id, start);
+    }
+    const auto outcomes = planner.take_outcomes();
+    CHECK(planner.in_hand() == 1);
+    if (then == Then::withdrawn) {
+      CHECK(outcomes.empty());
+      continue;
+    }
+    REQUIRE(outcomes.size() == 1);
+    const Outcome& o = outcomes.front().second;
+    CHECK(o.number == fourth);
+    CHECK(o.verdict == expected);
+    CHECK(o.charged == (expected == Verdict::failed));
+    CHECK(o.last.reply.code == 550);
+    CHECK(o.last.stage == Stage::rcpt);
   }
 }
 

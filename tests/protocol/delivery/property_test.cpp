@@ -82,6 +82,10 @@ TEST_CASE("I4 on a host with limits and culprits at once: everybody else is deli
     faults.rcpts_of_transaction = *rc::gen::element(0u, 10u, 25u);
     faults.messages = *rc::gen::element(0u, 3u, 10u);
     faults.replies_to_the_last = *rc::gen::arbitrary<bool>();
+    faults.drops_after = *rc::gen::element(0u, 3u, 7u);
+    faults.closes_late = *rc::gen::arbitrary<bool>();
+    for (const auto i : *rc::gen::container<std::vector<std::size_t>>(rc::gen::inRange<std::size_t>(0, n)))
+      faults.refused[address(i)] = *rc::gen::element(450, 550);
     faults.chunking = *rc::gen::arbitrary<bool>();
     const bool one_each = *rc::gen::arbitrary<bool>();
     Lane lane(usual_limits(), faults, *rc::gen::arbitrary<std::uint64_t>(),
@@ -92,7 +96,8 @@ TEST_CASE("I4 on a host with limits and culprits at once: everybody else is deli
     lane.post(1, all, one_each);
     lane.run(start + std::chrono::hours(3));
     for (const auto& [key, s] : lane.store)
-      if (!faults.culprits.contains(s.address)) RC_ASSERT(s.delivered == 1u);
+      if (!faults.culprits.contains(s.address) && !faults.refused.contains(s.address))
+        RC_ASSERT(s.delivered == 1u && s.charged == 1u);
   });
   CHECK(ok);
 }

@@ -32,9 +32,11 @@ struct Faults {
   Duration lives{};                 // closes when so old
   bool down = false;                // connects are refused
   bool hangs_up_after_reject = false;
+  std::uint32_t drops_after = 0;  // rejects: whoever comes next has 550 and the end, as with Exim's `drop`
   bool lmtp = false;
   bool pipelining = true;
   bool chunking = false;      // with pipelining: whole transactions by BDAT, many at once
+  bool closes_late = false;   // such an end is noticed only with the next commands
   std::size_t unwritten = 0;  // of what is behind the command it ends at, the last so many were never written
   std::set<MessageId> kills_at_dot, kills_at_data, kills_at_mail;  // messages that end the connection there
   std::uint32_t too_many_after = 0;                                // 452 4.5.3 for further RCPTs
@@ -73,7 +75,7 @@ class SimulatedConnection {
     a.replies.resize(group.size());
     a.dots.resize(group.size());
     for (std::size_t i = 0; i < group.size() && !a.ended; ++i) {
-      if (faults_->lives > Duration{} && now - opened_ >= faults_->lives) {
+      if (closing_ || (faults_->lives > Duration{} && now - opened_ >= faults_->lives)) {
         end(a, Manner::fin, nullptr);
         break;
       }
@@ -87,6 +89,8 @@ class SimulatedConnection {
     }
     return a;
   }
+
+  bool closing() const { return closing_; }
 
   ConnectionLog log;
 
@@ -131,6 +135,11 @@ class SimulatedConnection {
         return;
       case Command::What::rcpt: {
         log.commands.push_back("RCPT " + command.address);
+        if (faults_->drops_after > 0 && rejects_ >= faults_->drops_after) {
+          out = reply(550, "too many unknown users");
+          closing_ = true;
+          return faults_->closes_late ? void() : end(a, Manner::fin, nullptr);
+        }
         if (faults_->culprits.contains(command.address)) return end(a, faults_->manner, &out);
         ++rcpts_;
         ++log.rcpts;
@@ -190,6 +199,7 @@ class SimulatedConnection {
   std::map<std::pair<MessageId, std::string>, int>* accepted_;
   TimePoint opened_;
   std::uint32_t rcpts_ = 0, rejects_ = 0;
+  bool closing_ = false;
   std::vector<std::string> waiting_;
 };
 

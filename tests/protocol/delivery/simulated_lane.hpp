@@ -249,6 +249,11 @@ class Lane {
   /// Asks the planner what an idle session does; true: something changed.
   bool ask(Session& s) {
     Next n = planner.next(s.id, now);
+    if (n.what != Next::Do::transaction && s.remote->closing()) {
+      planner.dropped(s.id, {Drop::How::closed, Stage::none, {}, ""}, {}, now);
+      finish(s, true);
+      return true;
+    }
     if (n.what == Next::Do::wait) {
       s.ask_again = n.until;
       return false;
