@@ -8,7 +8,9 @@ import harness
 
 MODES = {"chunk": [], "data": ["--no-chunking"], "lockstep": ["--no-pipelining", "--no-chunking"]}
 PROMPT = 1.5  # seconds for a post to the well-behaved next hop
-STAGES = {"banner": ("GREETING", "greeting"), "ehlo": ("EHLO", "EHLO"), "mail": ("MAIL", "MAIL FROM"), "rcpt": ("RCPT", "RCPT TO"), "data": ("DATA", "DATA")}
+# What a failure is called: last_reply's stage, and the words in its text.
+STAGES = {"banner": ("GREETING", "greeting"), "ehlo": ("EHLO", "EHLO"), "mail": ("MAIL", "MAIL FROM"), "rcpt": ("RCPT", "RCPT TO"), "data": ("DATA", "DATA"),
+          "dot": ("DOT", "end of data")}
 LAST_REPLY = 1010  # characters of a reply that are kept, at most
 
 
@@ -131,17 +133,17 @@ class Misbehaving(harness.Case):
 
     def test_rotation(self):
         """A hop that closes after every 10th message is no reason to suspect anybody."""
-        hops = [Hop(self, f"rotate-{mode}", *MODES[mode], "--close-after", "messages:10", verp="always", members=60) for mode in ("data", "lockstep")]
+        hops = [Hop(self, f"rotate-{mode}", *MODES[mode], "--close-after", "messages:10", verp="always", members=60) for mode in MODES]
         self.post(hops, connections_per_destination=1)
         self.all_delivered(hops)
 
-    def without_a_reply(self, action, words, stages=tuple(STAGES), members=2, **delivery):
+    def without_a_reply(self, action, words, stages=tuple(STAGES), members=2, verp="never", **delivery):
         """No sense in the replies to one stage: nothing is delivered and nothing lost, and the text names the stage."""
-        hops = {stage: Hop(self, f"{action}-{stage}", "--at", f"{stage}={action}", *MODES["data"], members=members) for stage in stages}
+        hops = {stage: Hop(self, f"{action}-{stage}", "--at", f"{stage}={action}", *MODES["data"], members=members, verp=verp) for stage in stages}
         self.post(list(hops.values()), retry=["1h"], **delivery)
         for stage, h in hops.items():
             label, name = STAGES[stage]
-            if stage in ("rcpt", "data"):
+            if stage in ("rcpt", "data", "dot"):
                 for row in self.all_deferred(h).values():
                     self.assertEqual(row["last_reply"]["stage"], label)
                     self.assertIn(words, row["last_reply"]["text"])
@@ -149,15 +151,22 @@ class Misbehaving(harness.Case):
             else:
                 self.waits(h, words)
                 self.assertIn(name, self.health(h)["last_error"])
-            self.assertEqual((h.delivered(), h.peer.judge().in_doubt), ({}, []))
+            self.assertEqual((h.delivered(), bool(h.peer.judge().in_doubt)), ({}, stage == "dot"))
         self.ends_well()
 
     def test_no_reply_ever(self):
         limit = f"{harness.SLOW}s"
-        self.without_a_reply("silence", "timed out", ("banner", "ehlo", "rcpt"), 1, timeouts={k: limit for k in ("greeting", "mail", "rcpt", "data", "dot")})
+        self.without_a_reply("silence", "timed out", members=1, timeouts={k: limit for k in ("greeting", "mail", "rcpt", "data", "dot")})
 
     def test_garbage(self):
         self.without_a_reply("garbage", "not an SMTP reply")
+
+    def test_garbage_with_verp(self):
+        self.without_a_reply("garbage", "not an SMTP reply", verp="always")
+
+    def test_half_a_reply_then_closed(self):
+        """What came of it is no reply, whatever it begins with."""
+        self.without_a_reply("half", "connection closed")
 
     def test_replies_of_100_kilobytes(self):
         lines = lambda code, n: "\r\n".join([f"{code}-" + "x" * 76] * n + [f"{code} that was long"])

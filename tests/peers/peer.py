@@ -11,6 +11,7 @@ ACTION, for --rcpt ADDRESS=ACTION and --at STAGE=ACTION:
   close         answer nothing, close the socket (later bytes of the client are answered by a reset)
   rst           answer nothing, reset the connection
   421[:TEXT]    answer "421 TEXT" and close
+  half          answer with the beginning of the right reply, and close
   close:REPLY   answer REPLY and close ("reject and hang up")
   silence       never answer anything again on this connection
   stall:SECONDS wait, then go on as if nothing had been
@@ -226,6 +227,10 @@ class Peer(asyncio.Protocol):
             self.close_as("close", line or stage)
         elif action.startswith("close:"):
             self.finish(stage, line, action[6:], None)
+            self.close_as("close", line or stage)
+        elif action == "half":
+            self.note("cmd", line=line, reply=None)
+            self.answer(reply.encode()[:len(reply) * 2 // 3])
             self.close_as("close", line or stage)
         elif action == "garbage":
             self.note("cmd", line=line, reply="(garbage)")
