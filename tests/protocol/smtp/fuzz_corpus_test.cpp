@@ -1,6 +1,7 @@
 // The corpora of the fuzzers run in every normal test run.
 #include <doctest/doctest.h>
 
+#include "tests/fuzz/opening_entry.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/fuzz/server_dialog_entry.hpp"
 
@@ -11,4 +12,7 @@ TEST_CASE("fuzz corpus: server dialog") {
 }
 TEST_CASE("fuzz corpus: data reader") {
   CHECK(replay("data_reader", &spoold::tests::fuzz_data_reader) >= 5);
+}
+TEST_CASE("fuzz corpus: opening, STARTTLS and AUTH") {
+  CHECK(replay("opening", &spoold::tests::fuzz_opening) >= 20);
 }
