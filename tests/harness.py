@@ -348,8 +348,12 @@ class Case(unittest.TestCase):
         outcome = getattr(self, "_outcome", None)
         failed = outcome is not None and any(error for _, error in getattr(outcome.result, "failures", []) + getattr(outcome.result, "errors", [])
                                              if error and self.id() in str(_))
+        races = []
         for daemon in self.daemons:
             daemon.kill()
+            if daemon.log.exists() and b"WARNING: ThreadSanitizer" in daemon.log.read_bytes():
+                races.append(daemon)
+                print(daemon.log.read_text(errors="replace"), flush=True)
             if failed and daemon.log.exists():
                 print(f"--- the end of {daemon.log.name} of {self.id()}\n{daemon.tail()}", flush=True)
         self.end_programs()
@@ -357,6 +361,8 @@ class Case(unittest.TestCase):
             shutil.rmtree(self.folder, ignore_errors=True)
         else:
             print(f"--- kept: {self.folder}", flush=True)
+        if races:
+            raise AssertionError("ThreadSanitizer found something; its report is above")
 
     def end_programs(self):
         """Ends sinks and peers, in the midst of a test too."""
