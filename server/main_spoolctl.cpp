@@ -32,8 +32,8 @@ struct Usage {
   std::string why;
 };
 
-void add_filter(CLI::App* verb, Line& line) {
-  verb->add_option("ID", line.ids, "queue ids");
+void add_filter(CLI::App* verb, Line& line, bool ids = true) {
+  if (ids) verb->add_option("ID", line.ids, "queue ids");
   verb->add_option("--recipient", line.recipient, "recipients like GLOB")->type_name("GLOB");
   verb->add_option("--sender", line.sender, "reverse path or From like GLOB")->type_name("GLOB");
   verb->add_option("--list", line.list, "posts of this list")->type_name("ADDR");
@@ -288,7 +288,8 @@ void declare(CLI::App& app, Line& line, Verb& chosen) {
   dry(post);
 
   auto* destinations = on(app.add_subcommand("destinations", "next hops: what waits, health, learned limits"),
-                          [&line](Commands& c) { return c.destinations(line.what); });
+                          [&line](Commands& c) { return c.destinations(line.what, filter_of(line)); });
+  add_filter(destinations, line, false);
   destinations->add_option("HOST", line.what, "a route, host or URL of a next hop, or a pattern");
   auto* wake = on(app.add_subcommand("wake", "try a next hop now, and all that waits for it"),
                   [&line, request](Commands& c) {

@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -208,17 +209,21 @@ int Commands::stats() {
   return static_cast<int>(Exit::done);
 }
 
-int Commands::destinations(const std::string& pattern) {
+int Commands::destinations(const std::string& pattern, const Filter& filter) {
   // The lanes' own words where a daemon runs, else what the store remembers.
   const Json answer = access_.ask_daemon(Json{{"verb", "destinations"}});
   const Json live = answer.value("ok", false) ? answer.at("destinations") : Json::array();
   return reading([&](const Reads& reads, TimePoint now) {
     const auto store = access_.store();
-    const Json totals = reads.queue_by(Filter{}, "destination");
-    const Json rows = destination_rows(**store, access_.settings(), totals, live, pattern);
+    const Json totals = reads.queue_by(filter, "destination");
+    Json rows = destination_rows(**store, access_.settings(), totals, live, pattern);
+    if (!filter.empty())
+      rows.erase(
+          std::remove_if(rows.begin(), rows.end(), [](const Json& row) { return row.at("messages") == 0; }),
+          rows.end());
     put(json_ ? dump(rows, 1) + "\n" : rows.empty() ? "" : destinations_text(rows, now));
     if (!rows.empty()) return static_cast<int>(Exit::done);
-    if (pattern.empty()) {
+    if (pattern.empty() && filter.empty()) {
       if (!json_) put("No next hop has mail, and nothing is remembered of any.\n");
       return static_cast<int>(Exit::done);
     }

@@ -20,7 +20,8 @@ class Commands {
   int trace(const std::string& what);
   int check();
   int stats();
-  int destinations(const std::string& pattern);
+  /// Those like `pattern`; with a filter, those where something that it matches waits, and how much.
+  int destinations(const std::string& pattern, const Filter& filter);
   int lists();
   int list_show(const std::string& list);
   int members(const std::string& list);

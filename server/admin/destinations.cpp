@@ -8,6 +8,7 @@
 #include "server/admin/await.hpp"
 #include "server/admin/filter.hpp"
 #include "server/admin/requests.hpp"
+#include "server/admin/retry_waiting.hpp"
 #include "server/admin/views.hpp"
 #include "store/spool/host.hpp"
 #include "store/spool/spool.hpp"
@@ -178,18 +179,16 @@ Json wake(const Request& request) {
     if (!cleared) return failure(cleared.error());
   }
   // What waits for a time of its own is due now, too.
-  const Json retry{{"verb", "retry"}, {"filter", {{"destination", pattern}}}, {"dry_run", request.dry_run}};
-  const Json retried = change_matching(
-      {request.store, request.settings, request.lanes, request.stats, retry, request.who, request.dry_run});
+  RetryWaiting retried(request);
+  for (const std::string& route : named)
+    if (auto done = retried.on(route); !done) return failure(done.error());
   if (!request.dry_run) request.lanes.wake_hosts(named);
   audit(request, "wake " + pattern + ": " + std::to_string(named.size()) + " next hops");
 
   Json answer = success(request);
   answer["destinations"] = named;
-  answer["messages"] = retried.value("messages", 0);
-  answer["recipients"] = retried.value("recipients", 0);
-  const int exit = retried.value("exit", 0);
-  if (exit != 0 && exit != static_cast<int>(Exit::nothing_matched)) answer.update(retried);
+  answer["messages"] = retried.messages.size();
+  answer["recipients"] = retried.recipients;
   return answer;
 }
 

@@ -58,16 +58,11 @@ class Sweep {
 
   bool some(const store::Message& message, const Filter& filter) {
     bool went_well = true;
-    const TimePoint now = request_.store.now();
     for_each_page(request_.store, message.id, [&](const std::vector<store::Recipient>& page) {
       std::vector<Wish> wishes;
       for (const auto& recipient : page) {
         if (!concerns(recipient.state) || !filter.matches(recipient, request_.settings)) continue;
         if (what_ == What::retry && recipient.active) continue;  // it is being tried just now
-        if (what_ == What::retry && recipient.next_attempt <= now) {
-          ++changed;  // nothing to write: only its host's clock may hold it, which retry_now() clears
-          continue;
-        }
         wishes.push_back(wish(recipient));
       }
       went_well = wishes.empty() || apply(message.id, std::move(wishes));

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/mail/ascii.hpp"
+#include "store/spool/due.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/request.hpp"
 
@@ -82,7 +83,10 @@ std::vector<Message> messages(const Read& read, Id after, std::size_t limit, boo
   return out;
 }
 
-std::vector<Recipient> recipients(const Read& read, Id id, std::uint32_t from, std::size_t limit) {
+namespace {
+
+template <class Wanted>  // (Numbers, number)
+std::vector<Recipient> those(const Read& read, Id id, std::uint32_t from, std::size_t limit, Wanted wanted) {
   std::vector<Recipient> out;
   auto message = find_message(read, id);
   if (!message || from >= message->numbers()) return out;
@@ -90,15 +94,42 @@ std::vector<Recipient> recipients(const Read& read, Id id, std::uint32_t from, s
   const Numbers numbers(read, *message, from, count);
   const Claims claims(read, id);
   Requests requests(read, *message);
-  out.reserve(count);
   each_original(read, *message, from, count, [&](std::uint32_t number, const PageReader& at) {
+    if (!wanted(numbers, number)) return;
     out.push_back(show(*message, numbers, claims, number, at.address(), at.member));
     if (message->requests) out.back().dsn = requests.of(number);
   });
   for (std::uint32_t number = std::max(from, message->originals); number < from + count; ++number)
-    if (const RecipientRow* row = numbers.row(number))
+    if (const RecipientRow* row = numbers.row(number); row && wanted(numbers, number))
       out.push_back(show(*message, numbers, claims, number, row->address, row->member));
   return out;
+}
+
+}  // namespace
+
+std::vector<Recipient> recipients(const Read& read, Id id, std::uint32_t from, std::size_t limit) {
+  return those(read, id, from, limit, [](const Numbers&, std::uint32_t) { return true; });
+}
+
+std::vector<Later> later(const Read& read, std::string_view route, const Later& after, std::size_t limit) {
+  std::vector<Later> out;
+  const Key prefix = Key().str(route);
+  Cursor c = read.cursor(Table::due);
+  std::optional<MessageRow> message;
+  bool more = c.seek(Key(prefix).time(after.at).u64(after.message).u32(after.first).u8(0));
+  for (; more && c.at(prefix) && out.size() < limit; more = c.next()) {
+    const DueRow due = unpack_due(c.key(), c.value());
+    if (!message || message->id != due.message) message = find_message(read, due.message);
+    if (message && message->generation == due.generation)  // else it is void
+      out.push_back({due.at, due.message, due.first, due.count});
+  }
+  return out;
+}
+
+std::vector<Recipient> waiting(const Read& read, const Later& one, std::size_t limit) {
+  return those(
+      read, one.message, one.first, std::min<std::size_t>(limit, one.count),
+      [&one](const Numbers& numbers, std::uint32_t number) { return numbers.covered_at(number, one.at); });
 }
 
 std::vector<Recipient> find_recipients(const Read& read, Id id, std::string_view address_key) {

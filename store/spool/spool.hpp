@@ -36,6 +36,17 @@ struct DueRoute {
 std::vector<DueRoute> due_routes(const Read&);
 std::optional<TimePoint> earliest_due(const Read&, std::string_view route);
 
+/// Numbers of one message that wait on a route for a later time.
+struct Later {
+  TimePoint at{};
+  Id message = 0;
+  std::uint32_t first = 0, count = 0;
+};
+/// Up to `limit` of them behind `after`, in order of time, message and number.
+std::vector<Later> later(const Read&, std::string_view route, const Later& after, std::size_t limit);
+/// Those recipients of it, at most `limit` numbers on, that wait for just this.
+std::vector<Recipient> waiting(const Read&, const Later&, std::size_t limit);
+
 std::vector<Suspect> suspects(const Read&, std::string_view route);
 std::optional<Suspect> suspect(const Read&, std::string_view route, std::string_view address_key);
 

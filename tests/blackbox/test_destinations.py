@@ -42,6 +42,11 @@ class Test(harness.Case):
         self.assertIn("waits for smtp://", line["last_error"])
         self.assertIn("cannot connect", self.daemon.run("destinations").stdout)
 
+        # FILTER: only where something that it matches waits.
+        [only] = self.daemon.ctl("destinations", "--sender", "anne@*", "--state", "queued")
+        self.assertEqual((only["destination"], only["recipients"]), (row["destination"], 3))
+        self.assertEqual(self.daemon.run("destinations", "--sender", "bart@*").returncode, 3)
+
         # The same without a daemon; and its clock outlives it.
         self.assertEqual(self.daemon.stop(), 0)
         again = self.waits()
