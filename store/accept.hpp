@@ -1,6 +1,6 @@
 // Acceptance: content, messages and their recipients come to exist in one commit (design section 6.3
 // and 6.4). Joins the spool (what is written) and the directory (a list's members, its post number), which
-// know nothing of each other. What does not fit into some 10 ms of a transaction is written in slices before,
+// know nothing of each other. What does not fit into some 2 ms of a transaction is written in slices before,
 // under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
 // once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
 // stopped; not_found: the list is gone; invalid: nothing to accept. Then nothing is kept.
