@@ -168,6 +168,14 @@ def processor(pid):
     return total
 
 
+def processor_of_writer(pid):
+    """Seconds of processor of spoold's one writer thread; None where there is none of that name."""
+    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
+        if (task / "comm").read_text() == "writer\n":
+            return int((task / "schedstat").read_text().split()[0]) / 1e9
+    return None
+
+
 def written(process):
     """Bytes it has given to write(2): files, and pipes where there are any; spoold's sockets not (it uses sendmsg)."""
     return int(pathlib.Path(f"/proc/{process.pid}/io").read_text().split("wchar:")[1].split()[0])
@@ -188,7 +196,7 @@ class Cost:
 
     def __init__(self, folder, pid):
         self.folder, self.pid, self.most, self.over = folder, pid, 0.0, threading.Event()
-        self.disk, self.cpu = disk_bytes(folder), processor(pid)
+        self.disk, self.cpu, self.writer = disk_bytes(folder), processor(pid), processor_of_writer(pid)
         self.sampler = threading.Thread(target=self._sample, daemon=True)
         self.sampler.start()
 
@@ -201,10 +209,12 @@ class Cost:
 
     def end(self, count):
         """Figures for each of `count`."""
-        cpu = processor(self.pid) - self.cpu
+        cpu, writer = processor(self.pid) - self.cpu, processor_of_writer(self.pid)
         self.over.set()
         self.sampler.join()
         figures = {"CPU us": cpu / count * 1e6, "own MB": self.most}
+        if writer is not None:
+            figures["writer us"] = (writer - self.writer) / count * 1e6
         if self.disk is not None:
             figures["disk B"] = (disk_bytes(self.folder) - self.disk) / count
         return figures
