@@ -10,12 +10,20 @@ namespace spoold::mail {
 namespace {
 
 constexpr std::size_t widest = 990, most_of_header = 65536;
+constexpr std::size_t most_of_words =
+    900;  // with the name of a field before them they are a line (RFC 5322 2.1.1)
 constexpr std::uint64_t whole_when_asked = 256 << 10, whole_anyway = 50 << 10;
 
 // One line of it: what a peer said cannot begin a field of its own.
 std::string flat(std::string_view text) {
   std::string out;
-  for (const char c : text.substr(0, widest)) {
+  if (text.size() > most_of_words) {
+    std::size_t end = most_of_words;
+    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
+      --end;  // not inside a character
+    text = text.substr(0, end);
+  }
+  for (const char c : text) {
     const auto u = static_cast<unsigned char>(c);
     out += u < 0x20 || u == 0x7f ? ' ' : c;
   }

@@ -2,6 +2,7 @@
 
 #include <doctest/doctest.h>
 
+#include "tests/fuzz/dsn_entry.hpp"
 #include "tests/fuzz/mail_entry.hpp"
 #include "tests/fuzz/replay.hpp"
 
@@ -18,4 +19,7 @@ TEST_CASE("fuzz corpus: verp") {
 }
 TEST_CASE("fuzz corpus: import file") {
   CHECK(replay("import_file", &spoold::tests::fuzz_import_file) >= 6);
+}
+TEST_CASE("fuzz corpus: reports") {
+  CHECK(replay("dsn", &spoold::tests::fuzz_dsn) >= 7);
 }
