@@ -2,22 +2,12 @@
 #include <doctest/doctest.h>
 
 #include <filesystem>
-#include <fstream>
-#include <sstream>
 
 #include "conf/load.hpp"
+#include "tests/conf/slurp.hpp"
 
 using namespace spoold::conf;
 namespace fs = std::filesystem;
-
-namespace {
-std::string slurp(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
-}  // namespace
 
 TEST_CASE("every bad configuration is refused with exactly the problems that its .expected file names") {
   std::size_t files = 0;

@@ -6,23 +6,16 @@
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
-#include <fstream>
 #include <regex>
 #include <sstream>
 
 #include "conf/load.hpp"
+#include "tests/conf/slurp.hpp"
 
 using namespace spoold::conf;
 namespace fs = std::filesystem;
 
 namespace {
-
-std::string slurp(const fs::path& path) {
-  std::ifstream file(path);
-  std::ostringstream text;
-  text << file.rdbuf();
-  return text.str();
-}
 
 std::string all_problems(const tl::expected<Settings, std::vector<Problem>>& settings) {
   std::string out;

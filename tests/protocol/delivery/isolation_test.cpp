@@ -15,12 +15,6 @@ using namespace spoold::delivery::sim;
 
 namespace {
 
-std::vector<std::string> addresses(std::size_t n, const std::string& domain = "example.net") {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < n; ++i) all.push_back("r" + std::to_string(i) + "@" + domain);
-  return all;
-}
-
 std::set<std::string> drawn(const std::vector<std::string>& all, std::size_t k, std::uint64_t seed) {
   std::mt19937_64 random(seed);
   std::set<std::string> some;

@@ -448,4 +448,10 @@ class Lane {
   std::uint64_t order_ = 0, same_ = 0;
 };
 
+inline std::vector<std::string> addresses(std::size_t n) {
+  std::vector<std::string> all;
+  for (std::size_t i = 0; i < n; ++i) all.push_back("r" + std::to_string(i) + "@example.net");
+  return all;
+}
+
 }  // namespace spoold::delivery::sim

@@ -16,12 +16,6 @@ using namespace spoold::delivery::sim;
 
 namespace {
 
-std::vector<std::string> addresses(std::size_t n) {
-  std::vector<std::string> all;
-  for (std::size_t i = 0; i < n; ++i) all.push_back("r" + std::to_string(i) + "@example.net");
-  return all;
-}
-
 TimePoint last_delivery(const Lane& lane) {
   TimePoint last{};
   for (const auto& [key, s] : lane.store)

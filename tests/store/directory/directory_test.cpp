@@ -2,42 +2,15 @@
 
 #include <doctest/doctest.h>
 
-#include "store/env.hpp"
-#include "tests/store/folder.hpp"
+#include "tests/store/directory/directory_folder.hpp"
 
 using namespace spoold;
 using namespace spoold::store;
 
 namespace {
 
-constexpr TimePoint now{std::chrono::milliseconds(1795334677000)};
-
-class Place {
+class Place : public DirectoryFolder {
  public:
-  Place() : env_(open()) {}
-  void reopen() {
-    env_.reset();
-    env_ = open();
-  }
-  template <class F>
-  auto write(F f) {
-    auto txn = env_->begin(now);
-    auto result = f(*txn);
-    REQUIRE(env_->commit(std::move(txn)) == 0);
-    return result;
-  }
-  template <class F>
-  auto read(F f) {
-    Read txn(*env_);
-    return f(txn);
-  }
-  list::ListId make(std::string_view local, std::string_view domain = "lists.example") {
-    list::Settings settings;
-    settings.owners = {"owner@x.example"};
-    auto made = write([&](Write& w) { return directory::create_list(w, local, domain, settings, now); });
-    REQUIRE(made);
-    return made->id;
-  }
   Result<list::Member> add(list::ListId list, std::string address) {
     list::Member member;
     member.address = std::move(address);
@@ -55,18 +28,6 @@ class Place {
       return out;
     });
   }
-  std::vector<std::string> check() {
-    return read([](const Read& r) { return directory::check(r); });
-  }
-
- private:
-  std::unique_ptr<Env> open() {
-    auto env = Env::open({.path = folder_.path(), .max_size = 64 << 20});
-    if (!env) FAIL(env.error().text);
-    return std::move(*env);
-  }
-  Folder folder_;
-  std::unique_ptr<Env> env_;
 };
 
 }  // namespace

@@ -7,8 +7,7 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
-#include "store/env.hpp"
-#include "tests/store/folder.hpp"
+#include "tests/store/directory/directory_folder.hpp"
 
 using namespace spoold;
 using namespace spoold::store;
@@ -16,30 +15,10 @@ namespace dir = spoold::store::directory;
 
 namespace {
 
-constexpr TimePoint now{std::chrono::milliseconds(1795334677000)};
-
-class Place {
+class Place : public DirectoryFolder {
  public:
-  template <class F>
-  auto write(F f) {
-    auto txn = env_->begin(now);
-    auto result = f(*txn);
-    REQUIRE(env_->commit(std::move(txn)) == 0);
-    return result;
-  }
-  template <class F>
-  auto read(F f) {
-    Read txn(*env_);
-    return f(txn);
-  }
-  Place() : env_(open()) {
-    list::Settings settings;
-    settings.owners = {"owner@x.example"};
-    list = write([&](Write& w) { return dir::create_list(w, "test", "lists.example", settings, now); })->id;
-  }
   void crash() {  // what was not committed is gone; the start recovers
-    env_.reset();
-    env_ = open();
+    reopen();
     write([](Write& w) {
       dir::recover(w);
       return 0;
@@ -86,20 +65,7 @@ class Place {
     while (write([](Write& w) { return dir::sweep(w); })) {
     }
   }
-  std::vector<std::string> check() {
-    return read([](const Read& r) { return dir::check(r); });
-  }
-
-  list::ListId list = 0;
-
- private:
-  std::unique_ptr<Env> open() {
-    auto env = Env::open({.path = folder_.path(), .max_size = 512 << 20});
-    if (!env) FAIL(env.error().text);
-    return std::move(*env);
-  }
-  Folder folder_;
-  std::unique_ptr<Env> env_;
+  list::ListId list = make("test");
 };
 
 using Strings = std::vector<std::string>;
