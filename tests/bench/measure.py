@@ -14,6 +14,7 @@ medians, ratios as median (least-most), and whether the budgets are met.
   million                           a post to 1,000,000: 250, neighbours, memory, delivery after a restart
   fairness                          a post to three, and other senders, while a post to 1,000,000 is expanded and delivered
   many-destinations                 1,000,000 recipients over 5,000 next hops: memory, restart to first delivery, rate
+  hangup                            what becomes of 99 recipients when the hundredth kills the connection
   growth                            growth-accept, -expand, -fanout, -queue, -hops, -connections: cost for each at 1,000 to 1,000,000 recipients,
                                     10,000 to 1,000,000 waiting, 1 to 5,000 next hops, 10 to 10,000 connections
 
@@ -25,13 +26,14 @@ import os
 import sys
 
 import growth
+import hangup
 import harness
 import rows
 import size
 from peers.postfix import available
 from table import Report
 
-ROWS = {**rows.ROWS, **size.ROWS, **growth.ROWS}
+ROWS = {**rows.ROWS, **size.ROWS, **hangup.ROWS, **growth.ROWS}
 GROUPS = {"growth": list(growth.ROWS)}
 
 
