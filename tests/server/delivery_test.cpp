@@ -63,7 +63,7 @@ struct House {
     return accepted.ids.front();
   }
   template <class Done>
-  bool until(Done done, std::chrono::milliseconds limit = std::chrono::seconds(10)) {
+  bool until(Done done, std::chrono::milliseconds limit = std::chrono::seconds(60)) {
     const auto end = std::chrono::steady_clock::now() + limit;
     while (!done()) {
       if (std::chrono::steady_clock::now() > end) return false;
