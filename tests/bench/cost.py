@@ -1,6 +1,6 @@
 """Instructions for each VERP recipient and each accepted message in the parts without sockets, counted by callgrind on fixed input
 (tests/bench/cost.cpp), beside the baseline of cost.json (release build by Debian 12's g++). Counts do not depend on how busy the
-machine is. Half a minute.
+machine is. Ten seconds.
 
     scripts/bench cost               the table; a warning for each part that grew by more than 10 %
     scripts/bench cost --baseline    and make these counts the baseline
