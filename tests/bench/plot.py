@@ -20,7 +20,7 @@ AXES = {
     "CPU us": "processor for each (µs)", "wall us": "time for each (µs)", "own MB": "most anonymous memory (MB)", "written B": "written for each (bytes)",
     "disk B": "disk for each (bytes)",
 }
-COLOURS = {"spoold": "#1f77b4", "spoold 1t": "#6baed6", "spoold 2t": "#1f77b4", "raw": "#999999", "commit": "#bbbbbb", "Postfix": "#d62728", "Exim": "#ff7f0e"}
+COLOURS = {"spoold": "#1f77b4", "spoold 1t": "#6baed6", "spoold 2t": "#1f77b4", "raw": "#999999", "commit": "#bbbbbb", "Postfix": "#d62728", "Postfix held": "#e7969c", "Exim": "#ff7f0e"}
 
 
 def values(lines, who, key):
