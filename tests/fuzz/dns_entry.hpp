@@ -24,7 +24,7 @@ inline void fuzz_dns(std::string_view data) {
     return value;
   };
   const auto piece = [&] {
-    const std::size_t size = std::min<std::size_t>(octet(), data.size());
+    const std::size_t wanted = octet(), size = std::min(wanted, data.size());
     const std::string_view taken = data.substr(0, size);
     data.remove_prefix(size);
     return std::string(taken);

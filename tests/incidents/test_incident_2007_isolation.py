@@ -94,7 +94,7 @@ class Isolation(harness.Case):
                     rows = spoold.recipients(ids[s.list])
                     return rows if all(rows[c]["state"] == "deferred" for c in s.culprits) else None
                 try:
-                    rows = harness.wait_until(settled, 15, "culprits deferred", every=0.3)
+                    rows = harness.wait_until(settled, 60, "culprits deferred", every=0.3)
                 except AssertionError:
                     rows = spoold.recipients(ids[s.list])
             wrong += [f"{s.name}: {what}" for what in s.verdict(rows)]
