@@ -273,6 +273,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   c.rejects += open.refused;
   if (open.answered > 0 || heard(seen.mail, nullptr)) {
     host.answered();
+    c.answered(now);
     learned.survived(open.delivered > 0 ? open.answered : 0,
                      open.delivered > 0 ? c.rcpts : c.rcpts - open.answered,
                      open.delivered > 0 ? c.rejects : rejects_before, messages_before, now - c.opened);

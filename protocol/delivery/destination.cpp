@@ -113,23 +113,37 @@ std::uint16_t port_of(const conf::Settings& settings, std::string_view domain, s
   return found == nullptr ? std::uint16_t{25} : static_cast<std::uint16_t>(*found->port);
 }
 
-std::optional<Group> group_of(const conf::Settings& settings, const Whereabouts& where) {
+std::optional<GroupRules> group_of(const conf::Settings& settings, const Whereabouts& where) {
   if (where.mx_hosts.empty()) return std::nullopt;
   const conf::Destination* own = destination_of(settings, where);
   const int usual = settings.delivery.connections_per_destination;
-  const auto connections =
-      static_cast<std::uint32_t>(std::max(own != nullptr && own->connections ? *own->connections : usual, 1));
-  if (own != nullptr && (is_mx(*own) || is_network(*own))) return Group{own->match, connections};
+  const auto at_least_one = [](int n) { return static_cast<std::uint32_t>(std::max(n, 1)); };
+  GroupRules rules;
+  rules.connections = at_least_one(own != nullptr && own->connections ? *own->connections : usual);
+  rules.isolation_budget = static_cast<std::uint32_t>(settings.delivery.isolation_budget);
+  rules.isolation_window = settings.delivery.isolation_window;
+  if (own != nullptr && (is_mx(*own) || is_network(*own))) {
+    rules.name = own->match;
+    if (own->rate) {
+      rules.rate = own->rate->count;
+      rules.rate_per = own->rate->per;
+    }
+    return rules;
+  }
   for (const Provider& provider : providers)
-    if (fits(provider.pattern, where.mx_hosts.front()))
-      return Group{std::string(provider.group), static_cast<std::uint32_t>(std::max(usual, 1))};
+    if (fits(provider.pattern, where.mx_hosts.front())) {
+      rules.name = provider.group;
+      rules.connections = at_least_one(usual);
+      return rules;
+    }
   if (where.mx_hosts.size() == 1 && where.mx_hosts.front() == where.domain) return std::nullopt;
   std::vector<std::string> hosts = where.mx_hosts;
   std::sort(hosts.begin(), hosts.end());
   hosts.erase(std::unique(hosts.begin(), hosts.end()), hosts.end());
-  std::string name = "mx:";
-  for (const std::string& host : hosts) name += (name.size() > 3 ? "," : "") + host;
-  return Group{std::move(name), connections};
+  rules.name = "mx:";
+  for (const std::string& host : hosts) rules.name += (rules.name.size() > 3 ? "," : "") + host;
+  rules.same_hosts = true;
+  return rules;
 }
 
 }  // namespace spoold::delivery

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "conf/settings.hpp"
+#include "protocol/delivery/group.hpp"
 #include "protocol/dns/records.hpp"
 
 namespace spoold::delivery {
@@ -27,14 +28,10 @@ const conf::Destination* destination_of(const conf::Settings&, const Whereabouts
 /// The port of an MX host or address literal: 25, or what a [[destination]] says.
 std::uint16_t port_of(const conf::Settings&, std::string_view domain, std::string_view host);
 
-struct Group {
-  std::string name;
-  std::uint32_t connections = 0;  // of all its routes together
-};
 /// That of the pattern or network that applies; else the shipped table's, by the best MX host; else that of
 /// all routes with these MX hosts ("mx:mx1.example.net,mx2.example.net"). A route without MX records, or with
 /// a configured next hop, is on its own.
-std::optional<Group> group_of(const conf::Settings&, const Whereabouts&);
+std::optional<GroupRules> group_of(const conf::Settings&, const Whereabouts&);
 
 /// '*' stands for anything; case does not matter.
 bool fits(std::string_view pattern, std::string_view host);

@@ -62,6 +62,18 @@ void Host::rest(TimePoint until, std::string why, TimePoint now) {
   note_error(std::move(why), now);
 }
 
+void Host::told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now) {
+  until_ = std::max(until_, until);
+  failures_ = failures;
+  half_open_ = true;
+  allowed_ = 1;
+  note_error(std::move(why), now);
+}
+
+void Host::freed() {
+  if (half_open_) until_ = {};
+}
+
 void Host::answered() {
   half_open_ = false;
 }

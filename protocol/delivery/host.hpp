@@ -23,10 +23,13 @@ class Host {
   bool waiting(TimePoint now) const { return now < until_; }
   TimePoint until() const { return until_; }
   bool half_open() const { return half_open_; }
+  std::uint32_t failures() const { return failures_; }
   void fault(TimePoint now, std::string why);
   void rest(TimePoint until, std::string why,
             TimePoint now);  // asked for by the peer (greylisting), no fault
-  void answered();           // a transaction was answered: no longer half-open
+  void told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now);  // the group's fault
+  void freed();     // the group's fault is over
+  void answered();  // a transaction was answered: no longer half-open
   void committed(TimePoint now);
   void clear();  // an operator's wish
   const std::string& last_error() const { return last_error_; }

@@ -40,6 +40,13 @@ struct LastReply {
   std::string tls;  // "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" (or dane, untrusted); empty: plain text
 };
 
+/// Why a host is left alone for a while, as one lane tells the others of its group.
+struct HostFault {
+  LastReply why;  // `at`: of the failed attempt
+  TimePoint until{};
+  std::uint32_t failures = 0;  // in a row
+};
+
 enum class Verdict : std::uint8_t {
   delivered,  // accepted by the next hop, in words
   deferred,   // to be tried again at `next_attempt`

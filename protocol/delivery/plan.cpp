@@ -67,7 +67,7 @@ bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
 bool Planner::State::may_offer(TimePoint now) const {
   if (isolating != 0 || (offered.empty() && parked.empty())) return false;
   const Recipient& r = offered.empty() ? *parked.first : *offered.first;
-  return r.doubt->no_wait || now >= host.reoffer_at(now);
+  return r.doubt->no_wait || now >= reoffer_at(now);
 }
 
 std::uint32_t Planner::State::most_recipients(const Connection& c, TimePoint now) const {
@@ -214,7 +214,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
     flight.recipients = std::move(spare_vectors.back());
     spare_vectors.pop_back();
   }
-  const bool in_rate = rate.ready(now);
+  const bool in_rate = take_rate(now);
   const bool may_isolate = in_rate && c->flights.empty() && isolating == 0;
   const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
                           offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
@@ -228,21 +228,21 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
                      (may_isolate && hand.anything_to_isolate(now) && take_isolation(*c, flight, now)) ||
                      (may_isolate && may_offer(now) && take_suspect(flight));
   if (found) {
-    rate.take(now);
     next.what = Next::Do::transaction;
     next.transaction = begin(*c, std::move(flight), now);
     return next;
   }
   spare_vectors.push_back(std::move(flight.recipients));
-  if (!in_rate && hand.size() > 0 && rate.at(now) <= c->idle_since + idle_for_suspects) {
-    next.until = rate.at(now);
+  if (in_rate) give_rate();
+  if (!in_rate && hand.size() > 0 && rate_at(now) <= c->idle_since + idle_for_suspects) {
+    next.until = rate_at(now);
     return next;
   }
   if (!c->flights.empty()) return next;
 
   TimePoint until = c->idle_since + idle_for;
   if ((!offered.empty() || !parked.empty()) && isolating == 0) {
-    const TimePoint offer = host.reoffer_at(now);
+    const TimePoint offer = reoffer_at(now);
     if (offer <= c->idle_since + idle_for_suspects) until = std::max(until, offer);
   }
   if (hand.anything_paused() && hand.next_probe() <= c->idle_since + idle_for_suspects)

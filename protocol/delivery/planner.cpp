@@ -86,7 +86,7 @@ void Planner::State::add(Batch batch, TimePoint now) {
 }
 
 std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
-  if (host.waiting(now) || !rate.ready(now)) return 0;
+  if (host.waiting(now) || rate_at(now) > now) return 0;
   std::uint32_t idle = 0, stuck = 0;
   for (const auto& c : connections) {
     if (c->flights.empty() && !c->quit)
@@ -107,6 +107,26 @@ std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint n
   return allowed > open ? std::min(allowed - open, work - idle) : 0;
 }
 
+TimePoint Planner::State::reoffer_at(TimePoint now) const {
+  const TimePoint own = host.reoffer_at(now);
+  return group ? std::max(own, group->with([now](const Group& g) { return g.offer_at(now); })) : own;
+}
+
+TimePoint Planner::State::rate_at(TimePoint now) const {
+  const TimePoint own = rate.at(now);
+  return paced ? std::max(own, group->with([now](const Group& g) { return g.turn_at(now); })) : own;
+}
+
+bool Planner::State::take_rate(TimePoint now) {
+  if (!rate.ready(now) || (paced && !group->with([now](Group& g) { return g.take_turn(now); }))) return false;
+  return rate.take(now);
+}
+
+void Planner::State::give_rate() {
+  rate.give_back();
+  if (paced) group->with([](Group& g) { g.give_turn(); });
+}
+
 TimePoint Planner::State::wake_at() const {
   TimePoint at = TimePoint::max();
   // What was due at the last tick has been seen then; only later moments can change anything.
@@ -117,10 +137,10 @@ TimePoint Planner::State::wake_at() const {
   for (const auto& c : connections)
     if (!c->flights.empty()) earlier(c->flights.front().begun + stuck_after);
   earlier(hand.next_probe());
-  if (hand.size() > 0) earlier(rate.at(ticked));
+  if (hand.size() > 0) earlier(rate_at(ticked));
   if (!offered.empty() || !parked.empty()) {
     const Line& line = offered.empty() ? parked : offered;
-    earlier(host.reoffer_at(line.first->doubt->since));
+    earlier(reoffer_at(line.first->doubt->since));
     earlier(line.first->doubt->since + std::chrono::minutes(2));
   }
   return at;
@@ -216,7 +236,7 @@ void Planner::tick(TimePoint now) {
 ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered, std::string tls) {
   state_->last_fault.reset();
   state_->expiring = false;
-  auto c = std::make_unique<Connection>();
+  auto c = std::make_unique<Connection>(state_->group);
   c->id = ++state_->last_connection;
   c->remote = std::move(remote);
   c->tls = std::move(tls);
@@ -302,6 +322,19 @@ void Planner::retry_now(MessageId message, TimePoint now) {
 
 void Planner::clear_clock() {
   state_->host.clear();
+}
+
+void Planner::join(std::shared_ptr<SharedGroup> group) {
+  state_->group = std::move(group);
+  state_->paced = state_->group && state_->group->with([](const Group& g) { return g.paced(); });
+}
+
+void Planner::told(const HostFault& fault, TimePoint now) {
+  state_->told(fault, now);
+}
+
+void Planner::freed() {
+  state_->host.freed();
 }
 
 void Planner::overlap_refused(TimePoint now) {

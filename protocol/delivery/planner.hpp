@@ -18,6 +18,8 @@
 
 namespace spoold::delivery {
 
+class SharedGroup;  // group.hpp
+
 using MessageId = std::uint64_t;
 using ConnectionId = std::uint64_t;
 
@@ -184,6 +186,13 @@ class Planner {
   /// An operator's wish: clears the host's clock and the waits of this message's suspects.
   void retry_now(MessageId, TimePoint now);
   void clear_clock();  // the operator's too
+
+  /// What this lane shares with others; null: nothing. From here on the planner tells it what it meets, and
+  /// keeps to its rate and its budget.
+  void join(std::shared_ptr<SharedGroup>);
+  /// The group waits after a fault that another lane met: so does this one, uncharged, without a try.
+  void told(const HostFault&, TimePoint now);
+  void freed();  // that is over: ask again
   /// The peer refused a command behind content, or left there: no overlapping for a day.
   void overlap_refused(TimePoint now);
   void reconfigure(Limits);

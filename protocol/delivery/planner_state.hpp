@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/delivery/blame.hpp"
+#include "protocol/delivery/group.hpp"
 #include "protocol/delivery/hand.hpp"
 #include "protocol/delivery/host.hpp"
 #include "protocol/delivery/learned.hpp"
@@ -48,6 +49,22 @@ struct Connection {
   // Refused for good after other refusals, and nothing was heard since: does the peer hang up with it?
   Recipient* parting = nullptr;
   LastReply parting_words;
+  bool was_answered = false;
+  std::shared_ptr<SharedGroup> group;  // that knows of it
+
+  explicit Connection(std::shared_ptr<SharedGroup> with) : group(std::move(with)) {
+    if (group) group->with([](Group& g) { g.connected(); });
+  }
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+  ~Connection() { part(); }
+  void answered(TimePoint now) {
+    if (std::exchange(was_answered, true) || !group) return;
+    group->with([now](Group& g) { g.answered(now); });
+  }
+  void part() {
+    if (const auto left = std::exchange(group, nullptr)) left->with([](Group& g) { g.parted(); });
+  }
 };
 
 /// What is remembered of a message in trouble, until it commits something here.
@@ -70,6 +87,10 @@ struct Planner::State {
   Connection* find(ConnectionId);
   void remove(ConnectionId);
   std::size_t in_flight() const { return flying; }
+  TimePoint reoffer_at(TimePoint) const;  // suspects: the host's waits and budget, and the group's
+  TimePoint rate_at(TimePoint) const;
+  bool take_rate(TimePoint);  // one transaction, used or given back
+  void give_rate();
 
   // plan.cpp
   Next next(ConnectionId, TimePoint);
@@ -127,6 +148,7 @@ struct Planner::State {
   void connect_failed(Stage, const LastReply&, TimePoint);
   void give_back_all(TimePoint next, const LastReply&, bool failed, TimePoint now);
   void share_the_fault();
+  void told(const HostFault&, TimePoint);
   void unreachable_for_good(const LastReply&, TimePoint);
   /// Everybody in hand who is not in a flight; `f` gives each an outcome.
   template <typename F>
@@ -174,6 +196,8 @@ struct Planner::State {
   Learned learned;
   Host host;
   Rate rate;
+  std::shared_ptr<SharedGroup> group;
+  bool paced = false;  // the group has a rate
   std::vector<std::unique_ptr<Connection>> connections;
   std::size_t flying = 0;  // flights of all connections
   ConnectionId last_connection = 0;

@@ -16,6 +16,8 @@ class Rate {
 
   /// Takes one; false: not before at().
   bool take(TimePoint now);
+  /// The one just taken was not used.
+  void give_back() { next_ -= each_; }
   bool ready(TimePoint now) const { return at(now) <= now; }
   /// When the next one may be taken: `now` or later.
   TimePoint at(TimePoint now) const;

@@ -111,7 +111,7 @@ void Planner::State::settle_suspect(Recipient& r, TimePoint now) {
   Doubt& d = *r.doubt;
   if (r.line) r.line->remove(r);
   if (!d.recorded || d.last.at == TimePoint{}) {  // it was not its turn this time
-    outcome(r, Verdict::released, false, std::max(host.reoffer_at(now), now + std::chrono::minutes(1)), {});
+    outcome(r, Verdict::released, false, std::max(reoffer_at(now), now + std::chrono::minutes(1)), {});
     return;
   }
   LastReply last = std::move(d.last);
@@ -174,7 +174,7 @@ void Planner::State::settle_suspects(TimePoint now) {
     settle_suspect(*parked.first, now);
   while (!offered.empty()) {
     const Doubt& d = *offered.first->doubt;
-    const TimePoint at = d.no_wait ? now : host.reoffer_at(now);
+    const TimePoint at = d.no_wait ? now : reoffer_at(now);
     const Duration patience = d.due || d.no_wait ? due_in_hand : parked_in_hand;
     const bool hopeless = none_open ? at > now + soon : now - d.since >= patience && !idle;
     if (!hopeless) break;

@@ -49,6 +49,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   const std::unique_ptr<Connection> owner = std::move(*found);
   Connection& c = *owner;
   connections.erase(found);
+  c.part();
 
   DropRecord record{now, c.opened, {}, drop.how, 0, 0, 0, 0, {}, false, false};
   Flight guilty;
@@ -111,6 +112,8 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   const auto limit = again ? std::nullopt : learned.weigh(record, explained);
   const bool host_words = drop.how == Drop::How::reply_421 && speaks_of_host(drop.reply);
   const bool fault = host.dropped(record, open_before, host_words, now) && (!limit || host_words);
+  if (group && record.messages == 0) group->with([now](Group& g) { g.unproductive(now); });
+  if (group && host_words && !fault) group->with([now](Group& g) { g.refused(now); });
   const LastReply last = words(c, drop, record.finding.stage, now);
   host.note_error(last.reply.oneline(), now);
   if (overlapped) host.overlap_dropped(now);
@@ -268,6 +271,13 @@ void Planner::State::host_fault(const LastReply& last, TimePoint now) {
         now - suspicion.last_drop < std::chrono::minutes(15))
       explained.push_back(address);
   host.fault(now, last.reply.oneline());
+  if (group) {
+    const auto own = static_cast<std::uint32_t>(
+        std::ranges::count_if(connections, [](const auto& c) { return c->group != nullptr; }));
+    HostFault fault{last, host.until(), host.failures()};
+    fault.why.at = now;
+    group->with([&](Group& g) { g.fault(fault, own, now); });
+  }
   for (const std::string& address : explained) {
     const Suspicion kept = known[address];
     changes.push_back({address, std::nullopt});

@@ -14,6 +14,7 @@ void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint
   } else {  // others are open: one too many
     host.refused(static_cast<std::uint32_t>(connections.size()), now);
     host.note_error(last.reply.oneline(), now);
+    if (group) group->with([now](Group& g) { g.refused(now); });
   }
 }
 
@@ -37,6 +38,12 @@ void Planner::State::give_back_all(TimePoint next, const LastReply& words, bool 
 // what is queued behind a dead host expires in one go, not a hand at a time each hour.
 void Planner::State::share_the_fault() {
   give_back_all(host.until(), *last_fault, true, last_fault->at);
+}
+
+void Planner::State::told(const HostFault& fault, TimePoint now) {
+  host.told(fault.until, fault.failures, fault.why.reply.oneline(), now);
+  last_fault = fault.why;
+  share_the_fault();
 }
 
 void Planner::State::unreachable_for_good(const LastReply& why, TimePoint now) {

@@ -65,6 +65,7 @@ Json blank_row(const conf::Settings& settings, const std::string& route) {
                             "in_hand", "suspects"})
     row[count] = 0;
   row["in_line"] = false;
+  row["group"] = nullptr;
   row["oldest"] = row["until"] = row["next_attempt"] = nullptr;
   row["health"] = "unknown";
   row.update(memory_json({}));
@@ -92,7 +93,8 @@ Json state_json(const DestinationState& state, TimePoint now) {
   Json row{{"destination", state.route},
            {"connections", state.connections},
            {"in_hand", state.in_hand},
-           {"in_line", state.in_line}};
+           {"in_line", state.in_line},
+           {"group", state.group.empty() ? Json(nullptr) : Json(state.group)}};
   if (state.memory) row.update(memory_json(*state.memory));
   std::string health = state.health;
   if (health.empty() && state.until > now) health = "waiting";

@@ -29,6 +29,7 @@ struct DestinationState {
   std::uint32_t in_hand = 0;                   // recipients
   std::uint32_t suspects = 0;                  // among them
   bool in_line = false;                        // waits for one of max_connections
+  std::string group{};                         // with whom it shares connections and clock; empty: on its own
   std::optional<delivery::HostMemory> memory;  // of a lane: newer than the store's
 };
 

@@ -129,6 +129,8 @@ std::string destinations_text(const Json& rows, TimePoint now) {
     std::string health = text_of(row, "health");
     if (row.at("until").is_string()) health += " " + relative(row.at("until"), now);
     if (row.value("in_line", false)) health += ", in line";
+    if (const auto group = text_of(row, "group"); !group.empty() && row.at("until").is_string())
+      health += " (group " + printable(group, 60) + ")";
     std::string learned;
     for (const auto& [limit, value] : row.at("learned").items())
       learned += (learned.empty() ? "" : ", ") + text_of(value, "value") + " " + limit;

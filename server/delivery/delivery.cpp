@@ -57,12 +57,18 @@ Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                [this](const std::string& route) { wake_one(route); },
                resolver_,
                Connections(settings->delivery.max_connections,
-                           [this] { each_set([](LaneSet& set) { set.crowded(); }); })} {
+                           [this] { each_set([](LaneSet& set) { set.crowded(); }); }),
+               {},
+               Groups([this, calls = calls_](const std::string& route) {
+                 if (*calls) call(route);
+               })} {
   for (asio::io_context* io : contexts)
     sets_.push_back(std::make_unique<LaneSet>(context_, *io, settings, wires_in_all / contexts.size()));
 }
 
-Delivery::~Delivery() = default;
+Delivery::~Delivery() {
+  *calls_ = false;
+}
 
 LaneSet& Delivery::set_of(const std::string& route) {
   return *sets_[std::hash<std::string>{}(route) % sets_.size()];
@@ -93,6 +99,11 @@ void Delivery::wake(const std::vector<std::string>& routes) {
 void Delivery::wake_one(const std::string& route) {
   LaneSet& set = set_of(route);
   asio::post(set.io(), [&set, route] { set.due(route); });
+}
+
+void Delivery::call(const std::string& route) {
+  LaneSet& set = set_of(route);
+  asio::post(set.io(), [&set, route] { set.called(route); });
 }
 
 void Delivery::each_set(std::function<void(LaneSet&)> act) {

@@ -36,10 +36,13 @@ class Delivery final : public Lanes {
 
  private:
   LaneSet& set_of(const std::string& route);
+  void call(const std::string& route);
   void wake_one(const std::string& route);
   /// On the thread of each.
   void each_set(std::function<void(LaneSet&)> act);
 
+  /// False: connections that outlive this call nobody.
+  const std::shared_ptr<std::atomic<bool>> calls_ = std::make_shared<std::atomic<bool>>(true);
   Resolver resolver_;
   DeliveryContext context_;
   std::vector<std::unique_ptr<LaneSet>> sets_;

@@ -1,39 +1,78 @@
-// How many connections are open to each group (routes that share a provider or their MX hosts), over the
-// lanes of all threads. A group without any is forgotten.
+// The groups of all lanes (protocol/delivery/group.hpp), over all threads: each behind a lock of its own that
+// is taken once for a connection, and once for a transaction only where the group has a rate or suspects.
+// Guarantees: a group is forgotten when no lane and no connection is in it and nothing of it is worth
+// knowing.
 #pragma once
-#include <cstdint>
+#include <atomic>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
 #include <string>
+#include <vector>
 
-#include "protocol/delivery/destination.hpp"
+#include "protocol/delivery/group.hpp"
 
 namespace spoold::server {
 
-class Groups {
+class LockedGroup : public delivery::SharedGroup {
  public:
-  /// One connection's place, given back with the last copy; empty: the group has as many as it may. Any
-  /// thread.
-  std::shared_ptr<void> take(const delivery::Group& group) {
-    const std::lock_guard lock(mutex_);
-    const auto open = open_.try_emplace(group.name, 0).first;
-    if (open->second >= group.connections) return nullptr;
-    ++open->second;
-    return {this, [this, open](void*) {
-              const std::lock_guard guard(mutex_);
-              if (--open->second == 0) open_.erase(open);
-            }};
-  }
-  std::uint32_t open(const std::string& name) const {
-    const std::lock_guard lock(mutex_);
-    const auto found = open_.find(name);
-    return found == open_.end() ? 0 : found->second;
-  }
+  /// `call`: this route should ask for a connection again; any thread, without the lock.
+  using Call = std::function<void(const std::string& route)>;
+  LockedGroup(std::string name, Call call) : name_(std::move(name)), call_(std::move(call)) {}
+
+  const std::string& name() const { return name_; }
+  bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
 
  private:
+  void lock() override { mutex_.lock(); }
+  void unlock() override {
+    crowded_.store(group().crowded(), std::memory_order_relaxed);
+    mutex_.unlock();
+  }
+  void call(std::vector<std::string> routes) override {
+    for (const std::string& route : routes) call_(route);
+  }
+  const std::string name_;
+  const Call call_;
+  std::mutex mutex_;
+  std::atomic<bool> crowded_{false};
+};
+
+/// One connection's place in its group, from before it is opened till it has ended.
+class Seat {
+ public:
+  explicit Seat(std::shared_ptr<LockedGroup> group) : group_(std::move(group)) {}
+  Seat(const Seat&) = delete;
+  Seat& operator=(const Seat&) = delete;
+  ~Seat() {
+    group_->with([this](delivery::Group& g) { g.give(yields_); });
+  }
+  bool crowded() const { return group_->crowded(); }
+  /// True: it is to end for another lane of the group.
+  bool yield() {
+    yields_ = yields_ || (crowded() && group_->with([](delivery::Group& g) { return g.yield(); }));
+    return yields_;
+  }
+  bool yields() const { return yields_; }
+
+ private:
+  const std::shared_ptr<LockedGroup> group_;
+  bool yields_ = false;
+};
+
+class Groups {
+ public:
+  explicit Groups(LockedGroup::Call call) : call_(std::move(call)) {}
+
+  std::shared_ptr<LockedGroup> of(const delivery::GroupRules& rules, TimePoint now);
+  std::size_t size() const;
+
+ private:
+  const LockedGroup::Call call_;
   mutable std::mutex mutex_;
-  std::map<std::string, std::uint32_t> open_;  // by name; only groups with connections
+  std::map<std::string, std::shared_ptr<LockedGroup>> all_;
+  std::size_t sweep_at_ = 64;
 };
 
 }  // namespace spoold::server

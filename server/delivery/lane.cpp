@@ -24,7 +24,8 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
   limits.isolation_waits = conf.isolation_waits;
   limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
   limits.isolation_window = conf.isolation_window;
-  if (own != nullptr && own->rate) {
+  const bool of_group = way.group() && way.group()->rate > 0;
+  if (own != nullptr && own->rate && !of_group) {
     limits.rate = own->rate->count;
     limits.rate_per = own->rate->per;
   }
@@ -67,14 +68,16 @@ Lane::~Lane() {
 // What applies to it may depend on its MX hosts.
 void Lane::way_changed() {
   planner_.reconfigure(limits_of(*settings_, way_));
+  group_ = way_.group() ? context_.groups.of(*way_.group(), now()) : nullptr;
+  group_until_ = {};
+  planner_.join(group_);
   soon();
 }
 
 void Lane::reload(std::shared_ptr<const conf::Settings> settings) {
   settings_ = std::move(settings);
   way_.set(settings_);
-  planner_.reconfigure(limits_of(*settings_, way_));
-  soon();
+  way_changed();
 }
 
 std::uint32_t Lane::connection_limit() const {
@@ -126,7 +129,10 @@ void Lane::turn() {
   if (at_rest()) {
     planner_.shrink();
     const TimePoint host = planner_.receptive(at) ? TimePoint{} : planner_.health(at).until;
-    return keeper_.idle(*this, {next_due_, host, planner_.forgettable(at)});
+    Keeper::Rest rest{next_due_, host, planner_.forgettable(at)};
+    if (group_) rest.group = group_->name();
+    if (waits_for_group()) rest.host = std::max(rest.host, group_until_);
+    return keeper_.idle(*this, rest);
   }
   if (stopping_ && stopped_ && sessions_.empty() && !claiming_ && hand_.empty() && settling_.empty())
     std::exchange(stopped_, nullptr)();
@@ -139,6 +145,7 @@ void Lane::set_timer() {
     at = std::min(at, next_due_);
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
+  if (group_until_ > now()) at = std::min(at, group_until_);
   if (look_again_) at = std::min(at, now() + std::chrono::milliseconds(200));
   for (const auto& session : sessions_) at = std::min(at, session->ask_at);
   if (at == TimePoint::max()) return;
@@ -165,11 +172,8 @@ void Lane::open_connections() {
   const conf::Settings& settings = *settings_;
   const conf::Destination* own = way_.destination();
   for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
-    std::shared_ptr<void> seat;
-    if (way_.group() && !(seat = context_.groups.take(*way_.group()))) {
-      look_again_ = true;
-      return return_grant();
-    }
+    std::unique_ptr<Seat> seat;
+    if (group_ && !(seat = take_seat(at))) return return_grant();
     if (!std::exchange(granted_, false) && !context_.connections.take()) {
       if (sessions_.empty() && !std::exchange(in_line_, true)) keeper_.stand_in_line(*this);
       return;
@@ -198,6 +202,9 @@ void Lane::forget(OutboundSession& session) {
   context_.stats.bytes_out += session.bytes_out();
   if (session.overlap_refused()) planner_.overlap_refused(now());
   context_.connections.give(session.yields);
+  gave_way_ = gave_way_ || (session.seat && session.seat->yields());
+  session.seat.reset();
+  group_until_ = {};
   --context_.stats.open_out;
   asio::post(io_, [keep = std::move(*at)] {});  // it may be on the stack below us
   sessions_.erase(at);
@@ -353,6 +360,7 @@ void Lane::give_back(store::Id message, const std::vector<std::uint32_t>& number
 
 void Lane::retry_now(store::Id message) {
   planner_.retry_now(message, now());
+  wished_ = now();
   poke_ = true;
   wake();
 }

@@ -38,7 +38,7 @@ struct DeliveryContext {
   Resolver& resolver;
   Connections connections;             // of all lanes
   std::atomic<std::uint32_t> turn{0};  // of source addresses
-  Groups groups{};
+  Groups groups;
 };
 
 class Lane : public OutboundSession::Owner {
@@ -50,6 +50,7 @@ class Lane : public OutboundSession::Owner {
       TimePoint due{};   // nothing of its route is due before; max: nothing at all
       TimePoint host{};  // until then its host's clock waits
       bool forgettable = false;
+      std::string group{};  // whose turn or clock it waits for
     };
     virtual ~Keeper() = default;
     /// Nothing is in hand, on the wire or to be written, and nothing is to be done now: it may be destroyed
@@ -69,9 +70,10 @@ class Lane : public OutboundSession::Owner {
                 std::function<void(std::vector<delivery::Withdrawal>)> done);
   void give_back(store::Id message, const std::vector<std::uint32_t>& numbers);
   void retry_now(store::Id message);
-  void granted();      // a connection was taken for it
-  void clear_clock();  // its host's, by an operator's wish
-  void poke();         // idle connections look whether they should go
+  void granted();                      // a connection was taken for it
+  void called();                       // its group may have a connection for it
+  void clear_clock(TimePoint wished);  // its host's, by an operator's wish
+  void poke();                         // idle connections look whether they should go
   DestinationState state() const;
   void reload(std::shared_ptr<const conf::Settings> settings);
   /// No new transactions; when the open ones are done and all is settled: `stopped`, once.
@@ -118,6 +120,8 @@ class Lane : public OutboundSession::Owner {
   bool may_claim();
   bool gives_way(OutboundSession& session, bool idle);
   void return_grant();
+  std::unique_ptr<Seat> take_seat(TimePoint at);
+  bool waits_for_group() const { return sessions_.empty() && now() < group_until_; }
   void release_in_line();
   void take_memory();
   bool at_rest() const;
@@ -159,6 +163,10 @@ class Lane : public OutboundSession::Owner {
   const std::string route_;
   std::shared_ptr<const conf::Settings> settings_;
   Way way_;
+  std::shared_ptr<LockedGroup> group_;
+  TimePoint group_until_{};  // it is not asked for a connection before
+  bool gave_way_ = false;    // to another lane of the group
+  TimePoint wished_{};       // an operator's wish: its clock is not waited for
   delivery::Planner planner_;
   std::minstd_rand random_;  // the order of equal hosts
   Hand hand_;
@@ -173,7 +181,7 @@ class Lane : public OutboundSession::Owner {
   bool claiming_ = false, poke_ = false, stopping_ = false;
   bool trouble_ = false;          // the store cannot commit: no transaction is started
   bool settle_failed_ = false;    // until a group of settlements is committed again
-  bool look_again_ = false;       // a connection is wanted, but its group is full, or DNS is asked
+  bool look_again_ = false;       // a connection is wanted, but DNS is asked
   bool granted_ = false;          // a connection was taken and is not yet used
   bool in_line_ = false;          // waits for a first connection: there are max_connections in all
   bool memory_stale_ = false;     // what the planner remembers of the host may have changed

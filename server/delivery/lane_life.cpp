@@ -18,9 +18,36 @@ void Lane::granted() {
   soon();
 }
 
+void Lane::called() {
+  group_until_ = {};
+  planner_.freed();
+  poke();
+}
+
+// A connection of its group, or when to ask again. Without any it waits as long as the group does, for its
+// clock too; its hand goes back to the queue meanwhile.
+std::unique_ptr<Seat> Lane::take_seat(TimePoint at) {
+  if (at < group_until_) return nullptr;
+  const bool has_one = !sessions_.empty(), modest = has_one || std::exchange(gave_way_, false);
+  const auto answer = group_->with([&](delivery::Group& g) {
+    if (wished_ != TimePoint{}) g.clear(std::exchange(wished_, {}));
+    return g.take(route_, way_.group()->connections, has_one, modest, at);
+  });
+  if (answer.granted) return std::make_unique<Seat>(group_);
+  if (answer.fault && !has_one) {  // from here on its own clock says so
+    planner_.told(*answer.fault, at);
+    memory_stale_ = true;
+    soon();
+  } else {
+    group_until_ = answer.until;
+  }
+  return nullptr;
+}
+
 // Claimed recipients take memory: only for a lane that has a connection for them.
 bool Lane::may_claim() {
-  const auto stays = [](const auto& session) { return !session->yields; };
+  if (waits_for_group()) return false;
+  const auto stays = [](const auto& s) { return !s->yields && !(s->seat && s->seat->yields()); };
   if (granted_ || std::any_of(sessions_.begin(), sessions_.end(), stays)) return true;
   if (in_line_) return false;
   granted_ = context_.connections.take();
@@ -41,12 +68,13 @@ void Lane::return_grant() {
 // While others wait for a connection: idle ones go, further ones of a lane that has several, and after its
 // turn also the only one of a lane without trouble (what is known of trouble would be lost with its hand).
 bool Lane::gives_way(OutboundSession& session, bool idle) {
-  if (session.yields) return true;
-  if (!context_.connections.crowded()) return false;
+  if (session.yields || (session.seat && session.seat->yields())) return true;
+  const bool crowded = context_.connections.crowded(), group = session.seat && session.seat->crowded();
+  if (!crowded && !group) return false;
   const bool had_its_turn = Clock::now() - session.started >= turn_of_a_connection;
   if (!idle && sessions_.size() == 1 && (!had_its_turn || !planner_.untroubled())) return false;
-  if (!context_.connections.yield()) return false;
-  session.yields = true;
+  session.yields = crowded && context_.connections.yield();
+  if (!session.yields && !(group && session.seat->yield())) return false;
   session.quit();
   return true;
 }
@@ -54,7 +82,8 @@ bool Lane::gives_way(OutboundSession& session, bool idle) {
 // It has given up its connections and waits for its next turn: its hand goes back to the queue, unless that
 // would forget who is suspected of what.
 void Lane::release_in_line() {
-  if (in_line_ && sessions_.empty() && !stopping_ && hand_.open() > 0 && planner_.untroubled()) release_all();
+  if (!(in_line_ || waits_for_group()) || !sessions_.empty() || stopping_) return;
+  if (hand_.open() > 0 && planner_.untroubled()) release_all();
 }
 
 void Lane::poke() {
@@ -62,8 +91,10 @@ void Lane::poke() {
   soon();
 }
 
-void Lane::clear_clock() {
+void Lane::clear_clock(TimePoint wished) {
   planner_.clear_clock();
+  wished_ = wished;
+  group_until_ = {};
   memory_stale_ = true;
   poke();
 }
@@ -80,7 +111,7 @@ bool Lane::at_rest() const {
     return false;
   if (!sessions_.empty() || !hand_.empty() || !settling_.empty() || !withdrawals_.empty()) return false;
   if (!suspects_now_.empty() || !forgotten_now_.empty()) return false;
-  return in_line_ || next_due_ > now() || !planner_.receptive(now());
+  return in_line_ || waits_for_group() || next_due_ > now() || !planner_.receptive(now());
 }
 
 DestinationState Lane::state() const {
@@ -93,6 +124,11 @@ DestinationState Lane::state() const {
   state.in_hand = static_cast<std::uint32_t>(hand_.open());
   state.suspects = health.parked;
   state.in_line = in_line_;
+  if (group_) state.group = group_->name();
+  if (waits_for_group() && health.until < group_until_) {
+    state.health = "waiting";
+    state.until = group_until_;
+  }
   state.memory = planner_.memory();
   return state;
 }

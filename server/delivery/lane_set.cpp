@@ -38,9 +38,9 @@ void LaneSet::due(const std::string& route) {
     return sleep(route, how);
   }
   const auto was = take_asleep(route);
-  const bool clear = was && was->cleared;
-  if (context_.connections.take()) return make(route, clear);
-  in_line_[route] = clear;
+  const Woken woken = was ? was->woken : Woken{};
+  if (context_.connections.take()) return make(route, woken);
+  in_line_[route] = woken;
   join_line(route);
 }
 
@@ -58,11 +58,12 @@ void LaneSet::due_at(const std::string& route, TimePoint at) {
 }
 
 // A connection was taken for it.
-void LaneSet::make(const std::string& route, bool clear_clock) {
+void LaneSet::make(const std::string& route, Woken woken) {
   auto lane =
       std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
   lanes_[route] = lane;
-  if (clear_clock) lane->clear_clock();
+  if (woken.wished != TimePoint{}) lane->clear_clock(woken.wished);
+  if (woken.called) lane->called();
   lane->granted();
 }
 
@@ -73,11 +74,12 @@ void LaneSet::join_line(const std::string& route) {
 void LaneSet::granted(const std::string& route) {
   const auto waiting = in_line_.find(route);
   if (stopping_ || waiting == in_line_.end()) return context_.connections.give();
-  const bool clear = waiting->second;
+  const Woken woken = waiting->second;
   in_line_.erase(waiting);
   const auto lane = lanes_.find(route);
-  if (lane == lanes_.end()) return make(route, clear);
-  if (clear) lane->second->clear_clock();
+  if (lane == lanes_.end()) return make(route, woken);
+  if (woken.wished != TimePoint{}) lane->second->clear_clock(woken.wished);
+  if (woken.called) lane->second->called();
   lane->second->granted();
 }
 
@@ -85,7 +87,7 @@ void LaneSet::granted(const std::string& route) {
 
 void LaneSet::stand_in_line(Lane& lane) {
   if (in_line_.contains(lane.route())) return;
-  in_line_[lane.route()] = false;
+  in_line_[lane.route()] = {};
   join_line(lane.route());
 }
 
@@ -106,6 +108,7 @@ void LaneSet::idle(Lane& lane, const Rest& rest) {
   Asleep how;
   how.at = rest.due == TimePoint::max() ? rest.due : std::max(rest.due, rest.host);
   how.host = rest.host;
+  how.group = rest.group;
   sleep(route, how);
 }
 
@@ -140,7 +143,8 @@ void LaneSet::set_timer() {
       const std::string route = alarms_.begin()->second;
       const auto was = take_asleep(route);
       if (!was || was->at == TimePoint::max()) continue;
-      if (was->cleared) asleep_[route].cleared = true;  // due() looks at it
+      if (was->woken.wished != TimePoint{} || was->woken.called)
+        asleep_[route].woken = was->woken;  // due() looks at it
       due(route);
     }
     set_timer();
@@ -157,7 +161,7 @@ void LaneSet::retry_now(store::Id message) {
   each([message](Lane& lane) { lane.retry_now(message); });
   std::vector<std::string> asked;
   for (auto& [route, how] : asleep_) {
-    how.cleared = true;
+    how.woken.wished = now();
     how.host = {};
     if (how.asked) asked.push_back(route);
   }
@@ -166,16 +170,29 @@ void LaneSet::retry_now(store::Id message) {
 
 void LaneSet::wake_host(const std::string& route) {
   if (const auto lane = lanes_.find(route); lane != lanes_.end()) {
-    lane->second->clear_clock();
+    lane->second->clear_clock(now());
     return lane->second->wake();
   }
   if (const auto waiting = in_line_.find(route); waiting != in_line_.end()) {
-    waiting->second = true;
+    waiting->second.wished = now();
     return;
   }
   Asleep& how = asleep_[route];
-  how.cleared = true;
+  how.woken.wished = now();
   how.host = {};
+  due(route);
+}
+
+void LaneSet::called(const std::string& route) {
+  if (const auto lane = lanes_.find(route); lane != lanes_.end()) return lane->second->called();
+  if (const auto waiting = in_line_.find(route); waiting != in_line_.end()) {
+    waiting->second.called = true;
+    return;
+  }
+  const auto asleep = asleep_.find(route);
+  if (asleep == asleep_.end()) return;
+  asleep->second.woken.called = true;
+  asleep->second.host = {};
   due(route);
 }
 
@@ -214,8 +231,9 @@ std::vector<DestinationState> LaneSet::states() const {
     DestinationState& one = all.emplace_back();
     one.route = route;
     one.until = how.host;
+    one.group = how.group;
   }
-  for (const auto& [route, clear] : in_line_) {
+  for (const auto& [route, woken] : in_line_) {
     if (lanes_.contains(route)) continue;
     DestinationState& one = all.emplace_back();
     one.route = route;

@@ -29,6 +29,8 @@ class LaneSet : public Lane::Keeper {
   void retry_now(store::Id message);
   /// An operator's wish: the clock of this host no longer waits.
   void wake_host(const std::string& route);
+  /// Its group may have a connection for this route.
+  void called(const std::string& route);
   /// Idle connections are wanted by others.
   void crowded();
   void reload(std::shared_ptr<const conf::Settings> settings);
@@ -46,14 +48,20 @@ class LaneSet : public Lane::Keeper {
   void stand_in_line(Lane& lane) override;
 
  private:
-  struct Asleep {
-    TimePoint at{};        // max: nothing is due
-    TimePoint host{};      // until then its clock waits
-    bool asked = false;    // something became due before `host`
-    bool cleared = false;  // an operator's wish: the clock of the store is not waited for
-    TimePoint alarm{};     // its place in alarms_
+  /// Why a clock that the store remembers is not waited for.
+  struct Woken {
+    TimePoint wished{};   // an operator's wish
+    bool called = false;  // its group no longer waits
   };
-  void make(const std::string& route, bool clear_clock);
+  struct Asleep {
+    TimePoint at{};      // max: nothing is due
+    TimePoint host{};    // until then its clock waits
+    bool asked = false;  // something became due before `host`
+    Woken woken{};
+    TimePoint alarm{};    // its place in alarms_
+    std::string group{};  // for people
+  };
+  void make(const std::string& route, Woken woken);
   void granted(const std::string& route);
   void join_line(const std::string& route);
   void sleep(const std::string& route, Asleep how);
@@ -71,7 +79,7 @@ class LaneSet : public Lane::Keeper {
   std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::unordered_map<std::string, Asleep> asleep_;
   std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep
-  std::unordered_map<std::string, bool> in_line_;       // route, and whether its clock is to be cleared
+  std::unordered_map<std::string, Woken> in_line_;      // by route
   std::size_t gone_ = 0;                                // lanes, since memory was last given back
   bool stopping_ = false;
 };

@@ -18,6 +18,7 @@
 #include "server/asio.hpp"
 #include "server/delivery/channel.hpp"
 #include "server/delivery/gather.hpp"
+#include "server/delivery/groups.hpp"
 #include "server/delivery/target.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/watchdog.hpp"
@@ -81,7 +82,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   TimePoint ask_at = TimePoint::max();
   bool yields = false;  // it ends for another lane that stands in line
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  std::shared_ptr<void> seat;  // among the connections of its group
+  std::unique_ptr<Seat> seat;  // among the connections of its group
 
  private:
   using Socket = Channel::Socket;

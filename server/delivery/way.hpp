@@ -47,7 +47,7 @@ class Way {
   bool lmtp() const { return !hops_.empty() && hops_.front().protocol == conf::NextHop::Protocol::lmtp; }
   bool by_mx() const { return hops_.empty(); }
   const conf::Destination* destination() const { return destination_; }
-  const std::optional<delivery::Group>& group() const { return group_; }
+  const std::optional<delivery::GroupRules>& group() const { return group_; }
 
  private:
   struct Stop {
@@ -74,7 +74,7 @@ class Way {
   std::optional<dns::Verdict> verdict_;
   std::map<std::string, TimePoint> last_until_;     // by their text; as many as there are targets
   const conf::Destination* destination_ = nullptr;  // of *settings_
-  std::optional<delivery::Group> group_;
+  std::optional<delivery::GroupRules> group_;
   std::uint64_t generation_ = 0;  // answers of before set() are not ours
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };

@@ -144,16 +144,71 @@ class Test(harness.Case):
                             settings={"server": {"threads": 2}, "destination": [{"match": "mx:*.d0.test", "connections": 2, "port": self.port}]})
         self.assertEqual(self.most_open(peer, spoold, domains), 2)
 
-    def test_domains_with_the_same_mx_hosts_share_their_connections(self):
-        """Fifty vanity domains of one hoster, in no pattern: the connections of one destination."""
-        peer = self.peer_at(2, "--at", "mail=stall:0.1")
-        domains = [f"v{i}.hosted.test" for i in range(50)]
+    VANITY = [f"v{i}.hosted.test" for i in range(50)]
+
+    def hoster(self, *destinations, **delivery):
+        """Fifty vanity domains with the same two MX hosts; in no pattern unless it is given."""
         zone = "mx1 A 127.0.0.2\nmx2 A 127.0.0.2\n" + "".join(
             f"v{i} MX {10 + 10 * (i % 2)} mx1\nv{i} MX {20 - 10 * (i % 2)} mx2\n" for i in range(50))
-        spoold = self.house({"hosted.test": zone}, settings={
-            "server": {"threads": 2}, "delivery": {"connections_per_destination": 3},
-            "destination": [{"match": d, "port": self.port} for d in domains]})
-        self.assertEqual(self.most_open(peer, spoold, domains), 3)
+        return self.house({"hosted.test": zone}, settings={
+            "server": {"threads": 2}, "delivery": delivery,
+            "destination": list(destinations) or [{"match": d, "port": self.port} for d in self.VANITY]})
+
+    def test_domains_with_the_same_mx_hosts_share_their_connections(self):
+        """The connections of one destination; whoever waits for one is called, not kept waiting by an idle one."""
+        peer = self.peer_at(2, "--at", "mail=stall:0.1")
+        spoold = self.hoster(connections_per_destination=3)
+        began = time.monotonic()
+        self.assertEqual(self.most_open(peer, spoold, self.VANITY), 3)
+        self.assertLess(time.monotonic() - began, 15 * harness.SLOW)
+
+    def test_a_host_that_is_down_is_probed_by_one_domain_for_all(self):
+        """Fifty domains; what counts is how often the host was bothered."""
+        down = self.peer_at(2, "--at", "banner=421 4.3.2 not now")
+        spoold = self.hoster(retry=["1h"])
+        spoold.post("a@v0.hosted.test", rcpts=[f"a@{d}" for d in self.VANITY])
+
+        def waiting():
+            rows = [r for r in spoold.ctl("destinations") if r["destination"] in self.VANITY and r["health"] == "waiting" and r["until"]]
+            return rows if len(rows) == 50 else None
+        rows = harness.wait_until(waiting, 60, "all wait for the host")
+        first = down.judge().connections
+        self.assertLessEqual(first, 10, "five at once before anything is known, each to both of its hosts")
+        self.assertEqual({r["group"] for r in rows}, {"mx:mx1.hosted.test,mx2.hosted.test"})
+        self.assertIn("421 4.3.2 not now", rows[0]["last_error"])
+        for row in spoold.recipients(spoold.last_id).values():
+            self.assertEqual((row["state"], row["attempts"]), ("queued", 0))
+
+        spoold.ctl("wake", "*")
+        harness.wait_until(lambda: down.judge().connections > first and waiting(), 60, "one has probed, and all wait again")
+        self.assertLessEqual(down.judge().connections, first + 2, "one probe, of two hosts")
+
+        down.stop()
+        good = self.peer("--at", "mail=stall:0.1", listen=f"127.0.0.2:{self.port}", name="repaired")
+        spoold.ctl("wake", "v7.hosted.test")
+        harness.wait_until(lambda: good.judge().deliveries(), 60, "one is delivered")
+        spoold.ctl("wake", "*")
+        harness.wait_until(lambda: len(good.judge().deliveries()) == 50, 60, "all are delivered")
+        self.assertEqual(set(good.judge().deliveries().values()), {1})
+        spoold.check()
+
+    def test_a_hoster_that_takes_two_connections_has_two(self):
+        peer = self.peer_at(2, "--max-connections", "2", "--at", "mail=stall:0.1")
+        spoold = self.hoster()
+        spoold.post("a@v0.hosted.test", rcpts=[f"a@{d}" for d in self.VANITY])
+        harness.wait_until(lambda: len(peer.judge().deliveries()) >= 40, 60, "most are delivered")
+        judge = peer.judge()
+        self.assertLessEqual(judge.connections - len(judge.deliveries()), 12, "few were refused")
+
+    def test_a_rate_of_mx_hosts_holds_for_all_their_domains_together(self):
+        peer = self.peer_at(2)
+        spoold = self.hoster({"match": "mx:*.hosted.test", "port": self.port, "rate": "10/s"})
+        spoold.post("a@v0.hosted.test", rcpts=[f"a@{d}" for d in self.VANITY])
+        harness.wait_until(lambda: len(peer.judge().deliveries()) == 50, 60, "all are delivered")
+        times = [m["t"] for m in peer.judge().events if m["e"] == "message"]
+        self.assertGreater(max(times) - min(times), 3.5)
+        for i, t in enumerate(times[22:]):
+            self.assertGreater(t - times[i], 1.0, "never more than a second's worth and a second's bucket in a second")
 
     def test_expiry_of_a_domain_that_never_answers(self):
         spoold = self.house({"x.test": "@ MX 10 mx1\nmx1 A 127.0.0.9\n"}, settings={"delivery": {"lifetime": "2s", "retry": ["1s"]}})

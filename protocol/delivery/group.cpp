@@ -1,0 +1,143 @@
+#include "protocol/delivery/group.hpp"
+
+#include <algorithm>
+
+namespace spoold::delivery {
+namespace {
+
+constexpr std::uint32_t first = 5;              // connections, before anything is known
+constexpr std::uint32_t most_of_all = 100'000;  // take() knows the limit
+constexpr Duration grows_each = std::chrono::seconds(10);
+constexpr Duration after_refusal = std::chrono::minutes(1);
+constexpr Duration ask_in_line = std::chrono::minutes(1);  // usually it is called before
+constexpr Duration ask_for_more = std::chrono::seconds(1);
+constexpr Duration a_moment = std::chrono::seconds(10);
+constexpr std::uint32_t excuses = 3;  // till something is answered again
+constexpr Duration remembered = std::chrono::minutes(10);
+
+/// Of a stage at which nothing of a domain has been said: its policy of TLS and its DNS are its own.
+bool of_host(Stage stage) {
+  return stage != Stage::dns && stage != Stage::starttls && stage != Stage::auth;
+}
+
+}  // namespace
+
+Group::Group() : base_(first) {}
+
+void Group::set(const GroupRules& rules) {
+  if (rules.rate != rate_count_ || rules.rate_per != rate_per_) rate_ = Rate(rules.rate, rules.rate_per);
+  rate_count_ = rules.rate;
+  rate_per_ = rules.rate_per;
+  same_hosts_ = rules.same_hosts;
+  budget_ = rules.isolation_budget;
+  window_ = rules.isolation_window;
+}
+
+std::uint32_t Group::allowed(TimePoint now) const {
+  if (half_open_) return 1;
+  if (now <= growth_from_) return base_;
+  const auto grown = static_cast<std::uint64_t>((now - growth_from_) / grows_each);
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(base_ + grown, most_of_all));
+}
+
+Group::Answer Group::take(const std::string& route, std::uint32_t most, bool has_one, bool modest,
+                          TimePoint now) {
+  seen_ = std::max(seen_, now);
+  if (growth_from_ == TimePoint{}) growth_from_ = now;
+  const bool closed = fault_ && now < fault_->until;
+  const std::uint32_t may = std::min(most, allowed(now));
+  if (!closed && open_ < may && !(modest && crowded())) {
+    ++open_;
+    if (!has_one) std::erase(line_, route);
+    return {true, {}, {}};
+  }
+  if (!closed && open_ < may) call(1);  // whoever stands in line and does not come is passed over
+  if (!has_one && std::ranges::find(line_, route) == line_.end()) line_.push_back(route);
+  if (closed) return {false, fault_->until, fault_};
+  return {false, now + (has_one ? ask_for_more : ask_in_line), {}};
+}
+
+void Group::give(bool yielded) {
+  --open_;
+  if (yielded) --yielding_;
+  if (!fault_ || seen_ >= fault_->until) call(1);
+}
+
+void Group::call(std::uint32_t most) {
+  const std::uint32_t may = allowed(seen_);
+  for (std::uint32_t n = std::min(most, may - std::min(may, open_)); n > 0 && !line_.empty(); --n) {
+    calls_.push_back(std::move(line_.front()));
+    line_.pop_front();
+  }
+}
+
+bool Group::yield() {
+  if (yielding_ >= line_.size()) return false;
+  ++yielding_;
+  return true;
+}
+
+void Group::answered(TimePoint now) {
+  seen_ = std::max(seen_, now);
+  served_ = seen_;
+  excused_ = 0;
+  fault_.reset();
+  const bool freed = std::exchange(half_open_, false);
+  if (now >= growth_from_ && base_ < most_of_all) ++base_;
+  call(freed ? first : 1);
+}
+
+void Group::parted() {
+  --connected_;
+  served_ = seen_;
+}
+
+void Group::refused(TimePoint now) {
+  seen_ = std::max(seen_, now);
+  base_ = std::max(1u, std::min(allowed(now), open_ > 0 ? open_ - 1 : 0));
+  growth_from_ = now + after_refusal;
+}
+
+bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
+  const bool words = fault.why.reply.code != 0;
+  if (!of_host(fault.why.stage) || !(same_hosts_ || words)) return false;
+  // Others are being served; or were a moment ago: the peer has not yet noticed that they left.
+  const bool moment = fault.why.reply.code == 421 && now - served_ < a_moment && excused_ < excuses;
+  if (connected_ > own || moment) {
+    ++excused_;
+    refused(now);
+    return false;
+  }
+  seen_ = std::max(seen_, now);
+  // Several that failed at the same time are one fault.
+  if (!fault_ || fault.until > fault_->until) fault_ = fault;
+  half_open_ = true;
+  base_ = first;
+  growth_from_ = now;
+  return true;
+}
+
+void Group::clear(TimePoint wished) {
+  if (fault_ && fault_->why.at > wished) return;
+  if (fault_) fault_->until = {};
+  unproductive_.clear();
+}
+
+void Group::unproductive(TimePoint now) {
+  seen_ = std::max(seen_, now);
+  while (!unproductive_.empty() && unproductive_.front() + window_ <= now) unproductive_.pop_front();
+  unproductive_.push_back(now);
+  if (unproductive_.size() > std::max(budget_, 1u)) unproductive_.pop_front();
+}
+
+TimePoint Group::offer_at(TimePoint now) const {
+  if (budget_ == 0 || unproductive_.size() < budget_) return now;
+  return std::max(now, unproductive_[unproductive_.size() - budget_] + window_);
+}
+
+bool Group::forgettable(TimePoint now) const {
+  const TimePoint last = std::max(fault_ ? fault_->until : TimePoint{}, seen_);
+  return open_ == 0 && last + std::max(remembered, window_) <= now && rate_.at(now) <= now;
+}
+
+}  // namespace spoold::delivery
