@@ -48,7 +48,13 @@ void Host::note_error(std::string text, TimePoint now) {
 
 void Host::fault(TimePoint now, std::string why) {
   ++failures_;
-  until_ = now + jitter_->spread(doubling(std::chrono::minutes(1), failures_));
+  Duration wait = doubling(std::chrono::minutes(1), failures_);
+  // Each of several connections had a suspect of its own, and the host delivered a moment ago: it may have
+  // been as many culprits at the same moment. One connection finds out soon.
+  if (coincidence_ == now && failures_ == 1 && now - last_commit_ < std::chrono::minutes(1) &&
+      !limits_->isolation_waits.empty())
+    wait = std::min(wait, limits_->isolation_waits.front());
+  until_ = now + jitter_->spread(wait);
   half_open_ = true;
   allowed_ = 1;
   bore_ = std::min(bore_, 1u);
@@ -153,7 +159,11 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     if (it->like_host && !productive) ++like_host;
   }
   const std::uint32_t side_by_side = open_before + together - 1;
-  if (like_host >= 2 || together >= std::max(3u, (side_by_side * 3 + 3) / 4)) return true;
+  if (like_host >= 2) return true;
+  if (together >= std::max(3u, (side_by_side * 3 + 3) / 4)) {
+    coincidence_ = now;
+    return true;
+  }
   // Two of the last three sessions, with nothing delivered in between, of messages that share no suspect.
   if (!productive && recent_.size() >= 2) {
     const Ended& before = recent_[recent_.size() - 2];

@@ -75,6 +75,7 @@ class Host {
   Jitter* jitter_;
   TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{},
       error_at_{};
+  TimePoint coincidence_{};  // of a fault that only connections ended side by side speak for
   std::string last_error_;
   std::uint64_t commits_ = 0;
   std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, mute_ = 0, clean_ = 0,

@@ -262,6 +262,32 @@ TEST_CASE("the depth grows with success to 32, and falls to one at a drop") {
   CHECK(host.depth(start) == 1);
 }
 
+TEST_CASE("three culprits at the same moment look like a fault of the host, which is asked again soon") {
+  Limits limits = usual_limits();
+  limits.isolation_waits = {std::chrono::seconds(5)};
+  const auto until_after = [&limits](TimePoint last_commit) {
+    Jitter jitter(1);
+    Host host(limits, jitter);
+    host.committed(last_commit);
+    bool fault = false;
+    for (std::uint32_t open = 4; open > 1 && !fault; --open) {
+      DropRecord drop;
+      drop.at = start;
+      drop.opened = start - std::chrono::minutes(1);
+      drop.in_connection = drop.messages = drop.message = open;
+      drop.finding.stage = Stage::rcpt;
+      drop.suspect = "r" + std::to_string(open) + "@example.net";
+      fault = host.dropped(drop, open, false, start);
+    }
+    CHECK(fault);
+    host.fault(start, "connection closed");
+    return host.until() - start;
+  };
+  const Duration moment = std::chrono::seconds(1), hour = std::chrono::hours(1);
+  CHECK(until_after(start - moment) <= std::chrono::seconds(6));
+  CHECK(until_after(start - hour) >= std::chrono::seconds(54));
+}
+
 TEST_CASE("a connection lost at DATA: nobody is suspect, the batch is bisected once") {
   Faults faults;
   faults.kills_at_data = {1};
