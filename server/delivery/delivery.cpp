@@ -120,9 +120,10 @@ void Delivery::retry_now(store::Id message) {
 }
 
 void Delivery::wake_hosts(const std::vector<std::string>& routes) {
+  const TimePoint wished = context_.store.now();  // faults met since are not what the operator knew of
   for (const std::string& route : routes) {
     LaneSet& set = set_of(route);
-    asio::post(set.io(), [&set, route] { set.wake_host(route); });
+    asio::post(set.io(), [&set, route, wished] { set.wake_host(route, wished); });
   }
 }
 

@@ -168,17 +168,17 @@ void LaneSet::retry_now(store::Id message) {
   for (const std::string& route : asked) due(route);
 }
 
-void LaneSet::wake_host(const std::string& route) {
+void LaneSet::wake_host(const std::string& route, TimePoint wished) {
   if (const auto lane = lanes_.find(route); lane != lanes_.end()) {
-    lane->second->clear_clock(now());
+    lane->second->clear_clock(wished);
     return lane->second->wake();
   }
   if (const auto waiting = in_line_.find(route); waiting != in_line_.end()) {
-    waiting->second.wished = now();
+    waiting->second.wished = wished;
     return;
   }
   Asleep& how = asleep_[route];
-  how.woken.wished = now();
+  how.woken.wished = wished;
   how.host = {};
   due(route);
 }

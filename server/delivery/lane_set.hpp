@@ -27,8 +27,8 @@ class LaneSet : public Lane::Keeper {
   /// Something of this route is due then.
   void due_at(const std::string& route, TimePoint at);
   void retry_now(store::Id message);
-  /// An operator's wish: the clock of this host no longer waits.
-  void wake_host(const std::string& route);
+  /// An operator's wish, of then: the clock of this host no longer waits.
+  void wake_host(const std::string& route, TimePoint wished);
   /// Its group may have a connection for this route.
   void called(const std::string& route);
   /// Idle connections are wanted by others.

@@ -175,20 +175,14 @@ class Test(harness.Case):
         first = down.judge().connections
         self.assertLessEqual(first, 10, "five at once before anything is known, each to both of its hosts")
         self.assertEqual({r["group"] for r in rows}, {"mx:mx1.hosted.test,mx2.hosted.test"})
-        self.assertIn("421 4.3.2 not now", rows[0]["last_error"])
+        self.assertTrue([r for r in rows if "421 4.3.2 not now" in (r["last_error"] or "")], "others wait for their turn")
         for row in spoold.recipients(spoold.last_id).values():
             self.assertEqual((row["state"], row["attempts"]), ("queued", 0))
 
-        spoold.ctl("wake", "*")
-        harness.wait_until(lambda: down.judge().connections > first and waiting(), 60, "one has probed, and all wait again")
-        self.assertLessEqual(down.judge().connections, first + 4, "one probe for each thread at most, of two hosts")
-
         down.stop()
         good = self.peer("--at", "mail=stall:0.1", listen=f"127.0.0.2:{self.port}", name="repaired")
-        spoold.ctl("wake", "v7.hosted.test")
-        harness.wait_until(lambda: good.judge().deliveries(), 60, "one is delivered")
         spoold.ctl("wake", "*")
-        harness.wait_until(lambda: len(good.judge().deliveries()) == 50, 60, "all are delivered")
+        harness.wait_until(lambda: len(good.judge().deliveries()) == 50, 100, "all are delivered, at the latest when the host's time has come")
         self.assertEqual(set(good.judge().deliveries().values()), {1})
         spoold.check()
 
