@@ -60,8 +60,7 @@ store::Result<void> RetryWaiting::apply() {
       changed = report ? report->done.size() : 0;
     }
     recipients += changed;
-    if (changed > 0 && messages.insert(message).second && !request_.dry_run)
-      request_.lanes.retry_now(message);
+    if (changed > 0) messages.insert(message);
   }
   wished_ = 0;
   return {};

@@ -1,5 +1,6 @@
 // What waits on a route for a time of its own, made due now. What is due already is not touched: a million
-// that wait for their host cost nothing here. Blocks, as edit_recipients() does.
+// that wait for their host cost nothing here. Lanes hear of it as of any edit; the clock of a host is
+// wake_hosts()'s. Blocks, as edit_recipients() does.
 #pragma once
 #include <cstdint>
 #include <map>

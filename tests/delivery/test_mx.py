@@ -179,6 +179,10 @@ class Test(harness.Case):
         for row in spoold.recipients(spoold.last_id).values():
             self.assertEqual((row["state"], row["attempts"]), ("queued", 0))
 
+        spoold.ctl("wake", "*")
+        harness.wait_until(lambda: down.judge().connections > first and waiting(), 60, "one has probed, and all wait again")
+        self.assertLessEqual(down.judge().connections, first + 4, "one probe for each thread at most, of two hosts")
+
         down.stop()
         good = self.peer("--at", "mail=stall:0.1", listen=f"127.0.0.2:{self.port}", name="repaired")
         spoold.ctl("wake", "*")
