@@ -130,7 +130,7 @@ def bytes_written(people=100000, destinations=100):
         return {"written B": (after - before) / people} | cost.end(people)
 
 
-def fairness(people=1000000, rate=500, seconds=7):
+def fairness(people=1000000, rate=500, seconds=3):
     """Other senders are paced, so that what they feel is delay and not their own haste; latency counts from when each message
     was due. First without the post to many, then from before its dot until long after its 250."""
     few_senders = "few-bounces@lists.example"
@@ -153,7 +153,7 @@ def fairness(people=1000000, rate=500, seconds=7):
         time.sleep(0.2)
         many.start()
         sent = []
-        for _ in range(8):
+        for _ in range(5):
             sent.append(post(spoold.port, "few@lists.example")[0])
             time.sleep(0.5)
         beside.join()
