@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "protocol/delivery/planner_state.hpp"
+#include "protocol/mail/utf8.hpp"
 
 namespace spoold::delivery {
 namespace {
@@ -10,29 +11,24 @@ constexpr Duration one_session = std::chrono::seconds(30);
 constexpr std::uint32_t grey_row = 16;        // identical 4xx in a row, in two transactions at least
 constexpr std::uint8_t too_many_at_most = 2;  // "too many recipients" is believed so often
 constexpr std::uint8_t returned_at_most = 3;
-constexpr std::uint32_t refusals_borne =
-    3;  // by any peer, before it hangs up on somebody for those of others
+// By any peer, before it hangs up on somebody for those of others.
+constexpr std::uint32_t refusals_borne = 3;
 constexpr std::size_t asked_at_most = 10'000;
+
+// Each recipient keeps the words he was answered with: a talkative host must not fill the disk.
+void cut(std::string& words) {
+  constexpr std::size_t most = 1000;
+  if (words.size() <= most) return;
+  words.resize(mail::utf8_front(words, most).size());
+  words += " ...";
+}
+
 }  // namespace
 
 TimePoint Planner::State::deferral(Connection& c, std::uint32_t attempts, TimePoint now) {
   if (now - c.deferral_base > one_session) c.deferral_base = now;
   return c.deferral_base + Jitter::scaled(step(limits.retry, attempts), c.jitter);
 }
-
-namespace {
-
-// Each recipient keeps the words he was answered with: a talkative host must not fill the disk.
-void cut(std::string& words) {
-  constexpr std::size_t most = 1000;
-  if (words.size() <= most) return;
-  std::size_t end = most;
-  while (end > 0 && (static_cast<unsigned char>(words[end]) & 0xc0) == 0x80) --end;  // not inside a character
-  words.resize(end);
-  words += " ...";
-}
-
-}  // namespace
 
 void Planner::State::outcome(Recipient& r, Verdict verdict, bool charged, TimePoint next, LastReply last) {
   auto& [message, o] = outcomes.emplace_back();

@@ -1,6 +1,5 @@
 #include "protocol/mail/base64.hpp"
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>

@@ -5,25 +5,20 @@
 #include <string_view>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/utf8.hpp"
 
 namespace spoold::mail {
 namespace {
 
 constexpr std::size_t widest = 990, most_of_header = 65536;
-constexpr std::size_t most_of_words =
-    900;  // with the name of a field before them they are a line (RFC 5322 2.1.1)
+// With the name of a field before them they are a line (RFC 5322 2.1.1).
+constexpr std::size_t most_of_words = 900;
 constexpr std::uint64_t whole_when_asked = 256 << 10, whole_anyway = 50 << 10;
 
 // One line of it: what a peer said cannot begin a field of its own.
 std::string flat(std::string_view text) {
   std::string out;
-  if (text.size() > most_of_words) {
-    std::size_t end = most_of_words;
-    while (end > 0 && (static_cast<unsigned char>(text[end]) & 0xc0) == 0x80)
-      --end;  // not inside a character
-    text = text.substr(0, end);
-  }
-  for (const char c : text) {
+  for (const char c : utf8_front(text, most_of_words)) {
     const auto u = static_cast<unsigned char>(c);
     out += u < 0x20 || u == 0x7f ? ' ' : c;
   }

@@ -43,4 +43,10 @@ bool is_utf8(std::string_view text) {
   return valid(text, true);
 }
 
+std::string_view utf8_front(std::string_view text, std::size_t octets) {
+  if (text.size() <= octets) return text;
+  while (octets > 0 && (static_cast<unsigned char>(text[octets]) & 0xc0) == 0x80) --octets;
+  return text.substr(0, octets);
+}
+
 }  // namespace spoold::mail

@@ -13,4 +13,7 @@ bool is_utf8(std::string_view text);
 /// `point`.
 std::size_t decode_utf8(std::string_view text, char32_t& point);
 
+/// The front of it, at most `octets` long, that does not end inside a character.
+std::string_view utf8_front(std::string_view text, std::size_t octets);
+
 }  // namespace spoold::mail

@@ -57,13 +57,17 @@ void LaneSet::due_at(const std::string& route, TimePoint at) {
   sleep(route, how);
 }
 
+void LaneSet::Woken::tell(Lane& lane) const {
+  if (wished != TimePoint{}) lane.clear_clock(wished);
+  if (called) lane.called();
+}
+
 // A connection was taken for it.
 void LaneSet::make(const std::string& route, Woken woken) {
   auto lane =
       std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
   lanes_[route] = lane;
-  if (woken.wished != TimePoint{}) lane->clear_clock(woken.wished);
-  if (woken.called) lane->called();
+  woken.tell(*lane);
   lane->granted();
 }
 
@@ -78,8 +82,7 @@ void LaneSet::granted(const std::string& route) {
   in_line_.erase(waiting);
   const auto lane = lanes_.find(route);
   if (lane == lanes_.end()) return make(route, woken);
-  if (woken.wished != TimePoint{}) lane->second->clear_clock(woken.wished);
-  if (woken.called) lane->second->called();
+  woken.tell(*lane->second);
   lane->second->granted();
 }
 

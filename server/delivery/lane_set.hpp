@@ -52,6 +52,7 @@ class LaneSet : public Lane::Keeper {
   struct Woken {
     TimePoint wished{};   // an operator's wish
     bool called = false;  // its group no longer waits
+    void tell(Lane&) const;
   };
   struct Asleep {
     TimePoint at{};      // max: nothing is due

@@ -2,19 +2,16 @@
 // must be in exactly one observation, in order, and nothing may be written after the dialog failed or said
 // QUIT.
 #pragma once
-#include <cstdlib>
 #include <string_view>
 
 #include "protocol/smtp/client_dialog.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
 
 /// The first octet chooses protocol, pipelining, whether CHUNKING is trusted, and the window; the second the
 /// piece size.
 inline void fuzz_client_dialog(std::string_view data) {
-  const auto must = [](bool holds) {
-    if (!holds) std::abort();
-  };
   if (data.size() < 2) return;
   const auto choice = static_cast<unsigned char>(data[0]);
   const std::size_t piece = 1 + static_cast<unsigned char>(data[1]);

@@ -3,10 +3,10 @@
 // printable.
 #pragma once
 #include <algorithm>
-#include <cstdlib>
 #include <string_view>
 
 #include "protocol/dns/resolution.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
 
@@ -14,21 +14,9 @@ namespace spoold::tests {
 /// one of the number of records, and each record behind its size; the rest of a question's octets may be
 /// missing.
 inline void fuzz_dns(std::string_view data) {
-  const auto must = [](bool holds) {
-    if (!holds) std::abort();
-  };
-  const auto octet = [&data] {
-    if (data.empty()) return 0u;
-    const unsigned value = static_cast<unsigned char>(data.front());
-    data.remove_prefix(1);
-    return value;
-  };
-  const auto piece = [&] {
-    const std::size_t wanted = octet(), size = std::min(wanted, data.size());
-    const std::string_view taken = data.substr(0, size);
-    data.remove_prefix(size);
-    return std::string(taken);
-  };
+  Input in{data};
+  const auto octet = [&in] { return in.octet(); };
+  const auto piece = [&in] { return in.take(in.octet()); };
   const unsigned choice = octet();
   dns::Resolution::Options options;
   options.name = "x.test";

@@ -2,31 +2,24 @@
 // and as what its sender asked and wrote. The report on it has the parts it should have and no other, one set
 // of fields for each recipient, and lines that may travel.
 #pragma once
-#include <cstdlib>
 #include <string>
 #include <string_view>
 
 #include "protocol/mail/dsn.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
 
 /// First octet: how many recipients, whole or not. Then pieces, each ended by a NUL, as far as there are any.
 inline void fuzz_dsn(std::string_view data) {
-  const auto must = [](bool holds) {
-    if (!holds) std::abort();
-  };
-  const auto octet = [&data] {
-    if (data.empty()) return 0u;
-    const unsigned value = static_cast<unsigned char>(data.front());
-    data.remove_prefix(1);
-    return value;
-  };
-  const auto piece = [&data] {
-    const std::string_view taken = data.substr(0, data.find('\0'));
-    data.remove_prefix(std::min(data.size(), taken.size() + 1));
-    return std::string(taken);
+  Input in{data};
+  const auto octet = [&in] { return in.octet(); };
+  const auto piece = [&in] {
+    std::string taken = in.take(in.data.find('\0'));
+    in.octet();  // the NUL
+    return taken;
   };
   const auto address = [&] {
     const auto mailbox = Mailbox::parse(piece(), Mailbox::Allow::utf8);

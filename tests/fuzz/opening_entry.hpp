@@ -3,12 +3,12 @@
 // nobody listens; where TLS is demanded nothing is established without it; what was heard before the
 // handshake is forgotten; it ends.
 #pragma once
-#include <cstdlib>
 #include <memory>
 #include <string_view>
 
 #include "protocol/mail/base64.hpp"
 #include "protocol/smtp/client_dialog.hpp"
+#include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
 
@@ -16,9 +16,6 @@ namespace spoold::tests {
 /// size.
 inline void fuzz_opening(std::string_view data) {
   using Use = delivery::TlsPlan::Use;
-  const auto must = [](bool holds) {
-    if (!holds) std::abort();
-  };
   if (data.size() < 2) return;
   const auto choice = static_cast<unsigned char>(data[0]);
   const std::size_t piece = 1 + static_cast<unsigned char>(data[1]);

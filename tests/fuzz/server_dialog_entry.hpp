@@ -2,16 +2,12 @@
 // in the same state and the same words as in one piece, and never in an open content with something
 // committed.
 #pragma once
-#include <cstdlib>
 #include <string>
 
+#include "tests/fuzz/input.hpp"
 #include "tests/protocol/smtp/dialog_script.hpp"
 
 namespace spoold::tests {
-
-inline void must(bool holds) {
-  if (!holds) std::abort();
-}
 
 /// The first octet chooses protocol and piece size.
 inline void fuzz_server_dialog(std::string_view data) {

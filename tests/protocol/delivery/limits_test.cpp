@@ -147,17 +147,7 @@ TEST_CASE(
   for (const Then then : {Then::answered, Then::left, Then::withdrawn, Then::hung_up}) {
     CAPTURE(static_cast<int>(then));
     Planner planner(usual_limits(), 1);
-    Batch batch;
-    batch.message = 1;
-    batch.one_each = true;
-    for (std::uint32_t i = 0; i < 5; ++i) {
-      Candidate c;
-      c.number = i;
-      c.address = "r" + std::to_string(i) + "@example.net";
-      c.arrived = start;
-      batch.recipients.push_back(c);
-    }
-    planner.add(std::move(batch), start);
+    planner.add(numbered(1, 5, true), start);
     const ConnectionId id = planner.connected("mx", start);
     const auto refused = [&] {
       const Next next = planner.next(id, start);
@@ -300,16 +290,7 @@ TEST_CASE("421 that speaks of the host is no suspicion of the recipient") {
 
 TEST_CASE("a connection limit below ours: refused connections beside open ones are no host fault") {
   Planner planner(usual_limits(), 1);
-  Batch batch;
-  batch.message = 1;
-  batch.one_each = true;
-  for (std::uint32_t i = 0; i < 50; ++i) {
-    Candidate c;
-    c.number = i;
-    c.address = "r" + std::to_string(i) + "@example.net";
-    batch.recipients.push_back(c);
-  }
-  planner.add(std::move(batch), start);
+  planner.add(numbered(1, 50, true), start);
   CHECK(planner.connections_wanted(0, start) == 1);
   planner.connected("mx", start);
   LastReply why;

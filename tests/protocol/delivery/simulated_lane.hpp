@@ -454,4 +454,19 @@ inline std::vector<std::string> addresses(std::size_t n) {
   return all;
 }
 
+/// r0@example.net ... of one message, as a lane gives them to its planner.
+inline Batch numbered(MessageId message, std::uint32_t n, bool one_each) {
+  Batch batch;
+  batch.message = message;
+  batch.one_each = one_each;
+  const auto all = addresses(n);
+  for (std::uint32_t i = 0; i < n; ++i) {
+    Candidate& c = batch.recipients.emplace_back();
+    c.number = i;
+    c.address = all[i];
+    c.arrived = start;
+  }
+  return batch;
+}
+
 }  // namespace spoold::delivery::sim

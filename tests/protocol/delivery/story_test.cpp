@@ -342,16 +342,7 @@ TEST_CASE("LMTP: each reply after the dot is kept, the unanswered are retried al
   Limits limits = usual_limits();
   limits.lmtp = true;
   Planner planner(limits, 1);
-  Batch batch;
-  batch.message = 9;
-  for (std::uint32_t i = 0; i < 4; ++i) {
-    Candidate c;
-    c.number = i;
-    c.address = "r" + std::to_string(i) + "@example.net";
-    c.arrived = start;
-    batch.recipients.push_back(c);
-  }
-  planner.add(std::move(batch), start);
+  planner.add(numbered(9, 4, false), start);
   const ConnectionId id = planner.connected("lmtp", start);
   const Next n = planner.next(id, start);
   REQUIRE(n.what == Next::Do::transaction);
