@@ -23,21 +23,33 @@ namespace spoold::server {
 
 using log::Level;
 
+namespace {
+
+constexpr auto sweep_every = std::chrono::minutes(10);
+
+TimePoint now() {
+  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+}
+
+void log_bug(const std::string& what) {
+  log::event(Level::error, "bug", {{"reason", what}});
+}
+
+}  // namespace
+
 // Members are destroyed in reverse order: what uses the store goes before it, what runs on the threads after
 // they ended.
 struct Daemon::State {
   explicit State(conf::Settings s)
       : settings(std::make_shared<const conf::Settings>(std::move(s))),
-        threads(settings->server.threads,
-                [](const std::string& what) {
-                  log::event(Level::error, "bug", {{"reason", what}});
-                }),
-        signals(threads.context(0)),
-        ticker(threads.context(0)) {}
+        receiving(Threads::Work::receive, settings->server.threads, log_bug),
+        delivering(Threads::Work::deliver, settings->server.threads, log_bug),
+        signals(receiving.context(0)),
+        ticker(receiving.context(0)) {}
 
   const std::shared_ptr<const conf::Settings> settings;
   Stats stats;
-  Threads threads;
+  Threads receiving, delivering;     // clients, operators and the clock; lanes
   std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Delivery> delivery;
@@ -62,16 +74,6 @@ struct Daemon::State {
   void reroute();
 };
 
-namespace {
-
-TimePoint now() {
-  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
-}
-
-constexpr auto sweep_every = std::chrono::minutes(10);
-
-}  // namespace
-
 Daemon::Daemon(conf::Settings settings) : state_(std::make_unique<State>(std::move(settings))) {}
 Daemon::~Daemon() = default;
 
@@ -86,14 +88,14 @@ tl::expected<void, std::string> Daemon::open() {
   auto secret = verp_secret(s.settings->verp, s.store->secret());
   if (!secret) return tl::unexpected(secret.error());
   const list::Hmac hmac = hmac_sha256(*secret);
-  s.delivery = std::make_unique<Delivery>(s.threads.contexts(), *s.store, s.settings, hmac, s.stats);
+  s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
   s.reports = std::make_unique<Reports>(*s.settings, hmac);
-  s.reporter = std::make_unique<Reporter>(s.threads.context(0), *s.store, s.settings->delivery.report_wait,
+  s.reporter = std::make_unique<Reporter>(s.receiving.context(0), *s.store, s.settings->delivery.report_wait,
                                           s.settings->delivery.delay_warning);
-  s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.threads, s.stats, hmac,
+  s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.receiving, s.stats, hmac,
                                             [&s](const auto& routes) { s.delivery->wake(routes); });
   s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
-  s.control = std::make_unique<ControlSocket>(s.threads.context(0), *s.settings, *s.operator_);
+  s.control = std::make_unique<ControlSocket>(s.receiving.context(0), *s.settings, *s.operator_);
   if (auto bound = s.reception->bind(); !bound) return bound;
   if (auto bound = s.control->open(); !bound) return bound;
   return privileges.drop();
@@ -117,7 +119,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   };
   options.on_report = log_report;
   options.on_stop = [this](std::string why) {
-    asio::post(threads.context(0), [this, why = std::move(why)] { stop(why, 1); });
+    asio::post(receiving.context(0), [this, why = std::move(why)] { stop(why, 1); });
   };
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
@@ -128,8 +130,11 @@ tl::expected<void, std::string> Daemon::State::open_store() {
 int Daemon::run() {
   State& s = *state_;
   const log::Buffering buffering;
-  asio::post(s.threads.context(0), [&s] { s.start(); });
-  s.threads.run();
+  asio::post(s.receiving.context(0), [&s] { s.start(); });
+  s.delivering.start();
+  s.receiving.start();
+  s.receiving.join();
+  s.delivering.join();
   s.control.reset();
   s.reception.reset();
   s.reporter.reset();
@@ -144,7 +149,7 @@ void Daemon::State::start() {
   signals.add(SIGINT);
   signals.add(SIGHUP);
   wait_for_signal();
-  asio::co_spawn(threads.context(0), control->serve(), asio::detached);
+  asio::co_spawn(receiving.context(0), control->serve(), asio::detached);
   tell_of_the_crash();
   reroute();
   delivery->start();
@@ -212,7 +217,7 @@ void Daemon::State::stop(const std::string& why, int status) {
   cut_off_at = std::chrono::steady_clock::now() + grace;
   if (!again) reception->stop();
   if (!again) reporter->stop();
-  delivery->stop(grace, [this] { asio::post(threads.context(0), [this] { delivery_stopped = true; }); });
+  delivery->stop(grace, [this] { asio::post(receiving.context(0), [this] { delivery_stopped = true; }); });
   if (!again) watch_the_stop();
 }
 
@@ -228,7 +233,8 @@ void Daemon::State::watch_the_stop() {
   const bool given_up = time >= cut_off_at + std::chrono::seconds(exit_status ? 1 : 10);
   if ((reception->idle() && delivery_stopped) || given_up) {
     control->close();
-    threads.stop();
+    receiving.stop();
+    delivering.stop();
     return;
   }
   ticker.expires_after(std::chrono::milliseconds(10));

@@ -1,19 +1,22 @@
 #include "server/threads.hpp"
 
+#include <pthread.h>
+
 #include <algorithm>
+
+#include "store/prompt.hpp"
 
 namespace spoold::server {
 
-Threads::Threads(int count, std::function<void(const std::string&)> on_exception)
-    : on_exception_(std::move(on_exception)) {
+Threads::Threads(Work work, int count, std::function<void(const std::string&)> on_exception)
+    : work_(work), on_exception_(std::move(on_exception)) {
   if (count <= 0) count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   for (int i = 0; i < count; ++i) loops_.push_back(std::make_unique<Loop>());
 }
 
 Threads::~Threads() {
   stop();
-  for (std::thread& thread : threads_)
-    if (thread.joinable()) thread.join();
+  join();
 }
 
 std::vector<asio::io_context*> Threads::contexts() {
@@ -28,7 +31,9 @@ Threads::Place Threads::least_loaded() {
   return Place{&(*fewest)->io, Seat((*fewest)->sessions)};
 }
 
-void Threads::turn(Loop& loop) {
+void Threads::run(Loop& loop) {
+  pthread_setname_np(pthread_self(), work_ == Work::receive ? "receive" : "deliver");
+  if (work_ == Work::receive) store::be_prompt();
   for (;;) {
     try {
       loop.io.run();
@@ -39,15 +44,17 @@ void Threads::turn(Loop& loop) {
   }
 }
 
-void Threads::run() {
-  for (std::size_t i = 1; i < loops_.size(); ++i) threads_.emplace_back([this, i] { turn(*loops_[i]); });
-  turn(*loops_[0]);
-  for (std::thread& thread : threads_) thread.join();
-  threads_.clear();
+void Threads::start() {
+  for (const auto& loop : loops_) threads_.emplace_back([this, &loop = *loop] { run(loop); });
 }
 
 void Threads::stop() {
   for (auto& loop : loops_) loop->io.stop();
+}
+
+void Threads::join() {
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
 }
 
 }  // namespace spoold::server

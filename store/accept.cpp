@@ -99,7 +99,7 @@ void Accepting::advance() {
   if (next_) progress_ = std::move(next_);
 }
 
-Result<bool> Accepting::slice(Write& write, Clock::time_point until) {
+Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty())
     return fail(Kind::invalid, "there is no recipient to accept a message for");
   next_ = std::make_unique<Progress>(*progress_);
@@ -125,16 +125,15 @@ Result<bool> Accepting::slice(Write& write, Clock::time_point until) {
                          .any = false});
     }
   }
-  const auto out_of_time = [&] { return Clock::now() >= until; };
   bool complete = true;
-  while (!p.content_complete && !(p.chunk > 0 && out_of_time())) {
+  while (!p.content_complete && !(p.chunk > 0 && enough())) {
     p.content_complete = spool::put_chunks(write, p.content, *source.bytes, p.chunk, chunks_a_step);
     p.chunk += chunks_a_step;
   }
   complete = p.content_complete;
   for (std::size_t i = 0; complete && i < p.parts.size(); ++i) {
     if (p.parts[i].complete) continue;
-    if (auto ok = expand(write, p, i, until); !ok) return tl::unexpected(ok.error());
+    if (auto ok = expand(write, p, i, enough); !ok) return tl::unexpected(ok.error());
     complete = p.parts[i].complete;
   }
   if (complete) {
@@ -150,7 +149,7 @@ Result<bool> Accepting::slice(Write& write, Clock::time_point until) {
   return false;
 }
 
-Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, Clock::time_point until) const {
+Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, const Enough& enough) const {
   const NewMessage& m = acceptance_.messages[index];
   Part& part = p.parts[index];
   const bool due = m.message.state != MessageState::held;
@@ -200,7 +199,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, Clo
       }
       part.complete = part.after.empty();
     }
-  } while (!part.complete && Clock::now() < until);
+  } while (!part.complete && !enough());
   if (part.complete) part.runs.finish(write);
   return {};
 }

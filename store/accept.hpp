@@ -1,11 +1,10 @@
 // Acceptance: content, messages and their recipients come to exist in one commit (design section 6.3
 // and 6.4). Joins the spool (what is written) and the directory (a list's members, its post number), which
-// know nothing of each other. What does not fit into some 2 ms of a transaction is written in slices before,
+// know nothing of each other. What does not fit into a slice (Writer::enough()) is written in slices before,
 // under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
 // once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
 // stopped; not_found: the list is gone; invalid: nothing to accept. Then nothing is kept.
 #pragma once
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <string>
@@ -19,10 +18,10 @@ class Accepting {
   Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route);
   ~Accepting();
 
-  using Clock = std::chrono::steady_clock;
+  using Enough = std::function<bool()>;  // asked between the steps of a slice: is it to end?
   /// One slice, from where the last committed one stopped: repeatable, as only advance() moves on. True: all
   /// exists.
-  Result<bool> slice(Write&, Clock::time_point until);
+  Result<bool> slice(Write&, const Enough&);
   void advance();  // the slice was committed
   bool staged() const;
   const Accepted& accepted() const;
@@ -32,7 +31,7 @@ class Accepting {
  private:
   struct Progress;
   struct Part;
-  Result<void> expand(Write&, Progress&, std::size_t part, Clock::time_point until) const;
+  Result<void> expand(Write&, Progress&, std::size_t part, const Enough&) const;
   Result<void> make_exist(Write&, Progress&) const;
   Acceptance acceptance_;
   std::function<std::string(std::string_view)> route_;

@@ -10,7 +10,7 @@ bool Reporting::due(const Read& read, TimePoint now) const {
          (options_.delay_warning > Duration{} && spool::has_delayed(read, now - options_.delay_warning));
 }
 
-Result<bool> Reporting::slice(Write& write, TimePoint now, Accepting::Clock::time_point until,
+Result<bool> Reporting::slice(Write& write, TimePoint now, const Accepting::Enough& enough,
                               std::vector<Made>& made) const {
   while (due(write, now)) {
     std::optional<spool::DueReport> next;
@@ -20,7 +20,7 @@ Result<bool> Reporting::slice(Write& write, TimePoint now, Accepting::Clock::tim
       next = spool::next_delayed(write, now - options_.delay_warning);
     if (next)
       if (auto ok = send(write, std::move(*next), made); !ok) return tl::unexpected(ok.error());
-    if (Accepting::Clock::now() >= until) return false;
+    if (enough()) return false;
   }
   return true;
 }
@@ -40,7 +40,7 @@ Result<void> Reporting::send(Write& write, spool::DueReport due, std::vector<Mad
     const auto& recipients = acceptance.messages.front().recipients;
     if (!recipients.empty()) one.report.to = recipients.front().address;
     Accepting report(std::move(acceptance), route_);
-    const auto accepted = report.slice(write, Accepting::Clock::time_point::max());
+    const auto accepted = report.slice(write, [] { return false; });
     if (!accepted) return tl::unexpected(accepted.error());
     report.advance();
     one.report.id = report.accepted().ids.front();

@@ -11,14 +11,10 @@
 #include "store/state.hpp"
 
 namespace spoold::store {
-namespace {
 
-// Who comes meanwhile waits for one slice to end and for the next one, which is in his own commit: with
-// slices of 10 ms the slowest of a hundred waited 24 ms while a million were expanded, with 2 ms 11 ms; the
-// million takes a few commits longer.
-constexpr auto slice_time = std::chrono::milliseconds(2);
-
-}  // namespace
+Accepting::Enough Store::State::enough() const {
+  return [this, began = Writer::Clock::now()] { return writer->enough(Writer::Clock::now() - began); };
+}
 
 void Store::State::sweep_stage(bool at_start) {
   submit(job<bool>(
@@ -64,8 +60,7 @@ void Store::State::go_on_holding(Id id, std::string held_route, LastReply why) {
 
 void Store::State::accept_slice(std::shared_ptr<Accepting> accepting, Callback<Accepted> callback) {
   submit(job<bool>(
-      Job::Kind::intake,
-      [accepting](Write& write) { return accepting->slice(write, Accepting::Clock::now() + slice_time); },
+      Job::Kind::intake, [this, accepting](Write& write) { return accepting->slice(write, enough()); },
       [this, accepting, callback = std::move(callback)](Result<bool> complete) {
         if (complete) {
           accepting->advance();
@@ -88,7 +83,7 @@ void Store::State::report_slice(TimePoint now, Callback<void> callback) {
       Job::Kind::change,
       [this, now, made](Write& write) {
         made->clear();
-        return reporting.slice(write, now, Accepting::Clock::now() + slice_time, *made);
+        return reporting.slice(write, now, enough(), *made);
       },
       [this, now, made, callback = std::move(callback)](Result<bool> all) {
         if (all) tell(*made);

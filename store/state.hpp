@@ -66,6 +66,7 @@ struct Store::State {
     if (j.done) j.done(fail(Error::Kind::invalid, "the store was opened to be read only"));
   }
 
+  Accepting::Enough enough() const;  // of a slice that begins now
   void tell(const std::vector<Reporting::Made>&) const;
   void report_slice(TimePoint now, Callback<void>);
   Result<void> reclaim();

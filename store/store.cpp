@@ -113,10 +113,10 @@ void Store::stage_abandon(Id id, Callback<void> callback) {
 }
 
 void Store::claim(std::string route, TimePoint now, std::uint32_t limit,
-                  Callback<std::vector<Claim>> callback) {
+                  Callback<std::vector<Claim>> callback, Job::Kind kind) {
   State& s = *state_;
   s.submit(job<std::vector<Claim>>(
-      Job::Kind::change,
+      kind,
       [&s, route = std::move(route), now, limit](Write& write) -> Result<std::vector<Claim>> {
         if (s.duplicates > 0) write.del(Table::meta, possible_duplicates_key);
         return spool::claim(write, s.places, route, now, limit);
@@ -129,7 +129,7 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
   auto shared = std::make_shared<const Settlement>(std::move(settlement));
   auto made = std::make_shared<std::vector<Reporting::Made>>();
   s.submit(job<Settled>(
-      Job::Kind::settle,
+      Job::Kind::patient,
       [&s, shared, made](Write& write) -> Result<Settled> {
         made->clear();
         const Settled settled = spool::settle(write, *shared, s.options.report_wait);

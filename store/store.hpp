@@ -68,10 +68,10 @@ struct Options {
 
 struct Job {
   enum class Kind {
-    intake,
+    intake,  // refused when space is short
     change,
-    settle
-  };  // intake: refused when space is short; settle: may wait 5 ms for company
+    patient  // may wait 5 ms for company
+  };
   Kind kind = Kind::change;
   std::function<Result<void>(Write&)> apply;
   std::function<void(Result<void>)> done;
@@ -178,8 +178,9 @@ class Store {
 
   /// Turns what is due on `route` by `now` into claims: at most `limit` recipients in all, at most 500 a
   /// claim, fair between messages (a round of batches over all due messages; `after` continues behind the
-  /// last one served).
-  void claim(std::string route, TimePoint now, std::uint32_t limit, Callback<std::vector<Claim>>);
+  /// last one served). Patient: for who still has something in hand.
+  void claim(std::string route, TimePoint now, std::uint32_t limit, Callback<std::vector<Claim>>,
+             Job::Kind = Job::Kind::change);
   void settle(Settlement, Callback<Settled>);
   /// In one transaction. `all_or_nothing`: unless each of them is `done`, nothing is changed.
   void edit(Id, std::vector<Edit>, std::string who, Callback<std::vector<Edited>>,

@@ -6,13 +6,19 @@
 #include <utility>
 
 #include "store/broken.hpp"
+#include "store/prompt.hpp"
 
 namespace spoold::store {
 namespace {
 
 using Kind = Error::Kind;
-constexpr auto settles_wait = std::chrono::milliseconds(5);
+constexpr auto patient_wait = std::chrono::milliseconds(5);
 constexpr auto longest = std::chrono::milliseconds(20);
+// Who comes meanwhile waits for one slice and its commit, and for the next one, which is in his own commit.
+// While a million were expanded, 500 others a second had their 250 after 5.6 ms (median) with slices of 2 ms,
+// after 2.2 ms with these.
+constexpr auto slice_alone = std::chrono::microseconds(2000),
+               slice_in_company = std::chrono::microseconds(300);
 
 Error no_room() {
   return {Kind::full, "the store has no room for more mail: [spool] max_size or reserve is reached"};
@@ -36,10 +42,11 @@ Writer::~Writer() {
 
 void Writer::submit(Job job) {
   bool first = false;
+  if (job.kind != Job::Kind::patient) ++owed_;
   {
     const std::lock_guard lock(mutex_);
-    if (job.kind == Job::Kind::settle) {
-      if (queue_.size() == urgent_) oldest_settle_ = Clock::now();
+    if (job.kind == Job::Kind::patient) {
+      if (queue_.size() == urgent_) oldest_patient_ = Clock::now();
       first = queue_.empty();
     } else {
       first = urgent_++ == 0;
@@ -49,18 +56,23 @@ void Writer::submit(Job job) {
   if (first) wake_.notify_one();
 }
 
+bool Writer::enough(Clock::duration worked) const {
+  return worked >= (owed_ > 1 ? slice_in_company : slice_alone);
+}
+
 std::string Writer::trouble() const {
   const std::lock_guard lock(mutex_);
   return trouble_;
 }
 
 void Writer::run() {
+  be_prompt(first_of_all);
   std::vector<Waiting> batch;
   std::unique_lock lock(mutex_);
   for (;;) {
     wake_.wait(lock, [this] { return !queue_.empty() || stopping_; });
     if (urgent_ == 0 && !stopping_)
-      wake_.wait_until(lock, oldest_settle_ + settles_wait, [this] { return urgent_ > 0 || stopping_; });
+      wake_.wait_until(lock, oldest_patient_ + patient_wait, [this] { return urgent_ > 0 || stopping_; });
     if (queue_.empty() && stopping_) return;
     batch.clear();
     std::swap(batch, queue_);
@@ -217,8 +229,9 @@ void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
 }
 
 void Writer::answer(Waiting& w) {
-  if (!w.answered && w.job.done) w.job.done(std::move(w.result));
-  w.answered = true;
+  if (std::exchange(w.answered, true)) return;
+  if (w.job.kind != Job::Kind::patient) --owed_;
+  if (w.job.done) w.job.done(std::move(w.result));
 }
 
 void Writer::stop_for_good(const Error& why) {

@@ -1,14 +1,15 @@
 // The one thread that writes: takes the jobs that wait, applies them in one transaction, commits (one flush),
 // then answers all of them: group commit (design section 4).
 //
-// Guarantees: intake and changes are committed at once with whatever else waits; settles wait at most 5 ms
-// for company. A transaction takes no further job after 20 ms of work. A job that fails does not harm the
-// others of its group: when it changed nothing it is just answered, else the transaction is aborted and its
-// jobs are run again one by one. Failures: no space at a commit: intake is answered `full`, the rest is tried
-// once more without it, then `full` too, and trouble() says so until a commit succeeds. Any other failed
-// commit has an unknown outcome: its jobs and all later ones are answered `io`, nothing is tried again,
-// on_stop is called. A corrupt record stops the writer in the same way. See also: store.hpp (Job), room.hpp
-// (when intake is refused before it starts).
+// Guarantees: intake and changes are committed at once with whatever else waits; patient jobs wait at most
+// 5 ms for company. A transaction takes no further job after 20 ms of work; who works over many commits asks
+// enough() when to let the others go first. A job that fails does not harm the others of its group: when it
+// changed nothing it is just answered, else the transaction is aborted and its jobs are run again one by one.
+// Failures: no space at a commit: intake is answered `full`, the rest is tried once more without it, then
+// `full` too, and trouble() says so until a commit succeeds. Any other failed commit has an unknown outcome:
+// its jobs and all later ones are answered `io`, nothing is tried again, on_stop is called. A corrupt record
+// stops the writer in the same way. See also: store.hpp (Job), room.hpp (when intake is refused before it
+// starts).
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -36,13 +37,16 @@ class Writer {
   ~Writer();  // runs what waits, then ends the thread
 
   void submit(Job job);
+  using Clock = std::chrono::steady_clock;
+  /// Whether a slice of long work that took so long is to end now: after 2 ms; after 0.3 ms where somebody
+  /// else waits for a commit. Writer thread, within a job.
+  bool enough(Clock::duration worked) const;
   std::string trouble() const;
   bool stopping() const { return stopping_.load(); }
   std::uint64_t commits() const { return commits_.load(); }
   std::uint64_t jobs() const { return jobs_.load(); }
 
  private:
-  using Clock = std::chrono::steady_clock;
   struct Waiting {
     Job job;
     Result<void> result;
@@ -65,12 +69,13 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Waiting> queue_;
-  std::size_t urgent_ = 0;  // of queue_: all but settles
-  Clock::time_point oldest_settle_{};
+  std::size_t urgent_ = 0;  // of queue_: all but the patient
+  Clock::time_point oldest_patient_{};
   std::string trouble_;
   Error dead_{};  // of the writer thread, once stopped_ is set
   bool stopped_ = false;
   std::atomic<bool> stopping_{false};
+  std::atomic<std::size_t> owed_{0};  // answers, but those to the patient
   std::atomic<std::uint64_t> commits_{0}, jobs_{0};
   std::thread thread_;
 };

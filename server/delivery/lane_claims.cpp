@@ -26,6 +26,8 @@ delivery::Suspicion suspicion_of(const store::Suspect& row) {
 }
 
 constexpr std::size_t hand_least = 100, hand_most = 8000;
+// So many last longer than a claim that waits for company, also at 300,000 a second.
+constexpr std::size_t plenty = 2000;
 
 }  // namespace
 
@@ -59,11 +61,13 @@ void Lane::claim_more() {
   claiming_ = true;
   const auto asked = static_cast<std::uint32_t>(target - open);
   next_due_ = TimePoint::max();  // what is woken meanwhile is not lost: wake() moves it back
-  context_.store.claim(route_, at, asked, [this, alive = alive_, asked, io = &io_](auto result) {
+  const auto kind = open >= plenty ? store::Job::Kind::patient : store::Job::Kind::change;
+  const auto done = [this, alive = alive_, asked, io = &io_](auto result) {
     asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
       if (*alive) claimed(std::move(result), asked);
     });
-  });
+  };
+  context_.store.claim(route_, at, asked, done, kind);
 }
 
 void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {

@@ -53,7 +53,9 @@ TEST_CASE("group commit: a fault in job i of n hits only that job") {
       gate.close(*s.store);
       const auto commits = s.store->figures().commits;
       for (std::size_t i = 0; i < n; ++i) {
-        const auto kind = i % 3 == 0 ? Job::Kind::intake : i % 3 == 1 ? Job::Kind::change : Job::Kind::settle;
+        const auto kind = i % 3 == 0   ? Job::Kind::intake
+                          : i % 3 == 1 ? Job::Kind::change
+                                       : Job::Kind::patient;
         s.store->submit({kind,
                          [=](Write& write) -> Result<void> {
                            if (i != bad || wrote) write.put(Table::history, nth(i), "x");
@@ -132,17 +134,45 @@ TEST_CASE("settles wait for company, but not long") {
   REQUIRE(s.change([](Write&) -> Result<void> { return {}; }));
   using Clock = std::chrono::steady_clock;
   const auto begin = Clock::now();
-  REQUIRE(s.change(put(1), Job::Kind::settle));
+  REQUIRE(s.change(put(1), Job::Kind::patient));
   const auto waited = Clock::now() - begin;
   CHECK(waited >= std::chrono::milliseconds(4));
   CHECK(waited < std::chrono::seconds(2));
   // With other work there is nothing to wait for: the settle is in that commit.
   const auto before = s.store->figures().commits;
   std::promise<void> settled;
-  s.store->submit({Job::Kind::settle, put(2), [&](Result<void>) { settled.set_value(); }});
+  s.store->submit({Job::Kind::patient, put(2), [&](Result<void>) { settled.set_value(); }});
   REQUIRE(s.change(put(3)));
   settled.get_future().wait();
   CHECK(s.store->figures().commits == before + 1);
+}
+
+TEST_CASE("long work ends its slice sooner where somebody waits for a commit; a patient job does not count") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  s.store.reset();
+  auto env = Env::open({.path = folder.path(), .max_size = 1 << 30});
+  REQUIRE(env);
+  Room room(**env, 1 << 30, 0);
+  Writer writer(**env, room, {[] { return TimePoint{}; }, nullptr, nullptr});
+  using std::chrono::microseconds;
+  std::vector<bool> seen;
+  std::promise<void> done;
+  const auto nothing = [](Write&) -> Result<void> { return {}; };
+  const auto look = [&](Write&) -> Result<void> {
+    seen.push_back(writer.enough(microseconds(1000)));
+    writer.submit({Job::Kind::patient, nothing, nullptr});
+    seen.push_back(writer.enough(microseconds(1000)));
+    seen.push_back(writer.enough(microseconds(2000)));
+    writer.submit({Job::Kind::intake, nothing, [&](Result<void>) { done.set_value(); }});
+    seen.push_back(writer.enough(microseconds(1000)));
+    seen.push_back(writer.enough(microseconds(100)));
+    return {};
+  };
+  writer.submit({Job::Kind::change, look, nullptr});
+  done.get_future().wait();
+  CHECK(seen == std::vector<bool>{false, false, true, true, false});
 }
 
 TEST_CASE("no space at a commit: intake is answered full, what was heard is kept as soon as it fits") {
@@ -164,7 +194,7 @@ TEST_CASE("no space at a commit: intake is answered full, what was heard is kept
   };
   *fails = 1;
   s.store->submit({Job::Kind::intake, put(1), [&](Result<void> r) { intake.set_value(std::move(r)); }});
-  s.store->submit({Job::Kind::settle, put(2), [&](Result<void> r) { settle.set_value(std::move(r)); }});
+  s.store->submit({Job::Kind::patient, put(2), [&](Result<void> r) { settle.set_value(std::move(r)); }});
   gate.open();
   const auto refused = intake.get_future().get();
   REQUIRE_FALSE(refused);
@@ -177,11 +207,11 @@ TEST_CASE("no space at a commit: intake is answered full, what was heard is kept
 
   // Nothing fits: the settle is given back to its caller, trouble says so, and goes with the next commit.
   *fails = 2;
-  const auto full = s.change(put(3), Job::Kind::settle);
+  const auto full = s.change(put(3), Job::Kind::patient);
   REQUIRE_FALSE(full);
   CHECK(full.error().kind == Error::Kind::full);
   CHECK(s.store->trouble() != "");
-  REQUIRE(s.change(put(3), Job::Kind::settle));
+  REQUIRE(s.change(put(3), Job::Kind::patient));
   CHECK(s.store->trouble() == "");
   CHECK(Read(*s.store).has(Table::history, nth(3)));
 }

@@ -71,14 +71,14 @@ class Served {
     }
     if (const auto bound = reception->bind(); !bound) throw std::runtime_error(bound.error());
     reception->start();
-    runner = std::thread([this] { threads.run(); });
+    threads.start();
   }
   ~Served() {
     reception->stop();
     reception->cut_off();
     becomes([&] { return reception->idle(); });
     threads.stop();
-    runner.join();
+    threads.join();
     opened.store.reset();
   }
 
@@ -123,9 +123,8 @@ class Served {
   std::string exceptions;
   std::mutex mutex;
   std::vector<std::string> woken;
-  Threads threads{2, [this](const std::string& what) { exceptions += what; }};
+  Threads threads{Threads::Work::receive, 2, [this](const std::string& what) { exceptions += what; }};
   std::optional<Reception> reception;
-  std::thread runner;
 };
 
 class Client {

@@ -167,7 +167,7 @@ TEST_CASE("session: a client that dribbles a command gets no more time for it") 
 
 TEST_CASE("listener: the unix socket of a dead server is replaced, that of a living one is not") {
   Served served;
-  Threads threads(1, [](const std::string&) {});
+  Threads threads(Threads::Work::receive, 1, [](const std::string&) {});
   conf::Settings settings;
   settings.listen = {served.settings.listen.at(1)};
   Stats stats;
