@@ -86,6 +86,10 @@ void Store::submit(Job j) {
   state_->submit(std::move(j));
 }
 
+Announcement Store::announce() {
+  return state_->writer ? state_->writer->announce() : nullptr;
+}
+
 void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
   State& s = *state_;
   s.accept_slice(std::make_shared<Accepting>(std::move(acceptance), s.route_of()), std::move(callback));

@@ -66,6 +66,9 @@ struct Options {
   std::function<int(const char* point)> fault;
 };
 
+/// That a job will come soon; reset() withdraws it. It must not outlive the store.
+using Announcement = std::shared_ptr<void>;
+
 struct Job {
   enum class Kind {
     intake,  // refused when space is short
@@ -168,6 +171,10 @@ class Store {
 
   // Any thread. For changes without a function of their own (the directory's operations).
   void submit(Job);
+  /// Said by a client that was told to send its message: those that wait for a commit meanwhile wait for it
+  /// as well, for a moment, and one flush does for all. To be withdrawn when the job is submitted, or will
+  /// not be.
+  Announcement announce();
 
   void accept(Acceptance, Callback<Accepted>);
   /// Staging of a large message while it arrives: append slices of any size in order, then name it in a

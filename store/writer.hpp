@@ -2,18 +2,19 @@
 // then answers all of them: group commit (design section 4).
 //
 // Guarantees: intake and changes are committed at once with whatever else waits; patient jobs wait at most
-// 5 ms for company. A transaction takes no further job after 20 ms of work; who works over many commits asks
-// enough() when to let the others go first. A job that fails does not harm the others of its group: when it
-// changed nothing it is just answered, else the transaction is aborted and its jobs are run again one by one.
-// Failures: no space at a commit: intake is answered `full`, the rest is tried once more without it, then
-// `full` too, and trouble() says so until a commit succeeds. Any other failed commit has an unknown outcome:
-// its jobs and all later ones are answered `io`, nothing is tried again, on_stop is called. A corrupt record
-// stops the writer in the same way. See also: store.hpp (Job), room.hpp (when intake is refused before it
-// starts).
+// 5 ms for company; who has announced a job is waited for 0.3 ms. A transaction takes no further job after 20
+// ms of work; who works over many commits asks enough() when to let the others go first. A job that fails
+// does not harm the others of its group: when it changed nothing it is just answered, else the transaction is
+// aborted and its jobs are run again one by one. Failures: no space at a commit: intake is answered `full`,
+// the rest is tried once more without it, then `full` too, and trouble() says so until a commit succeeds. Any
+// other failed commit has an unknown outcome: its jobs and all later ones are answered `io`, nothing is tried
+// again, on_stop is called. A corrupt record stops the writer in the same way. See also: store.hpp (Job),
+// room.hpp (when intake is refused before it starts).
 #pragma once
 #include <atomic>
 #include <chrono>
 #include <condition_variable>
+#include <memory>
 #include <mutex>
 #include <span>
 #include <string>
@@ -37,6 +38,10 @@ class Writer {
   ~Writer();  // runs what waits, then ends the thread
 
   void submit(Job job);
+  Announcement announce();
+  /// Announced jobs that a commit now would be held up for: not those announced before the commit before the
+  /// last one, so that a slow client holds nobody up for long.
+  int expected() const;
   using Clock = std::chrono::steady_clock;
   /// Whether a slice of long work that took so long is to end now: after 2 ms; after 0.3 ms where somebody
   /// else waits for a commit. Writer thread, within a job.
@@ -53,6 +58,7 @@ class Writer {
     bool answered = false;
   };
   void run();
+  int announced() const { return *announced_ + *announced_before_; }
   void process(std::span<Waiting> batch);
   std::size_t group(std::span<Waiting> batch);
   void alone(Waiting& waiting);
@@ -69,7 +75,8 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Waiting> queue_;
-  std::size_t urgent_ = 0;  // of queue_: all but the patient
+  std::shared_ptr<std::atomic<int>> announced_, announced_before_;  // since the last commit, and before it
+  std::size_t urgent_ = 0;                                          // of queue_: all but the patient
   Clock::time_point oldest_patient_{};
   std::string trouble_;
   Error dead_{};  // of the writer thread, once stopped_ is set

@@ -112,7 +112,7 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
         s.watchdog_.rest();
         const std::vector<smtp::Reply> replies = co_await s.commit();
         action = s.dialog_.committed(replies, s.out_);
-        s.content_.forget();
+        s.forget_content();
       } else {
         co_await s.make_room();
       }
@@ -217,9 +217,12 @@ Session::Action Session::step(std::string_view& input) {
     const Action action = dialog_.consume(input, out_, content_.bytes());
     if (action.what != What::resolve) {
       if (dialog_.phase() == Phase::content) {
-        if (dialog_.reader().size() == 0) content_.expect(dialog_.transaction().declared_size);
+        if (dialog_.reader().size() == 0) {
+          content_.expect(dialog_.transaction().declared_size);
+          if (!announced_) announced_ = reception_.store.announce();
+        }
       } else if (action.what != What::commit) {
-        content_.forget();  // refused content
+        forget_content();  // refused
         staging_failed_.reset();
       }
       return action;
@@ -243,7 +246,13 @@ bool Session::content_is_full() {
   return content_.full(dialog_.reader().header_size());
 }
 
+void Session::forget_content() {
+  content_.forget();
+  announced_.reset();
+}
+
 Awaitable<> Session::make_room() {
+  announced_.reset();  // it takes its time
   store::Result<void> room = co_await content_.room(dialog_.reader().header_size());
   if (!room) staging_failed_ = room.error();
 }
@@ -283,6 +292,7 @@ Awaitable<std::vector<smtp::Reply>> Session::commit() {
       const Summary summary(disposition.acceptance);
       auto start = [this, &disposition](store::Callback<store::Accepted> done) {
         reception_.store.accept(std::move(disposition.acceptance), std::move(done));
+        announced_.reset();
       };
       store::Result<store::Accepted> stored =
           co_await await_store<store::Accepted>(socket_.get_executor(), std::move(start));

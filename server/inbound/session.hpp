@@ -56,6 +56,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Action step(std::string_view& input);  // consumes until something must be awaited
   bool content_is_full();
   Awaitable<> make_room();
+  void forget_content();
   Awaitable<std::vector<smtp::Reply>> commit();
   Disposition disposed(store::ContentSource source);
   std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted) const;
@@ -72,6 +73,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Watchdog watchdog_;
   Input input_;
   Content content_;
+  store::Announcement announced_;  // of the job with this content
   std::string out_;
   std::optional<store::Error> staging_failed_;
   bool may_relay_ = false, admitted_ = false, stopping_ = false, reading_ = false, more_is_there_ = false;

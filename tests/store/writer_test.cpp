@@ -147,25 +147,68 @@ TEST_CASE("settles wait for company, but not long") {
   CHECK(s.store->figures().commits == before + 1);
 }
 
-TEST_CASE("long work ends its slice sooner where somebody waits for a commit; a patient job does not count") {
+namespace {
+
+/// A writer on a store of its own, without the store's own jobs.
+struct Alone {
+  Alone() {
+    Opened made(folder.path());
+    REQUIRE(made.open());
+    made.store.reset();
+    auto opened = Env::open({.path = folder.path(), .max_size = 1 << 30});
+    REQUIRE(opened);
+    env = std::move(*opened);
+    room.emplace(*env, 1 << 30, 0);
+    writer.emplace(*env, *room, Writer::Wiring{[] { return TimePoint{}; }, nullptr, nullptr});
+  }
+  void commit() {
+    std::promise<void> done;
+    writer->submit({Job::Kind::change, nothing, [&](Result<void>) { done.set_value(); }});
+    done.get_future().wait();
+  }
+  static Result<void> nothing(Write&) { return {}; }
+
   Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
-  s.store.reset();
-  auto env = Env::open({.path = folder.path(), .max_size = 1 << 30});
-  REQUIRE(env);
-  Room room(**env, 1 << 30, 0);
-  Writer writer(**env, room, {[] { return TimePoint{}; }, nullptr, nullptr});
+  std::unique_ptr<Env> env;
+  std::optional<Room> room;
+  std::optional<Writer> writer;
+};
+
+}  // namespace
+
+TEST_CASE("an announced job is waited for, until it is withdrawn or two commits have passed") {
+  Alone s;
+  Writer& writer = *s.writer;
+  CHECK(writer.expected() == 0);
+  Announcement first = writer.announce(), second = writer.announce();
+  CHECK(writer.expected() == 2);
+  second.reset();
+  CHECK(writer.expected() == 1);
+  const auto begin = Writer::Clock::now();
+  s.commit();
+  CHECK(Writer::Clock::now() - begin >= std::chrono::microseconds(300));
+  CHECK(writer.expected() == 1);
+  Announcement third = writer.announce();
+  s.commit();
+  CHECK(writer.expected() == 1);  // the first one is too slow
+  first.reset();
+  CHECK(writer.expected() == 1);
+  third.reset();
+  CHECK(writer.expected() == 0);
+}
+
+TEST_CASE("long work ends its slice sooner where somebody waits for a commit; a patient job does not count") {
+  Alone s;
+  Writer& writer = *s.writer;
   using std::chrono::microseconds;
   std::vector<bool> seen;
   std::promise<void> done;
-  const auto nothing = [](Write&) -> Result<void> { return {}; };
   const auto look = [&](Write&) -> Result<void> {
     seen.push_back(writer.enough(microseconds(1000)));
-    writer.submit({Job::Kind::patient, nothing, nullptr});
+    writer.submit({Job::Kind::patient, Alone::nothing, nullptr});
     seen.push_back(writer.enough(microseconds(1000)));
     seen.push_back(writer.enough(microseconds(2000)));
-    writer.submit({Job::Kind::intake, nothing, [&](Result<void>) { done.set_value(); }});
+    writer.submit({Job::Kind::intake, Alone::nothing, [&](Result<void>) { done.set_value(); }});
     seen.push_back(writer.enough(microseconds(1000)));
     seen.push_back(writer.enough(microseconds(100)));
     return {};
