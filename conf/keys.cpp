@@ -115,7 +115,7 @@ std::vector<Row> make_rows() {
       [](S s) -> auto& { return s.hostname; }, host_fault));
 
   add(integer(
-      "server", "threads", "network threads; 0: one per core", "2",
+      "server", "threads", "threads for clients, and as many for deliveries; 0: one per core each", "2",
       [](S s) -> auto& { return s.server.threads; }, 0, 256));
   add(text(
       "server", "user", "string", "user to become after binding when started as root; default: stay",

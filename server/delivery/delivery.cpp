@@ -97,8 +97,7 @@ void Delivery::wake(const std::vector<std::string>& routes) {
 }
 
 void Delivery::wake_one(const std::string& route) {
-  LaneSet& set = set_of(route);
-  asio::post(set.io(), [&set, route] { set.due(route); });
+  set_of(route).tell_due(route);
 }
 
 void Delivery::call(const std::string& route) {

@@ -25,6 +25,21 @@ LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
 
 // ---- from asleep to a lane
 
+void LaneSet::tell_due(const std::string& route) {
+  {
+    const std::lock_guard lock(telling_);
+    if (!told_due_.insert(route).second || told_due_.size() > 1) return;  // a call is on its way
+  }
+  asio::post(io_, [this] {
+    std::unordered_set<std::string> routes;
+    {
+      const std::lock_guard lock(telling_);
+      routes.swap(told_due_);
+    }
+    for (const std::string& one : routes) due(one);
+  });
+}
+
 void LaneSet::due(const std::string& route) {
   if (stopping_) return;
   if (const auto lane = lanes_.find(route); lane != lanes_.end()) return lane->second->wake();

@@ -1,14 +1,17 @@
 // The lanes of one network thread. A lane is made when something of its route is due and a connection is free
 // for it, and leaves when nothing is in hand, connected or due; of the others only the route and two times
 // are kept (asleep), or their place in the line for a connection. So memory holds at most as many busy lanes
-// as there are connections, however many routes have mail. Everything happens on the thread of `io`.
+// as there are connections, however many routes have mail. Everything but tell_due() happens on the thread of
+// `io`.
 #pragma once
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <set>
 #include <string>
 #include <unordered_map>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -24,6 +27,8 @@ class LaneSet : public Lane::Keeper {
 
   /// Something of this route may be due now.
   void due(const std::string& route);
+  /// The same, from any thread: what is told before due() was called is one call.
+  void tell_due(const std::string& route);
   /// Something of this route is due then.
   void due_at(const std::string& route, TimePoint at);
   void retry_now(store::Id message);
@@ -83,6 +88,8 @@ class LaneSet : public Lane::Keeper {
   std::unordered_map<std::string, Woken> in_line_;      // by route
   std::size_t gone_ = 0;                                // lanes, since memory was last given back
   bool stopping_ = false;
+  std::mutex telling_;
+  std::unordered_set<std::string> told_due_;
 };
 
 }  // namespace spoold::server
