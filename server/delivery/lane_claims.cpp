@@ -26,8 +26,10 @@ delivery::Suspicion suspicion_of(const store::Suspect& row) {
 }
 
 constexpr std::size_t hand_least = 100, hand_most = 8000;
-// So many last longer than a claim that waits for company, also at 300,000 a second.
+// So many last longer than a claim that waits for company, also at 300,000 a second; or so many seconds'
+// worth.
 constexpr std::size_t plenty = 2000;
+constexpr double plenty_of_time = 0.02;
 
 }  // namespace
 
@@ -49,7 +51,7 @@ void Lane::claim_more() {
   const auto clock = Clock::now();
   if (clock - rate_at_ >= std::chrono::milliseconds(50)) {
     const double seconds = std::chrono::duration<double>(clock - rate_at_).count();
-    rate_ = static_cast<double>(closed_ - closed_before_) / seconds;
+    rate_ = seconds < 1 ? static_cast<double>(closed_ - closed_before_) / seconds : 0;  // 0: not known
     closed_before_ = closed_;
     rate_at_ = clock;
   }
@@ -61,7 +63,9 @@ void Lane::claim_more() {
   claiming_ = true;
   const auto asked = static_cast<std::uint32_t>(target - open);
   next_due_ = TimePoint::max();  // what is woken meanwhile is not lost: wake() moves it back
-  const auto kind = open >= plenty ? store::Job::Kind::patient : store::Job::Kind::change;
+  const bool lasts =
+      open >= plenty || (rate_ > 0 && static_cast<double>(open) >= std::max(rate_ * plenty_of_time, 1.0));
+  const auto kind = lasts ? store::Job::Kind::patient : store::Job::Kind::change;
   const auto done = [this, alive = alive_, asked, io = &io_](auto result) {
     asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
       if (*alive) claimed(std::move(result), asked);
