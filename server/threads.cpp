@@ -1,6 +1,7 @@
 #include "server/threads.hpp"
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 
@@ -33,7 +34,10 @@ Threads::Place Threads::least_loaded() {
 
 void Threads::run(Loop& loop) {
   pthread_setname_np(pthread_self(), work_ == Work::receive ? "receive" : "deliver");
-  if (work_ == Work::receive) store::be_prompt();
+  if (work_ == Work::receive)
+    store::be_prompt();
+  else [[maybe_unused]]
+    const int now = ::nice(5);  // the others first, where there is not enough for all
   for (;;) {
     try {
       loop.io.run();

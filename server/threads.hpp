@@ -19,7 +19,9 @@ namespace spoold::server {
 
 class Threads {
  public:
-  enum class Work { receive, deliver };  // somebody waits for each turn; throughput counts
+  // Receive: somebody waits for each turn. Deliver: throughput counts; after the others (nice 5) where there
+  // are not processors for all.
+  enum class Work { receive, deliver };
   /// `count` 0: one per core. `on_exception` is told what a handler threw.
   Threads(Work work, int count, std::function<void(const std::string&)> on_exception);
   ~Threads();
