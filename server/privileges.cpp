@@ -2,15 +2,12 @@
 
 #include <grp.h>
 #include <pwd.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
-
-#include "store/prompt.hpp"
 
 namespace spoold::server {
 
@@ -34,8 +31,6 @@ tl::expected<void, std::string> Privileges::lower() {
   if (error) return failed("cannot make " + folder_ + ": " + error.message());
   if (::chown(folder_.c_str(), uid_, gid_) != 0)
     return failed("cannot give it " + folder_ + ": " + std::strerror(errno));
-  const rlimit nice{20 - store::first_of_all, 20 - store::first_of_all};
-  ::setrlimit(RLIMIT_NICE, &nice);  // for the store's writer
   if (::initgroups(user_.c_str(), gid_) != 0 || ::setegid(gid_) != 0 || ::seteuid(uid_) != 0)
     return failed(std::strerror(errno));
   return {};

@@ -4,7 +4,6 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <utility>
 
 namespace spoold::store {
 namespace {
@@ -21,14 +20,11 @@ struct Attributes {
 
 }  // namespace
 
-void be_prompt(int nice) {
+void be_prompt() {
   Attributes mine{};
   if (::syscall(SYS_sched_getattr, 0, &mine, sizeof mine, 0) != 0) return;
   mine.size = sizeof mine;
   mine.runtime = 100'000;
-  const int granted = std::exchange(mine.nice, mine.nice + nice);
-  if (::syscall(SYS_sched_setattr, 0, &mine, 0) == 0) return;
-  mine.nice = granted;
   ::syscall(SYS_sched_setattr, 0, &mine, 0);
 }
 

@@ -87,7 +87,7 @@ std::string Writer::trouble() const {
 }
 
 void Writer::run() {
-  be_prompt(first_of_all);
+  be_prompt();
   std::vector<Waiting> batch;
   std::unique_lock lock(mutex_);
   for (;;) {

@@ -4,7 +4,6 @@
 // USAGE.
 #include <signal.h>
 #include <sys/epoll.h>
-#include <sys/resource.h>
 
 #include <algorithm>
 #include <deque>
@@ -417,9 +416,6 @@ int main(int argc, char** argv) {
     die(settings.accepted + ": " + std::strerror(errno));
   signal(SIGPIPE, SIG_IGN);
   bench::raise_file_limit();
-  // Who reads the clock must not wait for a processor that what it measures keeps busy. Where it may not, it
-  // measures more.
-  if (settings.rate > 0) setpriority(PRIO_PROCESS, 0, -10);
   run();
   if (accepted_file) std::fclose(accepted_file);
   return totals.accepted == settings.messages ? 0 : 1;
