@@ -185,7 +185,7 @@ class Store {
 
   /// Turns what is due on `route` by `now` into claims: at most `limit` recipients in all, at most 500 a
   /// claim, fair between messages (a round of batches over all due messages; `after` continues behind the
-  /// last one served). Patient: for who still has something in hand.
+  /// last one served). Patient: for who has enough in hand until then.
   void claim(std::string route, TimePoint now, std::uint32_t limit, Callback<std::vector<Claim>>,
              Job::Kind = Job::Kind::change);
   void settle(Settlement, Callback<Settled>);
