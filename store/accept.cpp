@@ -127,7 +127,9 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   }
   bool complete = true;
   while (!p.content_complete && !(p.chunk > 0 && enough())) {
-    p.content_complete = spool::put_chunks(write, p.content, *source.bytes, p.chunk, chunks_a_step);
+    const auto chunks = std::string_view(*source.bytes)
+                            .substr(0, source.bytes->size() - spool::tail_size(source.bytes->size()));
+    p.content_complete = spool::put_chunks(write, p.content, chunks, p.chunk, chunks_a_step);
     p.chunk += chunks_a_step;
   }
   complete = p.content_complete;
@@ -214,7 +216,10 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     size = Unpacker(*stage, "stage").num();
     write.del(Table::stage, key);
   }
-  spool::put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size())});
+  std::string_view tail;
+  if (!acceptance_.content.staged)
+    tail = std::string_view(*acceptance_.content.bytes).substr(size - spool::tail_size(size));
+  spool::put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size()), tail});
   if (p.staged) {
     write.del(Table::stage, spool::stage_key(spool::StageKind::accept, p.content));
     for (const Part& part : p.parts)

@@ -19,6 +19,7 @@
 
 namespace spoold::store {
 namespace {
+constexpr std::size_t kept_reads = 16;
 
 using Kind = Error::Kind;
 
@@ -94,6 +95,7 @@ Result<std::unique_ptr<Env>> Env::open(const Settings& settings) {
 }
 
 Env::~Env() {
+  for (MDB_txn* txn : ended_reads_) mdb_txn_abort(txn);
   if (env_) mdb_env_close(env_);
   if (lock_ >= 0) ::close(lock_);
 }
@@ -174,10 +176,11 @@ Result<void> Env::tables(bool create) {
       return fail(Kind::corrupt,
                   path_ + "/data.mdb is an LMDB file, but not a spoold store: set another [spool] path");
     const auto version = KeyReader(*format).u32();
-    if (version != format_version)
+    if (version > format_version)
       return fail(Kind::newer, "the store in " + path_ + " has format " + std::to_string(version) +
                                    ", this spoold knows format " + std::to_string(format_version) +
                                    ": upgrade spoold to the version that wrote it");
+    if (version < format_version && !read_only_) write.put(Table::meta, "format", Key().u32(format_version));
   }
   for (std::size_t i = 0; i < table_count; ++i) {
     const int opened = mdb_dbi_open(txn, table_names[i], create ? MDB_CREATE : 0, &dbis_[i]);
@@ -226,6 +229,36 @@ int Env::commit(std::unique_ptr<Write> write) {
   return code;
 }
 
+int Env::begin_read(MDB_txn** out) const {
+  MDB_txn* txn = nullptr;
+  {
+    const std::lock_guard lock(reads_mutex_);
+    if (!ended_reads_.empty()) {
+      txn = ended_reads_.back();
+      ended_reads_.pop_back();
+    }
+  }
+  if (txn == nullptr) return mdb_txn_begin(env_, nullptr, MDB_RDONLY, out);
+  const int code = mdb_txn_renew(txn);
+  if (code)
+    mdb_txn_abort(txn);
+  else
+    *out = txn;
+  return code;
+}
+
+void Env::end_read(MDB_txn* txn) const {
+  mdb_txn_reset(txn);
+  {
+    const std::lock_guard lock(reads_mutex_);
+    if (ended_reads_.size() < kept_reads) {
+      ended_reads_.push_back(txn);
+      return;
+    }
+  }
+  mdb_txn_abort(txn);
+}
+
 std::uint64_t Env::used(std::uint64_t enough) const {
   MDB_envinfo info{};
   MDB_stat stat{};
@@ -234,7 +267,7 @@ std::uint64_t Env::used(std::uint64_t enough) const {
   const std::uint64_t touched = (info.me_last_pgno + 1) * stat.ms_psize;
   if (touched <= enough) return touched;
   MDB_txn* txn = nullptr;
-  if (mdb_txn_begin(env_, nullptr, MDB_RDONLY, &txn)) return touched;
+  if (begin_read(&txn)) return touched;
   MDB_cursor* cursor = nullptr;
   std::uint64_t free_pages = 0;
   if (mdb_cursor_open(txn, 0, &cursor) ==
@@ -247,7 +280,7 @@ std::uint64_t Env::used(std::uint64_t enough) const {
     }
     mdb_cursor_close(cursor);
   }
-  mdb_txn_abort(txn);
+  end_read(txn);
   return touched - std::min<std::uint64_t>(touched, free_pages * stat.ms_psize);
 }
 

@@ -9,7 +9,9 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
 #include "protocol/time.hpp"
 #include "store/error.hpp"
@@ -18,10 +20,11 @@
 #include "store/txn.hpp"
 
 struct MDB_env;
+struct MDB_txn;
 
 namespace spoold::store {
 
-inline constexpr std::uint32_t format_version = 1;
+inline constexpr std::uint32_t format_version = 2;  // 1: no tails in the rows of contents
 
 class Env {
  public:
@@ -52,6 +55,10 @@ class Env {
   int check_readers() const;
 
   MDB_env* handle() const { return env_; }
+  /// For Read, any thread: 0 and a transaction, or an error number. A few that ended are kept for the next
+  /// ones: to make one costs as much as several reads in it.
+  int begin_read(MDB_txn** out) const;
+  void end_read(MDB_txn*) const;
   unsigned dbi(Table t) const { return dbis_[static_cast<std::size_t>(t)]; }
 
  private:
@@ -65,6 +72,8 @@ class Env {
   bool read_only_ = false;
   int lock_ = -1;
   MDB_env* env_ = nullptr;
+  mutable std::mutex reads_mutex_;
+  mutable std::vector<MDB_txn*> ended_reads_;  // they hold a reader's slot, but no page of the file
   std::array<unsigned, table_count> dbis_{};
   // Ids: `mark` in meta is above every id given; it is moved on about once a second, not at each id.
   Id last_ = 0, mark_ = 0, written_mark_ = 0;

@@ -76,12 +76,11 @@ void Cursor::del(Write& write) {
 }
 
 Read::Read(const Env& env) : env_(env), txn_(nullptr) {
-  if (const int code = mdb_txn_begin(env.handle(), nullptr, MDB_RDONLY, &txn_))
-    throw_lmdb(code, "begin to read");
+  if (const int code = env.begin_read(&txn_)) throw_lmdb(code, "begin to read");
 }
 
 Read::~Read() {
-  if (txn_) mdb_txn_abort(txn_);
+  if (txn_) env_.end_read(txn_);
 }
 
 std::optional<std::string_view> Read::get(Table table, std::string_view key) const {
@@ -105,7 +104,9 @@ std::uint64_t Read::entries(Table table) const {
   return stat.ms_entries;
 }
 
-Write::~Write() = default;
+Write::~Write() {
+  if (txn_) mdb_txn_abort(std::exchange(txn_, nullptr));
+}
 
 void Write::put(Table table, std::string_view key, std::string_view value) {
   MDB_val k = val(key), v = val(value);

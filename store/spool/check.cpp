@@ -138,17 +138,15 @@ class Check {
 
   void contents() {
     std::map<Id, ContentRow> rows;
-    std::set<Id> chunks;
+    std::map<Id, std::uint64_t> octets;  // in chunks
     read_.each(Table::content, {}, [&](auto key, auto value) {
       KeyReader k(key);
       const Id id = k.u64();
       if (!k.rest().empty()) {
-        chunks.insert(id);
+        octets[id] += value.size();
         return true;
       }
-      Unpacker u(value, "content");
-      const auto size = u.num();
-      rows[id] = {size, u.num32()};
+      rows[id] = *find_content(read_, id);
       ++report_.contents;
       return true;
     });
@@ -158,11 +156,15 @@ class Check {
       if (used != row.references)
         problem(id, "(a content) is used by " + std::to_string(used) + " messages, but says " +
                         std::to_string(row.references));
+      const std::uint64_t there = octets[id] + row.tail.size();
+      if (there != row.size)
+        problem(id,
+                "(a content) has " + std::to_string(there) + " octets, but says " + std::to_string(row.size));
     }
     for (const auto& [id, used] : references_)
       if (!rows.contains(id))
         problem(id, "(a content) is missing, used by " + std::to_string(used) + " messages");
-    for (const Id id : chunks)
+    for (const auto& [id, chunks] : octets)
       if (!rows.contains(id) && !staged(id)) problem(id, "(a content) has octets that nothing refers to");
   }
 

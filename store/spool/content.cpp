@@ -10,6 +10,8 @@ namespace spoold::store::spool {
 namespace {
 
 constexpr std::uint32_t chunks_at_once = 1024;  // 16 MiB: a millisecond or two
+constexpr std::uint64_t page = 4096, page_header = 16;
+constexpr std::size_t most_tail = 2000;  // LMDB keeps values up to here in the leaves of its tree
 
 /// Appends octets [offset, offset + limit) of the content to out.
 void append_content(const Read& read, Id content, std::uint64_t offset, std::uint64_t limit,
@@ -18,15 +20,26 @@ void append_content(const Read& read, Id content, std::uint64_t offset, std::uin
     const auto chunk =
         read.get(Table::content, Key().u64(content).u32(static_cast<std::uint32_t>(offset / chunk_size)));
     const std::size_t skip = offset % chunk_size;
-    if (!chunk || chunk->size() <= skip) return;
+    if (!chunk || chunk->size() <= skip) break;
     const auto part = chunk->substr(skip, std::min<std::uint64_t>(limit, chunk->size() - skip));
     out.append(part);
     offset += part.size();
     limit -= part.size();
   }
+  if (limit == 0) return;
+  const auto row = find_content(read, content);
+  const std::uint64_t chunks_end = row ? row->size - row->tail.size() : 0;
+  if (row && offset >= chunks_end && offset < row->size)
+    out.append(row->tail.substr(offset - chunks_end, limit));
 }
 
 }  // namespace
+
+std::size_t tail_size(std::uint64_t size) {
+  const std::uint64_t last = size % chunk_size, pages = (last + page_header) / page;
+  const std::uint64_t tail = pages == 0 ? last : last + page_header - pages * page;
+  return tail <= most_tail ? static_cast<std::size_t>(tail) : 0;
+}
 
 bool put_chunks(Write& write, Id content, std::string_view bytes, std::uint32_t first, std::uint32_t chunks) {
   std::uint64_t at = std::uint64_t{first} * chunk_size;
@@ -38,8 +51,11 @@ bool put_chunks(Write& write, Id content, std::string_view bytes, std::uint32_t 
   return at >= bytes.size();
 }
 
-void put_content(Write& write, Id content, ContentRow row) {
-  write.put(Table::content, Key().u64(content), Packer().num(row.size).num(row.references).bytes());
+void put_content(Write& write, Id content, const ContentRow& row) {
+  Packer packed;
+  packed.num(row.size).num(row.references);
+  if (!row.tail.empty()) packed.str(row.tail);
+  write.put(Table::content, Key().u64(content), packed.bytes());
 }
 
 std::optional<ContentRow> find_content(const Read& read, Id content) {
@@ -49,6 +65,8 @@ std::optional<ContentRow> find_content(const Read& read, Id content) {
   ContentRow row;
   row.size = u.num();
   row.references = u.num32();
+  if (!u.at_end()) row.tail = u.str();
+  if (row.tail.size() > row.size) u.bad("holds more than its content has");
   return row;
 }
 

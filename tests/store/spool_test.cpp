@@ -2,7 +2,11 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <random>
 
+#include "store/env.hpp"
+#include "store/key.hpp"
+#include "store/record.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/host.hpp"
 #include "tests/store/opened.hpp"
@@ -527,6 +531,60 @@ TEST_CASE(
   const auto left = spool::hosts(Read(*s.store), "", 10);
   REQUIRE(left.size() == 1);
   CHECK(left[0].route == "example.net");
+}
+
+TEST_CASE("a content of any size comes back whole and in parts, its last octets from its row") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  std::mt19937 random(7);
+  for (const std::size_t size :
+       {1u,     1'999u,  2'000u,  2'001u,  4'079u,  4'080u,  4'081u,  6'080u,  6'081u,  8'176u,
+        8'177u, 16'367u, 16'368u, 16'369u, 18'368u, 18'369u, 20'448u, 20'449u, 32'736u, 100'000u}) {
+    CAPTURE(size);
+    std::string all(size, ' ');
+    for (char& c : all) c = static_cast<char>(random());
+    Acceptance a = plain({"a@b.example"});
+    a.content.bytes = std::make_shared<const std::string>(all);
+    const auto accepted = s.accept(a);
+    REQUIRE(accepted);
+    const Read read(*s.store);
+    const Message message = *spool::message(read, accepted->ids[0]);
+    CHECK(message.size == size);
+    CHECK(spool::outgoing(read, message, 0, 1 << 20) == all);
+    CHECK(spool::content(read, message.content, size, 10).empty());
+    for (int i = 0; i < 100; ++i) {
+      const std::size_t from = random() % size, limit = random() % (i % 2 ? 100 : 20'000);
+      CHECK(spool::content(read, message.content, from, limit) == all.substr(from, limit));
+    }
+  }
+  CHECK(s.problems() == "");
+}
+
+TEST_CASE(
+    "a store of format 1, without octets in the rows of contents, is read, and then is of this format") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  std::string all(4'110, 'x');
+  all.replace(4'080, 30, 30, 'y');
+  Acceptance a = plain({"a@b.example"});
+  a.content.bytes = std::make_shared<const std::string>(all);
+  const auto accepted = s.accept(a);
+  REQUIRE(accepted);
+  const Id content = s.message(accepted->ids[0])->content;
+  const auto as_before = [&](Write& write) -> Result<void> {
+    write.put(Table::content, Key().u64(content), Packer().num(all.size()).num(1).bytes());
+    write.put(Table::content, Key().u64(content).u32(0), all);
+    write.put(Table::meta, "format", Key().u32(1));
+    return {};
+  };
+  REQUIRE(s.change(as_before));
+  s.reopen();
+  const Read read(*s.store);
+  CHECK(spool::outgoing(read, *spool::message(read, accepted->ids[0]), 0, 1 << 20) == all);
+  CHECK(read.get(Table::meta, "format") == std::string_view(Key().u32(format_version)));
+  CHECK(s.problems() == "");
 }
 
 TEST_CASE("an upload in slices becomes a content, or vanishes") {
