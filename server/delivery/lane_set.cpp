@@ -28,13 +28,16 @@ LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
 void LaneSet::tell_due(const std::string& route) {
   {
     const std::lock_guard lock(telling_);
-    if (!told_due_.insert(route).second || told_due_.size() > 1) return;  // a call is on its way
+    if (!told_.insert(route).second) return;
+    to_look_at_.push_back(route);
+    if (to_look_at_.size() > 1) return;  // a call is on its way
   }
   asio::post(io_, [this] {
-    std::unordered_set<std::string> routes;
+    std::vector<std::string> routes;
     {
       const std::lock_guard lock(telling_);
-      routes.swap(told_due_);
+      routes.swap(to_look_at_);
+      for (const std::string& one : routes) told_.erase(one);
     }
     for (const std::string& one : routes) due(one);
   });
@@ -50,7 +53,10 @@ void LaneSet::due(const std::string& route) {
     Asleep how = asleep->second;
     how.at = how.host;
     how.asked = true;
-    return sleep(route, how);
+    sleep(route, how);
+    const std::lock_guard lock(telling_);
+    told_.insert(route);
+    return;
   }
   const auto was = take_asleep(route);
   const Woken woken = was ? was->woken : Woken{};
@@ -144,6 +150,10 @@ std::optional<LaneSet::Asleep> LaneSet::take_asleep(const std::string& route) {
   const Asleep was = found->second;
   asleep_.erase(found);
   alarms_.erase({was.alarm, route});
+  if (was.asked) {
+    const std::lock_guard lock(telling_);
+    told_.erase(route);
+  }
   return was;
 }
 

@@ -27,7 +27,8 @@ class LaneSet : public Lane::Keeper {
 
   /// Something of this route may be due now.
   void due(const std::string& route);
-  /// The same, from any thread: what is told before due() was called is one call.
+  /// The same, from any thread: what is told before due() was called is one call, and none where the clock of
+  /// a sleeping route waits anyway.
   void tell_due(const std::string& route);
   /// Something of this route is due then.
   void due_at(const std::string& route, TimePoint at);
@@ -89,7 +90,8 @@ class LaneSet : public Lane::Keeper {
   std::size_t gone_ = 0;                                // lanes, since memory was last given back
   bool stopping_ = false;
   std::mutex telling_;
-  std::unordered_set<std::string> told_due_;
+  std::vector<std::string> to_look_at_;
+  std::unordered_set<std::string> told_;  // those, and those asleep that will look when their clock ends
 };
 
 }  // namespace spoold::server
