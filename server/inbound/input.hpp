@@ -1,12 +1,18 @@
-// Octets read from a client and not yet consumed. A 64 KiB block of the thread's pool is held only while
-// there is something in it or a read is about to fill it, so that an idle connection costs no buffer; a
-// partial command line is kept aside in a small string.
+// Octets read from a client and not yet consumed. What is waited for comes into a block as small as a command
+// line, or as most messages; where it fills that, there is more, which is read into a large one. Blocks are
+// of the thread's pools, and held only until what is in them is consumed; a partial line is kept aside.
 //
-//   while (...) { n = socket.read_some(input.space()); input.filled(n); rest = input.view(); ...;
-//   input.keep(rest); }
+//   for (bool more = false;;) {
+//     const asio::mutable_buffer space = input.space(more ? Input::large : Input::command);
+//     octets = more ? socket.read_some(space) : co_await socket.async_read_some(space);
+//     more = input.filled(octets);
+//     rest = input.view(); ...; input.keep(rest);
+//   }
 //
 // Lives on one thread (the pool is that thread's). Not to be shared by two pending reads.
 #pragma once
+#include <algorithm>
+#include <array>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -18,27 +24,29 @@ namespace spoold::server {
 
 class Input {
  public:
-  static constexpr std::size_t block_size = 64 * 1024;
+  static constexpr std::size_t command = 512, content = 8 * 1024, large = 64 * 1024;
 
   Input() = default;
   Input(const Input&) = delete;
   Input& operator=(const Input&) = delete;
   ~Input() { give_back(); }
 
-  /// Room for the next read, behind what is there.
-  asio::mutable_buffer space() {
+  /// Room for the next read, about `size` octets (one of those above), behind the partial line.
+  asio::mutable_buffer space(std::size_t size) {
     if (!block_) {
+      room_ = kept_.size() > command / 2 ? std::max(size, content) : size;
       block_ = take();
-      kept_.copy(block_.get(), kept_.size());
-      size_ = kept_.size();
+      size_ = kept_.copy(block_.get(), kept_.size());
       kept_.clear();
     }
-    return {block_.get() + size_, block_size - size_};
+    return {block_.get() + size_, room_ - size_};
   }
-  void filled(std::size_t octets) { size_ += octets; }
-  std::string_view view() const {
-    return block_ ? std::string_view(block_.get(), size_) : std::string_view(kept_);
+  /// So many came; true: as many as there was room for, there may be more.
+  bool filled(std::size_t octets) {
+    size_ += octets;
+    return size_ == room_;
   }
+  std::string_view view() const { return {block_.get(), size_}; }
 
   /// `rest`, the end of view(), is what was not consumed.
   void keep(std::string_view rest) {
@@ -48,12 +56,12 @@ class Input {
 
  private:
   using Block = std::unique_ptr<char[]>;
-  static std::vector<Block>& pool() {
-    static thread_local std::vector<Block> blocks;
-    return blocks;
+  std::vector<Block>& pool() {
+    static thread_local std::array<std::vector<Block>, 3> pools;
+    return pools.at(room_ == command ? 0 : room_ == content ? 1 : 2);
   }
-  static Block take() {
-    if (pool().empty()) return Block(new char[block_size]);
+  Block take() {
+    if (pool().empty()) return Block(new char[room_]);
     Block block = std::move(pool().back());
     pool().pop_back();
     return block;
@@ -65,6 +73,7 @@ class Input {
   }
 
   Block block_;
+  std::size_t room_ = 0;
   std::size_t size_ = 0;
   std::string kept_;
 };

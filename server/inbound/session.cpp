@@ -166,30 +166,34 @@ Awaitable<bool> Session::read() {
       write_now();
       co_return false;
     }
-    if (!more_is_there_) {
+    std::error_code failed;
+    std::size_t octets = 0;
+    if (more_is_there_) {
+      octets = socket_.read_some(input_.space(Input::large), failed);
+      if (failed == asio::error::would_block || failed == asio::error::interrupted) {
+        more_is_there_ = false;
+        input_.keep(input_.view());
+        continue;
+      }
+    } else {
+      // Not a wait and then a read: Asio's wait is a call of the kernel (epoll_ctl) each time.
+      const bool content = dialog_.phase() == Phase::content;
+      const asio::mutable_buffer space = input_.space(content ? Input::content : Input::command);
       reading_ = true;
-      auto [waited] = co_await socket_.async_wait(asio::socket_base::wait_read, use);
+      auto [error, got] = co_await socket_.async_read_some(space, use);
       reading_ = false;
       if (watchdog_.fired()) {
         dialog_.timed_out(out_);
         write_now();
         co_return false;
       }
-      if (stopping_ && waited == asio::error::operation_aborted && between_transactions()) continue;
-      if (waited) co_return false;
+      if (stopping_ && error == asio::error::operation_aborted && between_transactions()) continue;
+      failed = error;
+      octets = got;
     }
-    std::error_code error;
-    const asio::mutable_buffer space = input_.space();
-    const std::size_t octets = socket_.read_some(space, error);
-    more_is_there_ = octets == space.size();
-    if (error == asio::error::would_block || error == asio::error::interrupted) {
-      input_.keep(input_.view());
-      continue;
-    }
-    if (error) co_return false;
     reception_.stats.bytes_in += octets;
-    input_.filled(octets);
-    co_return true;
+    more_is_there_ = input_.filled(octets);
+    co_return !failed;
   }
 }
 
@@ -204,7 +208,7 @@ Awaitable<> Session::hang_up() {
   for (std::size_t thrown_away = 0; thrown_away < (1u << 20);) {
     auto [waited] = co_await socket_.async_wait(asio::socket_base::wait_read, use);
     if (waited) co_return;
-    const std::size_t octets = socket_.read_some(input_.space(), error);
+    const std::size_t octets = socket_.read_some(input_.space(Input::content), error);
     if (error && error != asio::error::would_block) co_return;
     thrown_away += octets;
   }
