@@ -1,5 +1,5 @@
 // The one thread that writes: takes the jobs that wait, applies them in one transaction, commits (one flush),
-// then answers all of them: group commit (design section 4).
+// then answers all of them: group commit (design section 4). What comes while they are applied joins them.
 //
 // Guarantees: intake and changes are committed at once with whatever else waits; patient jobs wait at most
 // 5 ms for company; who has announced a job is waited for 0.3 ms. A transaction takes no further job after 20
@@ -59,8 +59,9 @@ class Writer {
   };
   void run();
   int announced() const { return *announced_ + *announced_before_; }
-  void process(std::span<Waiting> batch);
-  std::size_t group(std::span<Waiting> batch);
+  void take(std::vector<Waiting>& batch);
+  void gather(std::vector<Waiting>& batch, Clock::time_point until);
+  void group(std::vector<Waiting>& batch);
   void alone(Waiting& waiting);
   void together(std::span<Waiting> batch);
   Result<void> apply(Waiting& waiting, Write& write);
@@ -79,7 +80,8 @@ class Writer {
   std::size_t urgent_ = 0;                                          // of queue_: all but the patient
   Clock::time_point oldest_patient_{};
   std::string trouble_;
-  Error dead_{};  // of the writer thread, once stopped_ is set
+  Error dead_{};       // of the writer thread, once stopped_ is set
+  bool busy_ = false;  // it will look at queue_ before it sleeps
   bool stopped_ = false;
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> owed_{0};  // answers, but those to the patient
