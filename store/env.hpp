@@ -67,6 +67,7 @@ class Env {
   Result<void> take_lock();
   Result<void> map(const Settings&);
   Result<void> tables(bool create);
+  void hold_pages();
 
   std::string path_, secret_, uuid_;
   bool read_only_ = false;
@@ -75,6 +76,8 @@ class Env {
   mutable std::mutex reads_mutex_;
   mutable std::vector<MDB_txn*> ended_reads_;  // they hold a reader's slot, but no page of the file
   std::array<unsigned, table_count> dbis_{};
+  MDB_txn* holding_ = nullptr;  // see hold_pages()
+  int commits_since_held_ = 0;
   // Ids: `mark` in meta is above every id given; it is moved on about once a second, not at each id.
   Id last_ = 0, mark_ = 0, written_mark_ = 0;
   std::uint64_t node_ = 0;
