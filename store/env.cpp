@@ -19,8 +19,10 @@
 
 namespace spoold::store {
 namespace {
+
 constexpr std::size_t kept_reads = 16;
 constexpr int held_commits = 16;
+constexpr std::uint64_t plenty_of_map = 1ull << 30;  // 16 commits cannot fill it; with less nothing is held
 
 using Kind = Error::Kind;
 
@@ -247,7 +249,7 @@ void Env::hold_pages() {
   MDB_stat stat{};
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
-  if (info.me_last_pgno * stat.ms_psize > info.me_mapsize / 4 * 3) return;  // every page counts
+  if (info.me_mapsize - info.me_last_pgno * stat.ms_psize < plenty_of_map) return;
   if (begin_read(&holding_) != 0) holding_ = nullptr;
 }
 

@@ -79,14 +79,18 @@ TEST_CASE("a newer format is refused, naming the upgrade, and not touched") {
 
 TEST_CASE("pages that commits made free are held for a few commits, not for good") {
   Folder folder;
-  auto env = Env::open(small(folder.path()));
+  auto settings = small(folder.path());
+  settings.map_size = 2ull << 30;  // nothing is held where the map may soon be full
+  auto env = Env::open(settings);
   REQUIRE(env);
   for (int i = 0; i < 3000; ++i) {  // each frees what the one before wrote, 10 pages and those of the trees
     auto write = (*env)->begin(noon);
     write->put(Table::content, "big", std::string(40'000, static_cast<char>(i)));
     REQUIRE((*env)->commit(std::move(write)) == 0);
   }
-  CHECK(std::filesystem::file_size(folder.path() + "/data.mdb") < 5u << 20);
+  const auto size = std::filesystem::file_size(folder.path() + "/data.mdb");
+  CHECK(size > 500'000);  // what is not held is reused at once
+  CHECK(size < 5u << 20);
 }
 
 TEST_CASE("a damaged file is refused with what to do") {
