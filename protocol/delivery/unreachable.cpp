@@ -27,8 +27,11 @@ void Planner::State::give_back_all(TimePoint next, const LastReply& words, bool 
 
     const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
     expiring = expiring || expired;
-    if (r.doubt && r.doubt->recorded && r.doubt->last.at != TimePoint{})
+    const bool own_words = r.doubt && r.doubt->last.at != TimePoint{};
+    if (own_words && r.doubt->recorded)
       settle_suspect(r, now);
+    else if (own_words)  // explained, and perhaps wrongly so: he may wait long for his next turn
+      defer(r, false, next, std::move(r.doubt->last), now);
     else
       outcome(r, expired ? Verdict::expired : Verdict::released, false, expired ? TimePoint{} : next, last);
   });

@@ -288,6 +288,61 @@ TEST_CASE("three culprits at the same moment look like a fault of the host, whic
   CHECK(until_after(start - hour) >= std::chrono::seconds(54));
 }
 
+TEST_CASE("culprits at the same moment, taken for a fault of the host: each keeps the words of its own drop") {
+  Planner planner(usual_limits(), 1);
+  Batch batch;
+  batch.message = 1;
+  batch.one_each = true;
+  for (std::uint32_t i = 0; i < 20; ++i) {
+    Candidate& c = batch.recipients.emplace_back();
+    c.number = i;
+    c.address = "r" + std::to_string(i) + "@example.net";
+    c.arrived = start;
+  }
+  planner.add(std::move(batch), start);
+  const auto at_rcpt = [](const Next& next) {
+    Observation seen;
+    seen.message = 1;
+    seen.recipients = next.transaction.recipients;
+    seen.mail_sent = true;
+    seen.rcpts_sent = 1;
+    seen.mail = smtp::Reply{250, {}, "ok"};
+    return seen;
+  };
+  std::vector<std::pair<ConnectionId, Observation>> open;
+  for (int i = 0; i < 4; ++i) {
+    const ConnectionId id = planner.connected("mx", start);
+    Observation seen = at_rcpt(planner.next(id, start));
+    seen.rcpt = {smtp::Reply{250, {}, "ok"}};
+    seen.data_sent = seen.content_sent = seen.dot_sent = true;
+    seen.data = smtp::Reply{354, {}, "go on"};
+    seen.dot = {smtp::Reply{250, {}, "ok"}};
+    planner.report(id, seen, start);
+    open.emplace_back(id, at_rcpt(planner.next(id, start)));
+  }
+  planner.take_outcomes();
+  const TimePoint moment = start + std::chrono::seconds(1);
+  Drop drop;
+  drop.oldest = Stage::rcpt;
+  std::set<std::uint32_t> culprits;
+  for (int i = 0; i < 3; ++i) {
+    planner.dropped(open[i].first, drop, {open[i].second}, moment);
+    culprits.insert(open[i].second.recipients.front());
+  }
+  CHECK_FALSE(planner.receptive(moment));  // a fault of the host, it seems
+  const auto outcomes = planner.take_outcomes();
+  CHECK(outcomes.size() == 15);  // one is still on its way
+  for (const auto& [message, o] : outcomes) {
+    CAPTURE(o.number);
+    CHECK_FALSE(o.charged);
+    CHECK(o.next_attempt <= moment + std::chrono::seconds(6));
+    const bool culprit = culprits.erase(o.number) == 1;
+    CHECK((o.verdict == Verdict::deferred) == culprit);
+    if (culprit) CHECK(o.last.stage == Stage::rcpt);
+  }
+  CHECK(culprits.empty());
+}
+
 TEST_CASE("a connection lost at DATA: nobody is suspect, the batch is bisected once") {
   Faults faults;
   faults.kills_at_data = {1};
