@@ -18,9 +18,9 @@ def durable_accept(sessions, messages, few):
     def options(count, run="0"):
         return ["--sessions", sessions, "--messages", count, "--pipelining", "--run", run]
 
-    def raw():
+    def raw(durable):
         with Bench() as bench:
-            sink = bench.sink()
+            sink = bench.sink(*(["--durable", bench.folder / "durable"] if durable else []))
             report = load("--to", sink.address, *options(messages))
             exactly_once(sink, messages)
             return speed(report)
@@ -63,13 +63,14 @@ def durable_accept(sessions, messages, few):
             return {"p50 ms": alone["p50_ms"], "p99 ms": alone["p99_ms"]}
 
     title = f"durable acceptance of 4 KB, 1 recipient, {sessions} kept session{'s' if sessions > 1 else ''}"
+    raws = {"raw": lambda: raw(False), "raw durable": lambda: raw(True)}
     peers = {"Postfix": lambda: postfix(False), "Postfix held": lambda: postfix(True)}
     if sessions == 1:
-        return Row(title, {SPOOLD: spoold, "commit": commit, "raw": raw, **peers},
+        return Row(title, {SPOOLD: spoold, "commit": commit, **raws, **peers},
                    [Budget("p50 ms", "commit", most=1.5), Budget("messages/s", "Postfix"), Budget("messages/s", "Postfix held")])
-    return Row(title, {SPOOLD: spoold, "raw": raw, **peers},
+    return Row(title, {SPOOLD: spoold, **raws, **peers},
                [Budget("messages/s", "raw", least=0.15 if sessions == 20 else 0.3), Budget("messages/s", "Postfix", least=15 if sessions == 20 else 30),
-                Budget("p99 ms", "Postfix", most=1 / 3), Budget("messages/s", "Postfix held")])
+                Budget("messages/s", "raw durable"), Budget("p99 ms", "Postfix", most=1 / 3), Budget("messages/s", "Postfix held")])
 
 
 def relayed(each, messages, few, fewest):

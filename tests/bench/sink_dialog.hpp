@@ -11,13 +11,14 @@
 
 #include <strings.h>
 
+#include "group_file.hpp"
 #include "hash_counts.hpp"
 #include "net.hpp"
 
 namespace bench {
 
 struct SinkSettings {
-  std::string listen, log;
+  std::string listen, log, durable;
   std::vector<std::string> senders, verp;  // envelope senders that are right; see right_sender()
   bool lmtp = false, pipelining = true, chunking = true;
   std::uint64_t expect = 0;
@@ -45,7 +46,8 @@ struct Connection {
   bool have_mail = false, in_data = false, header_done = false, content_begun = false, chunked = false,
        last_chunk = false;
   std::uint64_t chunk_left = 0;
-  std::string sender, message_id, header;
+  std::string sender, message_id, header, content;
+  std::uint64_t group = 0;  // of the durable file: nothing is answered before
   std::vector<std::string> rcpts;
   std::size_t rcpt_count = 0;  // rcpts keeps its strings for reuse
 
@@ -53,14 +55,15 @@ struct Connection {
     have_mail = in_data = header_done = content_begun = chunked = last_chunk = false;
     message_id.clear();
     header.clear();
+    content.clear();
     rcpt_count = 0;
   }
 };
 
 class SinkDialog {
  public:
-  SinkDialog(const SinkSettings& sink_settings, Totals& sink_totals, FILE* log)
-      : settings(sink_settings), totals(sink_totals), log_file(log) {}
+  SinkDialog(const SinkSettings& sink_settings, Totals& sink_totals, FILE* log, GroupFile* durable)
+      : settings(sink_settings), totals(sink_totals), log_file(log), file(durable) {}
 
   void work(Connection& c) {
     while (c.begin < c.end && !c.closing) {
@@ -102,6 +105,13 @@ class SinkDialog {
         return line.substr(open + 1, i - open - 1);
     }
     return {};
+  }
+
+  /// A piece of content.
+  void take(Connection& c, std::string_view bytes) {
+    totals.bytes += bytes.size();
+    if (file) c.content += bytes;
+    scan_header(c, bytes);
   }
 
   /// Takes the Message-ID out of the first bytes of content; they may come in pieces.
@@ -167,6 +177,10 @@ class SinkDialog {
                      c.message_id.empty() ? "-" : c.message_id.c_str());
     }
     totals.recipients += c.rcpt_count;
+    if (file) {
+      for (std::size_t i = 0; i < c.rcpt_count; ++i) c.content += c.rcpts[i];
+      c.group = file->add(c.content += c.sender);
+    }
     if (settings.lmtp)
       for (std::size_t i = 0; i < c.rcpt_count; ++i) c.out += "250 2.1.5 accepted\r\n";
     else
@@ -233,8 +247,7 @@ class SinkDialog {
     const std::string_view have(c.in.data() + c.begin, c.end - c.begin);
     if (c.chunked) {
       const std::size_t n = std::min<std::uint64_t>(c.chunk_left, have.size());
-      scan_header(c, have.substr(0, n));
-      totals.bytes += n;
+      take(c, have.substr(0, n));
       c.begin += n;
       c.chunk_left -= n;
       if (c.chunk_left > 0) return false;
@@ -261,16 +274,14 @@ class SinkDialog {
       const std::size_t keep =
           c.content_begun || have.size() > 4 ? std::min<std::size_t>(4, have.size()) : have.size();
       if (have.size() > keep) {
-        scan_header(c, have.substr(0, have.size() - keep));
-        totals.bytes += have.size() - keep;
+        take(c, have.substr(0, have.size() - keep));
         c.begin += have.size() - keep;
         c.content_begun = true;
       }
       return false;
     }
     const auto size = static_cast<std::size_t>(static_cast<const char*>(found) - have.data()) + 2;
-    scan_header(c, have.substr(0, size));
-    totals.bytes += size;
+    take(c, have.substr(0, size));
     c.begin += size + 3;
     commit(c);
     return true;
@@ -279,6 +290,7 @@ class SinkDialog {
   const SinkSettings& settings;
   Totals& totals;
   FILE* log_file;
+  GroupFile* file;
 };
 
 }  // namespace bench

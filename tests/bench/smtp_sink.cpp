@@ -5,6 +5,7 @@
 #include <sys/epoll.h>
 
 #include <algorithm>
+#include <memory>
 #include <unordered_set>
 #include <vector>
 
@@ -29,11 +30,15 @@ SIGINT, or --expect reached) one line of JSON with what it saw; SIGUSR1 asks for
   --verp ADDRESS        the same for a VERP sender: of NAME@HOST, NAME+local=domain@HOST for local@domain
   --log FILE            a line per accepted recipient: time connection transaction sender recipient message-id
                         (sender <> is written <>, a missing Message-ID as -)
+  --durable FILE        what is accepted is flushed to the disk before it is answered, and nothing else is done with it: what
+                        is left to gain for a server
 )";
 bench::SinkSettings settings;
 Totals totals;
 FILE* log_file = nullptr;
+std::unique_ptr<bench::GroupFile> file;
 std::unordered_set<Connection*> connections;
+std::vector<Connection*> not_durable;  // they are answered later
 volatile sig_atomic_t stop_asked = 0, summary_asked = 0;
 
 void finish(Connection& c, int epoll) {
@@ -41,6 +46,7 @@ void finish(Connection& c, int epoll) {
   close(c.fd);
   if (!c.closing) ++totals.dropped;
   --totals.open;
+  std::erase(not_durable, &c);
   connections.erase(&c);
   delete &c;
 }
@@ -133,6 +139,18 @@ void accept_all(int listener, int epoll, const bench::Address& address) {
   }
 }
 
+/// Those whose group is on the disk.
+void answer_durable(int epoll) {
+  eventfd_t moved = 0;
+  eventfd_read(file->event(), &moved);
+  const auto rest =
+      std::ranges::stable_partition(not_durable, [](const Connection* c) { return c->group > file->done(); });
+  const std::vector<Connection*> ready(rest.begin(), rest.end());
+  not_durable.erase(rest.begin(), rest.end());
+  for (Connection* c : ready)
+    if (!flush(*c, epoll)) finish(*c, epoll);
+}
+
 void run() {
   std::string shown = settings.listen;
   const int listener = bench::listen_on(shown);
@@ -145,7 +163,11 @@ void run() {
   std::printf("{\"listen\":\"%s\"}\n", shown.c_str());
   std::fflush(stdout);
   double end = settings.timeout > 0 ? bench::now() + settings.timeout : 1e18;
-  bench::SinkDialog dialog(settings, totals, log_file);
+  if (file) {
+    e.data.ptr = file.get();
+    epoll_ctl(epoll, EPOLL_CTL_ADD, file->event(), &e);
+  }
+  bench::SinkDialog dialog(settings, totals, log_file, file.get());
   std::vector<epoll_event> events(512);
   bool met = false;
   while (!stop_asked && bench::now() < end) {
@@ -158,6 +180,10 @@ void run() {
       print_summary();
     }
     for (int i = 0; i < n; ++i) {
+      if (file && events[static_cast<std::size_t>(i)].data.ptr == file.get()) {
+        answer_durable(epoll);
+        continue;
+      }
       auto* c = static_cast<Connection*>(events[static_cast<std::size_t>(i)].data.ptr);
       if (!c) {
         accept_all(listener, epoll, address);
@@ -166,8 +192,11 @@ void run() {
       bool alive = true;
       if (events[static_cast<std::size_t>(i)].events & ~static_cast<std::uint32_t>(EPOLLOUT))
         alive = receive(*c);
+      const bool waited = file && c->group > file->done();
       if (alive) dialog.work(*c);
-      if (!flush(*c, epoll) || !alive) finish(*c, epoll);
+      const bool waits = file && c->group > file->done();
+      if (waits && !waited) not_durable.push_back(c);
+      if ((!waits && !flush(*c, epoll)) || !alive) finish(*c, epoll);
     }
     if (settings.expect && totals.recipients >= settings.expect && !met) {
       met = true;
@@ -204,6 +233,8 @@ int main(int argc, char** argv) {
       settings.verp.push_back(options.text());
     else if (options.is("--log"))
       settings.log = options.text();
+    else if (options.is("--durable"))
+      settings.durable = options.text();
     else
       options.unknown();
   }
@@ -218,5 +249,6 @@ int main(int argc, char** argv) {
   action.sa_handler = [](int) { summary_asked = 1; };
   sigaction(SIGUSR1, &action, nullptr);
   bench::raise_file_limit();
+  if (!settings.durable.empty()) file = std::make_unique<bench::GroupFile>(settings.durable);
   run();
 }

@@ -38,6 +38,15 @@ class Sink(harness.Case):
         self.send(sink, "test-bounces+bart=east.example@lists.example", "anne@north.example", "bart@east.example")
         self.assertEqual(sink.summary()["wrong_senders"], 1)
 
+    def test_durable_what_was_answered_is_in_the_file(self):
+        file = pathlib.Path(self.folder) / "durable"
+        sink = self.sink("--durable", file)
+        for n in range(3):
+            with smtplib.SMTP("127.0.0.1", sink.port, local_hostname="client.example", timeout=20) as client:
+                client.sendmail("load@sender.example", ["anne@north.example"], f"Message-ID: <{n}@client.example>\r\n\r\ntext\r\n")
+                self.assertIn(b"Message-ID: <%d@client.example>\r\n\r\ntext\r\nanne@north.example" % n, file.read_bytes())
+        self.assertEqual(sink.summary()["distinct_deliveries"], 3)
+
 
 class Rate(harness.Case):
     def test_a_stall_is_charged_to_all_that_were_due(self):
