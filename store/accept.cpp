@@ -91,8 +91,10 @@ Accepting::~Accepting() = default;
 bool Accepting::staged() const {
   return progress_->staged;
 }
-const Accepted& Accepting::accepted() const {
-  return progress_->accepted;
+Accepted Accepting::take() {
+  Accepted accepted = std::move(progress_->accepted);
+  progress_.reset();
+  return accepted;
 }
 
 void Accepting::advance() {

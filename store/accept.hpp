@@ -24,7 +24,7 @@ class Accepting {
   Result<bool> slice(Write&, const Enough&);
   void advance();  // the slice was committed
   bool staged() const;
-  const Accepted& accepted() const;
+  Accepted take();  // once all exists
   /// Gives up what slices wrote: leaves it to sweep_stage().
   void abandon(Write&) const;
 

@@ -40,11 +40,12 @@ Result<void> Reporting::send(Write& write, spool::DueReport due, std::vector<Mad
     const auto& recipients = acceptance.messages.front().recipients;
     if (!recipients.empty()) one.report.to = recipients.front().address;
     Accepting report(std::move(acceptance), route_);
-    const auto accepted = report.slice(write, [] { return false; });
-    if (!accepted) return tl::unexpected(accepted.error());
+    const auto whole = report.slice(write, [] { return false; });
+    if (!whole) return tl::unexpected(whole.error());
     report.advance();
-    one.report.id = report.accepted().ids.front();
-    one.routes = report.accepted().routes;
+    Accepted accepted = report.take();
+    one.report.id = accepted.ids.front();
+    one.routes = std::move(accepted.routes);
   }
   made.push_back(std::move(one));
   return {};

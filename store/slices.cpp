@@ -60,11 +60,15 @@ void Store::State::go_on_holding(Id id, std::string held_route, LastReply why) {
 
 void Store::State::accept_slice(std::shared_ptr<Accepting> accepting, Callback<Accepted> callback) {
   submit(job<bool>(
-      Job::Kind::intake, [this, accepting](Write& write) { return accepting->slice(write, enough()); },
-      [this, accepting, callback = std::move(callback)](Result<bool> complete) {
+      Job::Kind::intake, [this, a = accepting.get()](Write& write) { return a->slice(write, enough()); },
+      [this, accepting, callback = std::move(callback)](Result<bool> complete) mutable {
         if (complete) {
           accepting->advance();
-          if (*complete) return callback(accepting->accepted());
+          if (*complete) {
+            Accepted accepted = accepting->take();
+            accepted.spent = std::move(accepting);
+            return callback(std::move(accepted));
+          }
           if (options.fault) options.fault("slice");
           return accept_slice(accepting, callback);
         }

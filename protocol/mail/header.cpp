@@ -30,6 +30,7 @@ const char* text(HeaderFault fault) {
 
 tl::expected<Header, HeaderFault> Header::scan(std::string_view bytes, HeaderLimits limits) {
   Header header;
+  header.fields_.reserve(16);
   std::size_t at = 0;
   while (at < bytes.size()) {
     std::size_t feed = bytes.find('\n', at);
@@ -77,6 +78,7 @@ std::size_t Header::count(std::string_view name) const {
 }
 
 std::string unfolded(std::string_view value) {
+  if (value.find('\n') == value.npos && value.find('\r') == value.npos) return std::string(trim(value));
   std::string out;
   for (char c : value)
     if (c != '\r' && c != '\n') out += c;

@@ -30,22 +30,18 @@ Peer Peer::of(const asio::generic::stream_protocol::endpoint& remote) {
   } else {
     peer.unix_socket = true;
   }
+  if (!peer.unix_socket) peer.host = peer.address.to_string();
   return peer;
 }
 
-std::string Peer::host() const {
-  return unix_socket ? "unix" : address.to_string();
-}
-
 std::string Peer::literal() const {
-  if (unix_socket) return "unix";
-  return (address.is_v6() ? "[IPv6:" : "[") + address.to_string() + "]";
+  if (unix_socket) return host;
+  return (address.is_v6() ? "[IPv6:" : "[") + host + "]";
 }
 
 std::string Peer::text() const {
-  if (unix_socket) return "unix";
-  if (address.is_v6()) return "[" + address.to_string() + "]:" + std::to_string(port);
-  return address.to_string() + ":" + std::to_string(port);
+  if (unix_socket) return host;
+  return (address.is_v6() ? "[" + host + "]:" : host + ":") + std::to_string(port);
 }
 
 bool Peer::in(const conf::Network& network) const {

@@ -11,7 +11,7 @@ Census::Entry Census::enter(const Peer& peer, bool trusted, const conf::Smtp& li
   if (stopping_) return Entry::stopping;
   if (total_ >= limits.max_connections) return Entry::too_many;
   if (!trusted && !peer.unix_socket) {
-    int& of_host = by_host_[peer.host()];
+    int& of_host = by_host_[peer.host];
     if (of_host >= limits.max_connections_per_host) return Entry::too_many_of_host;
     ++of_host;
   }
@@ -23,7 +23,7 @@ void Census::leave(const Peer& peer, bool trusted) {
   const std::scoped_lock lock(mutex_);
   --total_;
   if (trusted || peer.unix_socket) return;
-  const auto found = by_host_.find(peer.host());
+  const auto found = by_host_.find(peer.host);
   if (--found->second == 0) by_host_.erase(found);
 }
 

@@ -10,10 +10,8 @@ using server::Peer;
 namespace {
 
 Peer at(const char* address) {
-  Peer peer;
-  peer.address = asio::ip::make_address(address);
-  peer.port = 25;
-  return peer;
+  const asio::ip::tcp::endpoint from(asio::ip::make_address(address), 25);
+  return Peer::of(asio::generic::stream_protocol::endpoint(from));
 }
 
 bool within(const Peer& peer, const char* network) {
@@ -43,7 +41,7 @@ TEST_CASE("peer: networks") {
 TEST_CASE("peer: IPv4-mapped addresses are IPv4") {
   const asio::ip::tcp::endpoint mapped(asio::ip::make_address("::ffff:192.0.2.1"), 40000);
   const Peer peer = Peer::of(asio::generic::stream_protocol::endpoint(mapped));
-  CHECK(peer.host() == "192.0.2.1");
+  CHECK(peer.host == "192.0.2.1");
   CHECK(peer.literal() == "[192.0.2.1]");
   CHECK(peer.text() == "192.0.2.1:40000");
   CHECK(within(peer, "192.0.2.0/24"));
