@@ -70,7 +70,8 @@ def durable_accept(sessions, messages, few):
                    [Budget("p50 ms", "commit", most=1.5), Budget("messages/s", "Postfix"), Budget("messages/s", "Postfix held")])
     return Row(title, {SPOOLD: spoold, **raws, **peers},
                [Budget("messages/s", "raw", least=0.15 if sessions == 20 else 0.3), Budget("messages/s", "Postfix", least=15 if sessions == 20 else 30),
-                Budget("messages/s", "raw durable"), Budget("p99 ms", "Postfix", most=1 / 3), Budget("messages/s", "Postfix held")])
+                Budget("messages/s", "raw durable"), Budget("p99 ms", "Postfix", most=1 / 3), Budget("CPU us", "Postfix"),
+                Budget("messages/s", "Postfix held")])
 
 
 def relayed(each, messages, few, fewest):
