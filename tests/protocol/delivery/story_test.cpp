@@ -288,7 +288,8 @@ TEST_CASE("three culprits at the same moment look like a fault of the host, whic
   CHECK(until_after(start - hour) >= std::chrono::seconds(54));
 }
 
-TEST_CASE("culprits at the same moment, taken for a fault of the host: each keeps the words of its own drop") {
+TEST_CASE(
+    "culprits at the same moment, taken for a fault of the host: each keeps the words of its own drop") {
   Planner planner(usual_limits(), 1);
   Batch batch;
   batch.message = 1;
