@@ -79,7 +79,8 @@ class Test(harness.Case):
     @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
     def test_flush_between_the_last_octet_and_the_250(self):
         trace = self.folder / "trace"
-        daemon = self.spoold("smtp://127.0.0.1:9", wrap=["strace", "-f", "-y", "-s", "4096", "-o", str(trace), "-e",
+        # -D: the process we started, and shall end, is spoold itself.
+        daemon = self.spoold("smtp://127.0.0.1:9", wrap=["strace", "-D", "-f", "-y", "-s", "4096", "-o", str(trace), "-e",
                                                          "trace=recvmsg,read,readv,recvfrom,sendmsg,sendto,write,writev,fdatasync,fsync,msync"])
         daemon.list(members=harness.members(50))
         said = self.client(daemon).post()
