@@ -5,13 +5,14 @@
 
 #include "conf/load.hpp"
 #include "tests/conf/slurp.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold::conf;
 namespace fs = std::filesystem;
 
 TEST_CASE("every bad configuration is refused with exactly the problems that its .expected file names") {
   std::size_t files = 0;
-  for (const auto& entry : fs::directory_iterator(fs::path(SOURCE_DIR) / "tests/conf/bad")) {
+  for (const auto& entry : fs::directory_iterator(fs::path(source_dir()) / "tests/conf/bad")) {
     if (entry.path().extension() != ".toml") continue;
     ++files;
     CAPTURE(entry.path().filename().string());
@@ -30,7 +31,7 @@ TEST_CASE("a file that cannot be read is a problem that names it") {
   REQUIRE(!missing);
   CHECK(missing.error().at(0).text() ==
         "/nonexistent/spoold.toml:1:1: the configuration cannot be read: No such file or directory");
-  const auto folder = load(SOURCE_DIR);
+  const auto folder = load(source_dir());
   REQUIRE(!folder);
   CHECK(folder.error().at(0).what == "the configuration cannot be read: is a folder");
 }

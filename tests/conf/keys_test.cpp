@@ -11,6 +11,7 @@
 
 #include "conf/load.hpp"
 #include "tests/conf/slurp.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold::conf;
 namespace fs = std::filesystem;
@@ -97,7 +98,7 @@ TEST_CASE("every example of a default file line can be uncommented") {
 }
 
 TEST_CASE("every key is documented in conf/README.md") {
-  const auto readme = slurp(fs::path(SOURCE_DIR) / "conf/README.md");
+  const auto readme = slurp(fs::path(source_dir()) / "conf/README.md");
   for (const Key& key : keys()) {
     const auto row = "| `" + std::string(key.name) + "` |";
     CHECK_MESSAGE(readme.find(row) != std::string::npos, row);
@@ -107,15 +108,15 @@ TEST_CASE("every key is documented in conf/README.md") {
 }
 
 TEST_CASE("the sample configuration loads") {
-  const auto settings = parse(slurp(fs::path(SOURCE_DIR) / "conf/spoold.toml"), "spoold.toml");
+  const auto settings = parse(slurp(fs::path(source_dir()) / "conf/spoold.toml"), "spoold.toml");
   CHECK_MESSAGE(settings.has_value(), all_problems(settings));
 }
 
 TEST_CASE("every key is used: code outside of the loading names the member it is read into") {
   std::string code =
-      slurp(fs::path(SOURCE_DIR) / "conf/route.cpp");  // asked by the program for each recipient
+      slurp(fs::path(source_dir()) / "conf/route.cpp");  // asked by the program for each recipient
   for (const char* folder : {"protocol", "store", "server"})
-    for (const auto& entry : fs::recursive_directory_iterator(fs::path(SOURCE_DIR) / folder))
+    for (const auto& entry : fs::recursive_directory_iterator(fs::path(source_dir()) / folder))
       if (entry.path().extension() == ".cpp" || entry.path().extension() == ".hpp")
         code += slurp(entry.path());
   for (const Key& key : keys()) {

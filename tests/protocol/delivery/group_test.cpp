@@ -75,36 +75,14 @@ Batch batch(MessageId message, std::uint32_t n, TimePoint arrived = start, const
   return b;
 }
 
-Observation accepted(const Transaction& t) {
-  Observation seen;
-  seen.message = t.message;
-  seen.recipients = t.recipients;
-  seen.rcpts_sent = static_cast<std::uint32_t>(t.recipients.size());
-  seen.mail_sent = seen.data_sent = seen.content_sent = seen.dot_sent = true;
-  smtp::Reply ok;
-  ok.code = 250;
-  seen.mail = ok;
-  seen.rcpt.assign(t.recipients.size(), ok);
-  seen.data = ok;
-  seen.data->code = 354;
-  seen.dot = {ok};
-  return seen;
-}
-
 /// The connection is lost at the first RCPT.
 void hang_up(Planner& planner, ConnectionId id, TimePoint now) {
   const Next next = planner.next(id, now);
   REQUIRE(next.what == Next::Do::transaction);
   for (const std::uint32_t number : next.transaction.recipients)
     planner.sending(id, next.transaction.message, number);
-  Observation seen;
-  seen.message = next.transaction.message;
-  seen.recipients = next.transaction.recipients;
+  Observation seen = up_to_rcpt(next.transaction);
   seen.rcpts_sent = 1;
-  seen.mail_sent = true;
-  smtp::Reply ok;
-  ok.code = 250;
-  seen.mail = ok;
   Drop drop;
   drop.oldest = Stage::rcpt;
   planner.dropped(id, drop, {seen}, now);
@@ -323,7 +301,7 @@ TEST_CASE(
     two.join(shared);
     one.add(batch(1, 3), start);
     const auto id = one.connected("mx", start);
-    for (int i = 0; i < 3; ++i) one.report(id, accepted(one.next(id, start).transaction), start);
+    for (int i = 0; i < 3; ++i) one.report(id, all_accepted(one.next(id, start).transaction), start);
     two.add(batch(2, 1), start);
     two.connect_failed(Stage::connect, refused_by_network(), start);  // two's own trouble
     CHECK_FALSE(shared->with([](Group& g) { return g.take("three.test", 20, false, false, start); }).fault);
@@ -336,7 +314,7 @@ TEST_CASE(
   third.join(shared);
   third.add(batch(1, 1), start + hours(2));
   const auto id = third.connected("mx", start + hours(2));
-  third.report(id, accepted(third.next(id, start + hours(2)).transaction), start + hours(2));
+  third.report(id, all_accepted(third.next(id, start + hours(2)).transaction), start + hours(2));
   CHECK_FALSE(shared->with([](Group& g) { return g.take("x", 20, false, false, start + hours(2)); }).fault);
 }
 
@@ -360,7 +338,7 @@ TEST_CASE("lanes of a group have one rate") {
       if (next.what == Next::Do::wait) CHECK(next.until > now);
       if (next.what != Next::Do::transaction) continue;
       ++sent;
-      lanes[i]->report(open[i], accepted(next.transaction), now);
+      lanes[i]->report(open[i], all_accepted(next.transaction), now);
     }
   }
   CHECK(sent >= 199);

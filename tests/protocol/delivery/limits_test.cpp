@@ -152,12 +152,7 @@ TEST_CASE(
     const auto refused = [&] {
       const Next next = planner.next(id, start);
       REQUIRE(next.what == Next::Do::transaction);
-      Observation seen;
-      seen.message = 1;
-      seen.recipients = next.transaction.recipients;
-      seen.rcpts_sent = 1;
-      seen.mail_sent = true;
-      seen.mail = smtp::Reply{250, {}, "ok"};
+      Observation seen = up_to_rcpt(next.transaction);
       seen.rcpt = {smtp::Reply{550, {5, 1, 1}, "unknown"}};
       planner.report(id, seen, start);
       return seen.recipients.front();

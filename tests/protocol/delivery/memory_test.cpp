@@ -40,20 +40,6 @@ Batch batch(MessageId message, std::uint32_t n, const std::string& domain = "exa
   return b;
 }
 
-Observation all_accepted(const Transaction& t) {
-  Observation seen;
-  seen.message = t.message;
-  seen.recipients = t.recipients;
-  seen.rcpts_sent = static_cast<std::uint32_t>(t.recipients.size());
-  const smtp::Reply yes{250, {}, "ok"};
-  seen.mail = yes;
-  seen.mail_sent = seen.data_sent = seen.content_sent = seen.dot_sent = true;
-  seen.rcpt.assign(t.recipients.size(), yes);
-  seen.data = smtp::Reply{354, {}, "go"};
-  seen.dot = {yes};
-  return seen;
-}
-
 }  // namespace
 
 TEST_CASE("the host's clock outlives the lane: a dead host is not tried sooner because of a restart") {

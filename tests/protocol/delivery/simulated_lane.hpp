@@ -469,4 +469,24 @@ inline Batch numbered(MessageId message, std::uint32_t n, bool one_each) {
   return batch;
 }
 
+/// What is seen of a transaction whose RCPTs are written and not answered.
+inline Observation up_to_rcpt(const Transaction& t) {
+  Observation seen;
+  seen.message = t.message;
+  seen.recipients = t.recipients;
+  seen.rcpts_sent = static_cast<std::uint32_t>(t.recipients.size());
+  seen.mail_sent = true;
+  seen.mail = smtp::Reply{250, {}, "ok"};
+  return seen;
+}
+
+inline Observation all_accepted(const Transaction& t) {
+  Observation seen = up_to_rcpt(t);
+  seen.rcpt.assign(t.recipients.size(), seen.mail);
+  seen.data_sent = seen.content_sent = seen.dot_sent = true;
+  seen.data = smtp::Reply{354, {}, "go on"};
+  seen.dot = {seen.mail};
+  return seen;
+}
+
 }  // namespace spoold::delivery::sim

@@ -291,35 +291,12 @@ TEST_CASE("three culprits at the same moment look like a fault of the host, whic
 TEST_CASE(
     "culprits at the same moment, taken for a fault of the host: each keeps the words of its own drop") {
   Planner planner(usual_limits(), 1);
-  Batch batch;
-  batch.message = 1;
-  batch.one_each = true;
-  for (std::uint32_t i = 0; i < 20; ++i) {
-    Candidate& c = batch.recipients.emplace_back();
-    c.number = i;
-    c.address = "r" + std::to_string(i) + "@example.net";
-    c.arrived = start;
-  }
-  planner.add(std::move(batch), start);
-  const auto at_rcpt = [](const Next& next) {
-    Observation seen;
-    seen.message = 1;
-    seen.recipients = next.transaction.recipients;
-    seen.mail_sent = true;
-    seen.rcpts_sent = 1;
-    seen.mail = smtp::Reply{250, {}, "ok"};
-    return seen;
-  };
+  planner.add(numbered(1, 20, true), start);
   std::vector<std::pair<ConnectionId, Observation>> open;
   for (int i = 0; i < 4; ++i) {
     const ConnectionId id = planner.connected("mx", start);
-    Observation seen = at_rcpt(planner.next(id, start));
-    seen.rcpt = {smtp::Reply{250, {}, "ok"}};
-    seen.data_sent = seen.content_sent = seen.dot_sent = true;
-    seen.data = smtp::Reply{354, {}, "go on"};
-    seen.dot = {smtp::Reply{250, {}, "ok"}};
-    planner.report(id, seen, start);
-    open.emplace_back(id, at_rcpt(planner.next(id, start)));
+    planner.report(id, all_accepted(planner.next(id, start).transaction), start);
+    open.emplace_back(id, up_to_rcpt(planner.next(id, start).transaction));
   }
   planner.take_outcomes();
   const TimePoint moment = start + std::chrono::seconds(1);

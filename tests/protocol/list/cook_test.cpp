@@ -9,6 +9,7 @@
 
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/phrase.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold;
 using namespace spoold::list;
@@ -126,7 +127,7 @@ TEST_CASE("phrase: words, quoted, encoded") {
 // those it adds for itself). `differs` lists, by hand, each difference on purpose: "-" what Mailman has and
 // we have not, "+" the other way.
 TEST_CASE("cook: beside Mailman 3.3.8") {
-  std::ifstream file(SOURCE_DIR "/tests/protocol/list/data/mailman_headers.json");
+  std::ifstream file(source_dir() + "/tests/protocol/list/data/mailman_headers.json");
   const auto cases = nlohmann::json::parse(file);
   REQUIRE(cases.size() >= 20);
   for (const auto& one : cases) {

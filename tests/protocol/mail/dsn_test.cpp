@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "tests/source_dir.hpp"
+
 using namespace spoold;
 using namespace spoold::mail;
 
@@ -37,7 +39,7 @@ Report report(std::vector<Report::Recipient> failed) {
 
 // Compares with tests/protocol/mail/dsn/NAME.eml; SPOOLD_WRITE_GOLDEN=1 writes it anew.
 void golden(const std::string& name, const std::string& text) {
-  const std::string path = std::string(SOURCE_DIR) + "/tests/protocol/mail/dsn/" + name + ".eml";
+  const std::string path = source_dir() + "/tests/protocol/mail/dsn/" + name + ".eml";
   if (std::getenv("SPOOLD_WRITE_GOLDEN") != nullptr) std::ofstream(path, std::ios::binary) << text;
   std::ostringstream expected;
   expected << std::ifstream(path, std::ios::binary).rdbuf();

@@ -5,11 +5,12 @@
 #include <sstream>
 
 #include "tests/fuzz/client_dialog_entry.hpp"
+#include "tests/source_dir.hpp"
 
 TEST_CASE("fuzz corpus: client dialog") {
   int files = 0;
   for (const auto& file :
-       std::filesystem::directory_iterator(SOURCE_DIR "/tests/fuzz/corpus/client_dialog")) {
+       std::filesystem::directory_iterator(source_dir() + "/tests/fuzz/corpus/client_dialog")) {
     std::ostringstream bytes;
     bytes << std::ifstream(file.path(), std::ios::binary).rdbuf();
     spoold::tests::fuzz_client_dialog(bytes.str());

@@ -7,6 +7,7 @@
 #include <filesystem>
 
 #include "tests/protocol/smtp/dialog_script.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold;
 using namespace spoold::tests;
@@ -16,7 +17,7 @@ namespace {
 
 std::vector<Script> scripts() {
   std::vector<Script> all;
-  for (const auto& entry : std::filesystem::directory_iterator(SOURCE_DIR "/tests/dialogs"))
+  for (const auto& entry : std::filesystem::directory_iterator(source_dir() + "/tests/dialogs"))
     if (entry.path().extension() == ".txt") all.push_back(read_script(entry.path()));
   return all;
 }
