@@ -206,10 +206,9 @@ struct Planner::State {
   Line parked;                 // certain ones: offered only when a connection has nothing else to do
   Line ask_again;              // refused when the peer hung up: asked as the first RCPT of a connection
   std::set<std::pair<MessageId, std::uint32_t>> asked_once;  // these recipients, until they have an outcome
-  std::unordered_map<std::string, Suspicion>
-      known;  // recorded suspicions of this lane's life, by address
-              /// Were in flight when a connection was lost, then given back because of the host: in lock-step
-              /// when they return (I3).
+  std::unordered_map<std::string, Suspicion> known;  // recorded suspicions of this lane's life, by address
+      /// Were in flight when a connection was lost, then given back because of the host: in lock-step
+      /// when they return (I3).
   std::unordered_set<std::string> lock_step;
   std::unordered_map<MessageId, Note> notes;
   std::vector<std::vector<Recipient*>> spare_vectors;
