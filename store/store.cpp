@@ -24,6 +24,10 @@ constexpr const char* possible_duplicates_key = "possible_duplicates";
 Store::Store() : state_(std::make_unique<State>()) {}
 Store::~Store() = default;
 
+void Store::close() {
+  if (state_->writer) state_->writer->close();
+}
+
 Read::Read(const Store& store) : Read(*store.state_->env) {}
 
 Result<std::unique_ptr<Store>> Store::open(Options options) {

@@ -168,7 +168,14 @@ class Store {
   /// Outstanding claims become due again and their recipients possible duplicates; possible_duplicates() is
   /// their number.
   static Result<std::unique_ptr<Store>> open(Options);
-  ~Store();  // finishes the jobs that wait, then stops the writer
+  ~Store();  // close()
+
+  /// The end of all writing. Commits and answers every job that was submitted before, lets work in slices end
+  /// with the slice that runs (it goes on at the next open()), and joins the writer thread. Afterwards no
+  /// callback of the Options is called any more, and a change is answered `stopped` at once on the caller's
+  /// thread; Reads go on. So what the callbacks use can be destroyed after close() and before the Store.
+  /// Blocks as long as the disk does. Any thread but the writer's; a second call does nothing.
+  void close();
 
   // Any thread. For changes without a function of their own (the directory's operations).
   void submit(Job);

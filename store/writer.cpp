@@ -34,23 +34,36 @@ Writer::Writer(Env& env, Room& room, Wiring wiring)
       announced_(std::make_shared<std::atomic<int>>()),
       announced_before_(std::make_shared<std::atomic<int>>()) {
   thread_ = std::thread([this] { run(); });
+  writer_ = thread_.get_id();
   pthread_setname_np(thread_.native_handle(), "writer");
 }
 
 Writer::~Writer() {
+  close();
+}
+
+void Writer::close() {
   {
     const std::lock_guard lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
-  thread_.join();
+  const std::lock_guard lock(closing_);
+  if (thread_.joinable()) thread_.join();
 }
 
 void Writer::submit(Job job) {
   bool wake = false;
-  if (job.kind != Job::Kind::patient) ++owed_;
   {
-    const std::lock_guard lock(mutex_);
+    std::unique_lock lock(mutex_);
+    // The writer thread itself may still submit: an acceptance in slices that has begun is finished. Any
+    // other thread could keep the writer busy for ever, and after the join nobody would run its job.
+    if (stopping_ && std::this_thread::get_id() != writer_) {
+      lock.unlock();
+      if (job.done) job.done(fail(Kind::stopped, "the store is closed: spoold is stopping"));
+      return;
+    }
+    if (job.kind != Job::Kind::patient) ++owed_;
     if (job.kind == Job::Kind::patient) {
       if (queue_.size() == urgent_) oldest_patient_ = Clock::now();
       wake = queue_.empty() && !busy_;

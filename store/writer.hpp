@@ -35,8 +35,13 @@ class Writer {
     std::function<int(const char*)> fault;
   };
   Writer(Env& env, Room& room, Wiring wiring);
-  ~Writer();  // runs what waits, then ends the thread
+  ~Writer();  // close()
 
+  /// Commits and answers every job that was submitted before, and what those jobs submit on the writer thread;
+  /// then ends the thread. Not for the writer thread. Later calls return at once.
+  void close();
+
+  /// From close() on, a job of another thread is answered `stopped` at once, on the caller's thread.
   void submit(Job job);
   Announcement announce();
   /// Announced jobs that a commit now would be held up for: not those announced before the commit before the
@@ -86,7 +91,9 @@ class Writer {
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> owed_{0};  // answers, but those to the patient
   std::atomic<std::uint64_t> commits_{0}, jobs_{0};
+  std::mutex closing_;  // held by the one thread that joins
   std::thread thread_;
+  std::thread::id writer_;  // of thread_, also after it was joined
 };
 
 }  // namespace spoold::store

@@ -356,3 +356,81 @@ TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {
   std::this_thread::sleep_for(std::chrono::milliseconds(150));
   if (s.options.reserve == 0) CHECK(s.accept(plain({"a@b.example"})));
 }
+
+TEST_CASE(
+    "close() answers all that was submitted before, and what comes later at once, on the caller's thread") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  Gate gate;
+  gate.close(*s.store);
+  constexpr std::size_t n = 50;
+  std::atomic<std::size_t> committed{0};
+  for (std::size_t i = 0; i < n; ++i)
+    s.store->submit({i % 2 ? Job::Kind::patient : Job::Kind::change,
+                     [i](Write& write) -> Result<void> {
+                       write.put(Table::history, nth(i), "x");
+                       return {};
+                     },
+                     [&committed](Result<void> r) { committed += r.has_value() ? 1 : 0; }});
+  std::thread closing([&s] { s.store->close(); });
+  gate.open();
+  closing.join();
+  CHECK(committed == n);
+  for (std::size_t i = 0; i < n; ++i) CHECK(Read(*s.store).has(Table::history, nth(i)));
+
+  for (const auto kind : {Job::Kind::intake, Job::Kind::change, Job::Kind::patient}) {
+    std::optional<Result<void>> answer;
+    std::thread::id where;
+    s.store->submit({kind, [](Write&) -> Result<void> { return {}; },
+                     [&](Result<void> r) { answer = std::move(r), where = std::this_thread::get_id(); }});
+    REQUIRE(answer.has_value());
+    CHECK(where == std::this_thread::get_id());
+    REQUIRE_FALSE(answer->has_value());
+    CHECK(answer->error().kind == Error::Kind::stopped);
+  }
+  s.store->close();  // once more: nothing happens
+}
+
+TEST_CASE("jobs of other threads cannot keep a closing writer at work for ever") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  std::atomic<bool> end{false};
+  std::atomic<std::size_t> refused{0};
+  std::vector<std::thread> busy;
+  for (int i = 0; i < 3; ++i)
+    busy.emplace_back([&] {
+      while (!end)
+        s.store->submit({Job::Kind::change, [](Write&) -> Result<void> { return {}; },
+                         [&refused](Result<void> r) { refused += r.has_value() ? 0 : 1; }});
+    });
+  s.store->close();  // returns while the others go on
+  end = true;
+  for (std::thread& one : busy) one.join();
+  CHECK(refused > 0);
+}
+
+TEST_CASE("after close() no callback of the options is called: a reroute in slices ends with its slice") {
+  Folder folder;
+  Opened s(folder.path());
+  std::atomic<int> due{0};
+  s.options.route = [](std::string_view domain) { return std::string(domain); };
+  s.options.on_due = [&due](const std::string&) { ++due; };
+  REQUIRE(s.open());
+  std::vector<std::string> people;
+  for (int i = 0; i < 30'000; ++i) people.push_back("m" + std::to_string(i) + "@gone.example");
+  REQUIRE(s.accept(plain(std::move(people))));
+  s.store.reset();
+  s.options.route = [](std::string_view) { return std::string("relay"); };
+  REQUIRE(s.open());
+  bool answered = false;
+  s.store->reroute("gone.example", [&answered](const Result<void>&) { answered = true; });
+  s.store->close();
+  CHECK(answered);
+  const int then = due;
+  s.store.reset();
+  CHECK(due == then);
+  REQUIRE(s.open());
+  CHECK(s.problems() == "");
+}
