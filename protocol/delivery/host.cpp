@@ -5,6 +5,7 @@
 namespace spoold::delivery {
 namespace {
 constexpr std::uint32_t mute_of_a_fault = 4;  // connections in a row on which no RCPT was answered
+constexpr Duration evidence_lasts = std::chrono::minutes(15);  // of one drop, till the next one like it
 constexpr std::uint32_t clean_for_wide_window = 16;
 constexpr std::uint32_t overlapped_drops_enough = 2;
 constexpr std::uint32_t most_connections = 1000;
@@ -58,7 +59,8 @@ void Host::fault(TimePoint now, std::string why) {
   half_open_ = true;
   allowed_ = 1;
   bore_ = std::min(bore_, 1u);
-  streak_ = mute_ = 0;
+  streak_ = 0;
+  mute_ = {};
   recent_.clear();
   note_error(std::move(why), now);
 }
@@ -87,7 +89,8 @@ void Host::answered() {
 void Host::committed(TimePoint now) {
   half_open_ = false;
   failures_ = 0;
-  streak_ = mute_ = 0;
+  streak_ = 0;
+  mute_ = {};
 
   last_commit_ = now;
   ++commits_;
@@ -130,9 +133,9 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     unproductive_.pop_front();
   reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
 
-  recent_.push_back({now, drop.opened, drop.message, drop.suspect,
+  recent_.push_back({now, drop.opened, drop.message, drop.suspect, drop.finding.stage == Stage::mail,
                      drop.finding.stage != Stage::rcpt && !drop.finding.complete,
-                     drop.how == Drop::How::timeout});
+                     drop.how == Drop::How::timeout, drop.explained});
   if (recent_.size() > 16) recent_.pop_front();
 
   if (host_words) {
@@ -140,36 +143,52 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     refused(open_before - 1, now);
     return false;
   }
-  if (drop.in_connection > 0)
-    mute_ = 0;
-  else if (!drop.re_offered && ++mute_ >= mute_of_a_fault)
-    return true;
-  // Several connections that were open side by side at the same moment: the more so when no recipient can be
-  // meant.
+  return mute(drop, now) || side_by_side(open_before, productive, now) || (!productive && of_two_messages());
+}
+
+// Connections in a row on which no RCPT was answered. With PIPELINING a message that the peer does not like
+// ends each of them at its MAIL: that is evidence against this message, until another one fares alike.
+bool Host::mute(const DropRecord& drop, TimePoint now) {
+  if (drop.in_connection > 0 || now - mute_.last > evidence_lasts) mute_ = {};
+  if (drop.in_connection > 0 || drop.explained) return false;
+  if (mute_.connections++ == 0) mute_.message = drop.message;
+  if (drop.finding.stage != Stage::mail || drop.message != mute_.message) mute_.only_its_mail = false;
+  mute_.last = now;
+  return mute_.connections >= mute_of_a_fault && !mute_.only_its_mail;
+}
+
+// Several connections that were open side by side and ended at the same moment: the more so when no recipient
+// can be meant.
+bool Host::side_by_side(std::uint32_t open_before, bool productive, TimePoint now) {
   TimePoint first = now;
   for (const Ended& e : recent_)
     if (now - e.at <= std::chrono::seconds(1)) first = std::min(first, e.at);
   std::uint32_t together = 0, like_host = 0;
   for (auto it = recent_.begin(); it != recent_.end(); ++it) {
-    const bool one_culprit = !it->suspect.empty() && std::any_of(recent_.begin(), it, [&](const Ended& e) {
-      return e.suspect == it->suspect;  // in several messages
+    // The same recipient in several messages, or MAIL of the same message on several connections, is one cause.
+    const bool one_culprit = std::any_of(recent_.begin(), it, [&](const Ended& e) {
+      return (!it->suspect.empty() && e.suspect == it->suspect) ||
+             (it->at_mail && e.at_mail && e.message == it->message);
     });
     if (it->at < first || it->opened >= first || one_culprit || it->timed_out) continue;
     ++together;
     if (it->like_host && !productive) ++like_host;
   }
-  const std::uint32_t side_by_side = open_before + together - 1;
+  const std::uint32_t open_then = open_before + together - 1;
   if (like_host >= 2) return true;
-  if (together >= std::max(3u, (side_by_side * 3 + 3) / 4)) {
-    coincidence_ = now;
-    return true;
-  }
-  // Two of the last three sessions, with nothing delivered in between, of messages that share no suspect.
-  if (!productive && recent_.size() >= 2) {
-    const Ended& before = recent_[recent_.size() - 2];
-    if (before.message != drop.message && before.suspect != drop.suspect && streak_ >= 2) return true;
-  }
-  return false;
+  if (together < std::max(3u, (open_then * 3 + 3) / 4)) return false;
+  coincidence_ = now;
+  return true;
+}
+
+// Two of the last three sessions, with nothing delivered in between, of messages that share no suspect. Not
+// where one of them was expected to end: suspects are offered again when nobody else has anything to send, so
+// two culprits of two messages meet here by construction.
+bool Host::of_two_messages() const {
+  if (recent_.size() < 2 || streak_ < 2) return false;
+  const Ended &last = recent_.back(), &before = recent_[recent_.size() - 2];
+  return !last.explained && !before.explained && last.at - before.at <= evidence_lasts &&
+         last.message != before.message && last.suspect != before.suspect;
 }
 
 void Host::overlap_dropped(TimePoint now) {

@@ -64,12 +64,18 @@ class Host {
   std::uint32_t unproductive(TimePoint now) const;
 
  private:
+  bool mute(const DropRecord&, TimePoint now);
+  bool side_by_side(std::uint32_t open_before, bool productive, TimePoint now);
+  bool of_two_messages() const;
+
   struct Ended {
     TimePoint at{}, opened{};
     std::uint64_t message = 0;
     std::string suspect;
+    bool at_mail = false;    // of `message`
     bool like_host = false;  // not at RCPT
     bool timed_out = false;
+    bool explained = false;
   };
   const Limits* limits_;
   Jitter* jitter_;
@@ -78,8 +84,15 @@ class Host {
   TimePoint coincidence_{};  // of a fault that only connections ended side by side speak for
   std::string last_error_;
   std::uint64_t commits_ = 0;
-  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, mute_ = 0, clean_ = 0,
-                overlapped_drops_ = 0, depth_ = 2;
+  std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_drops_ = 0,
+                depth_ = 2;
+  /// Connections in a row that ended before any RCPT was answered on them.
+  struct Mute {
+    std::uint32_t connections = 0;
+    std::uint64_t message = 0;  // of the first one
+    bool only_its_mail = true;  // all of them ended at MAIL of this message
+    TimePoint last{};
+  } mute_;
   std::uint32_t bore_ = 0;  // connections at once, since it last refused one
   bool half_open_ = false;
   std::deque<TimePoint> unproductive_;

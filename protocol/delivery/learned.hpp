@@ -27,7 +27,9 @@ struct DropRecord {
   std::uint64_t message = 0;
   std::string suspect;  // address, or empty
   bool last_was_reject = false;
-  bool re_offered = false;  // the suspect was offered again, alone
+  /// By what was known before: its suspect was offered again, alone, or its message had ended connections at
+  /// MAIL before. Such a drop is no evidence against the host.
+  bool explained = false;
 };
 
 class Learned {

@@ -49,7 +49,7 @@ void Planner::State::add(Batch batch, TimePoint now) {
       return;
     }
     if (!isolate && !suspicion) {
-      const bool careful = !lock_step.empty() && lock_step.erase(r.address) > 0;
+      const bool careful = !lock_step.empty() && lock_step.erase({work.id, r.number}) > 0;
       r.dropped = careful;
       (!careful ? work.ready : work.one_each ? work.ambiguous : work.unsent).push_back(r);
       return;

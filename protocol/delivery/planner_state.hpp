@@ -7,7 +7,6 @@
 #include <set>
 #include <string>
 #include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -140,6 +139,7 @@ struct Planner::State {
   void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
   void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // another one's end was the oldest
   void sender_fault(Connection&, Work&, const Drop&, TimePoint);
+  bool known_sender(const DropRecord&) const;
   Note& note(MessageId, TimePoint);
   void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
   void host_fault(const LastReply&, TimePoint);
@@ -207,9 +207,9 @@ struct Planner::State {
   Line ask_again;              // refused when the peer hung up: asked as the first RCPT of a connection
   std::set<std::pair<MessageId, std::uint32_t>> asked_once;  // these recipients, until they have an outcome
   std::unordered_map<std::string, Suspicion> known;  // recorded suspicions of this lane's life, by address
-      /// Were in flight when a connection was lost, then given back because of the host: in lock-step
-      /// when they return (I3).
-  std::unordered_set<std::string> lock_step;
+  /// Recipients that were in flight when a connection was lost, and were given back because of the host: they
+  /// go in lock-step when they return (I3).
+  std::set<std::pair<MessageId, std::uint32_t>> lock_step;
   std::unordered_map<MessageId, Note> notes;
   std::vector<std::vector<Recipient*>> spare_vectors;
   std::vector<std::pair<MessageId, Outcome>> outcomes;

@@ -103,7 +103,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   record.rejects = c.rejects;
   record.messages = c.committed;
   record.last_was_reject = c.last_reject;
-  record.re_offered = guilty.kind == Flight::Kind::suspect;
+  record.explained = guilty.kind == Flight::Kind::suspect || known_sender(record);
   if (suspect) record.suspect = suspect->address;
 
   std::vector<std::string> explained;
@@ -180,7 +180,9 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
       }
     }
   }
-  if (blame == Blame::sender) sender_fault(c, work, drop, now);
+  // With PIPELINING the RCPT is in the same write, and MAIL looks ambiguous: it is evidence against its sender
+  // all the same. Not behind the content of another transaction: there a limit on messages ends connections.
+  if (finding.stage == Stage::mail && !f.overlap) sender_fault(c, work, drop, now);
   hand.touch(work, !work.vouched.empty());
   return suspect;
 }
@@ -252,6 +254,13 @@ void Planner::State::sender_fault(Connection& c, Work& work, const Drop& drop, T
   if (times < sender_drops) return;
   const Duration wait = doubling(std::chrono::minutes(1), times - sender_drops + 1);
   rest_of_message(work, now + jitter.spread(wait), words(c, drop, Stage::mail, now));
+}
+
+// Was lost at MAIL of a message that had ended enough connections there to wait for itself.
+bool Planner::State::known_sender(const DropRecord& record) const {
+  if (record.finding.stage != Stage::mail) return false;
+  const auto n = notes.find(record.message);
+  return n != notes.end() && n->second.sender > sender_drops;
 }
 
 void Planner::State::rest_of_message(Work& work, TimePoint next, const LastReply& last) {

@@ -23,7 +23,7 @@ void Planner::State::give_back_all(TimePoint next, const LastReply& words, bool 
   expiring = false;
   const LastReply last = words;  // it may be last_fault
   each_waiting([&](Recipient& r) {
-    if (r.dropped && !r.doubt && lock_step.size() < 10'000) lock_step.insert(r.address);  // I3
+    if (r.dropped && !r.doubt && lock_step.size() < 10'000) lock_step.emplace(r.work->id, r.number);  // I3
 
     const bool expired = failed && limits.lifetime > Duration{} && now - r.arrived >= limits.lifetime;
     expiring = expiring || expired;
