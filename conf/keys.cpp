@@ -25,28 +25,30 @@ Row listen_address() {
 }
 
 Row trusted_networks() {
-  return {{"smtp", "trusted_networks", "array of networks",
-           "who may relay anywhere: networks, addresses, \"unix\" for peers on unix sockets",
-           "[\"192.0.2.0/24\", \"unix\"]", "trusted_networks", false,
-           [](Settings s) {
-             std::vector<std::string> items;
-             for (const auto& network : s.smtp.trusted_networks) items.push_back(quote(network.text));
-             return join(items);
-           }},
-          [](Reading& reading, const toml::node& node) {
-            const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
-            const auto* array = reading.array(node, expected);
-            if (!array) return;
-            reading.settings.smtp.trusted_networks.clear();
-            for (const auto& item : *array) {
-              const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
-              if (!written) continue;
-              if (const auto network = parse_network(*written))
-                reading.settings.smtp.trusted_networks.push_back(*network);
-              else
-                reading.complain(item, network.error());
-            }
-          }};
+  return {
+      {"smtp", "trusted_networks", "array of networks",
+       "who may relay anywhere, through smtp listeners only: networks, addresses, \"unix\" for peers on unix "
+       "sockets",
+       "[\"192.0.2.0/24\", \"unix\"]", "trusted_networks", false,
+       [](Settings s) {
+         std::vector<std::string> items;
+         for (const auto& network : s.smtp.trusted_networks) items.push_back(quote(network.text));
+         return join(items);
+       }},
+      [](Reading& reading, const toml::node& node) {
+        const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
+        const auto* array = reading.array(node, expected);
+        if (!array) return;
+        reading.settings.smtp.trusted_networks.clear();
+        for (const auto& item : *array) {
+          const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
+          if (!written) continue;
+          if (const auto network = parse_network(*written))
+            reading.settings.smtp.trusted_networks.push_back(*network);
+          else
+            reading.complain(item, network.error());
+        }
+      }};
 }
 
 Row delimiter() {

@@ -48,7 +48,8 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::rcpt, both, given | named, &ServerDialog::rcpt},
     {Verb::rcpt, both, anywhere, nullptr, 503, bad_sequence, "say MAIL first"},
     {Verb::data, both, named, &ServerDialog::data},
-    {Verb::data, both, given, nullptr, 554, bad_sequence, "no valid recipients"},
+    {Verb::data, smtp, given, nullptr, 554, bad_sequence, "no valid recipients"},
+    {Verb::data, lmtp, given, nullptr, 503, bad_sequence, "no valid recipients"},  // RFC 2033 4.2
     {Verb::data, both, anywhere, nullptr, 503, bad_sequence, "say MAIL and RCPT first"},
     {Verb::rset, both, anywhere, &ServerDialog::rset},
     {Verb::noop, both, anywhere, &ServerDialog::noop},
@@ -115,13 +116,19 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
     if (phase_ == Phase::content) {
       input.remove_prefix(reader_.read(input, content));
       if (reader_.refused()) content.clear();
-      if (!reader_.ended()) break;
+      if (!reader_.ended()) {
+        if (reader_.refused() && reader_.size() > profile_.content.size + profile_.max_rejected)
+          return reject_rest(out);
+        break;
+      }
       const Action action = content_ended(out);
       if (action.what != Action::What::more) return action;
       continue;
     }
     if (phase_ == Phase::closed) return {Action::What::close, {}};
     assert(phase_ != Phase::resolving && phase_ != Phase::committing);
+    // A client that does not read its replies, or sends faster than we answer, must not make us keep more.
+    if (out.size() >= profile_.max_replies) return {Action::What::enough, {}};
     const auto feed = input.find('\n');
     if (feed == std::string_view::npos) {
       if (!skipping_ && input.size() < profile_.max_line) break;
@@ -150,6 +157,9 @@ ServerDialog::Action ServerDialog::command(std::string_view line, std::string& o
   line.remove_suffix(1);
   if (line.find('\0') != std::string_view::npos) return error({500, bad_command, "NUL in a command"}, out);
   const Command parsed = split(line);
+  if (parsed.verb != Verb::rcpt && parsed.verb != Verb::data && parsed.verb != Verb::quit &&
+      brake_.idle_command() == Brake::Verdict::close)
+    return close("421 4.7.0 too many errors: too many commands without a message\r\n", out);
   const Action action = act(parsed, out);
   if (parsed.verb == Verb::data && phase_ != Phase::content && phase_ != Phase::closed) fresh();
   return action;
@@ -222,7 +232,14 @@ ServerDialog::Action ServerDialog::resolved(tl::expected<Recipient, Reply> answe
   DsnOfRecipient dsn = std::move(asked_.dsn);
   asked_ = RcptArgument{};
   phase_ = transaction_.recipients.empty() ? Phase::mail : Phase::rcpt;
-  if (!answer) return error(answer.error(), out, false);
+  if (!answer) {
+    error(answer.error(), out, false);
+    const Brake::Verdict verdict = answer.error().code >= 500 ? brake_.refused() : Brake::Verdict::go_on;
+    if (verdict == Brake::Verdict::close)
+      return close("421 4.7.0 too many errors: too many recipients were refused\r\n", out);
+    if (verdict == Brake::Verdict::pause) return {Action::What::pause, profile_.brake.pause};
+    return more();
+  }
   transaction_.recipients.push_back(*std::move(answer));
   transaction_.recipients.back().dsn = std::move(dsn);
   phase_ = Phase::rcpt;
@@ -236,8 +253,16 @@ ServerDialog::Action ServerDialog::data(const Command& command, std::string& out
   return say("354 send the message; end it with <CR><LF>.<CR><LF>\r\n", out);
 }
 
+// The client goes on sending what was refused long ago. Whoever reads replies learns the reason.
+ServerDialog::Action ServerDialog::reject_rest(std::string& out) {
+  const std::size_t replies = profile_.lmtp ? transaction_.recipients.size() : 1;
+  for (std::size_t i = 0; i < replies; ++i) reader_.refusal().append_wire(out);
+  return close({}, out);
+}
+
 ServerDialog::Action ServerDialog::content_ended(std::string& out) {
   phase_ = Phase::committing;
+  brake_.message();
   if (!reader_.refused()) return {Action::What::commit, {}};
   const std::vector<Reply> replies(profile_.lmtp ? transaction_.recipients.size() : 1, reader_.refusal());
   return committed(replies, out);

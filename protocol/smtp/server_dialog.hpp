@@ -4,12 +4,14 @@
 // The caller reads octets, calls consume() until it answers `more`, writes `out` in one go (RFC 2920
 // pipelining), and does what else is asked: `resolve` (what does this recipient stand for? answer with
 // resolved()), `commit` (the content is complete; answer with committed() once the message is durable or
-// refused), `close`. Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET,
+// refused), `close`, and two that bound what a client gets at a time: `enough` (write before the next call),
+// `pause` (write, and wait). Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET,
 // EHLO, HELO and LHLO the transaction equals one fresh after EHLO; after an error reply to any other command
 // the state equals that before it. Failures of the client get the replies that RFC 5321 and 3463 name; 20
 // protocol errors end the session with 421. Refused recipients are not protocol errors: a transaction with
-// many dead addresses goes on for the good ones. See also: command.hpp (syntax), data_reader.hpp (content),
-// transaction.hpp, server/inbound/session.hpp (the socket).
+// many dead addresses goes on for the good ones, slower and slower (brake.hpp), until the client has no rights
+// and has been refused too often. See also: command.hpp (syntax), data_reader.hpp (content), transaction.hpp,
+// server/inbound/session.hpp (the socket).
 #pragma once
 #include <chrono>
 #include <span>
@@ -18,6 +20,7 @@
 
 #include <tl/expected.hpp>
 
+#include "protocol/smtp/brake.hpp"
 #include "protocol/smtp/command.hpp"
 #include "protocol/smtp/data_reader.hpp"
 #include "protocol/smtp/transaction.hpp"
@@ -30,7 +33,10 @@ struct ServerProfile {
   bool lmtp = false;
   std::size_t max_recipients = 1000;
   int max_errors = 20;
-  std::size_t max_line = 4096;  // of a command, CRLF included
+  std::size_t max_line = 4096;            // of a command, CRLF included
+  std::size_t max_replies = 16 * 1024;    // octets of replies that are kept before they must be written
+  std::uint64_t max_rejected = 10 << 20;  // octets of refused content read beyond the size limit
+  Brake::Limits brake;
   DataLimits content;
   std::chrono::milliseconds command_limit = std::chrono::minutes(5);  // RFC 5321 4.5.3.2.7
   std::chrono::milliseconds block_limit = std::chrono::minutes(3);    // RFC 5321 4.5.3.2.5
@@ -46,18 +52,21 @@ class ServerDialog {
                 // `limit`
       resolve,  // answer resolved() for asked()
       commit,   // answer committed() for transaction() and the content
+      enough,   // write `out`, then call consume() again with what it left
+      pause,    // the same, not before `limit` has passed
       close,    // write `out` and close
     } what = What::more;
     std::chrono::milliseconds limit{0};  // 0: no peer is waited for
   };
 
-  explicit ServerDialog(const ServerProfile& profile) : profile_(profile) {}
+  explicit ServerDialog(const ServerProfile& profile) : profile_(profile), brake_(profile.brake) {}
 
-  Action open(std::string& out);                            // the greeting
+  void trust() { brake_.release(); }  // the client may relay, or is local: the brake is not for it
+  Action open(std::string& out);      // the greeting
   Action refused(std::string_view wire, std::string& out);  // instead of it: 421 and the end (RFC 5321 3.1)
   /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the
   /// caller may take away between calls. Refused content is emptied: what was taken before may be thrown
-  /// away.
+  /// away. A call makes little more than max_replies octets of replies.
   Action consume(std::string_view& input, std::string& out, std::string& content);
 
   Action resolved(tl::expected<Recipient, Reply> answer, std::string& out);
@@ -99,6 +108,7 @@ class ServerDialog {
   Action say(std::string_view wire, std::string& out) const;
   Action error(const Reply& reply, std::string& out, bool counts = true);
   Action close(std::string_view wire, std::string& out);
+  Action reject_rest(std::string& out);
   void fresh();
 
   const ServerProfile& profile_;
@@ -114,6 +124,7 @@ class ServerDialog {
   bool mail_refused_ =
       false;  // the RCPTs and the DATA pipelined behind a refused MAIL are not counted as errors
   int errors_ = 0;
+  Brake brake_;
 };
 
 }  // namespace spoold::smtp

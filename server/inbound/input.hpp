@@ -7,7 +7,7 @@
 //     const asio::mutable_buffer space = input.space(more ? Input::large : Input::command);
 //     octets = more ? socket.read_some(space) : co_await socket.async_read_some(space);
 //     more = input.filled(octets);
-//     rest = input.view(); ...; input.keep(rest);
+//     rest = input.view(); ...; input.keep(rest);    // or, to go on with it later: input.hold(rest);
 //   }
 //
 // Lives on one thread (the pool is that thread's). Not to be shared by two pending reads.
@@ -47,7 +47,10 @@ class Input {
     size_ += octets;
     return size_ == room_;
   }
-  std::string_view view() const { return {block_.get(), size_}; }
+  std::string_view view() const { return {block_.get() + from_, size_ - from_}; }
+
+  /// `rest`, the end of view(), is consumed later, before anything else is read. Nothing is copied.
+  void hold(std::string_view rest) { from_ = size_ - rest.size(); }
 
   /// `rest`, the end of view(), is what was not consumed.
   void keep(std::string_view rest) {
@@ -70,12 +73,12 @@ class Input {
   void give_back() {
     if (block_ && pool().size() < 16) pool().push_back(std::move(block_));
     block_.reset();
-    size_ = 0;
+    size_ = from_ = 0;
   }
 
   Block block_;
   std::size_t room_ = 0;
-  std::size_t size_ = 0;
+  std::size_t size_ = 0, from_ = 0;  // of the block: octets read, octets consumed
   std::string kept_;
 };
 

@@ -57,4 +57,9 @@ bool Peer::in(const conf::Network& network) const {
   return conf::contains(network, bytes);
 }
 
+bool Peer::in(const std::vector<conf::Network>& networks) const {
+  return std::any_of(networks.begin(), networks.end(),
+                     [&](const conf::Network& network) { return in(network); });
+}
+
 }  // namespace spoold::server

@@ -1,6 +1,7 @@
 // Who is at the other end of an inbound connection, and whether it may relay.
 #pragma once
 #include <string>
+#include <vector>
 
 #include "conf/settings.hpp"
 #include "server/asio.hpp"
@@ -19,6 +20,7 @@ struct Peer {
   std::string literal() const;  // "[192.0.2.1]", "[IPv6:2001:db8::1]", "unix": for Received
   std::string text() const;     // "192.0.2.1:40000": for logs
   bool in(const conf::Network& network) const;
+  bool in(const std::vector<conf::Network>& networks) const;
 };
 
 }  // namespace spoold::server

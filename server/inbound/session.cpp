@@ -4,12 +4,16 @@
 
 #include "server/await_store.hpp"
 #include "server/log.hpp"
+#include "store/broken.hpp"
 
 namespace spoold::server {
 namespace {
 
 using What = smtp::ServerDialog::Action::What;
 using Phase = smtp::ServerDialog::Phase;
+
+// A turn of a session: so many octets read, so many recipients looked up. About a millisecond.
+constexpr std::size_t turn_octets = 64 * 1024, turn_recipients = 64;
 
 smtp::Reply reply_of(const store::Error& error) {
   if (error.kind == store::Error::Kind::full)
@@ -25,16 +29,31 @@ void Session::start(Reception& reception, const smtp::ServerProfile& profile, St
   auto session =
       std::make_shared<Session>(reception, profile, std::move(socket), std::move(peer), std::move(seat));
   reception.census.add(session.get(), session);
-  auto ended = [session](std::exception_ptr thrown) {
-    if (!thrown) return;
-    try {
-      std::rethrow_exception(thrown);
-    } catch (const std::exception& bug) {
-      log::event(log::Level::error, "refused",
-                 {{"client", session->peer_.text()}, {"reply", "session dropped"}, {"bug", bug.what()}});
-    }
-  };
+  auto ended = [session](std::exception_ptr thrown) { session->ended(std::move(thrown)); };
   asio::co_spawn(executor, run(std::move(session)), std::move(ended));
+}
+
+// An exception is a bug, no memory, or a record that cannot be read. The client must not take the silence of
+// a closed connection for one of the network, and tries again later.
+void Session::ended(std::exception_ptr thrown) {
+  if (!thrown) return;
+  const std::string client = peer_.text();
+  const auto drop = [&](const char* why) {
+    log::event(log::Level::error, "refused",
+               {{"client", client}, {"reply", "451 4.3.0, and the session was closed"}, {"bug", why}});
+    out_ += "451 4.3.0 internal error; try again later\r\n";
+    write_now();
+    std::error_code error;
+    socket_.close(error);
+  };
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const store::Broken& broken) {
+    drop(broken.what());
+    throw;  // to the loop: the daemon decides whether it can go on
+  } catch (const std::exception& bug) {
+    drop(bug.what());
+  }
 }
 
 Session::Session(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
@@ -49,17 +68,18 @@ Session::Session(Reception& reception, const smtp::ServerProfile& profile, Strea
                   std::error_code error;
                   socket_.cancel(error);
                 }),
-      content_(reception.store, socket_.get_executor(), reception.memory) {
-  const auto& trusted = reception.settings.smtp.trusted_networks;
-  may_relay_ = std::any_of(trusted.begin(), trusted.end(),
-                           [&](const conf::Network& network) { return peer_.in(network); });
+      content_(reception.store, socket_.get_executor(), reception.memory),
+      trusted_(peer_.in(reception.settings.smtp.trusted_networks)),
+      may_relay_(trusted_ && !profile.lmtp),
+      log_(reception.stats, peer_, !trusted_ && !peer_.unix_socket) {
+  if (trusted_ || peer_.unix_socket) dialog_.trust();
   ++reception_.stats.sessions_in;
   ++reception_.stats.open_in;
 }
 
 Session::~Session() {
   --reception_.stats.open_in;
-  if (admitted_) reception_.census.leave(peer_, may_relay_);
+  if (admitted_) reception_.census.leave(peer_, trusted_);
   reception_.census.remove(this);
 }
 
@@ -79,6 +99,7 @@ void Session::cut_off() {
   asio::post(socket_.get_executor(), [self = shared_from_this()] {
     std::error_code error;
     self->socket_.close(error);
+    if (self->pause_) self->pause_->cancel();
   });
 }
 
@@ -92,7 +113,7 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
   bool progress = true;  // a client that dribbles a command octet by octet does not get more time for it
   for (;;) {
     if (progress)
-      s.watchdog_.limit(action.limit.count() != 0 ? action.limit : s.dialog_.profile().block_limit);
+      s.watchdog_.limit(action.what == What::more ? action.limit : s.dialog_.profile().block_limit);
     if (!s.write_now()) {
       const bool written = co_await s.write();
       if (!written) break;
@@ -101,12 +122,17 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
       co_await s.hang_up();
       break;
     }
-    const bool got = co_await s.read();
-    if (!got) break;
+    const bool waited = action.what != What::more;
+    if (waited) {
+      co_await s.wait(action.limit);
+    } else {
+      const bool got = co_await s.read();
+      if (!got) break;
+    }
     std::string_view input = s.input_.view();
     const std::size_t before = input.size();
     action = s.step(input);
-    progress = input.size() != before || action.what != What::more;
+    progress = waited || input.size() != before || action.what != What::more;
     while (action.what == What::commit || s.content_is_full()) {
       if (action.what == What::commit) {
         s.watchdog_.rest();
@@ -118,8 +144,24 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
       }
       if (action.what == What::more) action = s.step(input);
     }
-    s.input_.keep(input);
+    if (action.what == What::more)
+      s.input_.keep(input);
+    else
+      s.input_.hold(input);
   }
+}
+
+// Until the thread's other sessions had their turn, and `pause` is over.
+Awaitable<> Session::wait(std::chrono::milliseconds pause) {
+  turn_ = 0;
+  if (pause.count() == 0) {
+    co_await asio::post(socket_.get_executor(), use);
+    co_return;
+  }
+  watchdog_.rest();
+  if (!pause_) pause_.emplace(socket_.get_executor());
+  pause_->expires_after(pause);
+  co_await pause_->async_wait(use);
 }
 
 Session::Action Session::admit() {
@@ -128,7 +170,7 @@ Session::Action Session::admit() {
     log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
     return dialog_.refused(std::string(reply) + "\r\n", out_);
   };
-  switch (reception_.census.enter(peer_, may_relay_, reception_.settings.smtp)) {
+  switch (reception_.census.enter(peer_, trusted_, reception_.settings.smtp)) {
     case Census::Entry::admitted:
       admitted_ = true;
       return dialog_.open(out_);
@@ -168,8 +210,10 @@ Awaitable<bool> Session::read() {
     }
     std::error_code failed;
     std::size_t octets = 0;
+    const bool content = dialog_.phase() == Phase::content;
     if (more_is_there_) {
-      octets = socket_.read_some(input_.space(Input::large), failed);
+      if (turn_ >= turn_octets) co_await wait(std::chrono::milliseconds::zero());
+      octets = socket_.read_some(input_.space(content ? Input::large : Input::content), failed);
       if (failed == asio::error::would_block || failed == asio::error::interrupted) {
         more_is_there_ = false;
         input_.keep(input_.view());
@@ -177,11 +221,11 @@ Awaitable<bool> Session::read() {
       }
     } else {
       // Not a wait and then a read: Asio's wait is a call of the kernel (epoll_ctl) each time.
-      const bool content = dialog_.phase() == Phase::content;
       const asio::mutable_buffer space = input_.space(content ? Input::content : Input::command);
       reading_ = true;
       auto [error, got] = co_await socket_.async_read_some(space, use);
       reading_ = false;
+      turn_ = 0;
       if (watchdog_.fired()) {
         dialog_.timed_out(out_);
         write_now();
@@ -192,6 +236,7 @@ Awaitable<bool> Session::read() {
       octets = got;
     }
     reception_.stats.bytes_in += octets;
+    turn_ += octets;
     more_is_there_ = input_.filled(octets);
     co_return !failed;
   }
@@ -217,7 +262,8 @@ Awaitable<> Session::hang_up() {
 Session::Action Session::step(std::string_view& input) {
   std::optional<store::Read> read;  // one for a group of RCPTs; gone before anything is awaited
   dialog_.set_room(reception_.store.has_room());
-  for (;;) {
+  for (std::size_t recipients = 0;; ++recipients) {
+    if (recipients == turn_recipients) return {What::enough, {}};
     const Action action = dialog_.consume(input, out_, content_.bytes());
     if (action.what != What::resolve) {
       if (dialog_.phase() == Phase::content) {
@@ -237,8 +283,13 @@ Session::Action Session::step(std::string_view& input) {
     if (!answer)
       log_refused(dialog_.asked().forward_path ? dialog_.asked().forward_path->text() : "postmaster",
                   answer.error());
-    dialog_.resolved(std::move(answer), out_);
+    const Action action_after = dialog_.resolved(std::move(answer), out_);
+    if (action_after.what != What::more) return action_after;
   }
+}
+
+void Session::log_refused(std::string_view to, const smtp::Reply& reply) {
+  log_.refused(dialog_.transaction().reverse_path, to, reply);
 }
 
 bool Session::content_is_full() {
@@ -290,10 +341,10 @@ Awaitable<std::vector<smtp::Reply>> Session::commit() {
       };
       store::Result<void> recorded = co_await await_store<void>(socket_.get_executor(), std::move(start));
       if (!recorded) co_return std::vector<smtp::Reply>(wanted, reply_of(recorded.error()));
-      if (event.event == "bounce") log_bounce(event);
+      if (event.event == "bounce") log_.bounce(event);
     }
     if (!disposition.acceptance.messages.empty()) {
-      const Summary summary(disposition.acceptance);
+      const SessionLog::Summary summary(disposition.acceptance);
       auto start = [this, &disposition](store::Callback<store::Accepted> done) {
         reception_.store.accept(std::move(disposition.acceptance), std::move(done));
         announced_.reset();
@@ -306,7 +357,7 @@ Awaitable<std::vector<smtp::Reply>> Session::commit() {
       }
       content_.accepted();
       accepted = std::move(*stored);
-      log_accepted(summary, accepted);
+      log_.accepted(summary, accepted, transaction.reverse_path);
       reception_.wake(accepted.routes);
     }
   }
@@ -353,62 +404,6 @@ std::vector<smtp::Reply> Session::replies_of(const Disposition& disposition,
     }
   }
   return replies;
-}
-
-Session::Summary::Summary(const store::Acceptance& acceptance) : size(acceptance.content.size) {
-  for (const store::NewMessage& message : acceptance.messages)
-    lines.push_back({message.message.list_address, message.message.reverse_path,
-                     message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
-}
-
-void Session::log_accepted(const Summary& summary, const store::Accepted& accepted) const {
-  Stats& stats = reception_.stats;
-  ++stats.accepted;
-  for (const std::uint32_t recipients : accepted.recipients) stats.recipients += recipients;
-  if (!log::enabled(log::Level::info)) return;
-  const std::string client = peer_.text(), &from = dialog_.transaction().reverse_path;
-  for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
-    const std::string qid = store::id_text(accepted.ids[i]);
-    const auto recipients = accepted.recipients[i];
-    if (!summary.lines[i].list.empty()) {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"list", summary.lines[i].list},
-                  {"from", from},
-                  {"recipients", recipients},
-                  {"size", summary.size},
-                  {"client", client}});
-    } else if (!summary.lines[i].only.empty()) {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"from", from},
-                  {"to", summary.lines[i].only},
-                  {"size", summary.size},
-                  {"client", client}});
-    } else {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"from", from},
-                  {"recipients", recipients},
-                  {"size", summary.size},
-                  {"client", client}});
-    }
-  }
-}
-
-void Session::log_refused(std::string_view to, const smtp::Reply& reply) const {
-  ++reception_.stats.refused;
-  if (!log::enabled(log::Level::info)) return;
-  const std::string client = peer_.text(), words = reply.oneline(),
-                    &from = dialog_.transaction().reverse_path;
-  log::event(log::Level::info, "refused", {{"from", from}, {"to", to}, {"reply", words}, {"client", client}});
-}
-
-void Session::log_bounce(const store::HistoryEvent& event) const {
-  ++reception_.stats.bounced;
-  const std::string client = peer_.text();
-  log::event(log::Level::info, "bounce",
-             {{"to", event.address}, {"reply", event.detail}, {"client", client}});
 }
 
 }  // namespace spoold::server

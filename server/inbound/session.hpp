@@ -3,8 +3,10 @@
 //
 // Guarantees: lives and dies on one thread. All replies of a pipelined group go out in one write. A reply 250
 // to the end of data is written only after the store's commit. One deadline at a time (RFC 5321 4.5.3.2); an
-// idle connection holds no buffer. Failures: the peer leaves or is late: what was staged is abandoned,
-// nothing was accepted.
+// idle connection holds no buffer. A turn is bounded (octets read, replies, recipients looked up): however
+// fast the client sends, the thread's other sessions get theirs after it. Failures: the peer leaves or is
+// late: what was staged is abandoned, nothing was accepted. An exception: the client gets 451 and the
+// connection is closed; one of a broken store goes on to the thread's loop.
 #pragma once
 #include <memory>
 #include <optional>
@@ -19,6 +21,7 @@
 #include "server/inbound/input.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/session_log.hpp"
 #include "server/watchdog.hpp"
 
 namespace spoold::server {
@@ -38,20 +41,13 @@ class Session : public std::enable_shared_from_this<Session> {
  private:
   using Action = smtp::ServerDialog::Action;
 
-  struct Summary {  // what the log says of an acceptance, after the store has taken it
-    explicit Summary(const store::Acceptance& acceptance);
-    struct Line {
-      std::string list, reverse_path, only;  // only: the recipient, when there is one
-    };
-    std::vector<Line> lines;
-    std::uint64_t size;
-  };
-
   static Awaitable<> run(std::shared_ptr<Session> self);
+  void ended(std::exception_ptr thrown);
   Action admit();
   bool write_now();         // true: nothing is left in out_
   Awaitable<bool> write();  // false: the peer is gone
   Awaitable<bool> read();   // false: the peer is gone, late, or the server stops
+  Awaitable<> wait(std::chrono::milliseconds pause);
   Awaitable<> hang_up();
   Action step(std::string_view& input);  // consumes until something must be awaited
   bool content_is_full();
@@ -60,9 +56,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<std::vector<smtp::Reply>> commit();
   Disposition disposed(store::ContentSource source);
   std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted) const;
-  void log_accepted(const Summary& summary, const store::Accepted& accepted) const;
-  void log_refused(std::string_view to, const smtp::Reply& reply) const;
-  void log_bounce(const store::HistoryEvent& event) const;
+  void log_refused(std::string_view to, const smtp::Reply& reply);
   bool between_transactions() const;
 
   Reception& reception_;
@@ -76,7 +70,11 @@ class Session : public std::enable_shared_from_this<Session> {
   store::Announcement announced_;  // of the job with this content
   std::string out_;
   std::optional<store::Error> staging_failed_;
-  bool may_relay_ = false, admitted_ = false, stopping_ = false, reading_ = false, more_is_there_ = false;
+  std::optional<asio::steady_timer> pause_;  // made when the session is slowed down
+  std::size_t turn_ = 0;                     // octets read since other sessions of the thread had their turn
+  const bool trusted_, may_relay_;
+  SessionLog log_;
+  bool admitted_ = false, stopping_ = false, reading_ = false, more_is_there_ = false;
 };
 
 }  // namespace spoold::server

@@ -1,6 +1,7 @@
 // The scripts of tests/dialogs (its README has the format), and a driver of a ServerDialog that has no
 // socket.
 #pragma once
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <stdexcept>
@@ -110,6 +111,8 @@ inline Script read_script(const std::string& path) {
         script.profile.content.size = std::stoul(value);
       else if (key == "max_errors")
         script.profile.max_errors = std::stoi(value);
+      else if (key == "max_rejected")
+        script.profile.max_rejected = std::stoul(value);
       else if (key == "room")
         script.room = value != "0";
       else
@@ -134,16 +137,23 @@ class Driver {
     pending.append(bytes);
     std::string_view input = pending;
     while (!closed) {
-      const What what = dialog.consume(input, out, content).what;
-      if (what == What::more) break;
+      std::string said;  // a session writes after each call
+      What what = dialog.consume(input, said, content).what;
+      if (what == What::more) {
+        out += said;
+        break;
+      }
+      if (what == What::resolve) what = dialog.resolved(resolve(), said).what;
+      if (what == What::pause) ++pauses;
       if (what == What::close) closed = true;
-      if (what == What::resolve) dialog.resolved(resolve(), out);
       if (what == What::commit) {
         const std::size_t wanted = dialog.profile().lmtp ? dialog.transaction().recipients.size() : 1;
         if (commit.size() != wanted) commit.assign(wanted, smtp::Reply{250, {2, 0, 0}, "taken"});
         committed.push_back(std::exchange(content, {}));
-        dialog.committed(commit, out);
+        dialog.committed(commit, said);
       }
+      most_said = std::max(most_said, said.size());
+      out += said;
     }
     pending = std::string(input);
   }
@@ -164,6 +174,8 @@ class Driver {
   std::vector<std::string> committed;
   std::vector<smtp::Reply> commit;
   bool closed = false;
+  int pauses = 0;             // that a session would have made
+  std::size_t most_said = 0;  // octets of replies at a time
 };
 
 /// Empty when `said` is what the step expects, else a sentence.

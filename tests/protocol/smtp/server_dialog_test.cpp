@@ -186,3 +186,72 @@ TEST_CASE("server dialog: what a sender asks of reports is in the transaction") 
   CHECK(transaction.recipients[0].dsn == smtp::DsnOfRecipient{smtp::notify_delay, ""});
   CHECK(transaction.recipients[1].dsn == smtp::DsnOfRecipient{0, "rfc822;x"});
 }
+
+TEST_CASE(
+    "server dialog: a client that does not read replies does not make it keep more than 16 KiB of them") {
+  smtp::ServerProfile profile;
+  profile.brake.idle_commands = 1 << 30;
+  for (const std::string command : {"HELP\r\n", "NOOP\r\n", "EHLO client.example\r\n"}) {
+    Driver driver(profile);
+    std::string flood;
+    while (flood.size() < 65536) flood += command;
+    driver.feed(flood);
+    CHECK(driver.most_said >= profile.max_replies);
+    CHECK(driver.most_said < profile.max_replies + 1000);
+    CHECK(driver.pending.empty());
+  }
+}
+
+TEST_CASE(
+    "server dialog: a search for addresses is slowed down after 20 refused recipients, ended after 100") {
+  const smtp::ServerProfile profile;
+  const auto search = [](Driver& driver) {
+    driver.feed("EHLO client.example\r\n");
+    // New transactions do not start the count anew.
+    for (int i = 0; i < 200 && !driver.closed; ++i)
+      driver.feed(i % 10 == 0 ? "RSET\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<unknown@mx.example>\r\n"
+                              : "RCPT TO:<unknown@mx.example>\r\nRCPT TO:<later@mx.example>\r\n");
+  };
+  Driver stranger(profile);
+  search(stranger);
+  CHECK(stranger.pauses == 79);
+  CHECK(stranger.closed);
+  CHECK(stranger.out.ends_with("421 4.7.0 too many errors: too many recipients were refused\r\n"));
+  Driver trusted(profile);
+  trusted.dialog.trust();
+  search(trusted);
+  CHECK(trusted.pauses == 0);
+  CHECK_FALSE(trusted.closed);
+}
+
+TEST_CASE("server dialog: dead addresses of an honest sender do not stop its good ones") {
+  const smtp::ServerProfile profile;
+  Driver driver(profile);
+  driver.feed("EHLO client.example\r\nMAIL FROM:<a@client.example>\r\n");
+  for (int i = 0; i < 50; ++i) driver.feed("RCPT TO:<unknown@mx.example>\r\nRCPT TO:<b@mx.example>\r\n");
+  CHECK(driver.pauses == 30);
+  driver.feed("DATA\r\n");
+  driver.feed("x: y\r\n\r\n.\r\n");
+  CHECK(driver.committed.size() == 1);
+  CHECK_FALSE(driver.closed);
+}
+
+TEST_CASE("server dialog: 100 commands that carry no mail end the session, messages among them do not") {
+  const smtp::ServerProfile profile;
+  Driver idle(profile), busy(profile), trusted(profile);
+  trusted.dialog.trust();
+  for (Driver* driver : {&idle, &busy, &trusted}) {
+    driver->feed("EHLO client.example\r\n");
+    for (int i = 1; i < 1000 && !driver->closed; ++i) {
+      driver->feed(i % 3 == 0 ? "NOOP\r\n" : i % 3 == 1 ? "HELP\r\n" : "RSET\r\n");
+      if (driver != &busy || i % 50 != 0) continue;
+      driver->feed("MAIL FROM:<a@client.example>\r\nRCPT TO:<b@mx.example>\r\nDATA\r\n");
+      driver->feed("x: y\r\n.\r\n");
+    }
+  }
+  CHECK(idle.closed);
+  CHECK(std::count(idle.out.begin(), idle.out.end(), '\n') < 110);
+  CHECK(idle.out.ends_with("421 4.7.0 too many errors: too many commands without a message\r\n"));
+  CHECK_FALSE(busy.closed);
+  CHECK_FALSE(trusted.closed);
+}

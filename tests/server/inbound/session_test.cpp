@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "store/key.hpp"
 #include "tests/server/inbound/served.hpp"
 
 using namespace spoold;
@@ -163,6 +164,56 @@ TEST_CASE("session: a client that dribbles a command gets no more time for it") 
   }
   CHECK(std::chrono::steady_clock::now() - start < std::chrono::milliseconds(2500));
   CHECK(client.reply().starts_with("421 4.4.2"));
+}
+
+TEST_CASE("session: LMTP listeners do not relay for trusted networks") {
+  Served served([](conf::Settings& settings, store::Options&) {
+    settings.smtp.trusted_networks = {*conf::parse_network("unix"), *conf::parse_network("127.0.0.0/8")};
+  });
+  Client lmtp(served.folder.path() + "/lmtp"), smtp(served);
+  lmtp.reply();
+  lmtp.ask("LHLO client.example");
+  lmtp.ask("MAIL FROM:<anne@far.example>");
+  CHECK(lmtp.ask("RCPT TO:<victim@elsewhere.example>").starts_with("550 5.7.1"));
+  CHECK(lmtp.ask("RCPT TO:<test@lists.example>").starts_with("250"));
+  CHECK(lmtp.ask("RCPT TO:<any@relayed.example>").starts_with("250"));
+  CHECK(envelope(smtp, "anne@far.example", {"victim@elsewhere.example"}).starts_with("250"));
+}
+
+TEST_CASE("session: a record that cannot be read is answered 451, and the thread's loop learns of it") {
+  Served served;
+  const list::ListId id = served.make_list("broken", {}, list::Nonmembers::accept);
+  REQUIRE(served.opened.change([&](store::Write& write) -> store::Result<void> {
+    write.put(store::Table::list, store::Key().u32(id), "x");
+    return {};
+  }));
+  Client client(served);
+  CHECK(envelope(client, "anne@far.example", {"test@lists.example"}).starts_with("250"));
+  CHECK(client.ask("RCPT TO:<broken@lists.example>").starts_with("451 4.3.0"));
+  CHECK(client.reply() == "closed");
+  CHECK(becomes([&] { return served.stats.open_in == 0; }));
+  Client other(served);
+  CHECK(envelope(other, "anne@far.example", {"test@lists.example"}).starts_with("250"));
+  CHECK(has(served.exceptions, "list"));
+}
+
+TEST_CASE("session: a stranger whose recipients are refused again and again is slowed down, then gets 421") {
+  Served served(nullptr, [](smtp::ServerProfile& profile) {
+    profile.brake.pause = std::chrono::milliseconds(1);
+    profile.brake.refusals = 60;
+  });
+  std::string group;
+  for (int i = 0; i < 100; ++i) group += "RCPT TO:<none@lists.example>\r\n";
+  std::string last;
+  {
+    Client client(served);
+    envelope(client, "anne@far.example", {});
+    client.send(group);
+    for (std::string said = client.reply(); said != "closed"; said = client.reply()) last = said;
+  }
+  CHECK(last.starts_with("421 4.7.0"));
+  CHECK(becomes([&] { return served.stats.open_in == 0; }));
+  CHECK(served.stats.refused == 60);
 }
 
 TEST_CASE("listener: the unix socket of a dead server is replaced, that of a living one is not") {

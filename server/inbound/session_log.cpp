@@ -1,0 +1,69 @@
+#include "server/inbound/session_log.hpp"
+
+#include "server/log.hpp"
+
+namespace spoold::server {
+
+SessionLog::~SessionLog() {
+  if (!bounded_ || refused_ <= most) return;
+  const std::string client = peer_.text(), more = "and " + std::to_string(refused_ - most) + " more";
+  log::event(log::Level::info, "refused", {{"reply", more}, {"client", client}});
+}
+
+SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(acceptance.content.size) {
+  for (const store::NewMessage& message : acceptance.messages)
+    lines.push_back({message.message.list_address, message.message.reverse_path,
+                     message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
+}
+
+void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted,
+                          const std::string& from) const {
+  ++stats_.accepted;
+  for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
+  if (!log::enabled(log::Level::info)) return;
+  const std::string client = peer_.text();
+  for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
+    const std::string qid = store::id_text(accepted.ids[i]);
+    const auto recipients = accepted.recipients[i];
+    if (!summary.lines[i].list.empty()) {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"list", summary.lines[i].list},
+                  {"from", from},
+                  {"recipients", recipients},
+                  {"size", summary.size},
+                  {"client", client}});
+    } else if (!summary.lines[i].only.empty()) {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"from", from},
+                  {"to", summary.lines[i].only},
+                  {"size", summary.size},
+                  {"client", client}});
+    } else {
+      log::event(log::Level::info, "accepted",
+                 {{"qid", qid},
+                  {"from", from},
+                  {"recipients", recipients},
+                  {"size", summary.size},
+                  {"client", client}});
+    }
+  }
+}
+
+void SessionLog::refused(const std::string& from, std::string_view to, const smtp::Reply& reply) {
+  ++stats_.refused;
+  if (++refused_ > most && bounded_) return;
+  if (!log::enabled(log::Level::info)) return;
+  const std::string client = peer_.text(), words = reply.oneline();
+  log::event(log::Level::info, "refused", {{"from", from}, {"to", to}, {"reply", words}, {"client", client}});
+}
+
+void SessionLog::bounce(const store::HistoryEvent& event) const {
+  ++stats_.bounced;
+  const std::string client = peer_.text();
+  log::event(log::Level::info, "bounce",
+             {{"to", event.address}, {"reply", event.detail}, {"client", client}});
+}
+
+}  // namespace spoold::server
