@@ -16,12 +16,14 @@ Error lmdb_error(int code, const std::string& what) {
     case EDQUOT:
       return {Error::Kind::full, text + "; free space on the file system of [spool] path"};
     case MDB_READERS_FULL:
-      return {Error::Kind::io, text + "; too many processes read the store at once"};
+      return {Error::Kind::io, text + "; too many processes read the store at once: end spoolctls that hang"};
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
     case MDB_PANIC:
-      return {Error::Kind::corrupt, text + "; the file is damaged: restore data.mdb from a backup"};
+      return {Error::Kind::corrupt, text +
+                                        "; data.mdb is damaged: keep a copy of it, then put the last file of "
+                                        "'spoolctl backup' in its place"};
     case MDB_VERSION_MISMATCH:
       return {Error::Kind::newer,
               text + "; the file was written by another version of LMDB: install the matching one"};

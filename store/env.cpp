@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <utility>
@@ -58,11 +59,15 @@ Result<std::string> random_octets(std::size_t n) {
   return out;
 }
 
-void sync_folder(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (fd < 0) return;
-  ::fsync(fd);
-  ::close(fd);
+/// Makes the folder and what is missing above it. The mode is given at once: a folder that is there keeps its own.
+Result<void> make_folder(const std::string& path) {
+  std::error_code error;
+  const auto parent = std::filesystem::path(path).parent_path();
+  if (!parent.empty()) std::filesystem::create_directories(parent, error);
+  if (error || (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST))
+    return fail(Kind::io,
+                "cannot make the store's folder " + path + ": " + (error ? error.message() : words(errno)));
+  return {};
 }
 
 }  // namespace
@@ -77,19 +82,13 @@ Result<std::unique_ptr<Env>> Env::open(const Settings& settings) {
   if (!there && !create)
     return fail(Kind::not_found,
                 "there is no store in " + settings.path + ": spoold makes it at its first start");
-  if (!there) {
-    std::filesystem::create_directories(settings.path, error);
-    if (error)
-      return fail(Kind::io, "cannot make the store's folder " + settings.path + ": " + error.message());
-    if (::chmod(settings.path.c_str(), 0750) != 0 && errno != EPERM)
-      return fail(Kind::io, "the store's folder " + settings.path + ": " + words(errno));
-  }
+  if (!there)
+    if (auto ok = make_folder(settings.path); !ok) return tl::unexpected(ok.error());
   if (auto ok = local_file_system(settings.path); !ok) return tl::unexpected(ok.error());
   if (!env->read_only_)
     if (auto ok = env->take_lock(); !ok) return tl::unexpected(ok.error());
   try {
     if (auto ok = env->map(settings); !ok) return tl::unexpected(ok.error());
-    if (!there) sync_folder(settings.path);
     if (auto ok = env->tables(!env->read_only_); !ok) return tl::unexpected(ok.error());
   } catch (const Broken& broken) {
     return tl::unexpected(broken.error);
@@ -117,8 +116,9 @@ Result<void> Env::take_lock() {
                                   (holder.empty() ? "" : " (pid " + holder + ")") + ": stop it first");
   }
   const std::string pid = std::to_string(::getpid()) + "\n";
-  if (::ftruncate(lock_, 0) != 0 ||
-      ::pwrite(lock_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()))
+  // Written over what is there: a full disk has no block for a file that was emptied first.
+  if (::pwrite(lock_, pid.data(), pid.size(), 0) != static_cast<ssize_t>(pid.size()) ||
+      ::ftruncate(lock_, static_cast<off_t>(pid.size())) != 0)
     return fail(Kind::io, "cannot write " + file + ": " + words(errno));
   return {};
 }
@@ -138,23 +138,61 @@ Result<void> Env::map(const Settings& settings) {
   if (const int code = mdb_env_open(env_, path_.c_str(), flags, 0640))
     return tl::unexpected(lmdb_error(code, "open " + file));
 
-  // LMDB maps what its root names; a file that was cut would end the process with SIGBUS at the first touch.
+  if (auto ok = long_enough(); !ok) return ok;
+  if (!read_only_) keep_file();
+  int dead = 0;
+  if (!read_only_) mdb_reader_check(env_, &dead);
+  return {};
+}
+
+/// LMDB maps what its root names; a file that was cut would end the process with SIGBUS at the first touch. A file
+/// that ends before its last page is sound where all that is missing is free: it was never written.
+Result<void> Env::long_enough() {
+  const std::string file = path_ + "/data.mdb";
+  MDB_txn* txn = nullptr;
+  MDB_envinfo info{};
+  // The state that is judged must be the one that the transaction pins; a daemon beside us goes on meanwhile.
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    if (const int code = begin_read(&txn)) return tl::unexpected(lmdb_error(code, "begin to read"));
+    mdb_env_info(env_, &info);
+    if (info.me_last_txnid == mdb_txn_id(txn)) break;
+    end_read(std::exchange(txn, nullptr));
+  }
+  MDB_stat stat{};
+  mdb_env_stat(env_, &stat);
+  struct stat on_disk {};
+  int fd = -1;
+  mdb_env_get_fd(env_, &fd);
+  const bool known = ::fstat(fd, &on_disk) == 0;
+  const std::uint64_t end = info.me_last_pgno + 1, size = static_cast<std::uint64_t>(on_disk.st_size);
+  const bool sound =
+      info.me_last_txnid == 0 || size >= end * stat.ms_psize ||
+      (txn != nullptr && all_free(fd, stat.ms_psize, info.me_last_txnid, size / stat.ms_psize, end));
+  if (txn != nullptr) end_read(txn);
+  if (!known) return fail(Kind::io, "cannot look at " + file + ": " + words(errno));
+  if (!sound)
+    return fail(Kind::corrupt,
+                file + " ends at " + std::to_string(size) + " octets, but pages behind that are in " +
+                    "use: it was cut, or copied while in use. Keep a copy of it, then put the last " +
+                    "file that 'spoolctl backup' wrote in its place");
+  return {};
+}
+
+/// After a commit: extends a file that ends before its last page, so that every copy of it is whole. What cannot
+/// be done now is done after a later commit.
+void Env::keep_file() {
   MDB_envinfo info{};
   MDB_stat stat{};
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
+  const std::uint64_t end = (info.me_last_pgno + 1) * stat.ms_psize;
+  if (end <= file_size_) return;
+  int fd = -1;
+  mdb_env_get_fd(env_, &fd);
   struct stat on_disk {};
-  if (::stat(file.c_str(), &on_disk) != 0)
-    return fail(Kind::io, "cannot look at " + file + ": " + words(errno));
-  if (info.me_last_txnid > 0 &&
-      static_cast<std::uint64_t>(on_disk.st_size) < (info.me_last_pgno + 1) * stat.ms_psize)
-    return fail(Kind::corrupt,
-                file +
-                    " is shorter than its last transaction says: it was cut or copied while in use; "
-                    "restore it from a backup");
-  int dead = 0;
-  if (!read_only_) mdb_reader_check(env_, &dead);
-  return {};
+  if (::fstat(fd, &on_disk) != 0) return;
+  file_size_ = static_cast<std::uint64_t>(on_disk.st_size);
+  if (file_size_ < end && ::ftruncate(fd, static_cast<off_t>(end)) == 0) file_size_ = end;
 }
 
 Result<void> Env::tables(bool create) {
@@ -168,12 +206,19 @@ Result<void> Env::tables(bool create) {
     mdb_txn_abort(txn);
     return tl::unexpected(lmdb_error(code, "open table meta"));
   }
-  if (fresh && !create) {
-    mdb_txn_abort(txn);
-    return fail(Kind::not_found, "the store in " + path_ + " is empty: spoold fills it at its first start");
-  }
   std::unique_ptr<Write> txn_owner(new Write(*this, txn, TimePoint{}));
   Write& write = *txn_owner;
+  if (fresh) {
+    unsigned main = 0;
+    MDB_stat entries{};
+    if (mdb_dbi_open(txn, nullptr, 0, &main) == 0 && mdb_stat(txn, main, &entries) == 0 &&
+        entries.ms_entries > 0)
+      return fail(Kind::corrupt,
+                  path_ + "/data.mdb is an LMDB file of another program, not a spoold store: set " +
+                      "another [spool] path");
+    if (!create)
+      return fail(Kind::not_found, "the store in " + path_ + " is empty: spoold fills it at its first start");
+  }
   if (!fresh) {
     const auto format = write.get(Table::meta, "format");
     if (!format)
@@ -210,14 +255,16 @@ Result<void> Env::tables(bool create) {
   const std::string node = read("node");
   if (secret_.size() != 32 || uuid_.size() != 16 || node.size() != 2)
     return fail(Kind::corrupt,
-                "table meta of the store lacks its secret, uuid or node number: restore a backup");
+                "table meta of the store lacks its secret, uuid or node number: keep a copy of data.mdb, "
+                "then put the last "
+                "file of 'spoolctl backup' in its place");
   node_ = KeyReader(node).u16() & 0x3ff;
   if (const auto mark = write.get(Table::meta, "mark"))
     mark_ = written_mark_ = last_ = KeyReader(*mark).u64();
   // Also of a read-only transaction: an abort would forget the tables' handles.
   if (const int committed = commit(std::move(txn_owner)))
     return tl::unexpected(lmdb_error(committed, "commit its tables"));
-  return {};
+  return fresh ? sync_folders(path_) : Result<void>();
 }
 
 std::unique_ptr<Write> Env::begin(TimePoint now) {
@@ -231,7 +278,11 @@ int Env::commit(std::unique_ptr<Write> write) {
   const int code = mdb_txn_commit(std::exchange(write->txn_, nullptr));
   if (code == 0) {
     written_mark_ = mark_;
+    if (!read_only_) keep_file();
     hold_pages();
+  } else {
+    release_pages();  // the next attempt may need them
+    if (code == ENOSPC || code == EDQUOT) ballast_.release(path_);
   }
   return code;
 }
@@ -244,13 +295,19 @@ int Env::commit(std::unique_ptr<Write> write) {
 void Env::hold_pages() {
   if (read_only_ || ++commits_since_held_ < held_commits) return;
   commits_since_held_ = 0;
-  if (holding_ != nullptr) end_read(std::exchange(holding_, nullptr));
+  release_pages();
   MDB_envinfo info{};
   MDB_stat stat{};
   mdb_env_info(env_, &info);
   mdb_env_stat(env_, &stat);
   if (info.me_mapsize - info.me_last_pgno * stat.ms_psize < plenty_of_map) return;
   if (begin_read(&holding_) != 0) holding_ = nullptr;
+  if (holding_ != nullptr) held_txn_ = mdb_txn_id(holding_);
+}
+
+void Env::release_pages() {
+  held_txn_ = 0;
+  if (holding_ != nullptr) end_read(std::exchange(holding_, nullptr));
 }
 
 int Env::begin_read(MDB_txn** out) const {
@@ -262,7 +319,12 @@ int Env::begin_read(MDB_txn** out) const {
       ended_reads_.pop_back();
     }
   }
-  if (txn == nullptr) return mdb_txn_begin(env_, nullptr, MDB_RDONLY, out);
+  if (txn == nullptr) {
+    const int code = mdb_txn_begin(env_, nullptr, MDB_RDONLY, out);
+    // The places of processes that were killed in a Read are free only when somebody looks.
+    if (code != MDB_READERS_FULL || check_readers() == 0) return code;
+    return mdb_txn_begin(env_, nullptr, MDB_RDONLY, out);
+  }
   const int code = mdb_txn_renew(txn);
   if (code)
     mdb_txn_abort(txn);
@@ -292,13 +354,19 @@ std::uint64_t Env::used(std::uint64_t enough) const {
   if (touched <= enough) return touched;
   MDB_txn* txn = nullptr;
   if (begin_read(&txn)) return touched;
+  // LMDB takes pages again that were freed before the oldest state that somebody reads. What our own hold_pages()
+  // pins does not count: it is given back in a moment.
+  std::size_t oldest = mdb_txn_id(txn);
+  for (const Reader& reader : readers()) oldest = std::min<std::size_t>(oldest, reader.txn);
   MDB_cursor* cursor = nullptr;
   std::uint64_t free_pages = 0;
   if (mdb_cursor_open(txn, 0, &cursor) ==
       0) {  // table 0 is LMDB's own list of free pages: its values begin with a count
     MDB_val key{}, value{};
     while (mdb_cursor_get(cursor, &key, &value, MDB_NEXT) == 0) {
-      std::size_t count = 0;
+      std::size_t freed_by = 0, count = 0;
+      std::memcpy(&freed_by, key.mv_data, std::min(sizeof freed_by, key.mv_size));
+      if (freed_by >= oldest) break;
       std::memcpy(&count, value.mv_data, std::min(sizeof count, value.mv_size));
       free_pages += count;
     }
@@ -312,6 +380,34 @@ int Env::check_readers() const {
   int dead = 0;
   mdb_reader_check(env_, &dead);
   return dead;
+}
+
+std::vector<Reader> Env::readers() const {
+  struct Found {
+    std::vector<Reader> readers;
+    int own_pid;
+    std::uint64_t held;
+  } found{{}, ::getpid(), held_txn_};
+  // LMDB shows its table as text only: "pid thread txn", the last one "-" outside of a transaction; and a head.
+  mdb_reader_list(
+      env_,
+      [](const char* line, void* context) {
+        Found& f = *static_cast<Found*>(context);
+        Reader reader;
+        unsigned long long txn = 0;
+        if (std::sscanf(line, "%d %*x %llu", &reader.pid, &txn) != 2) return 0;
+        reader.txn = txn;
+        if (reader.pid != f.own_pid || reader.txn != f.held) f.readers.push_back(reader);
+        return 0;
+      },
+      &found);
+  return std::move(found.readers);
+}
+
+std::uint64_t Env::last_txn() const {
+  MDB_envinfo info{};
+  mdb_env_info(env_, &info);
+  return info.me_last_txnid;
 }
 
 }  // namespace spoold::store

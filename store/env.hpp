@@ -6,6 +6,7 @@
 // See also: txn.hpp (what is done inside), writer.hpp (who makes Writes), README.md (format).
 #pragma once
 #include <array>
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -14,7 +15,9 @@
 #include <vector>
 
 #include "protocol/time.hpp"
+#include "store/data_file.hpp"
 #include "store/error.hpp"
+#include "store/readers.hpp"
 #include "store/spool/types.hpp"
 #include "store/tables.hpp"
 #include "store/txn.hpp"
@@ -44,15 +47,20 @@ class Env {
   /// 0, or the error number of the commit. Whatever it answers, the transaction is over.
   int commit(std::unique_ptr<Write>);
 
-  /// Octets in use: all pages ever touched less the free ones. Scans the free list when the file has passed
-  /// `enough`.
+  /// Octets in use: all pages ever touched less those that may be written again. A free page that a reader pins
+  /// counts as used. Scans the free list when the file has passed `enough`.
   std::uint64_t used(std::uint64_t enough) const;
   const std::string& path() const { return path_; }
   const std::string& secret() const { return secret_; }  // 32 random octets, made with the store
   const std::string& uuid() const { return uuid_; }
   bool read_only() const { return read_only_; }
-  /// Frees the reader slots of processes that died; their number.
+  /// Frees the reader slots of processes that died; their number. Any thread; one pass over at most 1,024 slots.
   int check_readers() const;
+  /// Who is inside a read transaction now, in all processes; without the reader by which hold_pages() pins.
+  std::vector<Reader> readers() const;
+  /// The disk has room: keeps some of it for the time when it has none (data_file.hpp).
+  void keep_ballast() { ballast_.keep(path_); }
+  std::uint64_t last_txn() const;  // the last transaction that was committed
 
   MDB_env* handle() const { return env_; }
   /// For Read, any thread: 0 and a transaction, or an error number. A few that ended are kept for the next
@@ -66,8 +74,11 @@ class Env {
   Env() = default;
   Result<void> take_lock();
   Result<void> map(const Settings&);
+  Result<void> long_enough();
+  void keep_file();
   Result<void> tables(bool create);
   void hold_pages();
+  void release_pages();
 
   std::string path_, secret_, uuid_;
   bool read_only_ = false;
@@ -76,8 +87,11 @@ class Env {
   mutable std::mutex reads_mutex_;
   mutable std::vector<MDB_txn*> ended_reads_;  // they hold a reader's slot, but no page of the file
   std::array<unsigned, table_count> dbis_{};
-  MDB_txn* holding_ = nullptr;  // see hold_pages()
+  MDB_txn* holding_ = nullptr;              // see hold_pages()
+  std::atomic<std::uint64_t> held_txn_{0};  // its transaction; 0: none
   int commits_since_held_ = 0;
+  std::uint64_t file_size_ = 0;  // data.mdb is at least so long
+  Ballast ballast_;
   // Ids: `mark` in meta is above every id given; it is moved on about once a second, not at each id.
   Id last_ = 0, mark_ = 0, written_mark_ = 0;
   std::uint64_t node_ = 0;

@@ -12,7 +12,7 @@ constexpr auto interval = std::chrono::milliseconds(100);
 
 }  // namespace
 
-Room::Room(const Env& env, std::uint64_t max_size, std::uint64_t reserve)
+Room::Room(Env& env, std::uint64_t max_size, std::uint64_t reserve)
     : env_(env), max_size_(max_size), reserve_(reserve) {
   look();
 }
@@ -38,7 +38,10 @@ void Room::look() const {
   struct statvfs disk {};
   const bool known = ::statvfs(env_.path().c_str(), &disk) == 0;
   const std::uint64_t free = known ? std::uint64_t{disk.f_bavail} * disk.f_frsize : 0;
-  const std::uint64_t used = env_.used(max_size_);
+  if (!env_.read_only() && free >= reserve_ + 2 * Ballast::size) env_.keep_ballast();
+  std::uint64_t used = env_.used(max_size_);
+  // Pages that a killed reader pins count as used; they may be all that is missing.
+  if (used >= max_size_ && env_.check_readers() > 0) used = env_.used(max_size_);
   used_.store(used, std::memory_order_relaxed);
   open_.store(known && free >= reserve_ && used < max_size_, std::memory_order_relaxed);
   next_look_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);

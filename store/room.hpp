@@ -1,6 +1,6 @@
 // Is there room for more mail? Intake stops at [spool] max_size, and when the file system has less than
 // [spool] reserve free, so that settling, editing and removing always have room (design section 5). Looked at
-// 10 times a second at most, by whoever asks; any thread.
+// 10 times a second at most, by whoever asks; any thread. Where the disk has plenty, the store's ballast is kept.
 #pragma once
 #include <atomic>
 #include <chrono>
@@ -13,7 +13,7 @@ class Env;
 
 class Room {
  public:
-  Room(const Env& env, std::uint64_t max_size, std::uint64_t reserve);
+  Room(Env& env, std::uint64_t max_size, std::uint64_t reserve);
   bool open() const;
   std::uint64_t used() const;
   /// A commit found the disk full: closed until the next look.
@@ -21,7 +21,7 @@ class Room {
 
  private:
   void look() const;
-  const Env& env_;
+  Env& env_;
   const std::uint64_t max_size_, reserve_;
   mutable std::mutex looking_;
   mutable std::atomic<bool> open_{true};

@@ -42,6 +42,7 @@ struct Store::State {
   Options options;
   std::unique_ptr<Env> env;
   std::unique_ptr<Room> room;
+  ReaderWatch reader_watch;   // of the thread that calls check_readers()
   spool::ClaimPlaces places;  // of the writer thread
   Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
   std::uint64_t duplicates = 0;

@@ -57,9 +57,13 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
   if (auto ok = s.reclaim(); !ok) return tl::unexpected(ok.error());
   Writer::Wiring wiring{[&s] { return s.now(); }, s.options.on_stop, s.options.fault};
   s.writer = std::make_unique<Writer>(*s.env, *s.room, std::move(wiring));
-  s.sweep_stage(true);
-  if (directory::has_leftovers(Read(*s.env))) s.sweep_directory();
-  for (const Id id : spool::unfinished_rebuilds(Read(*s.env))) s.go_on_rebuilding(id);
+  try {
+    s.sweep_stage(true);
+    if (directory::has_leftovers(Read(*s.env))) s.sweep_directory();
+    for (const Id id : spool::unfinished_rebuilds(Read(*s.env))) s.go_on_rebuilding(id);
+  } catch (const Broken& broken) {
+    return tl::unexpected(broken.error);
+  }
   return store;
 }
 
@@ -67,7 +71,7 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
 /// again: spoolctl may open the store between a crash and the daemon's start, which is what logs it.
 Result<void> Store::State::reclaim() {
   try {
-    for (bool all = false; !all;) {
+    for (bool all = false, tried_again = false; !all;) {
       auto write = env->begin(now());
       directory::recover(*write);
       const auto kept = write->get(Table::meta, possible_duplicates_key);
@@ -77,8 +81,12 @@ Result<void> Store::State::reclaim() {
       duplicates += r.recipients;
       if (r.recipients > 0) write->put(Table::meta, possible_duplicates_key, Key().u64(duplicates));
       if (write->changes() == 0) break;
-      if (const int code = env->commit(std::move(write)))
-        return tl::unexpected(lmdb_error(code, "commit that what was on the wire is due again"));
+      const int code = env->commit(std::move(write));
+      if (code == 0) continue;
+      const Error error = lmdb_error(code, "commit that what was on the wire is due again");
+      // On a full disk the failure has set free what is kept for this.
+      if (error.kind != Error::Kind::full || std::exchange(tried_again, true)) return tl::unexpected(error);
+      all = false;
     }
   } catch (const Broken& broken) {
     return tl::unexpected(broken.error);
@@ -236,6 +244,18 @@ void Store::make_reports(TimePoint now, Callback<void> callback) {
 
 void Store::sweep(TimePoint now, Callback<void> callback) {
   state_->sweep_slice(now - state_->options.history, 0, std::move(callback));
+}
+
+Result<BackupFigures> Store::backup(int file, const std::function<void()>& between,
+                                    Duration one_state) const {
+  return store::backup(*state_->env, file, between, one_state);
+}
+
+ReadersFound Store::check_readers() {
+  State& s = *state_;
+  const int dead = s.env->check_readers();
+  const std::uint64_t last = s.env->last_txn();
+  return {dead, s.reader_watch.look(s.env->readers(), last, ReaderWatch::Clock::now())};
 }
 
 TimePoint Store::now() const {

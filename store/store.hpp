@@ -16,7 +16,9 @@
 #include <vector>
 
 #include "protocol/mail/dsn.hpp"
+#include "store/backup.hpp"
 #include "store/error.hpp"
+#include "store/readers.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::store {
@@ -215,6 +217,14 @@ class Store {
   /// that a settle finishes is made in that commit.
   void make_reports(TimePoint now, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
+
+  /// A consistent copy of the store (backup.hpp); any thread, also of a store that was opened read only.
+  Result<BackupFigures> backup(int file, const std::function<void()>& between,
+                               Duration one_state = std::chrono::seconds(1)) const;
+
+  /// Frees the slots of readers that died and names those that have read one old state for more than 5 s: they
+  /// pin pages. To be called every few seconds, by one thread.
+  ReadersFound check_readers();
 
   TimePoint now() const;
   std::uint64_t possible_duplicates() const;

@@ -228,6 +228,8 @@ Result<void> Writer::apply(Waiting& w, Write& write) {
     return w.job.apply(write);
   } catch (const Broken& broken) {
     if (broken.error.kind == Kind::corrupt || broken.error.kind == Kind::io) stop_for_good(broken.error);
+    // Readers that were killed may pin what is missing: the job is run again alone, with their pages.
+    if (broken.error.kind == Kind::full) env_.check_readers();
     return tl::unexpected(broken.error);
   }
 }
@@ -251,6 +253,7 @@ void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
     for (Waiting& w : batch) w.result = tl::unexpected(dead_), answer(w);
     return;
   }
+  if (again && env_.check_readers() > 0) return together(batch);
   room_.found_full();
   if (!again) {
     {

@@ -1,204 +1,339 @@
-// The invariants of the spool (spool.hpp): every open recipient is covered by exactly one due entry or claim,
-// counts are right, contents are referenced as often as they say, nothing points to nowhere.
+#include "store/spool/check.hpp"
+
 #include <algorithm>
-#include <map>
-#include <set>
+#include <array>
 #include <utility>
 
 #include "store/broken.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
-#include "store/spool/numbers.hpp"
-#include "store/spool/spool.hpp"
 
 namespace spoold::store::spool {
 namespace {
 
 constexpr std::size_t most_problems = 100;
 constexpr std::uint32_t numbers_at_once = 8192;
+constexpr std::uint64_t rows_at_once = 20'000;
+constexpr std::array tables_of_messages{Table::recipients, Table::done,    Table::recipient,
+                                        Table::head,       Table::request, Table::claim};
 
-struct Span {
-  std::uint32_t first, count;
-  TimePoint at;
-  std::uint32_t left;  // of a claim
-  bool claim;
-};
+bool staged(const Read& read, Id id) {
+  for (const StageKind kind : {StageKind::accept, StageKind::abandoned, StageKind::content, StageKind::drop})
+    if (read.has(Table::stage, stage_key(kind, id))) return true;
+  return false;
+}
 
-class Check {
+bool is_open(RecipientState state) {
+  return state == RecipientState::queued || state == RecipientState::deferred;
+}
+
+/// The spans that hold the number the walk stands at: numbers only grow, spans are sorted by their first one. A
+/// recipient with a time of its own is covered by those of just that time, one without by all.
+class Cover {
  public:
-  explicit Check(const Read& read) : read_(read) {}
+  explicit Cover(const std::vector<Span>& spans) : spans_(spans) {}
 
-  CheckReport run() {
-    collect();
-    for (const Table table : {Table::message, Table::finished})
-      read_.each(table, {}, [&](auto key, auto value) {
-        MessageRow message = unpack_message(KeyReader(key).u64(), value);
-        one(message, table == Table::finished);
-        return report_.problems.size() < most_problems;
-      });
-    for (const auto& [id, spans] : spans_)
-      if (!seen_.contains(id) && !staged(id))
-        for (const Span& s : spans)
-          if (s.claim) problem(id, "has a claim, but there is no such message");
-    contents();
-    rows_without_message();
-    std::string after;
-    for (auto page = hosts(read_, after, numbers_at_once); !page.empty();
-         page = hosts(read_, after, numbers_at_once))
-      after = page.back().route;  // each was unpacked
-    return std::move(report_);
+  void move_to(std::uint32_t number) {
+    for (; next_ < spans_.size() && spans_[next_].first <= number; ++next_) {
+      const Span& span = spans_[next_];
+      if (span.end() <= number) continue;
+      if (span.claim)
+        claims_.push_back(next_);
+      else
+        ++entries_[span.at], ++open_, ends_.emplace(span.end(), span.at);
+    }
+    std::erase_if(claims_, [&](std::size_t i) { return spans_[i].end() <= number; });
+    while (!ends_.empty() && ends_.begin()->first <= number) {
+      const auto at = entries_.find(ends_.begin()->second);
+      if (--at->second == 0) entries_.erase(at);
+      --open_;
+      ends_.erase(ends_.begin());
+    }
+  }
+  std::size_t entries(const RecipientRow* row) const {
+    if (!row) return open_;
+    const auto at = entries_.find(row->next);
+    return at == entries_.end() ? 0 : at->second;
+  }
+  /// Calls f(index of the span) for each claim.
+  template <class F>
+  void each_claim(const RecipientRow* row, F f) const {
+    for (const std::size_t i : claims_)
+      if (!row || row->next == spans_[i].at) f(i);
   }
 
  private:
-  void problem(Id id, const std::string& what) {
-    if (report_.problems.size() < most_problems)
-      report_.problems.push_back("message " + id_text(id) + " " + what);
-  }
-
-  bool staged(Id id) const {
-    for (const StageKind kind :
-         {StageKind::accept, StageKind::abandoned, StageKind::content, StageKind::drop})
-      if (read_.has(Table::stage, stage_key(kind, id))) return true;
-    return false;
-  }
-
-  void collect() {
-    read_.each(Table::due, {}, [&](auto key, auto value) {
-      const DueRow d = unpack_due(key, value);
-      ++report_.due;
-      due_[d.message].emplace_back(d.generation, Span{d.first, d.count, d.at, 0, false});
-      return true;
-    });
-    read_.each(Table::claim, {}, [&](auto key, auto value) {
-      const ClaimRow c = unpack_claim(key, value);
-      ++report_.claims;
-      spans_[c.message].push_back({c.first, c.count, c.due, c.left, true});
-      return true;
-    });
-  }
-
-  void one(MessageRow& message, bool finished) {
-    ++report_.messages;
-    seen_.insert(message.id);
-    report_.recipients += message.numbers();
-    if (finished != (message.state == MessageState::finished))
-      problem(message.id, "is in the table of another state");
-    const bool to_report = message.report_at != TimePoint{};
-    if (!finished || to_report) ++references_[message.content];
-    if (to_report != read_.has(Table::report, Key().time(message.report_at).u64(message.id)))
-      problem(message.id, "has a report due, but not at its time");
-    std::vector<Span> spans = spans_[message.id];
-    for (const auto& [generation, span] : due_[message.id])
-      if (generation == message.generation) spans.push_back(span);
-    if (finished)
-      for (const Span& s : spans)
-        if (s.claim) problem(message.id, "is finished, but a claim covers some of it");
-    std::vector<std::uint32_t> covered_by(spans.size());
-    Counts counts;
-    std::vector<std::uint8_t> cover;
-    for (std::uint32_t first = 0; first < message.numbers(); first += numbers_at_once) {
-      const std::uint32_t count = std::min(numbers_at_once, message.numbers() - first);
-      const Numbers numbers(read_, message, first, count);
-      std::uint32_t listed = 0;
-      each_original(read_, message, first, count, [&](std::uint32_t, const PageReader&) { ++listed; });
-      for (std::uint32_t number = first; number < first + count; ++number) {
-        const RecipientRow* row = numbers.row(number);
-        if (number >= message.originals && (!row || row->address.empty()))
-          problem(message.id, "lacks an added recipient");
-        std::size_t due = 0, claims = 0;
-        for (std::size_t i = 0; i < spans.size(); ++i)
-          if (number - spans[i].first < spans[i].count && numbers.covered_at(number, spans[i].at)) {
-            ++(spans[i].claim ? claims : due);
-            ++covered_by[i];
-          }
-        const RecipientState state = effective(message, number, numbers.stored(number), claims > 0);
-        ++count_of(counts, state);
-        const bool to_go = state == RecipientState::queued || state == RecipientState::deferred;
-        if (to_go && due + claims != 1)
-          problem(message.id, "recipient " + std::to_string(number) + " is " + text(state) + " and covered " +
-                                  std::to_string(due + claims) + " times");
-        if (!to_go && due + claims > 0 && state != RecipientState::removed)
-          problem(message.id,
-                  "recipient " + std::to_string(number) + " is " + text(state) + ", but still due");
-      }
-    }
-    for (std::size_t i = 0; i < spans.size(); ++i)
-      if (spans[i].claim && covered_by[i] != spans[i].left)
-        problem(message.id, "a claim says that it covers " + std::to_string(spans[i].left) + ", but it is " +
-                                std::to_string(covered_by[i]));
-    report_.open += counts.open();
-    const Counts& c = message.counts;
-    if (counts.queued != c.queued || counts.deferred != c.deferred || counts.held != c.held ||
-        counts.delivered != c.delivered || counts.failed != c.failed || counts.expired != c.expired ||
-        counts.removed != c.removed)
-      problem(message.id, "counts its recipients wrongly");
-    if (!finished && c.open() == 0) problem(message.id, "has no open recipient, but is not finished");
-    if (finished && c.open() > 0) problem(message.id, "is finished with open recipients");
-  }
-
-  void contents() {
-    std::map<Id, ContentRow> rows;
-    std::map<Id, std::uint64_t> octets;  // in chunks
-    read_.each(Table::content, {}, [&](auto key, auto value) {
-      KeyReader k(key);
-      const Id id = k.u64();
-      if (!k.rest().empty()) {
-        octets[id] += value.size();
-        return true;
-      }
-      rows[id] = *find_content(read_, id);
-      ++report_.contents;
-      return true;
-    });
-    for (const auto& [id, row] : rows) {
-      const auto at = references_.find(id);
-      const std::uint32_t used = at == references_.end() ? 0 : at->second;
-      if (used != row.references)
-        problem(id, "(a content) is used by " + std::to_string(used) + " messages, but says " +
-                        std::to_string(row.references));
-      const std::uint64_t there = octets[id] + row.tail.size();
-      if (there != row.size)
-        problem(id,
-                "(a content) has " + std::to_string(there) + " octets, but says " + std::to_string(row.size));
-    }
-    for (const auto& [id, used] : references_)
-      if (!rows.contains(id))
-        problem(id, "(a content) is missing, used by " + std::to_string(used) + " messages");
-    for (const auto& [id, chunks] : octets)
-      if (!rows.contains(id) && !staged(id)) problem(id, "(a content) has octets that nothing refers to");
-  }
-
-  void rows_without_message() {
-    for (const Table table :
-         {Table::recipients, Table::done, Table::recipient, Table::head, Table::request}) {
-      Id last = 0;
-      read_.each(table, {}, [&](auto key, auto) {
-        const Id id = KeyReader(key).u64();
-        if (id != last && !seen_.contains(id) && !staged(id)) problem(id, "does not exist, but has rows");
-        last = id;
-        return report_.problems.size() < most_problems;
-      });
-    }
-  }
-
-  const Read& read_;
-  CheckReport report_;
-  std::map<Id, std::vector<std::pair<std::uint32_t, Span>>> due_;
-  std::map<Id, std::vector<Span>> spans_;
-  std::map<Id, std::uint32_t> references_;
-  std::set<Id> seen_;
+  const std::vector<Span>& spans_;
+  std::size_t next_ = 0, open_ = 0;
+  std::map<TimePoint, std::size_t> entries_;
+  std::multimap<std::uint64_t, TimePoint> ends_;  // of these entries
+  std::vector<std::size_t> claims_;               // few: what is on the wire around one number
 };
+
+std::vector<Span> claims_of(const Read& read, Id message) {
+  std::vector<Span> spans;
+  read.each(Table::claim, Key().u64(message), [&](auto key, auto value) {
+    const ClaimRow c = unpack_claim(key, value);
+    spans.push_back({c.first, c.count, c.due, c.left, true});
+    return true;
+  });
+  return spans;
+}
 
 }  // namespace
 
-CheckReport check(const Read& read) {
-  try {
-    return Check(read).run();
-  } catch (const Broken& broken) {
-    CheckReport report;
-    report.problems.push_back(broken.error.text);
-    return report;
+bool same(const Counts& a, const Counts& b) {
+  return a.queued == b.queued && a.deferred == b.deferred && a.held == b.held && a.delivered == b.delivered &&
+         a.failed == b.failed && a.expired == b.expired && a.removed == b.removed;
+}
+
+std::vector<Span> spans_of(const Read& read, const MessageRow& message) {
+  std::vector<Span> spans = claims_of(read, message.id);
+  read.each(Table::due, {}, [&](auto key, auto value) {
+    const DueRow d = unpack_due(key, value);
+    if (d.message == message.id && d.generation == message.generation)
+      spans.push_back({d.first, d.count, d.at, 0, false});
+    return true;
+  });
+  return spans;
+}
+
+Sum sum_of(const Read& read, MessageRow& message, std::vector<Span>& spans,
+           const std::function<void(const std::string&)>& say) {
+  std::sort(spans.begin(), spans.end(), [](const Span& a, const Span& b) { return a.first < b.first; });
+  Sum sum;
+  sum.covered.resize(spans.size());
+  Cover cover(spans);
+  for (std::uint32_t first = 0; first < message.numbers(); first += numbers_at_once) {
+    const std::uint32_t count = std::min(numbers_at_once, message.numbers() - first);
+    const Numbers numbers(read, message, first, count);
+    each_original(read, message, first, count, [](std::uint32_t, const PageReader&) {});  // each can be read
+    for (std::uint32_t number = first; number < first + count; ++number) {
+      const RecipientRow* row = numbers.row(number);
+      if (number >= message.originals && (!row || row->address.empty())) say("lacks an added recipient");
+      std::size_t entries = 0, claims = 0;
+      cover.move_to(number);
+      if (row ? row->open() : !numbers.done(number)) {
+        entries = cover.entries(row);
+        cover.each_claim(row, [&](std::size_t i) { ++claims, ++sum.covered[i]; });
+      }
+      const RecipientState state = effective(message, number, numbers.stored(number), claims > 0);
+      ++count_of(sum.counts, state);
+      const std::size_t times = entries + claims;
+      if (is_open(state) ? times != 1 : times > 0 && state != RecipientState::removed)
+        say("recipient " + std::to_string(number) + " is " + text(state) +
+            (is_open(state) ? " and covered " + std::to_string(times) + " times" : ", but still due"));
+    }
   }
+  return sum;
+}
+
+std::map<Id, std::uint32_t> count_references(const Read& read, const std::vector<Id>& contents) {
+  std::map<Id, std::uint32_t> counts;
+  for (const Id id : contents) counts[id] = 0;
+  const auto count = [&](const MessageRow& message) {
+    if (const auto at = counts.find(message.content); at != counts.end()) ++at->second;
+  };
+  read.each(Table::message, {}, [&](auto key, auto value) {
+    count(unpack_message(KeyReader(key).u64(), value));
+    return true;
+  });
+  read.each(Table::report, {}, [&](auto key, auto) {
+    KeyReader k(key);
+    k.time();
+    const auto message = find_message(read, k.u64());
+    if (message && message->state == MessageState::finished) count(*message);
+    return true;
+  });
+  return counts;
+}
+
+void Check::problem(Id id, const std::string& what) {
+  if (report_.problems.size() < most_problems)
+    report_.problems.push_back("message " + id_text(id) + " " + what);
+}
+
+bool Check::step(const Read& read) {
+  bool more = false;
+  try {
+    switch (stage_) {
+      case Stage::live:
+        report_.due = read.entries(Table::due);
+        report_.claims = read.entries(Table::claim);
+        more = messages(read, Table::message);
+        break;
+      case Stage::finished:
+        more = messages(read, Table::finished);
+        break;
+      case Stage::contents:
+        more = contents(read);
+        break;
+      case Stage::again:
+        again(read);
+        break;
+      case Stage::rows:
+        more = rows(read);
+        break;
+      case Stage::hosts:
+        more = hosts(read);
+        break;
+      case Stage::done:
+        return false;
+    }
+  } catch (
+      const Broken& broken) {  // a row that cannot be read: what this stage has not reached is not looked at
+    report_.problems.push_back(broken.error.text);
+  }
+  if (!more) next_stage();
+  return stage_ != Stage::done;
+}
+
+void Check::next_stage() {
+  stage_ = report_.problems.size() >= most_problems ? Stage::done
+                                                    : static_cast<Stage>(static_cast<int>(stage_) + 1);
+  after_ = 0;
+  // A content that no message refers to was noted when its row was met; this is the other way round.
+  if (stage_ == Stage::again)
+    for (const auto& [id, used] : references_) doubtful_.push_back(id);
+}
+
+bool Check::messages(const Read& read, Table table) {
+  std::vector<MessageRow> batch;
+  std::map<Id, std::vector<Span>> spans;
+  const std::uint64_t budget = std::max(rows_at_once, table == Table::message ? read.entries(Table::due) : 0);
+  std::uint64_t looked_at = 0;
+  bool more = false;
+  Cursor c = read.cursor(table);
+  for (more = c.seek(Key().u64(after_ + 1)); more && looked_at < budget; more = c.next()) {
+    after_ = KeyReader(c.key()).u64();
+    try {
+      batch.push_back(unpack_message(after_, c.value()));
+    } catch (const Broken& broken) {
+      problem(after_, "cannot be read: " + broken.error.text);
+      continue;
+    }
+    looked_at += 1 + batch.back().numbers();
+    spans[after_] = claims_of(read, after_);
+  }
+  std::map<Id, std::uint32_t> generations;
+  for (const MessageRow& message : batch) generations[message.id] = message.generation;
+  if (table == Table::message)
+    read.each(Table::due, {}, [&](auto key, auto value) {
+      const DueRow d = unpack_due(key, value);
+      const auto generation = generations.find(d.message);
+      if (generation != generations.end() && generation->second == d.generation)
+        spans[d.message].push_back({d.first, d.count, d.at, 0, false});
+      return true;
+    });
+  for (MessageRow& message : batch) {
+    try {
+      one(read, message, std::move(spans[message.id]), table == Table::finished);
+    } catch (const Broken& broken) {
+      problem(message.id, "cannot be read: " + broken.error.text);
+    }
+    if (report_.problems.size() >= most_problems) return false;
+  }
+  return more;
+}
+
+void Check::one(const Read& read, MessageRow& message, std::vector<Span> spans, bool finished) {
+  const auto say = [&](const std::string& what) { problem(message.id, what); };
+  ++report_.messages;
+  report_.recipients += message.numbers();
+  if (finished != (message.state == MessageState::finished)) say("is in the table of another state");
+  const bool to_report = message.report_at != TimePoint{};
+  if (!finished || to_report) ++references_[message.content];
+  if (to_report != read.has(Table::report, Key().time(message.report_at).u64(message.id)))
+    say("has a report due, but not at its time");
+  if (finished && std::any_of(spans.begin(), spans.end(), [](const Span& s) { return s.claim; }))
+    say("is finished, but a claim covers some of it");
+  const Sum sum = sum_of(read, message, spans, say);
+  bool adds_up = same(sum.counts, message.counts);
+  if (!adds_up) say("counts its recipients wrongly");
+  for (std::size_t i = 0; i < spans.size(); ++i) {
+    if (!spans[i].claim || sum.covered[i] == spans[i].left) continue;
+    adds_up = false;
+    say("a claim says that it covers " + std::to_string(spans[i].left) + ", but it is " +
+        std::to_string(sum.covered[i]));
+  }
+  report_.open += sum.counts.open();
+  if (!finished && sum.counts.open() == 0) {
+    adds_up = false;
+    say("has no open recipient, but is not finished");
+  }
+  if (finished && sum.counts.open() > 0) say("is finished with open recipients");
+  if (!adds_up && !finished) report_.miscounted.push_back(message.id);
+}
+
+bool Check::contents(const Read& read) {
+  std::uint64_t looked_at = 0;
+  Cursor c = read.cursor(Table::content);
+  bool more = c.seek(Key().u64(after_ + 1));
+  while (more && looked_at < rows_at_once) {
+    const Id id = after_ = KeyReader(c.key()).u64();
+    const auto row = find_content(read, id);
+    std::uint64_t octets = row ? row->tail.size() : 0;
+    for (const Key prefix = Key().u64(id); more && c.at(prefix); more = c.next(), ++looked_at)
+      if (c.key().size() > prefix.view().size()) octets += c.value().size();
+    if (!row) {
+      if (!staged(read, id)) problem(id, "(a content) has octets that nothing refers to");
+      continue;
+    }
+    ++report_.contents;
+    if (octets != row->size)
+      problem(id,
+              "(a content) has " + std::to_string(octets) + " octets, but says " + std::to_string(row->size));
+    const auto counted = references_.find(id);
+    if (counted == references_.end() || counted->second != row->references) doubtful_.push_back(id);
+    if (counted != references_.end()) references_.erase(counted);
+  }
+  return more;
+}
+
+/// The last word on references: messages that finished or came since they were counted are no fault.
+void Check::again(const Read& read) {
+  references_.clear();
+  if (doubtful_.empty()) return;
+  for (const auto& [id, used] : count_references(read, doubtful_)) {
+    const auto row = find_content(read, id);
+    if (!row && used > 0)
+      problem(id, "(a content) is missing, used by " + std::to_string(used) + " messages");
+    if (!row || row->references == used) continue;
+    problem(id, "(a content) is used by " + std::to_string(used) + " messages, but says " +
+                    std::to_string(row->references));
+    report_.miscounted_contents.push_back(id);
+  }
+  doubtful_.clear();
+}
+
+bool Check::rows(const Read& read) {
+  const Table table = tables_of_messages[table_];
+  Cursor c = read.cursor(table);
+  bool more = c.seek(Key().u64(after_ + 1));
+  for (std::uint64_t looked_at = 0; more && looked_at < rows_at_once; ++looked_at) {
+    after_ = KeyReader(c.key()).u64();
+    const Key key = Key().u64(after_);
+    if (!read.has(Table::message, key) && !read.has(Table::finished, key) && !staged(read, after_))
+      problem(after_, table == Table::claim ? "has a claim, but there is no such message"
+                                            : std::string("does not exist, but has rows in table ") +
+                                                  table_names[static_cast<std::size_t>(table)]);
+    more = c.seek(Key().u64(after_ + 1));
+  }
+  if (more) return true;
+  after_ = 0;
+  return ++table_ < tables_of_messages.size();
+}
+
+bool Check::hosts(const Read& read) {
+  const auto page = spool::hosts(read, after_route_, numbers_at_once);  // each was unpacked
+  if (!page.empty()) after_route_ = page.back().route;
+  return !page.empty();
+}
+
+CheckReport check(const Read& read) {
+  Check check;
+  while (check.step(read)) continue;
+  return check.report();
 }
 
 }  // namespace spoold::store::spool

@@ -79,17 +79,23 @@ void add_history(Write& write, const HistoryEvent& event) {
   write.put(Table::history, Key().time(event.at).u64(event.message).u16(sequence), p.bytes());
 }
 
-std::vector<HistoryEvent> history(const Read& read, TimePoint from, TimePoint to, Id message,
-                                  std::size_t limit) {
-  std::vector<HistoryEvent> out;
+HistoryPage history(const Read& read, TimePoint from, TimePoint to, Id message, std::size_t rows,
+                    std::string_view after) {
+  HistoryPage page;
   Cursor c = read.cursor(Table::history);
-  for (bool more = c.seek(Key().time(from)); more && out.size() < limit; more = c.next()) {
+  bool more = after.empty() ? c.seek(Key().time(from)) : c.seek(after);
+  if (more && !after.empty() && c.key() == after) more = c.next();
+  for (std::size_t looked_at = 0; more; more = c.next()) {
     KeyReader k(c.key());
-    if (k.time() > to) break;
-    if (message != 0 && k.u64() != message) continue;
-    out.push_back(unpack_event(c.key(), c.value()));
+    if (k.time() > to) return page;
+    if (looked_at++ == rows) {
+      c.prev();
+      page.after = c.key();
+      return page;
+    }
+    if (message == 0 || k.u64() == message) page.events.push_back(unpack_event(c.key(), c.value()));
   }
-  return out;
+  return page;
 }
 
 }  // namespace spoold::store::spool

@@ -56,14 +56,22 @@ std::optional<HostRow> host(const Read&, std::string_view route);
 std::vector<HostRow> hosts(const Read&, const std::string& after, std::size_t limit);
 
 using store::HistoryEvent;
-/// Events between two times, oldest first; `message` 0: of all messages.
-std::vector<HistoryEvent> history(const Read&, TimePoint from, TimePoint to, Id message, std::size_t limit);
+struct HistoryPage {
+  std::vector<HistoryEvent> events;
+  std::string after;  // the place to go on with; empty: that was all
+};
+/// Events between two times behind the place `after`, oldest first; `message` 0: of all messages. Looks at no more
+/// than `rows` rows, those of other messages included: a page may be empty, and not be the last.
+HistoryPage history(const Read&, TimePoint from, TimePoint to, Id message, std::size_t rows,
+                    std::string_view after = {});
 
 struct CheckReport {
   std::uint64_t messages = 0, recipients = 0, open = 0, due = 0, claims = 0, contents = 0;
   std::vector<std::string> problems;  // one sentence each
+  // What repair.hpp can mend: live messages and contents whose numbers do not add up.
+  std::vector<Id> miscounted, miscounted_contents;
 };
-/// The invariants of design section 5 over spool and directory counts.
+/// The invariants of the spool, all in one Read: for tests. Beside a daemon use Check (check.hpp).
 CheckReport check(const Read&);
 
 }  // namespace spool

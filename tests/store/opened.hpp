@@ -26,6 +26,14 @@ Result<T> await(F f) {
   return future.get();
 }
 
+/// Asks every 10 ms, at most 10 s.
+template <class F>
+bool wait_until(F condition) {
+  for (int i = 0; i < 1000; ++i, std::this_thread::sleep_for(std::chrono::milliseconds(10)))
+    if (condition()) return true;
+  return false;
+}
+
 class Opened {
  public:
   explicit Opened(std::string path) {

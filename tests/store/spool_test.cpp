@@ -72,7 +72,7 @@ TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
   CHECK(spool::content(Read(*s.store), s.message(id)->content, 0, 10).empty());
   CHECK(spool::messages(Read(*s.store), 0, 10).empty());
   CHECK(spool::messages(Read(*s.store), 0, 10, true).size() == 1);
-  const auto history = spool::history(Read(*s.store), noon, noon, id, 10);
+  const auto history = spool::history(Read(*s.store), noon, noon, id, 10).events;
   REQUIRE(history.size() == 1);
   CHECK(history[0].event == "delivered");
   CHECK(history[0].recipients.size() == 2);
@@ -83,7 +83,7 @@ TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
   s.pass(std::chrono::hours(24 * 15));
   REQUIRE(await<void>([&](auto cb) { s.store->sweep(s.now(), cb); }));
   CHECK_FALSE(s.message(id));
-  CHECK(spool::history(Read(*s.store), noon, s.now(), 0, 10).empty());
+  CHECK(spool::history(Read(*s.store), noon, s.now(), 0, 10).events.empty());
   CHECK(s.problems() == "");
 }
 
@@ -471,7 +471,7 @@ TEST_CASE("suspects and history without a message") {
   event.address = "dirk@x.example";
   event.list = 7;
   for (int i = 0; i < 3; ++i) REQUIRE(await<void>([&](auto cb) { s.store->record(event, cb); }));
-  const auto events = spool::history(Read(*s.store), noon, noon, 0, 10);
+  const auto events = spool::history(Read(*s.store), noon, noon, 0, 10).events;
   REQUIRE(events.size() == 3);
   CHECK(events[2].event == "bounce");
   CHECK(events[2].list == 7);
