@@ -13,6 +13,7 @@
 #include "server/log.hpp"
 #include "server/privileges.hpp"
 #include "server/stats.hpp"
+#include "server/store_readers.hpp"
 #include "server/threads.hpp"
 #include "server/verp_key.hpp"
 #include "store/spool/spool.hpp"
@@ -54,6 +55,7 @@ struct Daemon::State {
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Delivery> delivery;
   std::unique_ptr<Reporter> reporter;
+  std::unique_ptr<StoreReaders> store_readers;
   std::unique_ptr<Reception> reception;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<ControlSocket> control;
@@ -92,6 +94,7 @@ tl::expected<void, std::string> Daemon::open() {
   s.reports = std::make_unique<Reports>(*s.settings, hmac);
   s.reporter = std::make_unique<Reporter>(s.receiving.context(0), *s.store, s.settings->delivery.report_wait,
                                           s.settings->delivery.delay_warning);
+  s.store_readers = std::make_unique<StoreReaders>(s.receiving.context(0), *s.store);
   s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.receiving, s.stats, hmac,
                                             [&s](const auto& routes) { s.delivery->wake(routes); });
   s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
@@ -138,6 +141,7 @@ int Daemon::run() {
   s.control.reset();
   s.reception.reset();
   s.reporter.reset();
+  s.store_readers.reset();
   s.delivery.reset();
   s.store.reset();
   log::event(Level::info, "stopped", {{"status", s.exit_status}});
@@ -155,6 +159,7 @@ void Daemon::State::start() {
   delivery->start();
   reception->start();
   reporter->start();
+  store_readers->start();
   sweep();
   log::event(Level::info, "ready",
              {{"hostname", settings->hostname},
@@ -217,6 +222,7 @@ void Daemon::State::stop(const std::string& why, int status) {
   cut_off_at = std::chrono::steady_clock::now() + grace;
   if (!again) reception->stop();
   if (!again) reporter->stop();
+  if (!again) store_readers->stop();
   delivery->stop(grace, [this] { asio::post(receiving.context(0), [this] { delivery_stopped = true; }); });
   if (!again) watch_the_stop();
 }

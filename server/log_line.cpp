@@ -2,38 +2,14 @@
 
 #include <algorithm>
 
+#include "protocol/mail/utf8.hpp"
+
 namespace spoold::server::log {
 
 namespace {
 
 constexpr std::size_t longest_value = 2000;
 constexpr char hex_digits[] = "0123456789abcdef";
-
-/// Octets of the well-formed UTF-8 sequence at the start of `text` (RFC 3629), 0 when there is none.
-std::size_t sequence(std::string_view text) {
-  const auto octet = [&](std::size_t i) { return static_cast<unsigned char>(text[i]); };
-  const auto lead = octet(0);
-  const std::size_t length = lead < 0x80   ? 1
-                             : lead < 0xc2 ? 0
-                             : lead < 0xe0 ? 2
-                             : lead < 0xf0 ? 3
-                             : lead < 0xf5 ? 4
-                                           : 0;
-  if (length == 0 || length > text.size()) return 0;
-  for (std::size_t i = 1; i < length; ++i)
-    if ((octet(i) & 0xc0) != 0x80) return 0;
-  if ((lead == 0xe0 && octet(1) < 0xa0) || (lead == 0xed && octet(1) > 0x9f) ||
-      (lead == 0xf0 && octet(1) < 0x90) || (lead == 0xf4 && octet(1) > 0x8f))
-    return 0;
-  return length;
-}
-
-/// Control characters of ASCII, and those of Unicode's C1 block (a terminal obeys them too).
-bool is_control(std::string_view one) {
-  const auto first = static_cast<unsigned char>(one[0]);
-  if (one.size() == 1) return first < 0x20 || first == 0x7f;
-  return one.size() == 2 && first == 0xc2 && static_cast<unsigned char>(one[1]) < 0xa0;
-}
 
 void append_hex(std::string& line, unsigned value) {
   line += hex_digits[(value >> 4) & 15];
@@ -44,7 +20,8 @@ void append_hex(std::string& line, unsigned value) {
 void append_escaped(std::string& line, std::string_view value, bool json) {
   for (std::size_t at = 0; at < value.size();) {
     const char c = value[at];
-    const auto length = sequence(value.substr(at));
+    char32_t point = 0;
+    const auto length = mail::decode_utf8(value.substr(at), point);
     if (length == 0) {
       if (json)
         line += "\xef\xbf\xbd";
@@ -63,10 +40,12 @@ void append_escaped(std::string& line, std::string_view value, bool json) {
       line += "\\r";
     else if (c == '\t')
       line += "\\t";
-    else if (is_control(one))
-      line += json || length == 2 ? "\\u00" : "\\x", append_hex(line, static_cast<unsigned char>(one.back()));
-    else
+    else if (!mail::obeyed_by_terminals(point))
       line += one;
+    else if (length == 1 && !json)
+      line += "\\x", append_hex(line, point);
+    else
+      line += "\\u", append_hex(line, point >> 8), append_hex(line, point);
   }
 }
 

@@ -7,11 +7,14 @@
 #include <functional>
 
 #include "conf/load.hpp"
+#include "protocol/list/settings_table.hpp"
 #include "protocol/mail/base64.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/commands.hpp"
+#include "server/admin/interrupt.hpp"
 #include "server/idna.hpp"
 #include "server/log.hpp"
+#include "server/standard_files.hpp"
 
 namespace {
 
@@ -24,7 +27,7 @@ struct Line {
   std::string config, spool, by, what, list, address, file, sender, older, recipient, destination, states;
   Words ids, words, owners, settings, remove, add, replace, isolate;
   bool json = false, dry_run = false, all = false, all_or_nothing = false, content = false, senders = false,
-       verp = false, csv = false, yes = false;
+       verp = false, csv = false, yes = false, repair = false;
 };
 
 /// Wrong usage, found after the parser was content.
@@ -69,6 +72,22 @@ Filter filter_of(const Line& line) {
     filter.older = *older;
   }
   return filter;
+}
+
+/// `--owner a@x verp=never`: the option takes all words behind it. Those that begin with the name of a setting,
+/// or cannot be an address, are settings.
+void split_owners(Line& line) {
+  const auto is_setting = [](const std::string& word) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) return false;
+    return word.find('@') == std::string::npos ||
+           std::any_of(list::setting_keys().begin(), list::setting_keys().end(),
+                       [&](const list::SettingKey& key) { return key.name == word.substr(0, equals); });
+  };
+  const auto settings = std::stable_partition(line.owners.begin(), line.owners.end(),
+                                              [&](const std::string& word) { return !is_setting(word); });
+  line.settings.insert(line.settings.end(), settings, line.owners.end());
+  line.owners.erase(settings, line.owners.end());
 }
 
 Json settings_of(const Words& words) {
@@ -190,6 +209,7 @@ void declare(CLI::App& app, Line& line, Verb& chosen) {
   auto* create = on(list->add_subcommand("create", "make a list"), [&line, request](Commands& c) {
     Json json = request("list-create");
     json["list"] = line.list;
+    split_owners(line);
     json["owners"] = line.owners;
     json["settings"] = settings_of(line.settings);
     return c.change(json);
@@ -301,7 +321,22 @@ void declare(CLI::App& app, Line& line, Verb& chosen) {
   dry(wake);
 
   on(app.add_subcommand("stats", "counters of the running daemon"), [](Commands& c) { return c.stats(); });
-  on(app.add_subcommand("check", "the invariants of the store"), [](Commands& c) { return c.check(); });
+  auto* backup =
+      on(app.add_subcommand("backup", "a consistent copy of the store, also beside a running daemon"),
+         [&line](Commands& c) { return c.backup(line.file); });
+  backup->add_option("FILE", line.file, "the copy; it appears when it is whole, in the place of an older one")
+      ->required();
+  auto* compact =
+      on(app.add_subcommand("compact", "write the store anew without its free pages; no daemon may run"),
+         [&line](Commands& c) { return c.compact(line.dry_run); });
+  dry(compact);
+  auto* check = on(app.add_subcommand("check", "the invariants of the store, also beside a running daemon"),
+                   [&line](Commands& c) {
+                     if (line.dry_run && !line.repair) throw Usage{"--dry-run is for --repair"};
+                     return c.check(line.repair, line.dry_run);
+                   });
+  check->add_flag("--repair", line.repair, "count anew what does not add up");
+  dry(check);
 }
 
 /// Settings of --spool, --config, SPOOLD_CONFIG or the usual place; nothing after having said what is wrong.
@@ -325,6 +360,8 @@ std::optional<conf::Settings> settings_for(const Line& line) {
 }  // namespace
 
 int main(int argc, char** argv) {
+  server::open_standard_files();
+  watch_for_interrupts();
   CLI::App app("spoolctl: looks into and changes the queue and the lists of a spoold", "spoolctl");
   Line line;
   Verb chosen;
@@ -348,7 +385,11 @@ int main(int argc, char** argv) {
   try {
     Access access(*settings);
     Commands commands(access, line.json);
-    return chosen(commands);
+    const int exit = chosen(commands);
+    flush_output();
+    return exit;
+  } catch (const Interrupted& interrupted) {
+    end_by(interrupted);
   } catch (const Usage& usage) {
     std::fprintf(stderr, "spoolctl: %s\n", usage.why.c_str());
     return 2;

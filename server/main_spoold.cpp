@@ -7,6 +7,7 @@
 
 #include "conf/load.hpp"
 #include "server/daemon.hpp"
+#include "server/standard_files.hpp"
 
 namespace {
 
@@ -21,6 +22,7 @@ void raise_descriptor_limit() {
 }  // namespace
 
 int main(int argc, char** argv) {
+  spoold::server::open_standard_files();
   CLI::App app("spoold: mailing lists and their mail server in one daemon");
   std::string file;
   bool check = false, defaults = false;

@@ -12,7 +12,7 @@ struct Stats {
       bounced{0};
   Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
   // now
-  std::atomic<std::int64_t> open_in{0}, open_out{0}, in_hand{0};
+  std::atomic<std::int64_t> open_in{0}, open_out{0};
 };
 
 }  // namespace spoold::server

@@ -43,6 +43,11 @@ bool is_utf8(std::string_view text) {
   return valid(text, true);
 }
 
+bool obeyed_by_terminals(char32_t point) {
+  return point < 0x20 || (point >= 0x7f && point < 0xa0) || (point >= 0x202a && point <= 0x202e) ||
+         (point >= 0x2066 && point <= 0x2069);
+}
+
 std::string_view utf8_front(std::string_view text, std::size_t octets) {
   if (text.size() <= octets) return text;
   while (octets > 0 && (static_cast<unsigned char>(text[octets]) & 0xc0) == 0x80) --octets;

@@ -13,6 +13,10 @@ bool is_utf8(std::string_view text);
 /// `point`.
 std::size_t decode_utf8(std::string_view text, char32_t& point);
 
+/// C0, DEL, C1, and the marks that turn the direction of the text behind them (U+202A to U+202E, U+2066 to U+2069):
+/// not to be shown as they are.
+bool obeyed_by_terminals(char32_t point);
+
 /// The front of it, at most `octets` long, that does not end inside a character.
 std::string_view utf8_front(std::string_view text, std::size_t octets);
 

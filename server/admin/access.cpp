@@ -14,6 +14,7 @@
 
 #include "conf/load.hpp"
 #include "server/admin/control_client.hpp"
+#include "server/admin/interrupt.hpp"
 #include "server/admin/operator.hpp"
 
 namespace spoold::server::admin {
@@ -29,10 +30,17 @@ TimePoint clock_now() {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
 }
 
+std::vector<gid_t> own_groups;  // of a process that became an owner
+
 /// Files that root would make in the store's folder could not be opened by the daemon afterwards.
 void become_owner(const std::string& path) {
   struct stat status {};
   if (::geteuid() != 0 || ::stat(path.c_str(), &status) != 0 || status.st_uid == 0) return;
+  if (own_groups.empty()) {
+    own_groups.resize(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
+    own_groups.resize(static_cast<std::size_t>(
+        std::max(::getgroups(static_cast<int>(own_groups.size()), own_groups.data()), 0)));
+  }
   if (::setgroups(1, &status.st_gid) != 0 || ::setegid(status.st_gid) != 0 || ::seteuid(status.st_uid) != 0)
     throw std::runtime_error("cannot become the owner of " + path);
 }
@@ -47,6 +55,19 @@ std::string user_name(uid_t uid) {
 std::string person() {
   const char* sudo = std::getenv("SUDO_USER");
   return ::getuid() == 0 && sudo && *sudo ? sudo : user_name(::getuid());
+}
+
+OwnIds::OwnIds() : uid_(::geteuid()), gid_(::getegid()) {
+  if (uid_ == ::getuid()) return;
+  if (::seteuid(::getuid()) != 0 || ::setegid(::getgid()) != 0 ||
+      ::setgroups(own_groups.size(), own_groups.data()) != 0)
+    throw std::runtime_error("cannot get its own ids back");
+}
+
+OwnIds::~OwnIds() {
+  if (uid_ == ::getuid()) return;
+  if (::setgroups(1, &gid_) != 0 || ::setegid(gid_) != 0 || ::seteuid(uid_) != 0)
+    std::abort();  // root with the work of the store's owner before it
 }
 
 store::Options Access::options(store::Options::Open how) const {
@@ -91,17 +112,19 @@ std::string Access::silent_daemon(const std::string& why) const {
 Json Access::execute_here(store::Store& store, const Json& request) {
   NoLanes lanes;
   Operator the_operator(store, settings_, lanes);
-  return the_operator.execute(request, person());
+  return the_operator.execute(request, user_name(::getuid()));
 }
 
-Json Access::change(const Json& request) {
+Json Access::change(Json request) {
+  // The daemon knows the user of the connection; that root is somebody by sudo only we know.
+  if (const auto by = person(); by != user_name(::getuid())) request["person"] = by;
   if (request.value("dry_run", false)) {
     const auto opened = store();
     return opened ? execute_here(**opened, request) : failure(Exit::failed, opened.error().text);
   }
   const auto until = std::chrono::steady_clock::now() + patience;
   while (true) {
-    auto client = ControlClient::connect(socket_path(), patience);
+    auto client = connect();
     if (client) {
       auto answer = client->ask(request, longest_request);
       if (!answer)
@@ -121,12 +144,25 @@ Json Access::change(const Json& request) {
     // A daemon that comes up or goes down holds the lock without a socket for a moment.
     if (std::chrono::steady_clock::now() > until)
       return failure(Exit::failed, silent_daemon(client.error().text));
+    unless_interrupted();
     std::this_thread::sleep_for(50ms);
   }
 }
 
+store::Result<store::CompactFigures> Access::compact(bool dry_run) {
+  store_.reset();
+  become_owner(settings_.spool.path);
+  return store::compact(settings_.spool.path, settings_.spool.max_size, dry_run);
+}
+
+/// The daemon sees who connects: the caller, not the store's owner.
+tl::expected<ControlClient, ControlClient::Failure> Access::connect() const {
+  const OwnIds own;
+  return ControlClient::connect(socket_path(), patience);
+}
+
 Json Access::ask_daemon(const Json& request) {
-  auto client = ControlClient::connect(socket_path(), patience);
+  auto client = connect();
   if (!client) {
     if (client.error().kind == ControlClient::Failure::Kind::absent)
       return failure(Exit::failed, "no daemon is running here: " + client.error().text);

@@ -7,13 +7,27 @@
 #include <string>
 
 #include "conf/settings.hpp"
+#include "server/admin/control_client.hpp"
 #include "server/admin/json.hpp"
+#include "store/backup.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server::admin {
 
-/// The person at the keyboard, for the audit trail (through sudo, too).
+/// The person at the keyboard, for the audit trail: the user, or who became root by sudo.
 std::string person();
+
+/// While it lives the process has the ids again that it was started with; it gave them up to become a store's owner.
+class OwnIds {
+ public:
+  OwnIds();
+  ~OwnIds();
+  OwnIds(const OwnIds&) = delete;
+  OwnIds& operator=(const OwnIds&) = delete;
+
+ private:
+  unsigned uid_, gid_;
+};
 
 class Access {
  public:
@@ -24,13 +38,16 @@ class Access {
   store::Result<store::Store*> store();
   /// Executes a changing request (operator.hpp), here or there. A "dry_run" is executed here and needs no
   /// lock.
-  Json change(const Json& request);
+  Json change(Json request);
+  /// store/backup.hpp, as the store's owner.
+  store::Result<store::CompactFigures> compact(bool dry_run);
   /// Asks the daemon, and nobody else.
   Json ask_daemon(const Json& request);
 
  private:
   store::Options options(store::Options::Open) const;
   Json execute_here(store::Store&, const Json& request);
+  tl::expected<ControlClient, ControlClient::Failure> connect() const;
   std::string socket_path() const;
   std::string silent_daemon(const std::string& why) const;
 

@@ -4,16 +4,20 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
+#include <functional>
 #include <iostream>
 #include <sstream>
 
 #include "protocol/list/import_file.hpp"
 #include "server/admin/destinations.hpp"
 #include "server/admin/editor.hpp"
+#include "server/admin/interrupt.hpp"
+#include "server/admin/new_file.hpp"
 #include "server/admin/print.hpp"
 #include "server/admin/views.hpp"
 #include "server/verp_key.hpp"
@@ -23,31 +27,51 @@ namespace spoold::server::admin {
 
 namespace {
 
-void put(const std::string& text) {
-  std::fwrite(text.data(), 1, text.size(), stdout);
-}
-
 constexpr std::size_t rows_of_a_table = 1000;
 
-/// Rows as a JSON array, written as they come; or kept for a table.
+/// Rows as a JSON array, written as they come; or as tables of 1,000 rows each, so that none has to be kept.
 class Rows {
  public:
-  explicit Rows(bool json) : json_(json) {}
+  using Table = std::function<std::string(const std::vector<Json>&)>;
+  Rows(bool json, Table table) : json_(json), table_(std::move(table)) {}
   void operator()(Json row) {
     ++count;
+    if (json_) return put((count == 1 ? "[\n" : ",\n") + dump(row));
+    page_.push_back(std::move(row));
+    if (page_.size() == rows_of_a_table) print();
+  }
+  void finish() {
     if (json_)
-      put((count == 1 ? "[\n" : ",\n") + dump(row));
+      put(count ? "\n]\n" : "[]\n");
     else
-      kept.push_back(std::move(row));
+      print();
   }
-  void finish() const {
-    if (json_) put(count ? "\n]\n" : "[]\n");
-  }
-  std::vector<Json> kept;
   std::size_t count = 0;
 
  private:
+  void print() {
+    put(table_(page_));
+    page_.clear();
+  }
   bool json_;
+  Table table_;
+  std::vector<Json> page_;
+};
+
+/// Mail for a terminal: whole lines, without what the terminal would obey.
+class TerminalText {
+ public:
+  void operator()(const std::string& part) {
+    rest_ += part;
+    const auto end = rest_.rfind('\n');
+    if (end == std::string::npos) return;
+    put(printable_lines(std::string_view(rest_).substr(0, end + 1)));
+    rest_.erase(0, end + 1);
+  }
+  void finish() const { put(printable_lines(rest_)); }
+
+ private:
+  std::string rest_;
 };
 
 /// "Name <address>", as import reads it.
@@ -79,6 +103,7 @@ tl::expected<std::string, std::string> read_file(const std::string& path) {
   std::ostringstream text;
   if (path == "-") {
     text << std::cin.rdbuf();
+    unless_interrupted();  // what a signal cut short is not the whole input
     return text.str();
   }
   std::error_code error;
@@ -115,10 +140,10 @@ int Commands::queue(const Filter& filter, const std::string& by) {
       put(json_ ? dump(rows, 1) + "\n" : totals_text(rows, by, now));
       return static_cast<int>(rows.empty() && !filter.empty() ? Exit::nothing_matched : Exit::done);
     }
-    Rows rows(json_);
+    Rows rows(json_, [now](const std::vector<Json>& page) { return queue_text(page, now); });
     reads.queue(filter, [&](Json row) { rows(std::move(row)); });
     rows.finish();
-    if (!json_) put(rows.count ? queue_text(rows.kept, now) : filter.empty() ? "The queue is empty.\n" : "");
+    if (!json_ && rows.count == 0 && filter.empty()) put("The queue is empty.\n");
     if (rows.count == 0 && !filter.empty()) {
       std::fputs("spoolctl: nothing matched\n", stderr);
       return static_cast<int>(Exit::nothing_matched);
@@ -138,19 +163,20 @@ int Commands::show(const std::vector<std::string>& ids, bool content, bool sende
       if (content && !json_) {
         if (message->counts.open() == 0)
           return fail(Exit::failed, text + " is finished: its content is gone");
-        reads.content(*message, put);
+        if (::isatty(STDOUT_FILENO)) {
+          TerminalText text;
+          reads.content(*message, std::ref(text));
+          text.finish();
+        } else {
+          reads.content(*message, put);
+        }
         continue;
       }
       if (!json_) {
         put((first ? "" : "\n") + message_text(*message, now) + "\n");
-        std::vector<Json> page;
-        reads.recipients(*message, [&](Json row) {
-          page.push_back(std::move(row));
-          if (page.size() < rows_of_a_table) return;
-          put(recipients_text(page, now, senders));
-          page.clear();
-        });
-        put(recipients_text(page, now, senders));
+        Rows rows(false, [&](const std::vector<Json>& page) { return recipients_text(page, now, senders); });
+        reads.recipients(*message, [&](Json row) { rows(std::move(row)); });
+        rows.finish();
         first = false;
         continue;
       }
@@ -179,27 +205,91 @@ int Commands::show(const std::vector<std::string>& ids, bool content, bool sende
 
 int Commands::trace(const std::string& what) {
   return reading([&](const Reads& reads, TimePoint) {
-    Rows rows(json_);
+    Rows rows(json_, trace_text);
     reads.trace(what, [&](Json row) { rows(std::move(row)); });
     rows.finish();
     if (rows.count == 0) {
       std::fprintf(stderr, "spoolctl: nothing is known of %s\n", printable(what).c_str());
       return static_cast<int>(Exit::nothing_matched);
     }
-    if (!json_) put(trace_text(rows.kept));
     return static_cast<int>(Exit::done);
   });
 }
 
-int Commands::check() {
+int Commands::check(bool repair, bool dry_run) {
+  Json repaired = Json::array(), would = Json::array();
+  if (repair) {
+    Json request{{"verb", "repair"}, {"dry_run", dry_run}};
+    const int read = reading([&](const Reads& reads, TimePoint) {
+      request.update(reads.check().repairable);
+      return static_cast<int>(Exit::done);
+    });
+    if (read != 0) return read;
+    try {
+      const Json answer = access_.change(request);
+      if (!answer.value("ok", false)) return fail(answer);
+      (dry_run ? would : repaired) = answer.at("repaired");
+    } catch (const store::Broken& broken) {
+      return fail(failure(broken.error));
+    }
+  }
   return reading([&](const Reads& reads, TimePoint) {
-    const Json report = reads.check();
-    put(json_ ? dump(report) + "\n" : fields_text(report));
+    const auto checked = reads.check();
+    Json report = checked.report;
+    bool repairable = false;
+    for (const auto& [kind, ids] : checked.repairable.items()) repairable = repairable || !ids.empty();
+    if (repair && dry_run) report["dry_run"] = true, report["would_repair"] = would;
+    if (repair && !dry_run) report["repaired"] = repaired;
     const bool ok = report.at("ok").get<bool>();
-    if (!json_)
-      put(ok ? "The store is sound.\n" : "The store is NOT sound: keep a copy before anything else.\n");
+    if (json_) {
+      put(dump(report) + "\n");
+      return static_cast<int>(ok ? Exit::done : Exit::failed);
+    }
+    for (const Json& one : would) put("would repair: " + printable(one.get<std::string>()) + "\n");
+    for (const Json& one : repaired) put("repaired: " + printable(one.get<std::string>()) + "\n");
+    for (const Json& one : report.at("problems")) put("problem: " + printable(one.get<std::string>()) + "\n");
+    for (const char* done : {"dry_run", "would_repair", "repaired", "problems"}) report.erase(done);
+    put(fields_text(report));
+    put(ok ? "The store is sound.\n"
+           : "The store is NOT sound: keep a copy (spoolctl backup FILE) before anything else.\n");
+    if (repairable) put("Numbers that do not add up are counted anew by: spoolctl check --repair\n");
     return static_cast<int>(ok ? Exit::done : Exit::failed);
   });
+}
+
+int Commands::backup(const std::string& path) {
+  // Made before the store is opened: as root spoolctl becomes the store's owner there, who may not write here.
+  const auto target = NewFile::make(path);
+  if (!target) return fail(Exit::failed, target.error());
+  return reading([&](const Reads&, TimePoint) {
+    const auto begun = std::chrono::steady_clock::now();
+    const auto store = access_.store();
+    const auto done = (*store)->backup((*target)->descriptor(), unless_interrupted);
+    if (!done) return fail(failure(done.error()));
+    if (const auto kept = (*target)->keep(); !kept) return fail(Exit::failed, kept.error());
+    const auto took =
+        std::chrono::duration_cast<std::chrono::milliseconds>(std::chrono::steady_clock::now() - begun)
+            .count();
+    const Json answer{{"ok", true},
+                      {"file", path},
+                      {"octets", done->octets},
+                      {"copied", done->copied},
+                      {"states", done->states},
+                      {"longest_read_ms", done->longest_read},
+                      {"seconds", static_cast<double>(took) / 1000}};
+    put(json_ ? dump(answer) + "\n" : fields_text(answer));
+    return static_cast<int>(Exit::done);
+  });
+}
+
+int Commands::compact(bool dry_run) {
+  const auto done = access_.compact(dry_run);
+  if (!done) return fail(failure(done.error()));
+  Json answer{{"ok", true}, {"before", done->before}, {"after", done->after}};
+  if (dry_run) answer["dry_run"] = true;
+  put(json_ ? dump(answer) + "\n"
+            : (dry_run ? "dry run, nothing was changed; it would be:\n" : "") + fields_text(answer));
+  return static_cast<int>(Exit::done);
 }
 
 int Commands::stats() {
@@ -234,10 +324,10 @@ int Commands::destinations(const std::string& pattern, const Filter& filter) {
 
 int Commands::lists() {
   return reading([&](const Reads& reads, TimePoint) {
-    Rows rows(json_);
+    Rows rows(json_, lists_text);
     reads.lists([&](Json row) { rows(std::move(row)); });
     rows.finish();
-    if (!json_) put(rows.count ? lists_text(rows.kept) : "There are no lists.\n");
+    if (!json_ && rows.count == 0) put("There are no lists.\n");
     return static_cast<int>(Exit::done);
   });
 }
@@ -255,16 +345,9 @@ int Commands::members(const std::string& list) {
   return reading([&](const Reads& reads, TimePoint) {
     const auto found = reads.list(list);
     if (!found) return fail(Exit::nothing_matched, "there is no list " + list);
-    Rows rows(json_);
-    reads.members(*found, [&](const list::Member& member) {
-      rows(member_json(member));
-      if (rows.kept.size() == rows_of_a_table) {
-        put(members_text(rows.kept));
-        rows.kept.clear();
-      }
-    });
+    Rows rows(json_, members_text);
+    reads.members(*found, [&](const list::Member& member) { rows(member_json(member)); });
     rows.finish();
-    if (!json_) put(members_text(rows.kept));
     return static_cast<int>(Exit::done);
   });
 }
@@ -332,7 +415,10 @@ int Commands::edit_recipients_by_editor(const std::string& text, bool all_or_not
   std::string lines = "# Open recipients of " + text +
                       ", one a line. Take lines out to remove recipients, add lines to add some.\n";
   for (const auto& address : before) lines += address + "\n";
-  const auto after = edit_text(lines);
+  const auto after = [&] {
+    const OwnIds own;  // the editor and its file are the caller's, not those of the store's owner
+    return edit_text(lines);
+  }();
   if (!after) return fail(Exit::failed, after.error());
   const auto difference = compare_recipients(before, *after);
   if (difference.empty()) {
@@ -345,6 +431,7 @@ int Commands::edit_recipients_by_editor(const std::string& text, bool all_or_not
     std::fputs("Apply? [y/N] ", stderr);
     std::string answer;
     std::getline(std::cin, answer);
+    unless_interrupted();
     if (answer != "y" && answer != "Y" && answer != "yes") {
       std::fputs("Nothing was changed.\n", stderr);
       return static_cast<int>(Exit::done);

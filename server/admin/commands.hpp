@@ -18,7 +18,12 @@ class Commands {
   int queue(const Filter&, const std::string& by);
   int show(const std::vector<std::string>& ids, bool content, bool senders);
   int trace(const std::string& what);
-  int check();
+  /// `repair`: first counts anew what does not add up; with `dry_run` it only names that.
+  int check(bool repair, bool dry_run);
+  /// A consistent copy of the store, also beside a running daemon; FILE appears when it is whole.
+  int backup(const std::string& path);
+  /// Writes the store anew without its free pages; no daemon may run.
+  int compact(bool dry_run);
   int stats();
   /// Those like `pattern`; with a filter, those where something that it matches waits, and how much.
   int destinations(const std::string& pattern, const Filter& filter);

@@ -10,6 +10,8 @@
 #include <cstring>
 #include <utility>
 
+#include "server/admin/interrupt.hpp"
+
 namespace spoold::server::admin {
 
 namespace {
@@ -21,7 +23,8 @@ tl::unexpected<ControlClient::Failure> fail(Kind kind, std::string text) {
   return tl::unexpected(ControlClient::Failure{kind, std::move(text)});
 }
 
-/// Waits until the socket is ready for `events`; false: the time is over.
+/// Waits until the socket is ready for `events`; false: the time is over. A signal ends spoolctl here: the daemon
+/// goes on with what it was asked.
 bool ready(int socket, short events, Clock::time_point until) {
   while (true) {
     const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
@@ -30,6 +33,7 @@ bool ready(int socket, short events, Clock::time_point until) {
     if (count > 0) return true;
     if (count == 0) return false;
     if (errno != EINTR) return false;
+    unless_interrupted();
   }
 }
 

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <csignal>
 #include <cstdlib>
 #include <cstring>
 #include <filesystem>
@@ -51,15 +52,24 @@ int run(std::vector<std::string> command) {
   std::vector<char*> argv;
   for (auto& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
+  // The terminal sends its signals to both; while the editor has the terminal they are the editor's.
+  struct sigaction ignored {
+  }, before_int{}, before_quit{};
+  ignored.sa_handler = SIG_IGN;
+  ::sigaction(SIGINT, &ignored, &before_int);
+  ::sigaction(SIGQUIT, &ignored, &before_quit);
   const pid_t child = ::fork();
-  if (child < 0) return -1;
   if (child == 0) {
+    for (const int signal : {SIGINT, SIGQUIT, SIGPIPE}) std::signal(signal, SIG_DFL);
     ::execvp(argv[0], argv.data());
     _exit(127);
   }
   int status = 0;
-  while (::waitpid(child, &status, 0) < 0)
-    if (errno != EINTR) return -1;
+  bool lost = child < 0;
+  while (!lost && ::waitpid(child, &status, 0) < 0) lost = errno != EINTR;
+  ::sigaction(SIGINT, &before_int, nullptr);
+  ::sigaction(SIGQUIT, &before_quit, nullptr);
+  if (lost) return -1;
   return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
 }
 

@@ -52,7 +52,9 @@ bool Filter::matches(const store::Message& message, TimePoint now) const {
   if (!list.empty() && !glob_match(list, message.list_address)) return false;
   if (!sender.empty() && !glob_match(sender, message.reverse_path) && !glob_match(sender, message.from))
     return false;
-  return !older || message.arrived + *older <= now;
+  // A request may name any number: what is older than a century is older than all mail.
+  constexpr Duration century = std::chrono::hours(24 * 36'525);
+  return !older || message.arrived <= now - std::clamp(*older, Duration{}, century);
 }
 
 bool Filter::matches(const store::Recipient& one, const conf::Settings& settings) const {

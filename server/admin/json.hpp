@@ -13,9 +13,8 @@ using Json = nlohmann::ordered_json;
 /// Exit codes of spoolctl, also in answers of the control socket ("exit").
 enum class Exit { done = 0, failed = 1, usage = 2, nothing_matched = 3 };
 
-inline std::string dump(const Json& json, int indent = -1) {
-  return json.dump(indent, ' ', false, Json::error_handler_t::replace);
-}
+/// As text that is safe for a terminal: what it would obey is written as \uXXXX.
+std::string dump(const Json& json, int indent = -1);
 
 inline Json failure(Exit exit, std::string why) {
   return Json{{"ok", false}, {"exit", static_cast<int>(exit)}, {"error", std::move(why)}};

@@ -43,6 +43,7 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"release", change_matching},
       {"retry", change_matching},
       {"remove", change_matching},
+      {"repair", repair},
       {"stats", stats},
       {"destinations", destinations},
       {"wake", wake},
@@ -59,8 +60,11 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
     const auto verb = request.at("verb").get<std::string>();
     const auto found = verbs.find(verb);
     if (found == verbs.end()) return failure(Exit::usage, "unknown request '" + verb + "'");
+    // Root may be somebody by sudo: its spoolctl names the person. The user of the connection stays in the record.
+    const std::string person = request.value("person", std::string());
+    const std::string by = person.empty() || person == who ? who : person.substr(0, 64) + " (" + who + ")";
     return found->second(
-        Request{store_, settings_, lanes_, stats_, request, who, request.value("dry_run", false)});
+        Request{store_, settings_, lanes_, stats_, request, by, request.value("dry_run", false)});
   } catch (const Json::exception& wrong) {
     return failure(Exit::usage, std::string("malformed request: ") + wrong.what());
   } catch (const std::invalid_argument& wrong) {

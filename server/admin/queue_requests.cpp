@@ -198,6 +198,20 @@ Json edit_sender(const Request& request) {
   return answer;
 }
 
+namespace {
+
+std::uint64_t recipients_in_hand(Lanes& lanes) {
+  const auto states = await_result<std::vector<DestinationState>>([&](auto callback) {
+    lanes.destinations([callback](std::vector<DestinationState> all) { callback(std::move(all)); });
+  });
+  std::uint64_t sum = 0;
+  if (states)
+    for (const DestinationState& state : *states) sum += state.in_hand;
+  return sum;
+}
+
+}  // namespace
+
 Json stats(const Request& request) {
   if (!request.stats)
     return failure(Exit::failed, "no daemon is running: counters are those of a running spoold");
@@ -217,7 +231,7 @@ Json stats(const Request& request) {
   answer["bytes_out"] = s.bytes_out.load();
   answer["open_in"] = s.open_in.load();
   answer["open_out"] = s.open_out.load();
-  answer["in_hand"] = s.in_hand.load();
+  answer["in_hand"] = recipients_in_hand(request.lanes);
   answer["possible_duplicates"] = request.store.possible_duplicates();
 
   std::uint64_t messages = 0, queued = 0, deferred = 0, held = 0;

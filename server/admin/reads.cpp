@@ -7,9 +7,12 @@
 #include "conf/load.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
+#include "server/admin/interrupt.hpp"
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
+#include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
+#include "store/spool/check.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -203,6 +206,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
 void Reads::content(const store::Message& message,
                     const std::function<void(const std::string&)>& sink) const {
   for (std::uint64_t at = 0; at < message.size;) {
+    unless_interrupted();
     const auto part = [&] {
       const store::Read read(store_);
       return store::spool::outgoing(read, message, at, slice);
@@ -213,78 +217,115 @@ void Reads::content(const store::Message& message,
   }
 }
 
-void Reads::trace_message(const store::Message& message, const std::string& key, const RowSink& sink) const {
-  std::vector<std::uint32_t> numbers;
-  if (!key.empty()) {
-    const store::Read read(store_);
-    for (const auto& recipient : store::spool::find_recipients(read, message.id, key))
-      numbers.push_back(recipient.number);
-    if (numbers.empty()) return;
-  }
-  const auto concerns = [&](const store::HistoryEvent& event) {
-    if (key.empty() || (event.recipients.empty() && event.address.empty())) return true;
-    if (!event.address.empty() && key_of(event.address) == key) return true;
-    return std::any_of(event.recipients.begin(), event.recipients.end(), [&](const auto& one) {
-      return std::find(numbers.begin(), numbers.end(), one.first) != numbers.end();
-    });
-  };
-  const auto row_of = [&](const store::Read& read, const store::HistoryEvent& event) {
-    Json row = history_json(event);
-    if (event.recipients.empty()) return row;
-    row["recipients"] = event.recipients.size();
-    row["addresses"] = Json::array();
-    for (const auto& [number, words] : event.recipients) {
-      const bool ours = key.empty() || std::find(numbers.begin(), numbers.end(), number) != numbers.end();
-      if (!ours || row["addresses"].size() >= addresses_named) continue;
-      const auto found = store::spool::recipients(read, message.id, number, 1);
-      if (found.empty() || found[0].number != number) continue;
-      row["addresses"].push_back(found[0].address);
-      if (words.empty() || (key.empty() && event.recipients.size() > 1)) continue;
-      if (row["last_reply"].is_object())
-        row["last_reply"]["text"] = words;
-      else
-        row["detail"] = words;
-    }
-    if (!key.empty()) row["recipients"] = row["addresses"].size();
-    return row;
-  };
+namespace {
 
-  Json first{{"at", time_json(message.arrived)}, {"event", "accepted"}, {"id", store::id_text(message.id)}};
-  first["detail"] = std::to_string(message.size) + " octets from <" +
-                    (message.list ? message.from : message.reverse_path) + ">" +
-                    (message.list ? " for list " + message.list_address : "");
-  sink(std::move(first));
-  for_each_history(store_, message, [&](const std::vector<store::HistoryEvent>& events) {
+/// A message that `trace` looks for, and the numbers of the address in question; none: all its recipients.
+struct Traced {
+  store::Message message;
+  std::vector<std::uint32_t> numbers;
+};
+
+bool among(const std::vector<std::uint32_t>& numbers, std::uint32_t number) {
+  return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
+}
+
+Json accepted_row(const store::Message& message) {
+  Json row{{"at", time_json(message.arrived)}, {"event", "accepted"}, {"id", store::id_text(message.id)}};
+  row["detail"] = std::to_string(message.size) + " octets from <" +
+                  (message.list ? message.from : message.reverse_path) + ">" +
+                  (message.list ? " for list " + message.list_address : "");
+  return row;
+}
+
+/// The event as it concerns the traced recipients; nothing when it does not. `key`: of the address in question.
+std::optional<Json> event_row(const store::Read& read, const store::HistoryEvent& event, const Traced& traced,
+                              const std::string& key) {
+  const auto ours = [&](std::uint32_t number) { return key.empty() || among(traced.numbers, number); };
+  const bool of_all = event.recipients.empty() && event.address.empty();
+  const bool concerns = key.empty() || of_all || (!event.address.empty() && key_of(event.address) == key) ||
+                        std::any_of(event.recipients.begin(), event.recipients.end(),
+                                    [&](const auto& one) { return ours(one.first); });
+  if (!concerns) return std::nullopt;
+  Json row = history_json(event);
+  if (event.recipients.empty()) return row;
+  row["recipients"] = event.recipients.size();
+  row["addresses"] = Json::array();
+  for (const auto& [number, words] : event.recipients) {
+    if (!ours(number) || row["addresses"].size() >= addresses_named) continue;
+    const auto found = store::spool::recipients(read, traced.message.id, number, 1);
+    if (found.empty() || found[0].number != number) continue;
+    row["addresses"].push_back(found[0].address);
+    if (words.empty() || (key.empty() && event.recipients.size() > 1)) continue;
+    if (row["last_reply"].is_object())
+      row["last_reply"]["text"] = words;
+    else
+      row["detail"] = words;
+  }
+  if (!key.empty()) row["recipients"] = row["addresses"].size();
+  return row;
+}
+
+}  // namespace
+
+void Reads::trace(const std::string& what, const RowSink& sink) const {
+  std::vector<Traced> found;  // in the order of ids, which is that of arrival
+  std::string key;            // of an address: only events that concern it
+  if (const auto id = store::parse_id(what)) {
+    if (auto one = message(*id)) found.push_back({std::move(*one), {}});
+  } else {
+    std::string bare = what;
+    if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
+    key = key_of(what);
+    bool by_message_id = false;
+    for_each_message(store_, Filter{}, store_.now(), true, [&](const store::Message& message) {
+      if (message.message_id == bare || message.message_id == "<" + bare + ">") {
+        by_message_id = true;
+        found.push_back({message, {}});
+      } else if (!key.empty() && !by_message_id) {
+        const store::Read read(store_);
+        std::vector<std::uint32_t> numbers;
+        for (const auto& recipient : store::spool::find_recipients(read, message.id, key))
+          numbers.push_back(recipient.number);
+        if (!numbers.empty()) found.push_back({message, std::move(numbers)});
+      }
+      return true;
+    });
+    if (by_message_id) {
+      key.clear();
+      std::erase_if(found, [](const Traced& traced) { return !traced.numbers.empty(); });
+    }
+  }
+  if (found.empty()) return;
+  const auto events = [&](const std::vector<store::HistoryEvent>& page, std::size_t& accepted) {
     std::vector<Json> rows;
     {
       const store::Read read(store_);
-      for (const auto& event : events)
-        if (concerns(event)) rows.push_back(row_of(read, event));
+      for (const auto& event : page) {
+        const auto traced = std::lower_bound(found.begin(), found.end(), event.message,
+                                             [](const Traced& t, store::Id id) { return t.message.id < id; });
+        if (traced == found.end() || traced->message.id != event.message) continue;
+        for (; accepted < found.size() && found[accepted].message.arrived <= event.at; ++accepted)
+          rows.push_back(accepted_row(found[accepted].message));
+        if (auto row = event_row(read, event, *traced, key)) rows.push_back(std::move(*row));
+      }
     }
     for (Json& row : rows) sink(std::move(row));
-  });
-}
-
-void Reads::trace(const std::string& what, const RowSink& sink) const {
-  if (const auto id = store::parse_id(what)) {
-    if (const auto found = message(*id)) trace_message(*found, {}, sink);
-    return;
-  }
-  std::string bare = what;
-  if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
-  const std::string key = key_of(what);
-  for_each_message(store_, Filter{}, store_.now(), true, [&](const store::Message& message) {
-    if (message.message_id == bare || message.message_id == "<" + bare + ">")
-      trace_message(message, {}, sink);
-    else if (!key.empty())
-      trace_message(message, key, sink);
-    return true;
-  });
+  };
+  // One walk through the history, whatever the number of messages.
+  std::size_t accepted = 0;
+  const auto each = [&](const std::vector<store::HistoryEvent>& page) { events(page, accepted); };
+  if (found.size() == 1)
+    for_each_history(store_, found[0].message, each);
+  else
+    for_each_event(store_, found[0].message.arrived - std::chrono::hours(1),
+                   store_.now() + std::chrono::hours(1), 0, each);
+  for (; accepted < found.size(); ++accepted) sink(accepted_row(found[accepted].message));
 }
 
 void Reads::lists(const RowSink& sink) const {
   list::ListId after = 0;
   while (true) {
+    unless_interrupted();
     const auto page = [&] {
       const store::Read read(store_);
       return directory::lists(read, after, rows_at_once);
@@ -306,6 +347,7 @@ std::optional<list::List> Reads::list(const std::string& address) const {
 void Reads::members(const list::List& list, const std::function<void(const list::Member&)>& sink) const {
   std::string after;
   do {
+    unless_interrupted();
     const auto page = [&] {
       const store::Read read(store_);
       return directory::members(read, list.id, after, rows_at_once);
@@ -322,13 +364,25 @@ std::optional<list::Member> Reads::member(const list::List& list, const std::str
   return directory::find_member(read, list.id, key);
 }
 
-Json Reads::check() const {
-  const store::Read read(store_);
-  auto report = store::spool::check(read);
-  for (auto& problem : directory::check(read)) report.problems.push_back(std::move(problem));
-  return {{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},
-          {"open", report.open},           {"due", report.due},           {"claims", report.claims},
-          {"contents", report.contents},   {"problems", report.problems}};
+Reads::Checked Reads::check() const {
+  store::spool::Check spool;
+  directory::Check directory;
+  const auto look = [&](auto& check) {
+    const store::Read read(store_);
+    return check.step(read);
+  };
+  while (look(spool)) unless_interrupted();
+  while (look(directory)) unless_interrupted();
+  auto report = spool.report();
+  for (auto& problem : directory.problems) report.problems.push_back(std::move(problem));
+  Json json{{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},
+            {"open", report.open},           {"due", report.due},           {"claims", report.claims},
+            {"contents", report.contents},   {"problems", report.problems}};
+  Json repairable{{"messages", Json::array()}, {"contents", Json::array()}, {"lists", Json::array()}};
+  for (const store::Id id : report.miscounted) repairable["messages"].push_back(store::id_text(id));
+  for (const store::Id id : report.miscounted_contents) repairable["contents"].push_back(store::id_text(id));
+  for (const list::ListId id : directory.miscounted) repairable["lists"].push_back(id);
+  return {std::move(json), std::move(repairable)};
 }
 
 }  // namespace spoold::server::admin

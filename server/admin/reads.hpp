@@ -38,12 +38,14 @@ class Reads {
   void members(const list::List&, const std::function<void(const list::Member&)>&) const;
   std::optional<list::Member> member(const list::List&, const std::string& address) const;
 
-  /// The invariants of the store: {"ok", "messages", ..., "problems": [...]}.
-  Json check() const;
+  /// The invariants of the store, in pages: {"ok", "messages", ..., "problems": [...]}; and what the request
+  /// "repair" can mend of it: {"messages": [...], "contents": [...], "lists": [...]}.
+  struct Checked {
+    Json report, repairable;
+  };
+  Checked check() const;
 
  private:
-  void trace_message(const store::Message&, const std::string& address_key, const RowSink&) const;
-
   const store::Store& store_;
   const conf::Settings& settings_;
   list::Hmac hmac_;

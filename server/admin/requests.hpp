@@ -34,6 +34,9 @@ Json edit_recipients(const Request&);
 Json edit_sender(const Request&);
 Json stats(const Request&);
 
+// repair_request.cpp
+Json repair(const Request&);
+
 // filter_requests.cpp
 Json change_matching(const Request&);  // hold release retry remove
 

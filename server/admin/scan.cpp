@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/admin/interrupt.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -10,6 +11,7 @@ namespace spoold::server::admin {
 namespace {
 constexpr std::size_t messages_at_once = 200;
 constexpr std::size_t recipients_at_once = 1000;
+constexpr std::size_t events_at_once = 5000;
 }  // namespace
 
 void for_each_message(const store::Store& store, const Filter& filter, TimePoint now, bool finished,
@@ -19,6 +21,7 @@ void for_each_message(const store::Store& store, const Filter& filter, TimePoint
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     for (const store::Id id : ids) {
+      unless_interrupted();
       const auto message = [&] {
         const store::Read read(store);
         return store::spool::message(read, id);
@@ -29,6 +32,7 @@ void for_each_message(const store::Store& store, const Filter& filter, TimePoint
   }
   store::Id after = 0;
   while (true) {
+    unless_interrupted();
     const auto page = [&] {
       const store::Read read(store);
       return store::spool::messages(read, after, messages_at_once, finished);
@@ -44,6 +48,7 @@ void for_each_page(const store::Store& store, store::Id id,
                    const std::function<bool(const std::vector<store::Recipient>&)>& each) {
   std::uint32_t from = 0;
   while (true) {
+    unless_interrupted();
     const auto page = [&] {
       const store::Read read(store);
       return store::spool::recipients(read, id, from, recipients_at_once);
@@ -54,27 +59,26 @@ void for_each_page(const store::Store& store, store::Id id,
   }
 }
 
+void for_each_event(const store::Store& store, TimePoint from, TimePoint to, store::Id message,
+                    const std::function<void(const std::vector<store::HistoryEvent>&)>& each) {
+  std::string after;
+  do {
+    unless_interrupted();
+    auto page = [&] {
+      const store::Read read(store);
+      return store::spool::history(read, from, to, message, events_at_once, after);
+    }();
+    if (!page.events.empty()) each(page.events);
+    after = std::move(page.after);
+  } while (!after.empty());
+}
+
 void for_each_history(const store::Store& store, const store::Message& message,
                       const std::function<void(const std::vector<store::HistoryEvent>&)>& each) {
-  constexpr std::size_t events_at_once = 1000;
-  for (TimePoint from = message.arrived - std::chrono::hours(1);;) {
-    auto events = [&] {
-      const store::Read read(store);
-      return store::spool::history(read, from, store.now() + std::chrono::hours(1), message.id,
-                                   events_at_once);
-    }();
-    const bool more = events.size() == events_at_once;
-    if (more) {  // the next page begins with all events of the last millisecond, unless that is all there is
-      const TimePoint last = events.back().at;
-      const bool one_instant = events.front().at == last;
-      if (!one_instant)
-        events.erase(std::find_if(events.begin(), events.end(), [&](const auto& e) { return e.at == last; }),
-                     events.end());
-      from = one_instant ? last + Duration(1) : last;
-    }
-    each(events);
-    if (!more) return;
-  }
+  // The clock may have been set back in between; and what a report says of a finished message comes later.
+  const TimePoint last = message.finished == TimePoint{} ? store.now() + std::chrono::hours(1)
+                                                         : message.finished + std::chrono::hours(24);
+  for_each_event(store, message.arrived - std::chrono::hours(1), last, message.id, each);
 }
 
 }  // namespace spoold::server::admin

@@ -1,4 +1,4 @@
-// Walking the queue in pages, each in a short Read of its own (at most 1,000 rows): what a caller does with a
+// Walking the queue in pages, each in a short Read of its own (at most 5,000 rows): what a caller does with a
 // row happens outside of any transaction, so it may write, wait or print. A walk sees each message at most
 // once; what changes behind it meanwhile is not seen.
 #pragma once
@@ -18,7 +18,11 @@ void for_each_message(const store::Store&, const Filter&, TimePoint now, bool fi
 void for_each_page(const store::Store&, store::Id,
                    const std::function<bool(const std::vector<store::Recipient>&)>& each);
 
-/// The history of one message, oldest first, in pages.
+/// What happened between two times, oldest first, in pages; `message` 0: to all messages. Pages without an event of
+/// the message are left out.
+void for_each_event(const store::Store&, TimePoint from, TimePoint to, store::Id message,
+                    const std::function<void(const std::vector<store::HistoryEvent>&)>& each);
+/// The history of one message: of its life, and of a day after it was finished.
 void for_each_history(const store::Store&, const store::Message&,
                       const std::function<void(const std::vector<store::HistoryEvent>&)>& each);
 

@@ -12,7 +12,7 @@ bool continues(char c) {
   return (static_cast<unsigned char>(c) & 0xc0) == 0x80;
 }
 
-/// Octets of the first code point, at most what is there.
+/// Octets of the first code point of what printable() has made.
 std::size_t first_length(std::string_view text) {
   std::size_t length = 1;
   while (length < text.size() && length < 4 && continues(text[length])) ++length;
@@ -23,14 +23,21 @@ std::size_t first_length(std::string_view text) {
 
 std::string printable(std::string_view text, std::size_t columns) {
   std::string out;
+  constexpr char hex[] = "0123456789abcdef";
   while (!text.empty()) {
-    const auto one = text.substr(0, first_length(text));
-    if (mail::is_utf8_text(one)) {
-      out += one;
-      text.remove_prefix(one.size());
+    char32_t point = 0;
+    const std::size_t length = mail::decode_utf8(text, point);
+    if (length > 0 && !mail::obeyed_by_terminals(point)) {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
       continue;
     }
-    constexpr char hex[] = "0123456789abcdef";
+    if (length == 3) {  // a mark of direction
+      out += "\\u";
+      for (const int shift : {12, 8, 4, 0}) out += hex[point >> shift & 15];
+      text.remove_prefix(length);
+      continue;
+    }
     const auto octet = static_cast<unsigned char>(text[0]);
     out += "\\x";
     out += hex[octet >> 4];
@@ -41,6 +48,19 @@ std::string printable(std::string_view text, std::size_t columns) {
   std::size_t keep = columns > 3 ? columns - 3 : 0, at = 0;
   while (keep-- > 0) at += first_length(std::string_view(out).substr(at));
   return out.substr(0, at) + "...";
+}
+
+std::string printable_lines(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of("\n\t"), text.size());
+    std::string_view part = text.substr(0, end);
+    if (end < text.size() && part.ends_with('\r')) part.remove_suffix(1);
+    out += printable(part);
+    if (end < text.size()) out += text[end];
+    text.remove_prefix(std::min(end + 1, text.size()));
+  }
+  return out;
 }
 
 std::size_t width(std::string_view text) {

@@ -6,8 +6,10 @@
 
 namespace spoold::server::admin {
 
-/// Control characters and broken UTF-8 as \xXX; at most `columns` wide (0: any), cut with "...".
+/// Control characters and broken UTF-8 as \xXX, marks of direction as \uXXXX; at most `columns` wide (0: any), cut with "...".
 std::string printable(std::string_view text, std::size_t columns = 0);
+/// A text of many lines for a terminal: as printable(), but line ends and tabs stay.
+std::string printable_lines(std::string_view text);
 /// Columns that printable text takes (one for each code point).
 std::size_t width(std::string_view text);
 

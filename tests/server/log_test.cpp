@@ -55,6 +55,7 @@ TEST_CASE("values are quoted when needed, and what a peer says cannot forge a li
   CHECK(value("a\\b") == "\"a\\\\b\"");
   CHECK(value("550 no\r\n2026-11-22T10:31:07.123Z info event=delivered") ==
         "\"550 no\\r\\n2026-11-22T10:31:07.123Z info event=delivered\"");
+  CHECK(value("\xe2\x80\xaegnp.exe") == "\"\\u202egnp.exe\"");
   CHECK(value("\x1b[31mred\x7f") == "\"\\x1b[31mred\\x7f\"");
   CHECK(value("gr\xc3\xbc\xc3\x9f") == "\"gr\xc3\xbc\xc3\x9f\"");
   CHECK(value("\xff\xc3") == "\"\\xff\\xc3\"");

@@ -11,6 +11,22 @@ using namespace spoold;
 using namespace spoold::server::admin;
 using namespace std::chrono_literals;
 
+TEST_CASE("JSON that a terminal shows: what it would obey is escaped, and reads back as it was") {
+  const std::string text =
+      "C1 \xc2\x9b"
+      "31m, DEL \x7f, override \xe2\x80\xae, isolate \xe2\x81\xa9, gr\xc3\xbc\xc3\x9f, \xe2\x82\xac, "
+      "\xc2\xa0";
+  const Json json{{"text", text}, {"more", {text, 1}}};
+  const std::string out = dump(json);
+  for (const char* raw : {"\xc2\x9b", "\x7f", "\xe2\x80\xae", "\xe2\x81\xa9"})
+    CHECK(out.find(raw) == std::string::npos);
+  CHECK(out.find("\\u009b31m, DEL \\u007f, override \\u202e, isolate \\u2069, gr\xc3\xbc\xc3\x9f") !=
+        std::string::npos);
+  CHECK(Json::parse(out) == json);
+  CHECK(dump(Json("\x7f")) == "\"\\u007f\"");
+  CHECK(dump(Json("cut \xe2\x80")).find("cut ") == 1);
+}
+
 TEST_CASE("globs") {
   CHECK(glob_match("*", ""));
   CHECK(glob_match("*@example.com", "Anne@EXAMPLE.com"));
@@ -77,6 +93,14 @@ TEST_CASE("a filter chooses messages and recipients") {
       store::RecipientState::held;  // a claim may cover what was held meanwhile: held is what counts
   filter.states = {"held"};
   CHECK(filter.matches(recipient, settings));
+
+  // A number of any size in a request is an age, not an overflow.
+  Filter old;
+  old.all = true;
+  old.older = Duration::max();
+  CHECK(!old.matches(message, now));
+  old.older = Duration::min();
+  CHECK(old.matches(message, now));
 }
 
 TEST_CASE("a filter goes through JSON unchanged, and a bad one is refused") {
@@ -112,6 +136,9 @@ TEST_CASE("what a peer said cannot drive the terminal") {
   CHECK(printable("a\x1b[2Jb\r\n") == "a\\x1b[2Jb\\x0d\\x0a");
   CHECK(printable("\xff\xc3") == "\\xff\\xc3");
   CHECK(printable("\xc2\x9b") == "\\xc2\\x9b");
+  CHECK(printable("a\xe2\x80\xae"
+                  "b\xe2\x81\xa6") == "a\\u202eb\\u2066");
+  CHECK(printable_lines("a\x1b[2J\r\nb\tc\rd\n\ne") == "a\\x1b[2J\nb\tc\\x0dd\n\ne");
   CHECK(printable("gr\xc3\xbc\xc3\x9f Gott", 6) == "gr\xc3\xbc...");
   CHECK(rc::check("any octets", [](const std::vector<std::uint8_t>& octets) {
     for (const char c : printable(std::string(octets.begin(), octets.end())))

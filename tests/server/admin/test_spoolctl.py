@@ -3,9 +3,12 @@
 import json
 import os
 import pathlib
+import pty
+import pwd
 import signal
 import subprocess
 import time
+import unittest
 
 import harness
 
@@ -125,6 +128,59 @@ class Test(harness.Case):
         states = self.states(qid)
         self.assertEqual(states[PEOPLE[3]], "removed")
         self.assertIn("gus@five.example", states)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root becomes the owner of somebody else's store")
+    def test_as_root_on_a_store_of_another_user(self):
+        """The editor runs as the caller; the record names who became root, not the store's owner."""
+        qid = self.waiting()
+        nobody = pwd.getpwnam("nobody")
+        store = pathlib.Path(self.daemon.settings["spool"]["path"])
+        for path in (store, *store.iterdir()):
+            os.chown(path, nobody.pw_uid, nobody.pw_gid, follow_symlinks=False)
+        editor = self.folder / "editor.py"
+        editor.write_text("#!/usr/bin/python3\nimport os, sys\np = sys.argv[-1]\nlines = open(p).read().splitlines()\n"
+                          f"lines.remove('{PEOPLE[3]}')\nopen(p, 'w').write('\\n'.join(lines))\n"
+                          f"open('{self.folder}/ids', 'w').write(' '.join(map(str, (*os.getresuid(), *os.getresgid(), os.stat(p).st_uid))))\n")
+        editor.chmod(0o755)
+        done = subprocess.run([harness.BUILD / "spoolctl", "--config", self.daemon.config, "edit-recipients", qid], capture_output=True, text=True,
+                              stdin=subprocess.DEVNULL, timeout=60, env={**os.environ, "EDITOR": str(editor), "VISUAL": "", "SUDO_USER": "alice"})
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertEqual((self.folder / "ids").read_text(), "0 0 0 0 0 0 0")
+        self.assertTrue(any('who="alice (root)"' in line for line in self.daemon.lines("edited")), self.daemon.tail())
+        copy = self.folder / "root" / "copy"
+        copy.parent.mkdir(mode=0o700)
+        self.assertEqual(self.daemon.run("backup", copy).returncode, 0)
+        self.assertEqual(copy.stat().st_uid, 0)
+
+    def test_settings_behind_the_owner(self):
+        self.daemon.ctl("list", "create", "a@lists.example", "--owner", "o@lists.example", "p=q@lists.example", "verp=never", "description=a=b")
+        shown = self.daemon.ctl("list", "show", "a@lists.example")
+        self.assertEqual(shown["owners"], ["o@lists.example", "p=q@lists.example"])
+        self.assertEqual((shown["verp"], shown["description"]), ("never", "a=b"))
+
+    def test_mail_on_a_terminal_is_text(self):
+        self.daemon.list(members=PEOPLE)
+        self.daemon.post(subject="A \u202egnp.exe", body="\x1b]0;owned\x07 \u009b31m\r\n")
+        qid = harness.wait_until(lambda: self.daemon.queue(), what="a message in the queue")[0]["id"]
+        raw = self.daemon.run("show", qid, "--content").stdout
+        self.assertIn("\x1b]0;owned\x07", raw)  # into a file: the octets
+        ours, theirs = pty.openpty()
+        with subprocess.Popen([harness.BUILD / "spoolctl", "--config", self.daemon.config, "show", qid, "--content"], stdout=theirs) as shown:
+            os.close(theirs)
+            text = b""
+            while True:
+                try:
+                    part = os.read(ours, 65536)
+                except OSError:  # all of it was read
+                    break
+                text += part
+            os.close(ours)
+        self.assertEqual(shown.returncode, 0)
+        self.assertIn(b"\\x1b]0;owned\\x07 \\xc2\\x9b31m", text)
+        for words in (["--json", "show", qid], ["show", qid], ["--json", "show", qid, "--content"], ["queue"]):
+            out = self.daemon.run(*words).stdout
+            for octet in ("\x1b", "\x07", "\u009b", "\u202e"):
+                self.assertNotIn(octet, out, words)
 
     def test_a_large_import_is_quick_and_all_or_nothing(self):
         self.daemon.list()

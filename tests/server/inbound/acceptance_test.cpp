@@ -159,7 +159,8 @@ TEST_CASE("inbound: what one of several lists refuses is reported to the sender,
   CHECK(has(report, "Subject: buy\r\n"));
   CHECK_FALSE(has(report, "\r\n\r\nbuy\r\n"));
   const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
-                                            served.opened.now() + std::chrono::hours(1), 0, 100);
+                                            served.opened.now() + std::chrono::hours(1), 0, 100)
+                          .events;
   CHECK(std::any_of(events.begin(), events.end(), [](const store::HistoryEvent& event) {
     return event.event == "failed" && event.address == "test@lists.example" &&
            event.detail.starts_with("550 5.7.1");
@@ -177,7 +178,8 @@ TEST_CASE("inbound: a bounce to a VERP address is noted, and nothing is queued")
   CHECK(deliver(served, "", {"test-bounces+anne=far.example@lists.example"}, report) == "250 2.0.0 noted");
   CHECK(served.messages().empty());
   const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
-                                            served.opened.now() + std::chrono::hours(1), 0, 100);
+                                            served.opened.now() + std::chrono::hours(1), 0, 100)
+                          .events;
   REQUIRE(events.size() == 1);
   CHECK(events[0].event == "bounce");
   CHECK(events[0].address == "anne@far.example");
