@@ -34,6 +34,8 @@ const char* what_happened(Drop::How how) {
       return "connection ended by 421";
     case Drop::How::garbage:
       return "reply not understood";
+    case Drop::How::ours:
+      return "connection cut by our side";
   }
   return "connection lost";
 }
@@ -42,6 +44,11 @@ const char* what_happened(Drop::How how) {
 
 bool heard(const std::optional<smtp::Reply>& reply, const Drop* drop) {
   return reply && !(drop && drop->how == Drop::How::reply_421 && reply->code == 421);
+}
+
+bool ended_by_421(const Observation& seen) {
+  const auto is_421 = [](const auto& reply) { return reply && reply->code == 421; };
+  return is_421(seen.mail) || std::ranges::any_of(seen.rcpt, is_421);
 }
 
 bool heard_of(const Observation& seen) {
@@ -118,20 +125,8 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   return found;
 }
 
-std::vector<std::size_t> in_doubt(const std::vector<Observation>& open, const Drop& drop, bool lmtp) {
-  std::vector<std::size_t> doubtful;
-  for (std::size_t i = 0; i < open.size(); ++i) {
-    if (!doubtful.empty()) {
-      if (open[i].dot_sent) doubtful.push_back(i);
-      continue;
-    }
-    const Finding found = find_blame(open[i], drop, lmtp);
-    if (found.blame == Finding::Blame::in_doubt)
-      doubtful.push_back(i);
-    else if (!found.complete || found.stopped)
-      break;
-  }
-  return doubtful;
+bool works_on(Drop::How how) {
+  return how == Drop::How::timeout || how == Drop::How::garbage || how == Drop::How::ours;
 }
 
 bool speaks_of_host(const smtp::Reply& reply) {

@@ -34,6 +34,8 @@ struct Finding {
 /// MAIL, RCPT or DATA (it is one to the end of content: the message was not accepted).
 bool heard(const std::optional<smtp::Reply>&, const Drop*);
 
+/// MAIL or a RCPT of it has the 421 that ended the connection for an answer.
+bool ended_by_421(const Observation&);
 /// Anything of it was answered.
 bool heard_of(const Observation&);
 /// The position of the RCPT whose 5xx is the last that was heard of this transaction.
@@ -42,9 +44,9 @@ std::optional<std::size_t> parting_refusal(const Observation&);
 /// `drop` may be null: then the transaction was answered in order.
 Finding find_blame(const Observation&, const Drop&, bool lmtp);
 
-/// Which of the transactions open at a drop (oldest first) may have been delivered without a word: the one
-/// whose end of content is the oldest unanswered command, and those behind it that were written to their end.
-std::vector<std::size_t> in_doubt(const std::vector<Observation>& open, const Drop&, bool lmtp);
+/// The peer may still work through everything that was written to it: it is only silent, or our side ended
+/// the connection. Otherwise the peer ended it, at its oldest unanswered command.
+bool works_on(Drop::How);
 
 /// Does this refusal speak of the whole host (4.3.x, 4.7.x, load, rate, connections) and not of a recipient?
 bool speaks_of_host(const smtp::Reply&);

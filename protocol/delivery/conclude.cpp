@@ -288,6 +288,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
         last.tls = c.tls;
         last.at = now;
         last.stage = line == &open.silent ? Stage::rcpt : Stage::dot;
+        if (doubtful) named_in_doubt.push_back({f.work->id, (*r)->number});
         defer(**r, false, deferral(c, (*r)->attempts, now), std::move(last), now);
       } else {
         back(**r, f.kind);

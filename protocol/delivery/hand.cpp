@@ -60,6 +60,7 @@ Recipient& Hand::create(Work& work, Candidate&& candidate) {
   r.address = std::move(candidate.address);
   r.too_many = r.returned = 0;
   r.sent = r.withdrawn = r.dropped = false;
+  r.possible_duplicate = candidate.possible_duplicate;
   r.doubt.reset();
   ++work.slots;
   ++size_;

@@ -39,7 +39,8 @@ struct Recipient {
   std::uint8_t too_many = 0;  // "too many recipients" heard for it
   std::uint8_t returned = 0;  // came back from a transaction without an answer
   bool sent = false, withdrawn = false;
-  bool dropped = false;  // its RCPT was unanswered when a connection was lost
+  bool possible_duplicate = false;  // was in doubt
+  bool dropped = false;             // its RCPT was unanswered when a connection was lost
   TimePoint arrived{};
   std::string address;
   std::unique_ptr<Doubt> doubt;

@@ -61,6 +61,7 @@ struct Outcome {
   bool charged = true;  // counts as an attempt (isolation.md I2)
   TimePoint next_attempt{};
   LastReply last;
+  bool possible_duplicate = false;  // the end of a copy was sent and never answered, now or before
 };
 
 }  // namespace spoold

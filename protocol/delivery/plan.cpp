@@ -174,7 +174,9 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   t.message = flight.work->id;
   t.window = flight.window;
   t.overlap = flight.overlap = !c.flights.empty();
-  t.chunked = flight.kind == Flight::Kind::plain && trusted(c, now);
+  // I3: who was in doubt is not sent again before RCPT is answered.
+  const bool doubted = flight.recipients.size() == 1 && flight.recipients.front()->possible_duplicate;
+  t.chunked = flight.kind == Flight::Kind::plain && trusted(c, now) && !doubted;
   t.rejects_allowed = learned.rejects() > c.rejects ? learned.rejects() - c.rejects : 1;
   t.recipients.reserve(flight.recipients.size());
   for (Recipient* r : flight.recipients) {

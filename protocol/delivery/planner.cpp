@@ -310,6 +310,9 @@ std::vector<std::pair<MessageId, Outcome>> Planner::take_outcomes() {
 std::vector<SuspectChange> Planner::take_suspects() {
   return std::exchange(state_->changes, {});
 }
+std::vector<InDoubt> Planner::take_in_doubt() {
+  return std::exchange(state_->named_in_doubt, {});
+}
 std::vector<MessageId> Planner::take_held() {
   return std::exchange(state_->held, {});
 }

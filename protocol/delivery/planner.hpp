@@ -60,6 +60,7 @@ struct Candidate {
   std::uint32_t attempts = 0;
   TimePoint arrived{};                 // lifetime counts from here
   bool isolate = false;                // an operator's wish: alone and last
+  bool possible_duplicate = false;     // was in doubt before: its content waits for the reply to RCPT
   std::optional<Suspicion> suspicion;  // from the store
 };
 
@@ -104,7 +105,7 @@ struct Observation {
 
 /// How a connection ended without our QUIT.
 struct Drop {
-  enum class How { closed, reset, timeout, reply_421, garbage } how = How::closed;
+  enum class How { closed, reset, timeout, reply_421, garbage, ours } how = How::closed;  // ours: we cut it
   Stage oldest = Stage::none;  // the oldest command without a reply; none: nothing was unanswered
   smtp::Reply reply;           // the 421, or the last words heard
   std::string text;            // "connection closed while waiting for the reply to RCPT TO"
@@ -113,6 +114,13 @@ struct Drop {
 struct SuspectChange {
   std::string address;
   std::optional<Suspicion> now;  // empty: forgotten
+};
+
+/// A copy whose end was sent and never answered: the peer may have it, or may get it yet.
+struct InDoubt {
+  MessageId message = 0;
+  std::uint32_t number = 0;
+  bool operator==(const InDoubt&) const = default;
 };
 
 enum class Withdrawal : std::uint8_t { idle, withdrawn, committed };
@@ -177,6 +185,10 @@ class Planner {
   std::vector<std::pair<MessageId, Outcome>> take_outcomes();
   /// To be written in the same commit as the outcomes taken with it, even when there are none (I3).
   std::vector<SuspectChange> take_suspects();
+  /// Who may have got a copy without a reply, since the last call: to be named in the log and marked as
+  /// possible duplicates. To be taken right after dropped(): some of them are still in hand and are sent again
+  /// at once.
+  std::vector<InDoubt> take_in_doubt();
   /// Messages whose content seems to kill connections (section 3, in doubt): their recipients here become
   /// held.
   std::vector<MessageId> take_held();

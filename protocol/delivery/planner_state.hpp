@@ -137,7 +137,8 @@ struct Planner::State {
   Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void content_fault(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
-  void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // another one's end was the oldest
+  void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // an older command was not answered
+  void name_in_doubt(MessageId, const Open&);
   void sender_fault(Connection&, Work&, const Drop&, TimePoint);
   bool known_sender(const DropRecord&) const;
   Note& note(MessageId, TimePoint);
@@ -214,6 +215,7 @@ struct Planner::State {
   std::vector<std::vector<Recipient*>> spare_vectors;
   std::vector<std::pair<MessageId, Outcome>> outcomes;
   std::vector<SuspectChange> changes;
+  std::vector<InDoubt> named_in_doubt;
   std::vector<MessageId> held;
   smtp::Reply grey;  // the last 4xx of a row of identical ones
   std::uint32_t grey_count = 0, grey_transactions = 0;

@@ -69,9 +69,15 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     c.rcpts += open.answered;
     c.rejects += open.refused;
     committed(c, *f.work, open.delivered, now);
-    if (behind || finding.complete) {  // innocent as a whole
-      if (doubt && seen.dot_sent) in_doubt_behind(c, open, drop, now);
-      if (finding.stopped) {
+    // The end of its content was sent and not answered. Where MAIL or RCPT was answered 421, it was not taken.
+    const bool ended = seen.dot_sent && !ended_by_421(seen);
+    if (ended) name_in_doubt(f.work->id, open);
+    const bool ours = drop.how == Drop::How::ours, innocent = behind || finding.complete || ours;
+    // A peer that is slow at a RCPT takes the content behind it later: nobody can be suspected of anything.
+    const bool may_arrive = ended && works_on(drop.how) && (ours || finding.blame != Blame::in_doubt);
+    if (innocent || may_arrive) {
+      if (may_arrive || (doubt && ended)) in_doubt_behind(c, open, drop, now);
+      if (!behind && (finding.stopped || !finding.complete)) {
         behind = true;
         record.finding = finding;
         record.message = f.work->id;
@@ -98,6 +104,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     end_flight(c, f);
   }
   if (isolating == id) isolating = 0;
+  if (drop.how == Drop::How::ours) return settle_suspects(now);  // our own cut is evidence of nothing
 
   record.in_connection = c.rcpts;
   record.rejects = c.rejects;
@@ -241,9 +248,17 @@ void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& 
   }
 }
 
+void Planner::State::name_in_doubt(MessageId message, const Open& open) {
+  for (const auto* line : {&open.accepted, &open.silent})
+    for (Recipient* r : *line) {
+      r->possible_duplicate = true;
+      named_in_doubt.push_back({message, r->number});
+    }
+}
+
 // No evidence against its content, nor a reason to pause its message: but it may have been delivered.
 void Planner::State::in_doubt_behind(Connection& c, Open& open, const Drop& drop, TimePoint now) {
-  const TimePoint next = now + jitter.spread(doubt_waits.front());
+  const TimePoint next = now + Jitter::scaled(doubt_waits.front(), c.jitter);  // all of a connection together
   for (auto* line : {&open.accepted, &open.silent})
     for (Recipient* r : std::exchange(*line, {}))
       defer(*r, false, next, words(c, drop, Stage::dot, now), now);

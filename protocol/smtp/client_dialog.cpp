@@ -288,8 +288,11 @@ void ClientDialog::take(const Reply& reply) {
   const bool wants_354 = expected.command == Command::data;
   // RFC 5321 3.8: 421 may answer any command, and the connection is over. As the answer to a content it is
   // one as well.
-  if (reply.code == 421 && expected.command != Command::dot && expected.command != Command::quit)
+  if (reply.code == 421 && expected.command != Command::dot && expected.command != Command::quit) {
+    if (expected.command == Command::mail) expected.open->seen.mail = reply;
+    if (expected.command == Command::rcpt) expected.open->seen.rcpt[expected.position] = reply;
     return die(delivery::Drop::How::reply_421, reply, {});
+  }
   if (expected.command == Command::opening) return take_opening(reply);
   if (reply.code < 400 && (reply.code >= 300) != wants_354)
     return die(delivery::Drop::How::garbage, reply, "out of order: " + reply.oneline());

@@ -2,6 +2,9 @@
 // one write, many before any reply, so that a copy costs a fraction of a round trip. LMTP keeps to DATA: how
 // many replies a BDAT gets is not known before its RCPTs are answered.
 //
+// BDAT to several recipients waits until each RCPT is answered: a peer that is slow at one of them would still
+// take the content behind it, when we have given up, and all the others would be in doubt.
+//
 // A BDAT whose RCPTs turn out to be refused is answered 503 or 554: that is no evidence of anything. What
 // state it leaves the server in is not agreed on (Postfix forgets the transaction, Exchange does not, and
 // would take the next RCPT and content for this sender), so RSET goes before each MAIL that is written while
@@ -26,10 +29,11 @@ bool ClientDialog::chunks(const Open& open) const {
 
 /// All of it will be written without waiting for a reply.
 bool ClientDialog::whole(const Open& open) const {
-  return open.mail.size <= most_unasked && open.mail.addresses.size() <= open.mail.plan.window;
+  return open.mail.size <= most_unasked && open.mail.addresses.size() == 1;
 }
 
 bool ClientDialog::may_chunk(const Open& open) const {
+  if (open.mail.addresses.size() > 1) return open.in_flight == 0 && open.accepted > 0;
   return open.accepted > 0 || open.mail.size <= most_unasked;
 }
 
@@ -59,6 +63,9 @@ void ClientDialog::take_chunk(Open& open, const Reply& reply) {
   if (as_command) {
     overlap_refused_ = true;
     open.seen.dot_sent = false;
+    // A server that does not know BDAT takes none of those behind it either.
+    if (reply.code == 500 || reply.code == 502)
+      for (Open& behind : open_) behind.seen.dot_sent = behind.seen.dot_sent && !behind.seen.chunked;
     return die(delivery::Drop::How::garbage, reply,
                "CHUNKING was offered, and BDAT refused: " + reply.oneline());
   }

@@ -29,6 +29,8 @@ std::string sentence(How how, Stage stage, const std::string& words) {
       return "the peer ended the connection in reply to " + at + ": " + words;
     case How::garbage:
       return "protocol error" + waiting + ": " + words;
+    case How::ours:
+      return "we ended the connection" + waiting;
   }
   return "connection lost" + waiting;
 }

@@ -63,6 +63,15 @@ const store::Recipient* Hand::recipient(store::Id message, std::uint32_t number)
   return &batch.claim.recipients[*position_of(batch, number)];
 }
 
+const store::Recipient* Hand::doubt(store::Id message, std::uint32_t number) {
+  const auto place = place_of(message, number);
+  if (!place) return nullptr;
+  Batch& batch = place->second->second;
+  store::Recipient& recipient = batch.claim.recipients[*position_of(batch, number)];
+  recipient.possible_duplicate = true;
+  return &recipient;
+}
+
 const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
   const auto place = place_of(message, outcome.number);
   if (!place) return nullptr;
@@ -75,6 +84,7 @@ const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
   held_.at(message).withdrawn.erase(outcome.number);
   const store::Recipient& recipient = batch.claim.recipients[position];
   batch.versions.push_back(recipient.version);
+  outcome.possible_duplicate = recipient.possible_duplicate;
   batch.outcomes.push_back(std::move(outcome));
   if (!batch.listed) dirty_.push_back(*place);
   batch.listed = true;

@@ -41,6 +41,9 @@ class Hand {
   void add(store::Claim claim);
   const store::Recipient* recipient(store::Id message, std::uint32_t number);
 
+  /// It may have got a copy without a reply: its outcome, whatever it is, makes it a possible duplicate.
+  const store::Recipient* doubt(store::Id message, std::uint32_t number);
+
   /// The recipient of an outcome; nothing when it is not open here.
   const store::Recipient* close(store::Id message, Outcome outcome);
 

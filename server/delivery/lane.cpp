@@ -233,10 +233,12 @@ void Lane::connected(OutboundSession& session) {
 void Lane::failed(OutboundSession& session, const LastReply& why) {
   LastReply last = why;
   last.at = now();
-  if (!stopping_) planner_.connect_failed(last.stage, last, now());
-  memory_stale_ = true;
-  log::event(log::Level::warning, "unreachable",
-             {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});
+  if (!stopping_) {  // else it was our own stop that ended the attempt
+    planner_.connect_failed(last.stage, last, now());
+    memory_stale_ = true;
+    log::event(log::Level::warning, "unreachable",
+               {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});
+  }
   forget(session);
 }
 
@@ -313,10 +315,10 @@ void Lane::gone(OutboundSession& session, bool in_order, const delivery::Drop& d
   if (in_order) {
     planner_.closed(session.connection, now());
   } else {
-    log_in_doubt(session, drop, open);
     log::event(log::Level::info, "dropped",
                {{"relay", session.remote()}, {"stage", label(drop.oldest)}, {"reply", drop.text}});
     planner_.dropped(session.connection, drop, open, now());
+    name_in_doubt(session);
     memory_stale_ = true;
   }
   forget(session);

@@ -153,8 +153,7 @@ class Lane : public OutboundSession::Owner {
                    const Outcome& outcome) const;
   void log_plain_text(const OutboundSession& session) const;
   void log_suspect(const delivery::SuspectChange& change) const;
-  void log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
-                    const std::vector<delivery::Observation>& open);
+  void name_in_doubt(const OutboundSession& session);
 
   DeliveryContext& context_;
   asio::io_context& io_;

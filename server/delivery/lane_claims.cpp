@@ -131,6 +131,7 @@ void Lane::take_claim(store::Claim claim) {
     candidate.attempts = recipient.attempts;
     candidate.arrived = held->message.arrived;
     candidate.isolate = recipient.isolate;
+    candidate.possible_duplicate = recipient.possible_duplicate;
     if (!suspects_.empty())
       if (const auto known = suspects_.find(mail::lower(recipient.address)); known != suspects_.end())
         candidate.suspicion = suspicion_of(known->second);

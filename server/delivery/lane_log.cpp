@@ -1,5 +1,4 @@
 // The log lines of a lane, with the names and keys of the contract.
-#include "protocol/delivery/blame.hpp"
 #include "server/delivery/lane.hpp"
 #include "server/log.hpp"
 
@@ -64,21 +63,14 @@ void Lane::log_suspect(const delivery::SuspectChange& change) const {
               {"next", rfc3339(change.now->next)}});
 }
 
-// By name: what the peer may have delivered without a word.
-void Lane::log_in_doubt(const OutboundSession& session, const delivery::Drop& drop,
-                        const std::vector<delivery::Observation>& open) {
-  const bool lmtp = way_.lmtp();
-  for (const std::size_t i : delivery::in_doubt(open, drop, lmtp)) {
-    const delivery::Observation& seen = open[i];
-    const std::string qid = store::id_text(seen.message);
-    const store::Recipient* only =
-        seen.recipients.size() == 1 ? hand_.recipient(seen.message, seen.recipients.front()) : nullptr;
-    if (only != nullptr)
-      log::event(log::Level::warning, "indoubt",
-                 {{"qid", qid}, {"to", only->address}, {"relay", session.remote()}, {"recipients", 1}});
-    else
-      log::event(log::Level::warning, "indoubt",
-                 {{"qid", qid}, {"relay", session.remote()}, {"recipients", seen.recipients.size()}});
+// Each by name, and its row of the store will say so too: the peer may have it, or may get it yet.
+void Lane::name_in_doubt(const OutboundSession& session) {
+  for (const delivery::InDoubt& copy : planner_.take_in_doubt()) {
+    const store::Recipient* recipient = hand_.doubt(copy.message, copy.number);
+    if (recipient == nullptr) continue;
+    const std::string qid = store::id_text(copy.message);
+    log::event(log::Level::warning, "indoubt",
+               {{"qid", qid}, {"to", recipient->address}, {"relay", session.remote()}});
   }
 }
 

@@ -249,7 +249,9 @@ void OutboundSession::abort() {
 
 void OutboundSession::over(std::error_code error) {
   if (std::exchange(over_, true)) return;
-  if (watchdog_->fired() && !broken_)
+  if (aborted_)
+    how_ = How::ours;  // not the peer's doing, whatever it owed us
+  else if (watchdog_->fired() && !broken_)
     how_ = How::timeout;
   else if (error == asio::error::connection_reset || error == asio::error::broken_pipe)
     how_ = How::reset;

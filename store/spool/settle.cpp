@@ -127,11 +127,13 @@ class Settling {
     RecipientRow row = numbers_.row_or_new(o.number);
     const RecipientState from = row.state;
     if (o.charged && o.verdict != Verdict::released) ++row.attempts;
+    row.possible_duplicate = row.possible_duplicate || o.possible_duplicate;
     switch (o.verdict) {
       case Verdict::delivered:
         events_.add("delivered", o);
         recount(message_.counts, from, RecipientState::delivered);
-        if (!has_row && report_of(o) == mail::Action::none) return numbers_.set_done(o.number);
+        if (!has_row && !o.possible_duplicate && report_of(o) == mail::Action::none)
+          return numbers_.set_done(o.number);
         break;
       case Verdict::failed:
         events_.add("failed", o);
@@ -178,8 +180,9 @@ class Settling {
     const RecipientState to = effective(message_, o.number, row.state, false);
     recount(message_.counts, from, to);
     const bool due = to == RecipientState::queued || to == RecipientState::deferred;
-    again_.push_back(
-        {o.number, o.next_attempt, due, has_row || o.verdict == Verdict::deferred || settlement_.hold});
+    const bool row_needed =
+        has_row || o.verdict == Verdict::deferred || o.possible_duplicate || settlement_.hold;
+    again_.push_back({o.number, o.next_attempt, due, row_needed});
     rows_[o.number] = std::move(row);
   }
 
@@ -206,6 +209,7 @@ class Settling {
     recount(message_.counts, effective(message_, o.number, row.state, active), RecipientState::delivered);
     row.state = RecipientState::delivered;
     row.last = o.last;
+    row.possible_duplicate = row.possible_duplicate || o.possible_duplicate;
     ++row.attempts;
     numbers.put(write_, o.number, std::move(row));
   }

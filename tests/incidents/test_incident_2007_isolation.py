@@ -18,6 +18,8 @@ MODES = {"CHUNKING": [], "PIPELINING": ["--no-chunking"], "lock-step": ["--no-pi
 class Scenario:
     def __init__(self, case, number, k, how, mode, verp, seed, replies="group"):
         self.number, self.k, self.how, self.verp = number, k, how, verp
+        # A server that is only slow takes the content that stood behind its RCPT: then nobody can know who has a copy.
+        self.may_doubt = how == "mute" and verp and mode == "CHUNKING"
         self.name = f"s{number}: k={k} {how} {mode} {'VERP' if verp else 'bulk'} replies={replies} seed={seed}"
         # where even the reply to MAIL is lost, the first drop is ambiguous and costs one connection more (isolation.md 2)
         self.spare = 1 if replies == "lose" else 0
@@ -33,19 +35,20 @@ class Scenario:
         judge = harness.Judge(self.peer.log)
         return len([r for r in judge.deliveries() if r not in self.culprits]) == N - self.k
 
-    def verdict(self, rows):
-        """What went wrong, as text; nothing when the bar is met. `rows`: spoolctl's recipients of the post."""
+    def verdict(self, rows, named):
+        """What went wrong, as text; nothing when the bar is met. `rows`: spoolctl's recipients of the post; `named`: in doubt, by the log."""
         judge, wrong = self.peer.judge(), []
         delivered = judge.deliveries()
         innocents = set(self.members) - self.culprits
         missing = innocents - set(delivered)
         if missing:
             wrong.append(f"{len(missing)} innocents not delivered, such as {sorted(missing)[0]}")
-        twice = [r for r, n in delivered.items() if n > 1]
+        doubtful = named if self.may_doubt else set()
+        twice = [r for r, n in delivered.items() if n > 1 + (r in doubtful)]
         if twice or judge.in_doubt:
             wrong.append(f"delivered twice: {twice[:3]}; in doubt: {len(judge.in_doubt)}")
-        if set(delivered) & self.culprits:
-            wrong.append(f"a culprit was delivered: {sorted(set(delivered) & self.culprits)}")
+        if set(delivered) & self.culprits - doubtful:
+            wrong.append(f"a culprit was delivered: {sorted(set(delivered) & self.culprits - doubtful)}")
         last_innocent = max((e["t"] for e in judge.messages), default=0)
         until_then = [e for e in judge.events if e["t"] <= last_innocent]
         connections = len({e["c"] for e in until_then if e["e"] == "cmd" and e["line"][:4].upper() == "MAIL"})
@@ -56,10 +59,13 @@ class Scenario:
         if not self.verp and self.k == 1 and connections > 3 + self.spare:
             wrong.append(f"{connections} connections for one culprit")
         for address, row in rows.items():
-            if address in innocents and (row["state"] != "delivered" or row["attempts"] > 1 or row.get("suspect")):
+            if address in doubtful:  # an innocent of ten minutes' patience
+                if (row["state"], row["attempts"], row.get("possible_duplicate"), row.get("suspect")) != ("deferred", 0, True, None):
+                    wrong.append(f"in doubt {address}: {row}")
+            elif address in innocents and (row["state"] != "delivered" or row["attempts"] > 1 or row.get("suspect")):
                 wrong.append(f"innocent {address}: {row}")
                 break
-            if address in self.culprits:
+            if address in self.culprits - doubtful:
                 if row["state"] != "deferred":
                     wrong.append(f"culprit {address} is {row['state']}")
                 elif "RCPT" not in str((row.get("last_reply") or {}).get("stage")) + str((row.get("suspect") or {}).get("stage")):
@@ -97,7 +103,8 @@ class Isolation(harness.Case):
                     rows = harness.wait_until(settled, 60, "culprits deferred", every=0.3)
                 except AssertionError:
                     rows = spoold.recipients(ids[s.list])
-            wrong += [f"{s.name}: {what}" for what in s.verdict(rows)]
+            named = {word[3:] for line in spoold.lines("indoubt") for word in line.split() if word.startswith("to=")}
+            wrong += [f"{s.name}: {what}" for what in s.verdict(rows, named)]
         spoold.check()
         self.assertEqual(wrong, [], "\n" + "\n".join(wrong))
 
@@ -123,7 +130,7 @@ class Isolation(harness.Case):
         self.matrix("close")
 
     def test_silence(self):
-        self.matrix("silence")
+        self.matrix("mute")
 
     def test_replies_held_back(self):
         scenarios = [Scenario(self, 10 * n + k, k, how, "PIPELINING", False, f"{n}{k}{how}", replies=replies)

@@ -13,8 +13,9 @@ ACTION, for --rcpt ADDRESS=ACTION and --at STAGE=ACTION:
   421[:TEXT]    answer "421 TEXT" and close
   half          answer with the beginning of the right reply, and close
   close:REPLY   answer REPLY and close ("reject and hang up")
-  silence       never answer anything again on this connection
-  stall:SECONDS wait, then go on as if nothing had been
+  silence       never answer anything again on this connection, and take nothing more either
+  mute          never answer anything again on this connection, but work through whatever comes: a server whose replies are lost
+  stall:SECONDS wait, then go on as if nothing had been, also when the client has gone meanwhile: what it wrote is worked through
   garbage       answer with bytes that are no reply, and go on
   huge          answer with a reply of 100 KB in many lines, otherwise right
   REPLY         answer this: "550 5.1.1 no such user"
@@ -52,7 +53,7 @@ class Peer(asyncio.Protocol):
         self.number = Peer.made
         self.buffer = b""
         self.out = []
-        self.over = self.silent = self.stalled = self.in_data = False
+        self.over = self.silent = self.stalled = self.in_data = self.mute = self.gone = False
         self.sender, self.rcpts = None, []
         self.chunk, self.chunk_left, self.chunk_last, self.chunked = b"", None, False, False
         self.counts = {}
@@ -79,15 +80,21 @@ class Peer(asyncio.Protocol):
 
     def connection_lost(self, error):
         Peer.open -= 1
-        if not self.over:
-            self.note("close", by="them", error=str(error) if error else None)
-        self.over = True
+        self.left(str(error) if error else None)
 
     def eof_received(self):
-        if not self.over:
-            self.note("close", by="them")
-        self.over = True
-        return False
+        self.left()
+        return self.stalled and not self.over
+
+    def left(self, error=None):
+        """The client has closed. A stalled server finds that out when it has worked through what it had read."""
+        if self.over or self.gone:
+            return
+        self.note("close", by="them", error=error)
+        if self.stalled and not self.silent:
+            self.gone = self.mute = True
+        else:
+            self.over = True
 
     def close_as(self, how, why):
         """Ends the connection from our side; replies already due go out first (unless they are to be lost)."""
@@ -117,7 +124,7 @@ class Peer(asyncio.Protocol):
         self.log.add({"t": round(time.time(), 6), "c": self.number, "e": event, **more})
 
     def answer(self, reply):
-        if self.silent or self.over:
+        if self.silent or self.over or self.mute:
             return
         if isinstance(reply, str):
             reply = reply.encode() + b"\r\n"
@@ -207,6 +214,10 @@ class Peer(asyncio.Protocol):
                 if not self.over:
                     self.finish(stage, line, reply, then)
                     self.work()
+                if self.gone and not self.stalled:
+                    self.over = True
+                    self.transport.close()
+                elif not self.over:
                     self.end_of_read()
             asyncio.get_running_loop().call_later(float(action[6:]), go_on)
             return None
@@ -216,6 +227,10 @@ class Peer(asyncio.Protocol):
             self.note("cmd", line=line, reply=None, silence=True)
             self.write()
             self.silent = True
+        elif action == "mute":
+            self.write()
+            self.mute = True
+            return self.finish(stage, line, reply, then)
         elif action in ("fin", "close", "rst"):
             self.note("cmd", line=line, reply=None)
             self.close_as(action, line or stage)

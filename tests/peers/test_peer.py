@@ -52,6 +52,21 @@ class Test(harness.Case):
                 self.assertEqual(len(peer.judge().drops), 1)
             self.assertEqual(peer.judge().rcpt_tries(), {"ok@x": 1, "a=b@x": 1})
 
+    def test_works_on_when_the_client_has_gone(self):
+        """A slow server, and one whose replies are lost: what was written is taken all the same."""
+        for action, heard in (("stall:0.5", None), ("mute", None), ("silence", ())):
+            peer = self.peer("--rcpt", f"a@x={action}", name="p" + action[:4])
+            client = Client(peer).begin()
+            client.say("RCPT TO:<a@x>", "BDAT 4 LAST")
+            client.sock.sendall(b"ab\r\nRSET\r\nMAIL FROM:<s@x>\r\nRCPT TO:<b@x>\r\nBDAT 2 LAST\r\n\r\n")
+            client.sock.settimeout(0.2)
+            self.assertEqual(client.hear(), "silence")
+            client.file.close()
+            client.sock.close()
+            wanted = {"a@x": 1, "b@x": 1} if heard is None else {}
+            harness.wait_until(lambda: peer.judge().deliveries() == wanted, 5, f"{action}: {wanted}")
+            self.assertEqual([e["by"] for e in peer.judge().events if e["e"] == "close"], ["them"])
+
     def test_transaction_and_chunks_are_logged(self):
         peer = self.peer()
         client = Client(peer).begin()

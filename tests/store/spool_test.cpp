@@ -441,6 +441,32 @@ TEST_CASE("after a crash what was claimed is due again, as possible duplicates")
   CHECK(s.store->possible_duplicates() == 890);
 }
 
+TEST_CASE("a copy that was in doubt makes its recipient a possible duplicate, whatever becomes of it") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  const Id id = s.accept(plain(many(5)))->ids[0];
+  const Claim claim = s.claim(5).at(0);
+  Settlement first = outcome_of(claim, Verdict::delivered);
+  first.outcomes[1].verdict = Verdict::deferred;
+  first.outcomes[2].verdict = Verdict::released;
+  first.outcomes[3].verdict = Verdict::failed;
+  for (std::size_t i = 0; i < 4; ++i) first.outcomes[i].possible_duplicate = true;
+  for (std::size_t i : {1u, 2u}) first.outcomes[i].charged = false;
+  REQUIRE(s.settle(first));
+  CHECK(s.problems() == "");
+  s.reopen();
+  const auto rows = s.recipients(id);
+  for (std::size_t i = 0; i < 5; ++i) CHECK(rows[i].possible_duplicate == (i < 4));
+  CHECK(rows[0].state == RecipientState::delivered);
+  CHECK((rows[1].attempts == 0 && rows[2].attempts == 0));
+  CHECK(s.store->possible_duplicates() == 0);  // those are the start's own
+  std::size_t again = 0;
+  for (const Claim& c : s.claim(5))
+    for (const Recipient& r : c.recipients) again += r.possible_duplicate ? 1u : 0u;
+  CHECK(again == 2);
+}
+
 TEST_CASE("suspects and history without a message") {
   Folder folder;
   Opened s(folder.path());

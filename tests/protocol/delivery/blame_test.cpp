@@ -105,22 +105,10 @@ TEST_CASE("a BDAT for nobody is no evidence, answered or not") {
   CHECK_FALSE(f.stopped);
 }
 
-TEST_CASE("in doubt: the oldest unanswered end of content, and what was written whole behind it") {
-  const Drop drop{Drop::How::closed, Stage::none, {}, ""};
-  Observation done = accepted(chunk(1));
-  done.dot[0] = reply(250);
-  Observation part = chunk(4);
-  part.dot_sent = false;
-  using Doubts = std::vector<std::size_t>;
-  CHECK(in_doubt({done, accepted(chunk(2)), chunk(3), part}, drop, false) == Doubts{1, 2});
-  CHECK(in_doubt({accepted(chunk(2)), refused(chunk(3)), chunk(4)}, drop, false).size() == 3);
-  // The peer did not get beyond a RCPT, a MAIL, or a BDAT for nobody.
-  Observation at_rcpt = chunk(2);
-  at_rcpt.mail = reply(250);
-  CHECK(in_doubt({done, at_rcpt, chunk(3)}, drop, false).empty());
-  CHECK(in_doubt({done, chunk(2), chunk(3)}, drop, false).empty());
-  CHECK(in_doubt({refused(chunk(2)), chunk(3)}, drop, false).empty());
-  CHECK(in_doubt({done}, drop, false).empty());
+TEST_CASE("who ended a connection decides whether the peer takes what lies behind the oldest command") {
+  for (const auto how : {Drop::How::timeout, Drop::How::garbage, Drop::How::ours}) CHECK(works_on(how));
+  for (const auto how : {Drop::How::closed, Drop::How::reset, Drop::How::reply_421})
+    CHECK_FALSE(works_on(how));
 }
 
 TEST_CASE("a refusal that came is an answer, and is seen when it came last") {

@@ -2,6 +2,7 @@
 // a virtual clock. It keeps the log that tests judge by: what each connection carried, what was accepted and
 // how often.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <optional>
@@ -13,6 +14,8 @@
 
 namespace spoold::delivery::sim {
 
+/// How it ends a connection. silence: it does not end it, it is only slow: no reply comes any more, and when the
+/// client has gone it works through whatever it had read.
 enum class Manner { fin, rst, reply_421, silence };
 enum class Replies {
   at_once,
@@ -74,13 +77,15 @@ class SimulatedConnection {
     Answer a;
     a.replies.resize(group.size());
     a.dots.resize(group.size());
-    for (std::size_t i = 0; i < group.size() && !a.ended; ++i) {
-      if (closing_ || (faults_->lives > Duration{} && now - opened_ >= faults_->lives)) {
+    std::size_t done = 0;
+    while (done < group.size() && !a.ended) {
+      if (closing_ || (faults_->lives > Duration{} && now - opened_ >= faults_->lives))
         end(a, Manner::fin, nullptr);
-        break;
-      }
-      one(group[i], a, i);
+      else
+        one(group[done], a, done);
+      ++done;
     }
+    if (a.ended && a.how == Drop::How::timeout) work_on(group, done - 1);
     const bool kept_back = faults_->replies == Replies::held_and_lost ||
                            (faults_->replies == Replies::held_and_flushed && a.how == Drop::How::timeout);
     if (a.ended && kept_back) {
@@ -95,6 +100,17 @@ class SimulatedConnection {
   ConnectionLog log;
 
  private:
+  /// The client waits in vain for the reply to group[from]; what it wrote is taken all the same, later.
+  void work_on(const std::vector<Command>& group, std::size_t from) {
+    const std::size_t unwritten = faults_->chunking ? faults_->unwritten : 0;
+    const std::size_t to = group.size() - std::min(unwritten, group.size() - from - 1);
+    late_ = true;
+    Answer unheard;
+    unheard.replies.resize(group.size());
+    unheard.dots.resize(group.size());
+    for (std::size_t i = from; i < to && !unheard.ended; ++i) one(group[i], unheard, i);
+  }
+
   static smtp::Reply reply(int code, std::string text) {
     smtp::Reply r;
     r.code = code;
@@ -122,6 +138,11 @@ class SimulatedConnection {
     }
   }
 
+  template <typename T>
+  bool kills(const std::set<T>& who, const T& one) const {
+    return !late_ && who.contains(one);
+  }
+
   void one(const Command& command, Answer& a, std::size_t i) {
     auto& out = a.replies[i];
     switch (command.what) {
@@ -130,7 +151,7 @@ class SimulatedConnection {
         rcpts_ = 0;
         waiting_.clear();
         if (faults_->messages > 0 && log.messages >= faults_->messages) return end(a, Manner::fin, nullptr);
-        if (faults_->kills_at_mail.contains(command.message)) return end(a, faults_->manner, &out);
+        if (kills(faults_->kills_at_mail, command.message)) return end(a, faults_->manner, &out);
         out = reply(250, "sender ok");
         return;
       case Command::What::rcpt: {
@@ -140,7 +161,7 @@ class SimulatedConnection {
           closing_ = true;
           return faults_->closes_late ? void() : end(a, Manner::fin, nullptr);
         }
-        if (faults_->culprits.contains(command.address)) return end(a, faults_->manner, &out);
+        if (kills(faults_->culprits, command.address)) return end(a, faults_->manner, &out);
         ++rcpts_;
         ++log.rcpts;
         const bool full = (faults_->rcpts_of_transaction > 0 && rcpts_ >= faults_->rcpts_of_transaction) ||
@@ -166,7 +187,7 @@ class SimulatedConnection {
         if (waiting_.empty()) {
           out = reply(554, "no valid recipients");
         } else {
-          if (faults_->kills_at_data.contains(command.message)) return end(a, faults_->manner, &out);
+          if (kills(faults_->kills_at_data, command.message)) return end(a, faults_->manner, &out);
           out = reply(354, "go ahead");
         }
         return;
@@ -186,7 +207,7 @@ class SimulatedConnection {
 
   void end_of_content(const Command& command, Answer& a, std::size_t i) {
     auto& out = a.replies[i];
-    if (faults_->kills_at_dot.contains(command.message)) return end(a, faults_->manner, nullptr);
+    if (kills(faults_->kills_at_dot, command.message)) return end(a, faults_->manner, nullptr);
     for (const std::string& address : waiting_) ++(*accepted_)[{command.message, address}];
     log.delivered += static_cast<std::uint32_t>(waiting_.size());
     ++log.messages;
@@ -200,6 +221,7 @@ class SimulatedConnection {
   TimePoint opened_;
   std::uint32_t rcpts_ = 0, rejects_ = 0;
   bool closing_ = false;
+  bool late_ = false;  // the client has gone
   std::vector<std::string> waiting_;
 };
 

@@ -37,7 +37,7 @@ struct Stored {
   std::uint32_t number = 0;
   std::string address;
   bool one_each = false, in_hand = false, final = false;
-  std::uint32_t attempts = 0, outcomes = 0, delivered = 0, deferred = 0, charged = 0;
+  std::uint32_t attempts = 0, outcomes = 0, delivered = 0, deferred = 0, charged = 0, named = 0;
   TimePoint due{}, finished{}, arrived{};
   Verdict verdict = Verdict::released;
   LastReply last;
@@ -169,6 +169,7 @@ class Lane {
         c.address = s.address;
         c.attempts = s.attempts;
         c.arrived = s.arrived;
+        c.possible_duplicate = s.named > 0;
         if (const auto k = suspicions.find(s.address); k != suspicions.end()) c.suspicion = k->second;
         s.in_hand = true;
         Batch& b = batches[s.one_each];
@@ -186,6 +187,9 @@ class Lane {
         suspicions[change.address] = *change.now;
       else
         suspicions.erase(change.address);
+    }
+    for (const InDoubt& d : planner.take_in_doubt()) {
+      ++store.at({d.message, d.number}).named;
     }
     for (MessageId m : planner.take_held()) held.push_back(m);
     for (auto& [message, o] : planner.take_outcomes()) {
@@ -296,7 +300,7 @@ class Lane {
 
   bool chunked(const Open& o) const {
     return faults.chunking && faults.pipelining && !lmtp_ && o.plan.chunked &&
-           o.plan.recipients.size() <= o.plan.window && o.plan.window > 1;
+           o.plan.recipients.size() == 1 && o.plan.window > 1;
   }
 
   /// Whole transactions, as many as the planner gives, in one group.

@@ -64,12 +64,18 @@ TEST_CASE("CHUNKING: LMTP, lock-step, no PIPELINING and hosts that are not trust
   CHECK(lmtp.pull() == crlf("MAIL FROM:<s@x>\nRCPT TO:<a@y>\nDATA"));
 }
 
-TEST_CASE("CHUNKING: many recipients, the content behind the last RCPT") {
+TEST_CASE("CHUNKING: to several recipients the content waits until each RCPT is answered") {
   replay({chunked(1, {"a@y", "b@y", "c@y"}, 2), chunked(2, {"d@y"})},
          {S("220 hi"), C("EHLO me"), S(chunking), C("MAIL FROM:<s@x>\nRCPT TO:<a@y>\nRCPT TO:<b@y>"),
-          S("250 ok\n250 ok"),
-          C("RCPT TO:<c@y>\nBDAT 5 LAST\n<1>\nMAIL FROM:<s@x>\nRCPT TO:<d@y>\nBDAT 5 LAST\n<2>"),
-          S("550 no\n250 ok"), S("250 queued"), S("250 ok\n250 ok\n250 queued"), C("QUIT"), S("221 bye")});
+          S("250 ok\n250 ok"), C("RCPT TO:<c@y>"), S("550 no\n250 ok"),
+          C("BDAT 5 LAST\n<1>\nMAIL FROM:<s@x>\nRCPT TO:<d@y>\nBDAT 5 LAST\n<2>"), S("250 queued"),
+          S("250 ok\n250 ok\n250 queued"), C("QUIT"), S("221 bye")});
+  Talk talk = greeted({chunked(1, {"a@y", "b@y"}), chunked(2, {"c@y"})});
+  CHECK(talk.pull() == crlf("MAIL FROM:<s@x>\nRCPT TO:<a@y>\nRCPT TO:<b@y>"));
+  talk.dialog.received("250 ok\r\n250 ok\r\n");
+  CHECK(talk.pull().empty());  // b may yet be the one at whom the peer is slow
+  talk.dialog.end(Drop::How::timeout);
+  CHECK(!talk.dialog.take_open().front().dot_sent);
 }
 
 TEST_CASE("CHUNKING: a large content waits for an accepted recipient, and is not sent for nobody") {
@@ -118,7 +124,8 @@ TEST_CASE("CHUNKING: BDAT refused for want of recipients is no evidence; refused
     const auto open = talk.dialog.take_open();
     REQUIRE(open.size() == 2);
     CHECK(!open[0].dot_sent);  // the message was not refused: it goes again, by DATA
-    CHECK(open[1].dot_sent);
+    // 503 may have been a matter of order, and the next BDAT is taken.
+    CHECK(open[1].dot_sent == (std::string_view(refusal).starts_with("503")));
   }
 }
 
