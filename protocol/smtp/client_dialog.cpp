@@ -16,6 +16,7 @@ bool needs_utf8(const ClientDialog::Mail& mail) {
                                                 [](const auto& a) { return is_ascii(a); });
 }
 
+constexpr std::size_t words_kept = 1000;  // of a reply
 constexpr std::size_t most_open = 32;
 constexpr std::uint64_t most_content_open = 1 << 20;
 
@@ -296,6 +297,7 @@ void ClientDialog::take(const Reply& reply) {
   if (expected.command == Command::opening) return take_opening(reply);
   if (reply.code < 400 && (reply.code >= 300) != wants_354)
     return die(delivery::Drop::How::garbage, reply, "out of order: " + reply.oneline());
+  if (reply.code < 400 && expected.end > written_) return take_too_early(expected, reply);
   expected_.pop_front();
 
   switch (expected.command) {
@@ -338,6 +340,7 @@ void ClientDialog::take_opening(const Reply& reply) {
   expected_.pop_front();
   offered_ = opening_.offered();
   established_ = opening_.done();
+  if (established_) reader_.keep(words_kept);  // EHLO's list may be longer
 }
 
 void ClientDialog::secured() {
@@ -366,6 +369,16 @@ void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {
   if (open.behind_content && open.seen.mail->completed() && reply.code == 503) overlap_refused_ = true;
   open.seen.rcpt[expected.position] = reply;
   check_done(open);
+}
+
+// 2xx to what the peer cannot have read yet: a refusal may come early (RFC 5321 4.2.5), consent may not.
+void ClientDialog::take_too_early(const Expected& expected, const Reply& reply) {
+  if (expected.command == Command::dot) {
+    // Whether it keeps what it had of the content nobody knows: in doubt, so end() must not take it for unsent.
+    Open& open = *expected.open;
+    std::erase_if(expected_, [&](const Expected& e) { return e.command == Command::dot && e.open == &open; });
+  }
+  die(delivery::Drop::How::garbage, reply, "reply before the whole of it was sent: " + reply.oneline());
 }
 
 void ClientDialog::take_data(Open& open, const Reply& reply) {

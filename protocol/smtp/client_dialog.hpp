@@ -94,7 +94,7 @@ class ClientDialog {
   /// False: nothing to write now. The whole of an output must be written before the next is asked for.
   bool output(Output& out, const Sending& sending);
   void written() { written_ = generated_; }
-  /// The connection broke in the middle of an output: what of it the kernel had taken.
+  /// In the middle of an output, before received() and before end(): what of it the kernel has taken so far.
   void partly_written(std::size_t commands, std::size_t contents);
   /// How long the peer may take for what it owes us; nothing: nothing is owed.
   std::optional<Duration> limit() const;
@@ -139,6 +139,7 @@ class ClientDialog {
   void put(std::string& out, std::string_view text);
   void take(const Reply& reply);
   void take_opening(const Reply& reply);
+  void take_too_early(const Expected& expected, const Reply& reply);
   void take_rcpt(const Expected& expected, const Reply& reply);
   void take_data(Open& open, const Reply& reply);
   void take_dot(Open& open, const Reply& reply);

@@ -3,12 +3,19 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/mail/utf8.hpp"
 #include "protocol/smtp/client_dialog.hpp"
 
 namespace spoold::smtp {
 namespace {
 
 using How = delivery::Drop::How;
+
+// What was heard before EHLO was answered may be long.
+void cut(std::string& words) {
+  constexpr std::size_t most = 1000;
+  if (words.size() > most) words.resize(mail::utf8_front(words, most).size());
+}
 
 std::string sentence(How how, Stage stage, const std::string& words) {
   const std::string at = text(stage);
@@ -41,7 +48,9 @@ void ClientDialog::die(How how, const Reply& reply, std::string words) {
   dead_ = true;
   drop_.how = how;
   drop_.reply = reply;
-  drop_.text = words.empty() ? reply.oneline() : std::move(words);
+  cut(drop_.reply.text);
+  drop_.text = words.empty() ? drop_.reply.oneline() : std::move(words);
+  cut(drop_.text);
 }
 
 void ClientDialog::partly_written(std::size_t commands, std::size_t contents) {

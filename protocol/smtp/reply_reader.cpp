@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/mail/utf8.hpp"
+
 namespace spoold::smtp {
 namespace {
 
@@ -50,6 +52,7 @@ ReplyReader::State ReplyReader::read(std::string_view& bytes, Reply& reply) {
     reply = std::move(reply_);
     reply_ = Reply{};
     size_ = lines_ = 0;
+    full_ = false;
     return State::reply;
   }
   return State::more;
@@ -75,11 +78,18 @@ ReplyReader::Line ReplyReader::take_line() {
       reply_.enhanced = *status;
       text.remove_prefix(std::min(text.size(), word.size() + 1));
     }
-  if (lines_ > max_lines || reply_.text.size() + text.size() > max_text)
-    return more ? Line::more : Line::last;  // its code counts, its words are enough
-  if (lines_ > 1) reply_.text += '\n';
-  reply_.text += printable(text);
+  add_words(text);
   return more ? Line::more : Line::last;
+}
+
+void ReplyReader::add_words(std::string_view text) {
+  static constexpr std::string_view cut = " ...";
+  if (full_ || lines_ > max_lines) return;
+  if (lines_ > 1) reply_.text += '\n';
+  const std::size_t room = most_text_ - std::min(most_text_, reply_.text.size());
+  full_ = text.size() > room;
+  reply_.text += printable(full_ ? mail::utf8_front(text, room - std::min(room, cut.size())) : text);
+  if (full_) reply_.text += cut;
 }
 
 }  // namespace spoold::smtp

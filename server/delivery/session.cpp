@@ -133,6 +133,7 @@ void OutboundSession::give_up(std::string text) {
 // ---- reading
 
 void OutboundSession::took(std::size_t n) {
+  if (writing_) dialog_.partly_written(out_.commands_taken(), out_.contents_taken());
   const std::size_t replies = dialog_.received(std::string_view(in_.data(), n));
   if (dialog_.established() && !told_connected_ && !dialog_.failed()) {
     told_connected_ = true;

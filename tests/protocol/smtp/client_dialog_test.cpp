@@ -317,6 +317,60 @@ TEST_CASE("a content is in doubt only when its dot was sent") {
   }
 }
 
+TEST_CASE("250 to a content that the kernel has not taken whole is no delivery, a refusal is one") {
+  for (const char* reply : {"250 thank you, that was enough\r\n", "552 too large\r\n"}) {
+    for (const bool all : {false, true}) {
+      CAPTURE(reply);
+      CAPTURE(all);
+      Talk talk;
+      talk.mails = {mail(1, {"a@y"}), mail(2, {"b@y"})};
+      talk.dialog.received("220 hi\r\n");
+      talk.pull();
+      talk.dialog.received(crlf(offers));
+      talk.pull();
+      talk.dialog.received("250 ok\r\n250 ok\r\n354 go\r\n");
+      talk.stop_after = 0;
+      talk.pull();
+      talk.dialog.partly_written(0, all ? 1 : 0);
+      talk.dialog.received(reply);
+      const bool believed = all || reply[0] == '5';
+      CHECK(talk.dialog.failed() != believed);
+      const auto finished = talk.dialog.take_finished();
+      CHECK(finished.size() == (believed ? 1u : 0u));
+      talk.dialog.end(Drop::How::closed);
+      const auto open = talk.dialog.take_open();
+      if (believed) continue;
+      CHECK(talk.dialog.drop().how == Drop::How::garbage);
+      CHECK(talk.dialog.drop().text ==
+            "protocol error while sending the content: reply before the whole of it was sent: " +
+                std::string(reply, std::string_view(reply).size() - 2));
+      REQUIRE(open.size() == 2);
+      CHECK(open[0].dot_sent);  // in doubt: who knows what it keeps
+      CHECK(!open[0].dot.front());
+      CHECK(!open[1].mail_sent);
+    }
+  }
+}
+
+TEST_CASE("what a peer says is cut: a reply, and the words of a drop") {
+  Talk talk;
+  talk.mails = {mail(1, {"a@y", "b@y"})};
+  talk.dialog.received("220 hi\r\n");
+  talk.pull();
+  talk.dialog.received(crlf(offers));
+  talk.pull();
+  const std::string words(3000, 'x');
+  talk.dialog.received("250 ok\r\n550-" + words + "\r\n550 " + words + "\r\n421 " + words + "\r\n");
+  talk.dialog.end(Drop::How::closed);
+  CHECK(talk.dialog.take_open().front().rcpt[0]->text.size() == 1000);
+  CHECK(talk.dialog.drop().reply.text.size() == 1000);
+  CHECK(talk.dialog.drop().text.size() < 1100);
+  Talk early;
+  early.dialog.received("554-" + words + "\r\n554 " + words + "\r\n");
+  early.dialog.end(Drop::How::closed);
+  CHECK(early.dialog.drop().text.size() < 1100);
+}
+
 TEST_CASE("refusals behind a content turn the overlap off") {
   Talk talk;
   talk.mails = {mail(1, {"a@y"}), mail(2, {"b@y"}), mail(3, {"c@y"})};

@@ -73,6 +73,19 @@ TEST_CASE("of a long reply the code counts: a 250 to the content is no doubt") {
   CHECK(reply.text.size() <= ReplyReader::max_text);
 }
 
+TEST_CASE("of a talkative server only so many octets of words are kept a reply") {
+  ReplyReader reader;
+  reader.keep(1000);
+  std::string bytes;
+  for (int i = 0; i < 15; ++i) bytes += "550-" + std::string(4000, 'x') + "\r\n";
+  bytes += "550 5.1.1 the end\r\n250 ok\r\n550 5.1.1 " + std::string(999, 'y') + "\xc3\xa9\r\n";
+  const auto replies = all(reader, bytes);
+  REQUIRE(replies.size() == 3);
+  CHECK(replies[0] == Reply{550, {5, 1, 1}, std::string(996, 'x') + " ..."});
+  CHECK(replies[1] == Reply{250, {}, "ok"});
+  CHECK(replies[2].text == std::string(996, 'y') + " ...");  // never half a character
+}
+
 TEST_CASE("after garbage nothing is believed") {
   ReplyReader reader;
   Reply reply;
