@@ -128,18 +128,23 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
     }
   }
   bool complete = true;
-  while (!p.content_complete && !(p.chunk > 0 && enough())) {
-    const auto chunks = std::string_view(*source.bytes)
-                            .substr(0, source.bytes->size() - spool::tail_size(source.bytes->size()));
-    p.content_complete = spool::put_chunks(write, p.content, chunks, p.chunk, chunks_a_step);
-    p.chunk += chunks_a_step;
-  }
-  complete = p.content_complete;
   for (std::size_t i = 0; complete && i < p.parts.size(); ++i) {
     if (p.parts[i].complete) continue;
     if (auto ok = expand(write, p, i, enough); !ok) return tl::unexpected(ok.error());
     complete = p.parts[i].complete;
   }
+  // A content that nobody gets is dropped by the commit that would write it: a post to a list without a regular
+  // member. Its chunks are not written at all.
+  const auto for_nobody = [](const Part& part) { return part.count == 0; };
+  if (complete && p.chunk == 0 && std::all_of(p.parts.begin(), p.parts.end(), for_nobody))
+    p.content_complete = true;
+  for (bool any = false; complete && !p.content_complete && !(any && enough()); any = true) {
+    const auto chunks = std::string_view(*source.bytes)
+                            .substr(0, source.bytes->size() - spool::tail_size(source.bytes->size()));
+    p.content_complete = spool::put_chunks(write, p.content, chunks, p.chunk, chunks_a_step);
+    p.chunk += chunks_a_step;
+  }
+  complete = complete && p.content_complete;
   if (complete) {
     if (auto ok = make_exist(write, p); !ok) return tl::unexpected(ok.error());
     return true;

@@ -198,3 +198,20 @@ TEST_CASE("a map that is full: only the message that does not fit is refused, de
   CHECK(s.message(first->ids[0])->state == MessageState::finished);
   CHECK(s.problems() == "");
 }
+
+TEST_CASE("a post that nobody gets is finished, and its content is never written") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  const list::List list = make_list(s, "empty", 0);
+  const std::string file = folder.path() + "/data.mdb";
+  const auto before = std::filesystem::file_size(file);
+  for (int i = 0; i < 20; ++i) {
+    s.pass(Duration(1));
+    const auto accepted = s.accept(post(list, "Subject: x\r\n\r\n" + std::string(1'000'000, 'x')));
+    REQUIRE(accepted);
+    CHECK(s.message(accepted->ids[0])->state == MessageState::finished);
+  }
+  CHECK(std::filesystem::file_size(file) < before + 1'000'000);
+  CHECK(s.problems() == "");
+}
