@@ -216,28 +216,39 @@ int Commands::trace(const std::string& what) {
   });
 }
 
+namespace {
+
+/// What Reads::check() found to repair is not nothing.
+bool any_of(const Json& repairable) {
+  return std::any_of(repairable.begin(), repairable.end(), [](const Json& ids) { return !ids.empty(); });
+}
+
+}  // namespace
+
 int Commands::check(bool repair, bool dry_run) {
   Json repaired = Json::array(), would = Json::array();
   if (repair) {
-    Json request{{"verb", "repair"}, {"dry_run", dry_run}};
+    Json repairable;
     const int read = reading([&](const Reads& reads, TimePoint) {
-      request.update(reads.check().repairable);
+      repairable = reads.check().repairable;
       return static_cast<int>(Exit::done);
     });
     if (read != 0) return read;
-    try {
-      const Json answer = access_.change(request);
-      if (!answer.value("ok", false)) return fail(answer);
-      (dry_run ? would : repaired) = answer.at("repaired");
-    } catch (const store::Broken& broken) {
-      return fail(failure(broken.error));
+    if (any_of(repairable)) {
+      try {
+        Json request{{"verb", "repair"}, {"dry_run", dry_run}};
+        request.update(repairable);
+        const Json answer = access_.change(request);
+        if (!answer.value("ok", false)) return fail(answer);
+        (dry_run ? would : repaired) = answer.at("repaired");
+      } catch (const store::Broken& broken) {
+        return fail(failure(broken.error));
+      }
     }
   }
   return reading([&](const Reads& reads, TimePoint) {
     const auto checked = reads.check();
     Json report = checked.report;
-    bool repairable = false;
-    for (const auto& [kind, ids] : checked.repairable.items()) repairable = repairable || !ids.empty();
     if (repair && dry_run) report["dry_run"] = true, report["would_repair"] = would;
     if (repair && !dry_run) report["repaired"] = repaired;
     const bool ok = report.at("ok").get<bool>();
@@ -252,7 +263,8 @@ int Commands::check(bool repair, bool dry_run) {
     put(fields_text(report));
     put(ok ? "The store is sound.\n"
            : "The store is NOT sound: keep a copy (spoolctl backup FILE) before anything else.\n");
-    if (repairable) put("Numbers that do not add up are counted anew by: spoolctl check --repair\n");
+    if (any_of(checked.repairable))
+      put("Numbers that do not add up are counted anew by: spoolctl check --repair\n");
     return static_cast<int>(ok ? Exit::done : Exit::failed);
   });
 }

@@ -11,6 +11,7 @@
 #include "server/admin/reads.hpp"
 #include "server/admin/views.hpp"
 #include "server/log.hpp"
+#include "store/spool/rows.hpp"
 #include "tests/store/opened.hpp"
 
 using namespace spoold;
@@ -458,4 +459,46 @@ TEST_CASE_FIXTURE(House, "show: what a sender asked of reports, where he asked")
   const Json other = admin::message_json(*reads.message(unasked));
   for (const char* name : {"ret", "envid"}) CHECK_FALSE(other.contains(name));
   CHECK(admin::message_text(*reads.message(unasked), opened.now()).find("reports") == std::string::npos);
+}
+
+TEST_CASE_FIXTURE(House, "repair counts anew what a check found not to add up; a dry run only names it") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  REQUIRE(opened.change([&](store::Write& write) -> store::Result<void> {
+    auto message = *store::spool::find_message(write, id);
+    message.counts.queued = 7;
+    store::spool::put_message(write, message);
+    return {};
+  }));
+  const admin::Reads reads(*opened.store, settings, {});
+  const auto checked = reads.check();
+  CHECK(checked.report["ok"] == false);
+  CHECK(checked.repairable["messages"] == Json::array({store::id_text(id)}));
+  Json request{{"verb", "repair"}, {"dry_run", true}};
+  request.update(checked.repairable);
+  CHECK(ask(request)["repaired"] == Json::array({"message " + store::id_text(id)}));
+  CHECK(reads.check().report["ok"] == false);
+  request["dry_run"] = false;
+  const auto answer = ask(request);
+  CHECK(answer["ok"] == true);
+  CHECK(answer["repaired"][0].get<std::string>().find("are 2 queued, not 7 queued") != std::string::npos);
+  CHECK(reads.check().report["ok"] == true);
+  CHECK(ask(request)["repaired"].empty());  // it adds up now
+}
+
+TEST_CASE_FIXTURE(House, "who became root by sudo is named beside root, and a name never hides the user") {
+  const auto id = accept({"a@x.example"});
+  const auto who_of = [&](const std::string& user, const std::string& person) {
+    opened.pass(Duration(1));
+    Operator the_operator(*opened.store, settings, lanes);
+    const Json request{
+        {"verb", "edit-sender"}, {"id", store::id_text(id)}, {"sender", "s@x.example"}, {"person", person}};
+    CHECK(the_operator.execute(request, user)["ok"] == true);
+    return store::spool::history(store::Read(*opened.store), opened.now(), opened.now(), id, 10)
+        .events.at(0)
+        .who;
+  };
+  CHECK(who_of("root", "alice") == "alice (root)");
+  CHECK(who_of("mallory", "root") == "root (mallory)");
+  CHECK(who_of("root", "root") == "root");
+  CHECK(who_of("root", "") == "root");
 }
