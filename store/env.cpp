@@ -79,6 +79,8 @@ Result<std::unique_ptr<Env>> Env::open(const Settings& settings) {
   const bool create = settings.open == Settings::Open::create;
   std::error_code error;
   const bool there = std::filesystem::exists(settings.path + "/data.mdb", error);
+  if (error)
+    return fail(Kind::io, "cannot look into the store's folder " + settings.path + ": " + error.message());
   if (!there && !create)
     return fail(Kind::not_found,
                 "there is no store in " + settings.path + ": spoold makes it at its first start");
