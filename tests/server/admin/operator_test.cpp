@@ -421,7 +421,7 @@ TEST_CASE_FIXTURE(House, "reading: queue, totals, recipients, trace") {
   std::string octets;
   reads.content(*reads.message(id), [&](const std::string& part) { octets += part; });
   CHECK(octets == "Subject: x\r\n\r\nbody\r\n");
-  CHECK(reads.check()["ok"] == true);
+  CHECK(reads.check().report["ok"] == true);
 }
 
 TEST_CASE_FIXTURE(House, "show: what a sender asked of reports, where he asked") {
