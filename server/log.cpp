@@ -13,6 +13,8 @@ namespace spoold::server::log {
 
 namespace {
 
+constexpr std::chrono::seconds last_moment{1};  // for the last lines, at the end of the process
+
 std::atomic<conf::Log::Format> format{conf::Log::Format::text};
 
 spdlog::level::level_enum level_of(Level level) {
@@ -29,9 +31,24 @@ spdlog::level::level_enum level_of(Level level) {
   return spdlog::level::err;
 }
 
+void append(std::string& line, Level level, std::string_view name, std::span<const Field> fields) {
+  const auto now = std::chrono::floor<Duration>(std::chrono::system_clock::now());
+  if (format.load(std::memory_order_relaxed) == conf::Log::Format::json)
+    append_json(line, now, level, name, fields);
+  else
+    append_text(line, now, level, name, fields);
+}
+
+std::string lost_line(std::uint64_t lost) {
+  const Field fields[] = {{"lost", lost}, {"reply", "standard error did not take these lines in time"}};
+  std::string line;
+  append(line, Level::warning, "log", fields);
+  return line;
+}
+
 /// Never destroyed: threads may log until the process ends.
 LineBuffer& buffer() {
-  static auto* const the_buffer = new LineBuffer(STDERR_FILENO);
+  static auto* const the_buffer = new LineBuffer(STDERR_FILENO, lost_line);
   return *the_buffer;
 }
 
@@ -39,7 +56,7 @@ class Sink : public spdlog::sinks::sink {
   void log(const spdlog::details::log_msg& message) override {
     buffer().add({message.payload.data(), message.payload.size()}, message.level >= spdlog::level::warn);
   }
-  void flush() override { buffer().flush(); }
+  void flush() override { buffer().flush(last_moment); }
   void set_pattern(const std::string&) override {}  // lines come as they are
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 };
@@ -71,7 +88,11 @@ Buffering::Buffering() {
 }
 
 Buffering::~Buffering() {
-  buffer().stop();
+  buffer().stop(last_moment);
+}
+
+void flush() {
+  buffer().flush(last_moment);
 }
 
 void configure(const conf::Log& settings) {
@@ -88,11 +109,7 @@ void event(Level level, std::string_view name, std::span<const Field> fields) {
   if (!enabled(level)) return;
   thread_local std::string line;  // keeps its memory from line to line
   line.clear();
-  const auto now = std::chrono::floor<Duration>(std::chrono::system_clock::now());
-  if (format.load(std::memory_order_relaxed) == conf::Log::Format::json)
-    append_json(line, now, level, name, fields);
-  else
-    append_text(line, now, level, name, fields);
+  append(line, level, name, fields);
   logger().log(level_of(level), spdlog::string_view_t(line.data(), line.size()));
 }
 

@@ -121,7 +121,8 @@ struct Pipe {
 
 }  // namespace
 
-TEST_CASE("without a flusher each line is written at once; with one, warnings take along what waits") {
+TEST_CASE(
+    "without a flusher each line is written at once; with one, flush() waits for what was added before") {
   const Pipe pipe;
   LineBuffer buffer(pipe.ends[1]);
   buffer.add("one", false);
@@ -129,7 +130,8 @@ TEST_CASE("without a flusher each line is written at once; with one, warnings ta
   buffer.start();
   buffer.add("two", false);
   buffer.add("three", true);
-  CHECK(pipe.read().ends_with("three\n"));
+  CHECK(buffer.flush(std::chrono::seconds(20)));
+  CHECK(pipe.read() == "two\nthree\n");
   buffer.add("four", false);
   buffer.stop();
   CHECK(pipe.read().ends_with("four\n"));
@@ -158,6 +160,40 @@ TEST_CASE("what waits when the process dies is rescued, once") {
   buffer.rescue();
   buffer.stop();
   CHECK(pipe.read().size() == 500);
+}
+
+TEST_CASE("a descriptor that takes nothing holds nobody up; what is lost is counted, in its place") {
+  const Pipe pipe;
+  REQUIRE(::fcntl(pipe.ends[1], F_SETPIPE_SZ, 4096) >= 4096);
+  std::string all;
+  {
+    LineBuffer buffer(
+        pipe.ends[1], [](std::uint64_t lost) { return "lost " + std::to_string(lost); }, 10'000);
+    buffer.start();
+    const auto begin = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20'000; ++i) buffer.add("line " + std::to_string(i), i % 10 == 0);
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(20));  // blocked: for ever
+    CHECK_FALSE(buffer.flush(std::chrono::milliseconds(10)));
+    CHECK_FALSE(buffer.stop(std::chrono::milliseconds(10)));
+    buffer.add("beside a flusher that hangs", true);
+    while (!buffer.stop(std::chrono::milliseconds(1))) all += pipe.read();
+    all += pipe.read();
+    buffer.add("again at once", false);
+    CHECK(pipe.read() == "again at once\n");
+  }
+  std::uint64_t lines = 0, lost = 0;
+  for (std::string_view rest = all; !rest.empty(); ++lines) {
+    const std::string_view line = rest.substr(0, rest.find('\n'));
+    rest.remove_prefix(line.size() + 1);
+    if (line.starts_with("lost ")) {
+      lost += std::stoull(std::string(line.substr(5)));
+      --lines;
+    } else if (lost == 0) {
+      CHECK(line == "line " + std::to_string(lines));
+    }
+  }
+  CHECK(lost > 0);
+  CHECK(lines + lost == 20'001);
 }
 
 TEST_CASE("lines of many threads stay whole, and of each thread in order, across the buffer's end") {
