@@ -186,8 +186,54 @@ void check_together(Reading& reading) {
     check_file(reading, "resolver.trust_anchor", s.resolver.trust_anchor);
 }
 
-std::vector<std::string> review(const Settings& s) {
+namespace {
+
+/// A program on this machine that forwards connections from elsewhere (for TLS, for instance) makes all of them
+/// look local.
+void review_loopback(const Settings& s, std::vector<std::string>& out) {
+  for (const Listen& listen : s.listen) {
+    if (listen.protocol != Listen::Protocol::smtp || !listen.path.empty()) continue;
+    NextHop there;
+    there.host = listen.host;
+    if (!is_local(there)) continue;
+    const auto peer = parse_network(listen.host);
+    if (!peer) continue;
+    for (const Network& network : s.smtp.trusted_networks)
+      if (!network.unix_socket && network.v6 == peer->v6 && contains(network, peer->bytes))
+        out.push_back(
+            "warning: [[listen]] " + listen.text + " and [smtp] trusted_networks " + network.text +
+            ": whoever forwards connections to it (stunnel, haproxy, nginx, ssh) makes an open relay "
+            "of it");
+  }
+}
+
+void review_start(const Settings& s, const Start& start, std::vector<std::string>& out) {
+  if (!s.server.user.empty() && !start.user_exists)
+    out.push_back("warning: [server] user \"" + s.server.user +
+                  "\": this machine has no such user; make it with: adduser --system --group " +
+                  s.server.user);
+  if (start.root && s.server.user.empty())
+    out.push_back(
+        "warning: started as root without [server] user: spoold keeps all of root's rights; name a user of "
+        "its "
+        "own");
+  // Beside the connections: the control socket, questions to name servers, listeners, the store.
+  constexpr std::uint64_t others = 450;
+  const auto needed = static_cast<std::uint64_t>(s.smtp.max_connections) +
+                      static_cast<std::uint64_t>(s.delivery.max_connections);
+  if (start.descriptors < needed + others)
+    out.push_back("warning: [smtp] max_connections + [delivery] max_connections = " + std::to_string(needed) +
+                  " connections need " + std::to_string(needed + others) +
+                  " file descriptors, the limit of this process is " + std::to_string(start.descriptors) +
+                  ": raise it (ulimit -n, LimitNOFILE=), or lower them");
+}
+
+}  // namespace
+
+std::vector<std::string> review(const Settings& s, const Start& start) {
   std::vector<std::string> out;
+  review_start(s, start, out);
+  review_loopback(s, out);
   for (const Network& network : s.smtp.trusted_networks) {
     const bool everybody = !network.unix_socket && network.bits == 0;
     const bool wide = !network.unix_socket && network.bits < (network.v6 ? 16 : 8);

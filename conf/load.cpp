@@ -172,6 +172,8 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   const auto folder = std::filesystem::path(name).parent_path();
   anchor(settings.spool.path, folder);
   anchor(settings.verp.secret_file, folder);
+  anchor(settings.relay.password_file, folder);
+  anchor(settings.delivery.ca_file, folder);
   anchor(settings.control.socket, folder);
   if (settings.resolver.trust_anchor != "none") anchor(settings.resolver.trust_anchor, folder);
   for (RelayDomain& domain : settings.domains) domain.name = lower(domain.name);

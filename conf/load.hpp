@@ -27,9 +27,14 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
 /// Every key with its default and one line of meaning, as a TOML file that loads (spoold --defaults).
 std::string defaults();
 
+/// What the process that starts the daemon has.
+struct Start {
+  bool root = false, user_exists = true;  // the user: [server] user
+  std::uint64_t descriptors = ~std::uint64_t{0};
+};
 /// What an operator should see before a start, one line each, "warning: ..." or "note: ...": who may relay,
-/// open relays, overrides that match nothing. Nothing of it stops the daemon.
-std::vector<std::string> review(const Settings&);
+/// open relays, overrides that match nothing, limits of the machine. Nothing of it stops the daemon.
+std::vector<std::string> review(const Settings&, const Start& = {});
 
 /// "5m", "10s", "1h" ...; "25MiB"; "smtp://host:port".
 tl::expected<Duration, std::string> parse_duration(std::string_view);

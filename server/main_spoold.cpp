@@ -1,5 +1,7 @@
 // spoold: the daemon's command line.
+#include <pwd.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
 #include <csignal>
@@ -17,6 +19,24 @@ void raise_descriptor_limit() {
   if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
   limit.rlim_cur = limit.rlim_max;
   ::setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+spoold::conf::Start this_start(const spoold::conf::Settings& settings) {
+  spoold::conf::Start start;
+  start.root = ::geteuid() == 0;
+  start.user_exists = settings.server.user.empty() || ::getpwnam(settings.server.user.c_str()) != nullptr;
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0) start.descriptors = limit.rlim_max;
+  return start;
+}
+
+int run(spoold::conf::Settings settings) {
+  spoold::server::Daemon daemon(std::move(settings));
+  if (auto opened = daemon.open(); !opened) {
+    std::cerr << "spoold: " << opened.error() << '\n';
+    return 1;
+  }
+  return daemon.run();
 }
 
 }  // namespace
@@ -51,17 +71,18 @@ int main(int argc, char** argv) {
     for (const auto& problem : settings.error()) std::cerr << problem.text() << '\n';
     return 2;
   }
-  for (const std::string& line : spoold::conf::review(*settings)) std::cerr << file << ": " << line << '\n';
+  for (const std::string& line : spoold::conf::review(*settings, this_start(*settings)))
+    std::cerr << file << ": " << line << '\n';
   if (check) {
     std::cout << file << ": the configuration is good\n";
     return 0;
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
-  spoold::server::Daemon daemon(std::move(*settings));
-  if (auto opened = daemon.open(); !opened) {
-    std::cerr << "spoold: " << opened.error() << '\n';
+  try {
+    return run(std::move(*settings));
+  } catch (const std::exception& failed) {  // a store that cannot be read while it is opened
+    std::cerr << "spoold: " << failed.what() << '\n';
     return 1;
   }
-  return daemon.run();
 }

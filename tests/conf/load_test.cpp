@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "conf/load.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold::conf;
 using namespace std::chrono_literals;
@@ -148,4 +149,59 @@ TEST_CASE("several smarthosts, name servers, sources and destinations") {
   CHECK(s->delivery.source.at(0) == "192.0.2.25");
   CHECK(s->destinations.at(0).match == "mx:*.google.com");
   CHECK(s->destinations.at(0).port == 2525);
+}
+
+TEST_CASE(
+    "files of passwords and certificates are relative to the configuration's folder, as all paths are") {
+  const auto s = parse(R"(
+[relay]
+smarthost = "smtp://mail.example.org"
+username = "u"
+password_file = "good.toml"
+[delivery]
+ca_file = "good.toml"
+[verp]
+secret_file = "good.toml"
+)",
+                       source_dir() + "/tests/conf/bad/none.toml");
+  // They are looked for there, wherever spoold was started from; that folder has no such file.
+  REQUIRE_FALSE(s.has_value());
+  CHECK(s.error().size() == 3);
+  for (const Problem& problem : s.error())
+    CHECK(problem.what.find("'" + source_dir() + "/tests/conf/bad/good.toml' cannot be read") == 0);
+}
+
+TEST_CASE(
+    "the review warns where a local listener trusts its own machine: a forwarder makes an open relay of it") {
+  const auto warned = [](const std::string& listen, const std::string& networks) {
+    const auto lines = review(
+        good("[[listen]]\naddress = \"" + listen + "\"\n[smtp]\ntrusted_networks = [" + networks + "]\n"));
+    return std::any_of(lines.begin(), lines.end(), [](const std::string& line) {
+      return line.find("whoever forwards connections to it") != std::string::npos;
+    });
+  };
+  CHECK(warned("127.0.0.1:25", R"("127.0.0.0/8")"));
+  CHECK(warned("127.0.0.1:25", R"("127.0.0.1")"));
+  CHECK(warned("[::1]:25", R"("192.0.2.1", "::1")"));
+  CHECK_FALSE(warned("127.0.0.1:25", ""));
+  CHECK_FALSE(warned("127.0.0.1:25", R"("192.0.2.0/24", "unix", "::1")"));
+  CHECK_FALSE(warned("192.0.2.7:25", R"("127.0.0.0/8")"));
+}
+
+TEST_CASE("the review compares connections with descriptors, and knows root and the user") {
+  const auto found = [](const Start& start, const std::string& text, const std::string& words) {
+    const auto lines = review(good(text), start);
+    return std::any_of(lines.begin(), lines.end(),
+                       [&](const std::string& line) { return line.find(words) != std::string::npos; });
+  };
+  Start start;
+  start.descriptors = 1024;
+  CHECK(found(start, "", "= 1500 connections need 1950 file descriptors, the limit of this process is 1024"));
+  CHECK_FALSE(
+      found(start, "[smtp]\nmax_connections = 100\n[delivery]\nmax_connections = 100\n", "descriptors"));
+  start.root = true;
+  CHECK(found(start, "", "started as root without [server] user"));
+  CHECK_FALSE(found(start, "[server]\nuser = \"spoold\"\n", "started as root"));
+  start.user_exists = false;
+  CHECK(found(start, "[server]\nuser = \"spoold\"\n", "this machine has no such user"));
 }
