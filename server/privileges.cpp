@@ -1,7 +1,9 @@
 #include "server/privileges.hpp"
 
+#include <fcntl.h>
 #include <grp.h>
 #include <pwd.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -26,13 +28,48 @@ tl::expected<void, std::string> Privileges::lower() {
   if (!who) return failed("there is no such user; make it with: adduser --system --group " + user_);
   uid_ = who->pw_uid;
   gid_ = who->pw_gid;
-  std::error_code error;
-  std::filesystem::create_directories(folder_, error);
-  if (error) return failed("cannot make " + folder_ + ": " + error.message());
-  if (::chown(folder_.c_str(), uid_, gid_) != 0)
-    return failed("cannot give it " + folder_ + ": " + std::strerror(errno));
+  if (auto became = become(); !became) return became;
+  return make_folder();
+}
+
+tl::expected<void, std::string> Privileges::become() {
   if (::initgroups(user_.c_str(), gid_) != 0 || ::setegid(gid_) != 0 || ::seteuid(uid_) != 0)
     return failed(std::strerror(errno));
+  return {};
+}
+
+// The user makes it where it may; so root never works in a folder that the user can change meanwhile.
+tl::expected<void, std::string> Privileges::make_folder() {
+  struct stat status {};
+  if (::stat(folder_.c_str(), &status) == 0) {
+    if (!S_ISDIR(status.st_mode)) return failed(folder_ + " is no folder");
+    if (status.st_uid == uid_) return {};
+    return failed(folder_ + " belongs to somebody else; if it is spoold's, give it with: chown -R " + user_ +
+                  ": " + folder_);
+  }
+  if (errno != ENOENT && errno != EACCES) return failed(folder_ + ": " + std::strerror(errno));
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(folder_).parent_path(), error);
+  if (!error && ::mkdir(folder_.c_str(), 0750) == 0) return {};
+  raise();
+  auto made = make_folder_as_root();
+  auto became = become();
+  return made ? became : made;
+}
+
+tl::expected<void, std::string> Privileges::make_folder_as_root() {
+  const auto cannot = [this] { return failed("cannot make " + folder_ + ": " + std::strerror(errno)); };
+  std::error_code error;
+  std::filesystem::create_directories(std::filesystem::path(folder_).parent_path(), error);
+  if (error) return failed("cannot make " + folder_ + ": " + error.message());
+  if (::mkdir(folder_.c_str(), 0750) != 0) return cannot();
+  // What was just made and nothing else: by descriptor, and no link is followed.
+  const int made = ::open(folder_.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+  if (made < 0) return cannot();
+  const int given = ::fchown(made, uid_, gid_);
+  const int fault = errno;
+  ::close(made);
+  if (given != 0) return failed("cannot give it " + folder_ + ": " + std::strerror(fault));
   return {};
 }
 

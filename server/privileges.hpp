@@ -4,8 +4,10 @@
 //   Privileges privileges(settings.server.user, settings.spool.path);
 //   privileges.lower();  ... open the store ...  privileges.raise();  ... bind ...  privileges.drop();
 //
-// Guarantees: drop() is for good (the saved ids too). Not as root, or with no user or "root" configured, all
-// three do nothing. Failures: one sentence that says what to do.
+// Guarantees: drop() is for good (the saved ids too). Root gives the user nothing but a folder that it has just
+// made itself, in a place where the user could not: a user who puts a link to another folder there gains
+// nothing. Not as root, or with no user or "root" configured, all three do nothing. Failures: one sentence that
+// says what to do.
 #pragma once
 #include <sys/types.h>
 
@@ -19,13 +21,16 @@ class Privileges {
  public:
   Privileges(std::string user, std::string store_folder);
 
-  tl::expected<void, std::string>
-  lower();  // makes the store's folder if it is missing and gives it to the user
+  /// Makes the store's folder (0750, of the user) where there is none; one that exists must be the user's.
+  tl::expected<void, std::string> lower();
   void raise();
   tl::expected<void, std::string> drop();
 
  private:
   tl::unexpected<std::string> failed(const std::string& what) const;
+  tl::expected<void, std::string> become();
+  tl::expected<void, std::string> make_folder();
+  tl::expected<void, std::string> make_folder_as_root();
   std::string user_, folder_;
   bool needed_;
   uid_t uid_ = 0;

@@ -53,12 +53,13 @@ tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_con
   } else {
     remove_stale(io, where.path, *endpoint);
   }
+  // 0666 from its first moment. A chmod() afterwards could meet a link that somebody has put in its place, and
+  // root would open another file to everybody.
+  const mode_t before = ::umask(0111);
   made->acceptor_.bind(*endpoint, error);
+  ::umask(before);
   if (error) return fail(error.message());
-  if (!where.path.empty()) {
-    made->path_ = where.path;
-    ::chmod(where.path.c_str(), 0666);
-  }
+  made->path_ = where.path;
   made->acceptor_.listen(asio::socket_base::max_listen_connections, error);
   if (error) return fail(error.message());
   return made;
