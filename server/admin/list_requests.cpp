@@ -51,11 +51,21 @@ store::Result<list::List> find_list(const Request& request) {
   return store::fail(store::Error::Kind::not_found, "there is no list " + address.text());
 }
 
-/// Applies {"settings": {"key": "text", ...}}; answers with the first thing that is wrong.
-std::optional<std::string> apply_settings(const Json& request, list::Settings& settings) {
-  if (!request.contains("settings")) return std::nullopt;
+using Wishes = std::vector<std::pair<std::string, std::string>>;
+
+/// {"settings": {"key": "text", ...}}
+Wishes settings_of(const Json& request) {
+  Wishes wishes;
+  if (!request.contains("settings")) return wishes;
   for (const auto& [key, value] : request.at("settings").items())
-    if (const auto set = list::set(settings, key, value.get<std::string>()); !set) return set.error();
+    wishes.emplace_back(key, value.get<std::string>());
+  return wishes;
+}
+
+/// Answers with the first thing that is wrong.
+std::optional<std::string> apply_settings(const Wishes& wishes, list::Settings& settings) {
+  for (const auto& [key, value] : wishes)
+    if (const auto set = list::set(settings, key, value); !set) return set.error();
   return std::nullopt;
 }
 
@@ -83,7 +93,8 @@ Json list_create(const Request& request) {
   if (const auto fault = create_fault(request, address)) return failure(Exit::usage, *fault);
   list::Settings settings;
   for (const auto& owner : request.texts("owners")) settings.owners.push_back(mailbox_of(owner).text());
-  if (const auto wrong = apply_settings(request.json, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = apply_settings(settings_of(request.json), settings))
+    return failure(Exit::usage, *wrong);
   if (settings.owners.empty())
     return failure(Exit::usage, "a list needs at least one owner: --owner ADDRESS");
   const std::string local = lower(address.local());
@@ -110,13 +121,12 @@ Json list_create(const Request& request) {
 Json list_set(const Request& request) {
   auto found = find_list(request);
   if (!found) return failure(found.error());
-  if (!request.json.contains("settings") || request.json.at("settings").empty())
-    return failure(Exit::usage, "name settings as KEY=VALUE");
+  const Wishes wishes = settings_of(request.json);
+  if (wishes.empty()) return failure(Exit::usage, "name settings as KEY=VALUE");
   list::Settings settings = found->settings;
-  if (const auto wrong = apply_settings(request.json, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = apply_settings(wishes, settings)) return failure(Exit::usage, *wrong);
   if (!request.dry_run) {
     // The keys are set again on what the list holds at that moment: two operators changing two keys both win.
-    const Json wishes = request.json;
     const auto id = found->id;
     const auto done = run(request.store, [wishes, id](store::Write& write) -> store::Result<void> {
       const auto now = directory::list(write, id);
@@ -129,8 +139,7 @@ Json list_set(const Request& request) {
     if (!done) return failure(done.error());
   }
   std::string what = "set " + found->address() + ":";
-  for (const auto& [key, value] : request.json.at("settings").items())
-    what += " " + key + "=" + value.get<std::string>();
+  for (const auto& [key, value] : wishes) what += " " + key + "=" + value;
   audit(request, what, found->id);
   found->settings = settings;
   return with_list(request, *found);

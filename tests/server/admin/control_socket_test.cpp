@@ -4,11 +4,15 @@
 #include <doctest/doctest.h>
 #include <sys/stat.h>
 
+#include <condition_variable>
 #include <filesystem>
 #include <fstream>
+#include <future>
+#include <mutex>
 #include <thread>
 
 #include "server/admin/control_client.hpp"
+#include "server/threads.hpp"
 #include "tests/store/opened.hpp"
 
 using namespace spoold;
@@ -18,6 +22,60 @@ using admin::Json;
 using namespace std::chrono_literals;
 
 namespace {
+
+/// Answers questions when it is told to; at once before it is told to wait.
+class SlowLanes : public NoLanes {
+ public:
+  void destinations(Destinations done) override {
+    std::unique_lock lock(mutex_);
+    ++asked_;
+    changed_.notify_all();
+    changed_.wait(lock, [this] { return !waits_; });
+    done({});
+  }
+  void wait() {
+    const std::lock_guard lock(mutex_);
+    waits_ = true;
+  }
+  void go_on() {
+    const std::lock_guard lock(mutex_);
+    waits_ = false;
+    changed_.notify_all();
+  }
+  void until_asked(int times) {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this, times] { return asked_ >= times; });
+  }
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int asked_ = 0;
+  bool waits_ = false;
+};
+
+/// A connection without a protocol; ended() waits until the other side has closed it.
+class Raw {
+ public:
+  explicit Raw(const std::string& path) : socket_(io_) {
+    socket_.connect(asio::local::stream_protocol::endpoint(path));
+  }
+  void send(const std::string& text) {
+    std::error_code gone;
+    asio::write(socket_, asio::buffer(text), gone);
+  }
+  std::string line() {
+    std::string text;
+    std::error_code gone;
+    asio::read_until(socket_, asio::dynamic_buffer(text), '\n', gone);
+    return text;
+  }
+  bool ended() { return line().empty(); }
+
+ private:
+  asio::io_context io_;
+  asio::local::stream_protocol::socket socket_;
+};
 
 struct Door {
   Door() : opened(folder.path() + "/store") {
@@ -30,9 +88,10 @@ struct Door {
 
   tl::expected<void, std::string> start() {
     the_operator = std::make_unique<Operator>(*opened.store, settings, lanes);
-    socket = std::make_unique<ControlSocket>(io, settings, *the_operator);
+    socket = std::make_unique<ControlSocket>(io, settings, *the_operator, idle_limit);
     if (auto open = socket->open(); !open) return open;
-    asio::co_spawn(io, socket->serve(), asio::detached);
+    socket->link();
+    asio::co_spawn(io, socket->serve(), rethrow);
     loop = std::thread([this] { io.run(); });
     return {};
   }
@@ -51,7 +110,8 @@ struct Door {
   store::Folder folder;
   store::Opened opened;
   conf::Settings settings;
-  NoLanes lanes;
+  SlowLanes lanes;
+  std::chrono::milliseconds idle_limit = 60s;
   asio::io_context io{1};
   std::unique_ptr<Operator> the_operator;
   std::unique_ptr<ControlSocket> socket;
@@ -103,6 +163,87 @@ TEST_CASE_FIXTURE(Door, "a file that is no socket is left alone") {
   REQUIRE(!refused);
   CHECK(refused.error().find("no socket") != std::string::npos);
   CHECK(std::filesystem::file_size(settings.control.socket) == 4);
+}
+
+TEST_CASE_FIXTURE(Door,
+                  "a request of 200,000 brackets is refused: its copy would need as many stack frames") {
+  REQUIRE(start());
+  Raw raw(settings.control.socket);
+  raw.send(R"({"verb":"list-set","list":"a@b.example","settings":{"description":"x"},"z":)" +
+           std::string(200'000, '[') + std::string(200'000, ']') + "}\n");
+  CHECK(raw.line().find("nested at most 16 deep") != std::string::npos);
+  raw.send("{\"verb\":\"ping\"}\n");
+  CHECK(raw.line().find("\"pid\"") != std::string::npos);
+}
+
+TEST_CASE_FIXTURE(Door, "a line that is too long is answered before the connection ends") {
+  REQUIRE(start());
+  for (const char* verb : {"edit-sender", "import"}) {
+    Raw raw(settings.control.socket);
+    const std::size_t longest = std::string(verb) == "import" ? 64u << 20 : 1u << 20;
+    raw.send("{\"verb\":\"" + std::string(verb) + "\",\"z\":\"" + std::string(longest, 'x') + "\"}\n");
+    CHECK(raw.line().find("a request has at most " + std::to_string(longest >> 20) + " MiB") !=
+          std::string::npos);
+  }
+  auto next = client();
+  CHECK((*next.ask({{"verb", "import"}, {"content", std::string(2 << 20, 'x')}}, 10s))["exit"] == 2);
+}
+
+TEST_CASE_FIXTURE(Door, "a hundred idle connections lock nobody out") {
+  REQUIRE(start());
+  std::vector<std::unique_ptr<Raw>> idle;
+  for (int i = 0; i < 100; ++i) {
+    idle.push_back(std::make_unique<Raw>(settings.control.socket));
+    idle.back()->send("{\"verb\":\"ping\"}\n");
+    idle.back()->line();
+  }
+  idle[0]->send("{\"verb\":\"ping\"}\n");  // now the second one is idle longest
+  CHECK(!idle[0]->ended());
+  auto one = client();
+  CHECK((*one.ask({{"verb", "ping"}}, 5s))["pid"] == ::getpid());
+  CHECK(idle[1]->ended());
+  idle[0]->send("{\"verb\":\"ping\"}\n");
+  CHECK(!idle[0]->ended());
+}
+
+TEST_CASE_FIXTURE(Door, "a connection without a request ends by itself") {
+  idle_limit = 50ms;
+  REQUIRE(start());
+  Raw silent(settings.control.socket), half(settings.control.socket);
+  half.send("{\"verb\":");
+  CHECK(silent.ended());
+  CHECK(half.ended());
+}
+
+TEST_CASE_FIXTURE(
+    Door, "questions do not wait behind changes; at the end what runs is answered, what waits is refused") {
+  REQUIRE(start());
+  const std::string list = R"({"verb":"list-create","list":"a@b.example","owners":["o@b.example"]})"
+                           "\n";
+  lanes.wait();
+  Raw first(settings.control.socket), second(settings.control.socket), third(settings.control.socket);
+  first.send("{\"verb\":\"wake\",\"host\":\"*\"}\n");
+  second.send("{\"verb\":\"wake\",\"host\":\"*\"}\n");
+  lanes.until_asked(2);  // both threads for changes are taken
+  third.send(list);
+  Raw question(settings.control.socket);
+  question.send("{\"verb\":\"stats\"}\n");
+  CHECK(question.line().find("no daemon") != std::string::npos);
+  CHECK_FALSE(socket->idle());
+
+  std::promise<void> closed;
+  asio::post(io, [&] {
+    socket->close();
+    closed.set_value();
+  });
+  closed.get_future().wait();
+  CHECK(question.ended());
+  lanes.go_on();
+  CHECK(first.line().find("no next hop is known") != std::string::npos);
+  CHECK(second.line().find("no next hop is known") != std::string::npos);
+  CHECK(third.line().find("spoold is stopping: nothing was done") != std::string::npos);
+  CHECK(first.ended());
+  stop();
 }
 
 TEST_CASE("a client names what is absent and what is silent") {
