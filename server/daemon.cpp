@@ -1,7 +1,6 @@
 #include "server/daemon.hpp"
 
-#include <csignal>
-#include <optional>
+#include <atomic>
 
 #include "conf/load.hpp"
 #include "server/admin/control_socket.hpp"
@@ -13,9 +12,11 @@
 #include "server/log.hpp"
 #include "server/privileges.hpp"
 #include "server/stats.hpp"
+#include "server/stop.hpp"
 #include "server/store_readers.hpp"
 #include "server/threads.hpp"
 #include "server/verp_key.hpp"
+#include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
@@ -32,24 +33,21 @@ TimePoint now() {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
 }
 
-void log_bug(const std::string& what) {
-  log::event(Level::error, "bug", {{"reason", what}});
-}
-
 }  // namespace
 
-// Members are destroyed in reverse order: what uses the store goes before it, what runs on the threads after
-// they ended.
+// In the order in which they are made. take_down() destroys what uses the store or the loops; what is left goes
+// in reverse order.
 struct Daemon::State {
   explicit State(conf::Settings s)
       : settings(std::make_shared<const conf::Settings>(std::move(s))),
-        receiving(Threads::Work::receive, settings->server.threads, log_bug),
-        delivering(Threads::Work::deliver, settings->server.threads, log_bug),
-        signals(receiving.context(0)),
+        stop(settings->server.grace),
+        receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
+        delivering(Threads::Work::deliver, settings->server.threads, [this](const auto& e) { thrown(e); }),
         ticker(receiving.context(0)) {}
 
   const std::shared_ptr<const conf::Settings> settings;
   Stats stats;
+  Stop stop;
   Threads receiving, delivering;     // clients, operators and the clock; lanes
   std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
   std::unique_ptr<store::Store> store;
@@ -59,18 +57,17 @@ struct Daemon::State {
   std::unique_ptr<Reception> reception;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<ControlSocket> control;
-  asio::signal_set signals;
-  asio::steady_timer ticker;
-  std::chrono::steady_clock::time_point cut_off_at{};
-  bool stopping = false, delivery_stopped = false, reception_cut = false;
-  int exit_status = 0;
+  asio::steady_timer ticker;  // of receiving.context(0), like all that is posted to it
+  std::atomic<bool> stopping{false}, delivery_stopped{false};
 
   tl::expected<void, std::string> open_store();
+  void thrown(const std::exception&);
+  void wake(std::vector<std::string> routes);
   void start();
-  void wait_for_signal();
-  void signalled(int signal);
-  void stop(const std::string& why, int status);
-  void watch_the_stop();
+  void take_down();
+  void refuse_new_work();
+  void finish_open_work();
+  void end_the_loops();
   void sweep();
   void tell_of_the_crash();
   void reroute();
@@ -98,10 +95,13 @@ tl::expected<void, std::string> Daemon::open() {
   s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.receiving, s.stats, hmac,
                                             [&s](const auto& routes) { s.delivery->wake(routes); });
   s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
+  s.operator_->on_broken_store = [&s](const std::string& why) { s.stop.request(why, 1); };
   s.control = std::make_unique<ControlSocket>(s.receiving.context(0), *s.settings, *s.operator_);
   if (auto bound = s.reception->bind(); !bound) return bound;
   if (auto bound = s.control->open(); !bound) return bound;
-  return privileges.drop();
+  if (auto dropped = privileges.drop(); !dropped) return dropped;
+  s.control->link();
+  return {};
 }
 
 tl::expected<void, std::string> Daemon::State::open_store() {
@@ -112,55 +112,64 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.history = settings->spool.history;
   options.clock = now;
   options.route = [shared = settings](std::string_view domain) { return conf::route_of(*shared, domain); };
-  options.on_due = [this](std::string route) {
-    if (delivery) delivery->wake({std::move(route)});
-  };
+  options.on_due = [this](std::string route) { wake({std::move(route)}); };
   options.report_wait = settings->delivery.report_wait;
   options.delay_warning = settings->delivery.delay_warning;
   options.report = [this](const store::Read& read, const store::Message& about, mail::Report report) {
     return reports->acceptance(read, about, std::move(report));
   };
   options.on_report = log_report;
-  options.on_stop = [this](std::string why) {
-    asio::post(receiving.context(0), [this, why = std::move(why)] { stop(why, 1); });
-  };
+  options.on_stop = [this](const std::string& why) { stop.request(why, 1); };
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
   store = std::move(*opened);
   return {};
 }
 
+/// Something is due on these routes (none named: look at all of them). The store says so on its writer thread,
+/// also while it is opened and before there are lanes: the loop runs only when everything is made.
+void Daemon::State::wake(std::vector<std::string> routes) {
+  asio::post(receiving.context(0), [this, routes = std::move(routes)] { delivery->wake(routes); });
+}
+
+/// What left a handler of a loop. A store that cannot be read is no place for a daemon that goes on: it would
+/// answer some and silently lose what others had in hand.
+void Daemon::State::thrown(const std::exception& what) {
+  const auto* broken = dynamic_cast<const store::Broken*>(&what);
+  if (broken && broken->ends_the_store()) return stop.request(what.what(), 1);
+  log::event(Level::error, "bug", {{"reason", what.what()}});
+}
+
 int Daemon::run() {
   State& s = *state_;
   const log::Buffering buffering;
-  asio::post(s.receiving.context(0), [&s] { s.start(); });
-  s.delivering.start();
-  s.receiving.start();
-  s.receiving.join();
-  s.delivering.join();
-  s.control.reset();
-  s.reception.reset();
-  s.reporter.reset();
-  s.store_readers.reset();
-  s.delivery.reset();
-  s.store.reset();
-  log::event(Level::info, "stopped", {{"status", s.exit_status}});
-  return s.exit_status;
+  s.stop.start();
+  s.start();
+  s.stop.wait();
+  s.take_down();
+  s.stop.over();
+  log::event(Level::info, "stopped", {{"status", s.stop.status()}});
+  return s.stop.status();
 }
 
+/// Everything is started before the loops run: so nothing here needs a lock, and a failure leaves nothing half
+/// started behind.
 void Daemon::State::start() {
-  signals.add(SIGTERM);
-  signals.add(SIGINT);
-  signals.add(SIGHUP);
-  wait_for_signal();
-  asio::co_spawn(receiving.context(0), control->serve(), asio::detached);
-  tell_of_the_crash();
-  reroute();
-  delivery->start();
-  reception->start();
-  reporter->start();
-  store_readers->start();
-  sweep();
+  try {
+    tell_of_the_crash();
+    reroute();
+    delivery->start();
+    reception->start();
+    reporter->start();
+    store_readers->start();
+    asio::co_spawn(receiving.context(0), control->serve(), rethrow);
+    sweep();
+  } catch (const std::exception& failed) {
+    stop.request(std::string("spoold cannot start: ") + failed.what(), 1);
+  }
+  delivering.start();
+  receiving.start();
+  if (stop.status() != 0) return;
   log::event(Level::info, "ready",
              {{"hostname", settings->hostname},
               {"spool", settings->spool.path},
@@ -168,7 +177,7 @@ void Daemon::State::start() {
               {"possible_duplicates", store->possible_duplicates()}});
 }
 
-/// The crash promise (design section 6): an upper bound of what may arrive twice.
+/// The promise about crashes: an upper bound of the copies that may arrive twice.
 void Daemon::State::tell_of_the_crash() {
   if (const auto recipients = store->possible_duplicates())
     log::event(Level::warning, "indoubt",
@@ -188,65 +197,70 @@ void Daemon::State::reroute() {
   for (const store::spool::DueRoute& lost : due) {
     if (conf::is_route(*settings, lost.route)) continue;
     log::event(Level::warning, "rerouted", {{"relay", lost.route}});
-    store->reroute(lost.route, [this](const store::Result<void>&) { delivery->wake({}); });
+    store->reroute(lost.route, [this](const store::Result<void>&) { wake({}); });
   }
 }
 
-void Daemon::State::wait_for_signal() {
-  signals.async_wait([this](const std::error_code& error, int signal) {
-    if (error) return;
-    wait_for_signal();
-    signalled(signal);
-  });
-}
-
-void Daemon::State::signalled(int signal) {
-  if (signal == SIGHUP) {
-    log::event(Level::warning, "reload",
-               {{"reply",
-                 "a running spoold does not read its configuration again in this version: "
-                 "stop it and start it"}});
-    return;
-  }
-  stop(signal == SIGTERM ? "SIGTERM" : "SIGINT", 0);
-}
-
-/// The first call stops in order, the second one cuts what is still open.
-void Daemon::State::stop(const std::string& why, int status) {
-  exit_status = std::max(exit_status, status);
-  const bool again = stopping;
-  if (!again) log::event(status ? Level::error : Level::info, "stopping", {{"reason", why}});
+/// On the main thread, so that no loop that is busy or blocked can hold it up. Each step ends what the next one
+/// takes away.
+void Daemon::State::take_down() {
   stopping = true;
-  // A store that has stopped takes nothing more: who waits for its answer hears 451 in a moment.
-  const Duration grace = again ? Duration::zero() : status ? Duration(1000) : settings->server.grace;
-  cut_off_at = std::chrono::steady_clock::now() + grace;
-  if (!again) reception->stop();
-  if (!again) reporter->stop();
-  if (!again) store_readers->stop();
-  delivery->stop(grace, [this] { asio::post(receiving.context(0), [this] { delivery_stopped = true; }); });
-  if (!again) watch_the_stop();
+  operator_->stop();
+  refuse_new_work();
+  stop.stage("open transactions, deliveries and requests");
+  finish_open_work();
+  stop.stage("the store's last commit: its disk does not answer");
+  store->close();
+  stop.stage("requests of spoolctl", true);
+  control->join();
+  stop.stage("the network threads", true);
+  end_the_loops();
+  stop.stage("the destruction of what has ended", true);
+  control.reset();
+  operator_.reset();
+  reception.reset();
+  reporter.reset();
+  store_readers.reset();
+  delivery.reset();
+  store.reset();
 }
 
-/// Looks every 10 ms whether everybody has left; at the end of the grace it closes what is left.
-void Daemon::State::watch_the_stop() {
-  const auto time = std::chrono::steady_clock::now();
-  if (!reception_cut && time >= cut_off_at && !reception->idle()) {
-    reception_cut = true;
-    reception->cut_off();
-  }
-  // Delivery answers once what was heard is in the store; a store that cannot take it any more is not waited
-  // for.
-  const bool given_up = time >= cut_off_at + std::chrono::seconds(exit_status ? 1 : 10);
-  if ((reception->idle() && delivery_stopped) || given_up) {
+void Daemon::State::refuse_new_work() {
+  reception->stop();
+  asio::post(receiving.context(0), [this] {
+    reporter->stop();
+    store_readers->stop();
+    ticker.cancel();
     control->close();
-    receiving.stop();
-    delivering.stop();
-    return;
-  }
-  ticker.expires_after(std::chrono::milliseconds(10));
-  ticker.async_wait([this](const std::error_code& error) {
-    if (!error) watch_the_stop();
   });
+  delivery->stop(settings->server.grace, [this] { delivery_stopped = true; });
+}
+
+/// Until all have left. At the end of the grace connections are closed and what remotes have answered is
+/// settled; requests are not waited for any longer: the closing store answers them.
+void Daemon::State::finish_open_work() {
+  bool cut = false;
+  const auto finished = [&] { return reception->idle() && delivery_stopped && (cut || control->idle()); };
+  while (!finished() && !stop.given_up()) {
+    if (!cut && stop.cut()) {
+      cut = true;
+      reception->cut_off();
+      delivery->stop({}, [] {});  // cuts what is open
+    }
+    stop.pause();
+  }
+}
+
+/// The store has answered everybody: sessions that waited for it get a moment to pass the answer on. What then
+/// still waits in a loop, for whatever reason, is destroyed here, while all it refers to exists.
+void Daemon::State::end_the_loops() {
+  for (int i = 0; i < 100 && !(reception->idle() && control->idle()); ++i) stop.pause();
+  receiving.stop();
+  delivering.stop();
+  receiving.join();
+  delivering.join();
+  receiving.clear();
+  delivering.clear();
 }
 
 void Daemon::State::sweep() {

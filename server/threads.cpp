@@ -9,7 +9,7 @@
 
 namespace spoold::server {
 
-Threads::Threads(Work work, int count, std::function<void(const std::string&)> on_exception)
+Threads::Threads(Work work, int count, OnException on_exception)
     : work_(work), on_exception_(std::move(on_exception)) {
   if (count <= 0) count = static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
   for (int i = 0; i < count; ++i) loops_.push_back(std::make_unique<Loop>());
@@ -42,8 +42,8 @@ void Threads::run(Loop& loop) {
     try {
       loop.io.run();
       return;
-    } catch (const std::exception& bug) {
-      on_exception_(bug.what());
+    } catch (const std::exception& thrown) {
+      on_exception_(thrown);
     }
   }
 }
@@ -59,6 +59,10 @@ void Threads::stop() {
 void Threads::join() {
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
+}
+
+void Threads::clear() {
+  for (auto& loop : loops_) loop->io.clear();
 }
 
 }  // namespace spoold::server

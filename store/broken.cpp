@@ -15,8 +15,12 @@ Error lmdb_error(int code, const std::string& what) {
     case ENOSPC:
     case EDQUOT:
       return {Error::Kind::full, text + "; free space on the file system of [spool] path"};
+    // The moment is at fault, not the store: nobody must stop for these.
     case MDB_READERS_FULL:
-      return {Error::Kind::io, text + "; too many processes read the store at once: end spoolctls that hang"};
+      return {Error::Kind::full,
+              text + "; too many processes read the store at once: end spoolctls that hang"};
+    case ENOMEM:
+      return {Error::Kind::full, text};
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:

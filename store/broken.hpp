@@ -2,7 +2,7 @@
 // not what was written. Thrown below, caught in one place a job (writer.cpp) or a front door (Store::open),
 // where it becomes the Error of the answer. So the code of a transaction reads as what it does, and none of
 // its calls can be forgotten. A Read on another thread lets it pass: a record that cannot be read stops the
-// daemon with this text (design section 8).
+// daemon with this text.
 #pragma once
 #include <exception>
 #include <string>
@@ -16,6 +16,8 @@ class Broken : public std::exception {
   explicit Broken(Error e) : error(std::move(e)) {}
   Broken(Error::Kind kind, std::string text) : error{kind, std::move(text)} {}
   const char* what() const noexcept override { return error.text.c_str(); }
+  /// The file or the disk is at fault, not the moment: nobody may go on with this store.
+  bool ends_the_store() const { return error.kind == Error::Kind::corrupt || error.kind == Error::Kind::io; }
   Error error;
 };
 

@@ -227,7 +227,7 @@ Result<void> Writer::apply(Waiting& w, Write& write) {
   try {
     return w.job.apply(write);
   } catch (const Broken& broken) {
-    if (broken.error.kind == Kind::corrupt || broken.error.kind == Kind::io) stop_for_good(broken.error);
+    if (broken.ends_the_store()) stop_for_good(broken.error);
     // Readers that were killed may pin what is missing: the job is run again alone, with their pages.
     if (broken.error.kind == Kind::full) env_.check_readers();
     return tl::unexpected(broken.error);

@@ -73,9 +73,10 @@ Json blank_row(const conf::Settings& settings, const std::string& route) {
 }
 
 store::Result<std::vector<DestinationState>> ask_lanes(Lanes& lanes) {
-  return await_result<std::vector<DestinationState>>([&](auto callback) {
+  const auto ask = [&](auto callback) {
     lanes.destinations([callback](std::vector<DestinationState> all) { callback(std::move(all)); });
-  });
+  };
+  return await_result<std::vector<DestinationState>>(ask, for_lanes);
 }
 
 }  // namespace
@@ -172,7 +173,7 @@ Json wake(const Request& request) {
   if (!request.dry_run) {
     const auto cleared = await_result<void>([&](auto callback) {
       request.store.submit({store::Job::Kind::change,
-                            [&named](store::Write& write) -> store::Result<void> {
+                            [named](store::Write& write) -> store::Result<void> {
                               for (const std::string& route : named) store::spool::clear_host(write, route);
                               return {};
                             },

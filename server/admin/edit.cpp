@@ -207,7 +207,7 @@ Json refusal_json(const Refusal& refusal) {
 
 store::Result<EditReport> edit_recipients(store::Store& store, Lanes& lanes, store::Id id,
                                           std::vector<Wish> wishes, const std::string& who,
-                                          bool all_or_nothing) {
+                                          bool all_or_nothing, const std::atomic<bool>& stopping) {
   Conversation talk(store, lanes, id, who);
   const auto refuse_rest = [&](const char* reason) {
     talk.refuse(wishes, reason, [](const Wish&) { return true; });
@@ -218,7 +218,7 @@ store::Result<EditReport> edit_recipients(store::Store& store, Lanes& lanes, sto
       if (auto applied = talk.apply(wishes, all_or_nothing); !applied) return tl::unexpected(applied.error());
     if (all_or_nothing && !talk.report.refused.empty()) refuse_rest(not_alone);
     if (wishes.empty()) break;
-    if (!talk.time_left()) {
+    if (stopping || !talk.time_left()) {
       refuse_rest(busy);
       break;
     }

@@ -6,6 +6,7 @@
 // is asked again, for at most 5 s. What was withdrawn is always given back to its lane at the end. Blocks:
 // for a thread of its own, never a network thread.
 #pragma once
+#include <atomic>
 #include <string>
 #include <vector>
 
@@ -39,7 +40,9 @@ const char* text(store::Edit::What);
 Json refusal_json(const Refusal&);  // {"address", "what", "reason"}
 
 /// all_or_nothing: when one is refused nothing is changed, and `done` is empty: one transaction for all.
+/// `stopping`: once it is set, recipients whose claim does not go away are refused without further patience.
 store::Result<EditReport> edit_recipients(store::Store&, Lanes&, store::Id, std::vector<Wish>,
-                                          const std::string& who, bool all_or_nothing);
+                                          const std::string& who, bool all_or_nothing,
+                                          const std::atomic<bool>& stopping);
 
 }  // namespace spoold::server::admin

@@ -66,7 +66,7 @@ class Sweep {
         wishes.push_back(wish(recipient));
       }
       went_well = wishes.empty() || apply(message.id, std::move(wishes));
-      return went_well;
+      return went_well && !request_.stopping;
     });
     return went_well;
   }
@@ -121,8 +121,8 @@ class Sweep {
       changed += wishes.size();
       return true;
     }
-    const auto report =
-        admin::edit_recipients(request_.store, request_.lanes, id, std::move(wishes), request_.who, false);
+    const auto report = admin::edit_recipients(request_.store, request_.lanes, id, std::move(wishes),
+                                               request_.who, false, request_.stopping);
     if (!report) {
       error = report.error();
       return false;
@@ -165,6 +165,10 @@ Json change_matching(const Request& request) {
     return true;
   });
   for (const store::Id id : ids) {
+    if (request.stopping) {
+      sweep.error = stopped_at(std::to_string(sweep.messages) + " messages were changed");
+      break;
+    }
     const auto message = find_message(request.store, id);
     if (message && !sweep.message(*message, filter)) break;
   }

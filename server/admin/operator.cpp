@@ -32,6 +32,10 @@ void audit(const Request& request, const std::string& detail, list::ListId list)
   request.store.record(std::move(event), [](store::Result<void>) {});
 }
 
+store::Error stopped_at(const std::string& place) {
+  return {store::Error::Kind::stopped, "spoold is stopping: " + place + "; the rest is unchanged"};
+}
+
 }  // namespace admin
 
 admin::Json Operator::execute(const admin::Json& request, const std::string& who) {
@@ -64,12 +68,13 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
     const std::string person = request.value("person", std::string());
     const std::string by = person.empty() || person == who ? who : person.substr(0, 64) + " (" + who + ")";
     return found->second(
-        Request{store_, settings_, lanes_, stats_, request, by, request.value("dry_run", false)});
+        Request{store_, settings_, lanes_, stats_, request, by, request.value("dry_run", false), stopping_});
   } catch (const Json::exception& wrong) {
     return failure(Exit::usage, std::string("malformed request: ") + wrong.what());
   } catch (const std::invalid_argument& wrong) {
     return failure(Exit::usage, wrong.what());
   } catch (const store::Broken& broken) {
+    if (broken.ends_the_store() && on_broken_store) on_broken_store(broken.error.text);
     return failure(broken.error);
   }
 }

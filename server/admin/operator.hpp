@@ -14,6 +14,7 @@
 // execute() blocks (edits wait for lanes, imports write in slices): call it on a thread of its own. Several
 // may run at a time.
 #pragma once
+#include <atomic>
 #include <functional>
 #include <string>
 
@@ -34,11 +35,18 @@ class Operator {
 
   admin::Json execute(const admin::Json& request, const std::string& who);
 
+  /// Any thread. Requests over many messages or recipients end with the one at hand.
+  void stop() { stopping_ = true; }
+
+  /// Called with a store that cannot be read (Broken::ends_the_store), besides the answer that says so.
+  std::function<void(const std::string& why)> on_broken_store;
+
  private:
   store::Store& store_;
   const conf::Settings& settings_;
   Lanes& lanes_;
   const Stats* stats_;
+  std::atomic<bool> stopping_{false};
 };
 
 }  // namespace spoold::server

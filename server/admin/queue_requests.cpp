@@ -133,8 +133,8 @@ Json edit_recipients(const Request& request) {
   } else if (request.dry_run) {
     for (const Wish& wish : plan.wishes) report.done.push_back({wish, wish.edit.number});
   } else {
-    auto result =
-        admin::edit_recipients(request.store, request.lanes, id, plan.wishes, request.who, all_or_nothing);
+    auto result = admin::edit_recipients(request.store, request.lanes, id, plan.wishes, request.who,
+                                         all_or_nothing, request.stopping);
     if (!result) return failure(result.error());
     report = std::move(*result);
   }

@@ -16,6 +16,7 @@ struct Request {
   const Json& json;
   const std::string& who;
   bool dry_run;
+  const std::atomic<bool>& stopping;  // the daemon is about to end: no further message is begun
 
   std::string text(const char* name) const { return json.at(name).get<std::string>(); }
   std::vector<std::string> texts(const char* name) const {
@@ -28,6 +29,9 @@ Json success(const Request&);
 /// Logs event=edited, and writes a line of history for what the store does not write itself (lists and
 /// members).
 void audit(const Request&, const std::string& detail, list::ListId list = 0);
+
+/// For a request over many messages or recipients that ends early because the daemon does.
+store::Error stopped_at(const std::string& what_was_done);
 
 // queue_requests.cpp
 Json edit_recipients(const Request&);

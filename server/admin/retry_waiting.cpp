@@ -18,6 +18,8 @@ store::Result<void> RetryWaiting::on(const std::string& route) {
   place.at = request_.store.now();
   place.message = ~store::Id{0};
   while (true) {
+    if (request_.stopping)
+      return tl::unexpected(stopped_at(std::to_string(recipients) + " recipients were made due"));
     const auto page = [&] {
       const store::Read read(request_.store);
       return store::spool::later(read, route, place, at_once);
@@ -52,8 +54,8 @@ store::Result<void> RetryWaiting::apply() {
   for (auto& [message, wishes] : std::exchange(wishes_, {})) {
     std::size_t changed = wishes.size();
     if (!request_.dry_run) {
-      const auto report =
-          edit_recipients(request_.store, request_.lanes, message, std::move(wishes), request_.who, false);
+      const auto report = edit_recipients(request_.store, request_.lanes, message, std::move(wishes),
+                                          request_.who, false, request_.stopping);
       const bool gone = !report && (report.error().kind == store::Error::Kind::not_found ||
                                     report.error().kind == store::Error::Kind::conflict);
       if (!report && !gone) return tl::unexpected(report.error());

@@ -127,6 +127,7 @@ void Delivery::wake_hosts(const std::vector<std::string>& routes) {
 }
 
 void Delivery::destinations(Destinations done) {
+  if (stopping_) return done({});
   const auto all = std::make_shared<GatheredStates>();
   all->owed = sets_.size();
   all->done = std::move(done);
@@ -140,6 +141,7 @@ void Delivery::give_back(store::Id message, std::vector<std::uint32_t> numbers) 
 }
 
 void Delivery::withdraw(store::Id message, std::vector<std::uint32_t> numbers, Withdrawn done) {
+  if (stopping_) return done(std::vector<delivery::Withdrawal>(numbers.size(), delivery::Withdrawal::idle));
   const auto all = std::make_shared<Gathered>();
   all->answers.assign(numbers.size(), delivery::Withdrawal::idle);
   all->owed = sets_.size();

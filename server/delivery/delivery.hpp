@@ -23,7 +23,9 @@ class Delivery final : public Lanes {
   /// A lane for every route with something due, now or later.
   void start();
   void reload(std::shared_ptr<const conf::Settings> settings);
-  /// `stopped` runs once, on a network thread. A second call cuts what is open.
+  /// `stopped` runs once, on a network thread. A second call cuts what is open. From the first call on
+  /// destinations() and withdraw() are answered at once (none; idle: the store decides): nobody waits for a loop
+  /// that ends.
   void stop(Duration grace, std::function<void()> stopped);
 
   // Lanes

@@ -88,7 +88,7 @@ void Reception::start() {
   for (std::size_t i = 0; i < listeners_.size(); ++i) {
     const bool lmtp = settings.listen[i].protocol == conf::Listen::Protocol::lmtp;
     asio::co_spawn(threads_.context(0), Listener::serve(listeners_[i], *this, lmtp ? lmtp_ : smtp_, threads_),
-                   asio::detached);
+                   rethrow);
   }
 }
 

@@ -44,7 +44,9 @@ class ToldLanes : public Lanes {
   void wake(const std::vector<std::string>&) override {}
   void retry_now(store::Id id) override { retried.push_back(id); }
   void wake_hosts(const std::vector<std::string>& routes) override { woken = routes; }
-  void destinations(Destinations done) override { done(states); }
+  void destinations(Destinations done) override {
+    if (!silent) done(states);
+  }
 
   std::deque<Withdrawal> answers;
   std::function<void()> on_withdraw, late;
@@ -202,6 +204,30 @@ TEST_CASE_FIXTURE(House, "a lane that answers too late gets back what it withdre
   lanes.late();
   CHECK(lanes.given_back.size() == 1);
   CHECK(state(id, "a@x.example") == "active");
+}
+
+TEST_CASE_FIXTURE(House, "a request over many messages ends with the one at hand when the daemon stops") {
+  const auto one = accept({"a@x.example"}), two = accept({"b@x.example"});
+  REQUIRE(opened.claim().size() == 2);
+  Operator the_operator(*opened.store, settings, lanes);
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::withdrawn};
+  lanes.on_withdraw = [&the_operator] { the_operator.stop(); };
+  const auto answer = the_operator.execute({{"verb", "remove"}, {"filter", {{"all", true}}}}, "anna");
+  CHECK(answer["exit"] == 1);
+  CHECK(answer["error"] == "spoold is stopping: 1 messages were changed; the rest is unchanged");
+  CHECK(answer["recipients"] == 1);
+  CHECK(state(one, "a@x.example") == "removed");
+  CHECK(state(two, "b@x.example") == "active");
+}
+
+TEST_CASE_FIXTURE(House, "a question that the lanes do not answer has an end") {
+  accept({"a@x.example"});
+  lanes.silent = true;
+  for (const char* verb : {"destinations", "wake"}) {
+    const auto answer = ask({{"verb", verb}, {"host", "*"}});
+    CHECK(answer["exit"] == 1);
+    CHECK(answer["error"].get<std::string>().find("no answer within 5 s") == 0);
+  }
 }
 
 TEST_CASE_FIXTURE(House, "hold, release, retry and remove by filter") {

@@ -123,7 +123,8 @@ class Served {
   std::string exceptions;
   std::mutex mutex;
   std::vector<std::string> woken;
-  Threads threads{Threads::Work::receive, 2, [this](const std::string& what) { exceptions += what; }};
+  Threads threads{Threads::Work::receive, 2,
+                  [this](const std::exception& thrown) { exceptions += thrown.what(); }};
   std::optional<Reception> reception;
 };
 

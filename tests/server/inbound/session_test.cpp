@@ -218,7 +218,7 @@ TEST_CASE("session: a stranger whose recipients are refused again and again is s
 
 TEST_CASE("listener: the unix socket of a dead server is replaced, that of a living one is not") {
   Served served;
-  Threads threads(Threads::Work::receive, 1, [](const std::string&) {});
+  Threads threads(Threads::Work::receive, 1, [](const std::exception&) {});
   conf::Settings settings;
   settings.listen = {served.settings.listen.at(1)};
   Stats stats;
