@@ -43,7 +43,6 @@ class Test(harness.Case):
         self.fill()
         daemon.start()
         self.assertGreater(daemon.possible_duplicates(), 0)
-        daemon.ctl("edit-recipients", qid, "--remove", PEOPLE[0])
         # What is on the wire when the next hop falls silent: claimed, given back, claimed.
         daemon.kill()
         self.end_programs()
