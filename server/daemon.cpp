@@ -113,6 +113,11 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.clock = now;
   options.route = [shared = settings](std::string_view domain) { return conf::route_of(*shared, domain); };
   options.on_due = [this](std::string route) { wake({std::move(route)}); };
+  options.on_warning = [](const std::string& text) {
+    log::event(Level::warning, "store", {{"reply", text}});
+  };
+  for (const Duration step : settings->delivery.retry)
+    options.longest_wait = std::max(options.longest_wait, 2 * step);
   options.report_wait = settings->delivery.report_wait;
   options.delay_warning = settings->delivery.delay_warning;
   options.report = [this](const store::Read& read, const store::Message& about, mail::Report report) {
@@ -197,7 +202,7 @@ void Daemon::State::reroute() {
   for (const store::spool::DueRoute& lost : due) {
     if (conf::is_route(*settings, lost.route)) continue;
     log::event(Level::warning, "rerouted", {{"relay", lost.route}});
-    store->reroute(lost.route, [this](const store::Result<void>&) { wake({}); });
+    store->reroute(lost.route, {});  // on_due wakes the lanes of each slice
   }
 }
 

@@ -14,6 +14,7 @@
 #include "store/spool/numbers.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
+#include "store/spool/work.hpp"
 
 namespace spoold::store {
 namespace {
@@ -220,7 +221,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     const Key key = spool::stage_key(spool::StageKind::content, p.content);
     const auto stage = write.get(Table::stage, key);
     if (!stage) return fail(Kind::not_found, "the staged content of a message is gone");
-    size = Unpacker(*stage, "stage").num();
+    size = Unpacker(*stage, "stage", key).num();
     write.del(Table::stage, key);
   }
   std::string_view tail;
@@ -228,9 +229,13 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     tail = std::string_view(*acceptance_.content.bytes).substr(size - spool::tail_size(size));
   spool::put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size()), tail});
   if (p.staged) {
-    write.del(Table::stage, spool::stage_key(spool::StageKind::accept, p.content));
+    // Without its row in `stage` a part may have been swept: to make it exist then would promise what is gone.
+    bool whole = acceptance_.content.staged != 0 ||
+                 write.del(Table::stage, spool::stage_key(spool::StageKind::accept, p.content));
     for (const Part& part : p.parts)
-      write.del(Table::stage, spool::stage_key(spool::StageKind::accept, part.id));
+      whole = write.del(Table::stage, spool::stage_key(spool::StageKind::accept, part.id)) && whole;
+    if (!whole)
+      return fail(Kind::conflict, "what was written of a message is gone from the store: send it again");
   }
   std::set<std::string> routes;
   for (std::size_t i = 0; i < p.parts.size(); ++i) {
@@ -289,7 +294,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
 void Accepting::abandon(Write& write) const {
   const auto give_up = [&](spool::StageKind kind, Id id) {
     if (write.del(Table::stage, spool::stage_key(kind, id)))
-      write.put(Table::stage, spool::stage_key(spool::StageKind::abandoned, id), {});
+      spool::leave_work(write, spool::stage_key(spool::StageKind::abandoned, id), {});
   };
   for (const Part& part : progress_->parts) give_up(spool::StageKind::accept, part.id);
   give_up(spool::StageKind::accept, progress_->content);

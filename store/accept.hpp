@@ -10,6 +10,7 @@
 #include <string>
 
 #include "store/store.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::store {
 
@@ -18,14 +19,13 @@ class Accepting {
   Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route);
   ~Accepting();
 
-  using Enough = std::function<bool()>;  // asked between the steps of a slice: is it to end?
   /// One slice, from where the last committed one stopped: repeatable, as only advance() moves on. True: all
   /// exists.
   Result<bool> slice(Write&, const Enough&);
   void advance();  // the slice was committed
   bool staged() const;
   Accepted take();  // once all exists
-  /// Gives up what slices wrote: leaves it to sweep_stage().
+  /// Gives up what slices wrote: leaves it to the backlog (spool/work.hpp).
   void abandon(Write&) const;
 
  private:

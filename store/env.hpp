@@ -54,6 +54,8 @@ class Env {
   const std::string& secret() const { return secret_; }  // 32 random octets, made with the store
   const std::string& uuid() const { return uuid_; }
   bool read_only() const { return read_only_; }
+  /// At open: the first id that this process can give; all ids of earlier ones are below.
+  Id first_new() const { return last_ + 1; }
   /// Frees the reader slots of processes that died; their number. Any thread; one pass over at most 1,024 slots.
   int check_readers() const;
   /// Who is inside a read transaction now, in all processes; without the reader by which hold_pages() pins.

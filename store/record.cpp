@@ -4,6 +4,8 @@
 #include <limits>
 
 #include "store/broken.hpp"
+#include "store/key.hpp"
+#include "store/spool/types.hpp"
 
 namespace spoold::store {
 
@@ -23,9 +25,45 @@ Packer& Packer::str(std::string_view text) {
   return *this;
 }
 
+namespace {
+
+/// For people: of a table of messages the id as they know it, and the rest in hexadecimal; else what is text as it is.
+std::string key_as_text(std::string_view table, std::string_view key) {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string out;
+  const auto hex = [&](char c) {
+    const auto octet = static_cast<unsigned char>(c);
+    out += digits[octet >> 4];
+    out += digits[octet & 15];
+  };
+  for (const std::string_view by_id :
+       {"content", "message", "head", "recipients", "done", "recipient", "claim", "request"})
+    if (table == by_id && key.size() >= 8) {
+      out = id_text(KeyReader(key).u64());
+      if (key.size() > 8) out += ' ';
+      for (const char c : key.substr(8)) hex(c);
+      return out;
+    }
+  for (const char c : key) {
+    if (c > ' ' && c < '\x7f') {
+      out += c;
+      continue;
+    }
+    out += "\\x";
+    hex(c);
+  }
+  return "'" + out + "'";
+}
+
+}  // namespace
+
 void Unpacker::bad(const char* why) const {
-  throw Broken(Error::Kind::corrupt, std::string("a record of table ") + what_ + " " + why +
-                                         ": the store is damaged; restore it from a backup");
+  throw Broken(Error::Kind::corrupt,
+               std::string("the record ") +
+                   (key_.empty() && id_ ? key_as_text(what_, Key().u64(id_)) : key_as_text(what_, key_)) +
+                   " of table " + what_ + " " + why +
+                   ": the store is damaged; keep a copy of data.mdb, then run spoolctl check --repair while "
+                   "spoold does not run");
 }
 
 std::uint8_t Unpacker::u8() {

@@ -38,8 +38,13 @@ class Packer {
 
 class Unpacker {
  public:
-  /// `what` names the record in an error ("message", "due"); it must outlive the Unpacker.
-  Unpacker(std::string_view record, const char* what) : rest_(record), what_(what) {}
+  /// `what` is the record's table, and `key` its key there, for the text of an error; both must outlive the
+  /// Unpacker.
+  Unpacker(std::string_view record, const char* what, std::string_view key = {})
+      : rest_(record), what_(what), key_(key) {}
+  /// The key is this number, as of the tables of messages.
+  Unpacker(std::string_view record, const char* what, std::uint64_t id)
+      : rest_(record), what_(what), id_(id) {}
   std::uint8_t u8();
   bool flag() { return u8() != 0; }
   std::uint64_t num();
@@ -62,6 +67,8 @@ class Unpacker {
  private:
   std::string_view rest_;
   const char* what_;
+  std::string_view key_ = {};
+  std::uint64_t id_ = 0;
 };
 
 }  // namespace spoold::store

@@ -7,11 +7,11 @@ namespace spoold::store {
 bool Reporting::due(const Read& read, TimePoint now) const {
   if (!options_.report) return false;
   return spool::next_report(read, now) ||
-         (options_.delay_warning > Duration{} && spool::has_delayed(read, now - options_.delay_warning));
+         (options_.delay_warning > Duration{} && spool::has_delayed(read, now, now - options_.delay_warning));
 }
 
-Result<bool> Reporting::slice(Write& write, TimePoint now, const Accepting::Enough& enough,
-                              std::vector<Made>& made) const {
+Result<bool> Reporting::slice(Write& write, const Enough& enough, std::vector<Made>& made) const {
+  const TimePoint now = write.now();
   while (due(write, now)) {
     std::optional<spool::DueReport> next;
     if (const auto id = spool::next_report(write, now))

@@ -26,7 +26,7 @@ class Reporting {
   /// Whether slice() would do something.
   bool due(const Read&, TimePoint now) const;
   /// Makes due reports, at least one. True: there are no more.
-  Result<bool> slice(Write&, TimePoint now, const Accepting::Enough&, std::vector<Made>&) const;
+  Result<bool> slice(Write&, const Enough&, std::vector<Made>&) const;
   /// The report of this message, if one is due.
   Result<void> one(Write&, Id, std::vector<Made>&) const;
 

@@ -1,147 +1,59 @@
-#include <chrono>
+#include "store/slices.hpp"
 
-#include "store/directory/directory.hpp"
-#include "store/spool/content.hpp"
-#include "store/spool/edit.hpp"
-#include "store/spool/finish.hpp"
-#include "store/spool/history.hpp"
-#include "store/spool/host.hpp"
-#include "store/spool/reroute.hpp"
-#include "store/spool/settle.hpp"
-#include "store/state.hpp"
+#include <utility>
+
+#include "store/job.hpp"
 
 namespace spoold::store {
-
-Accepting::Enough Store::State::enough() const {
-  return [this, began = Writer::Clock::now()] { return writer->enough(Writer::Clock::now() - began); };
-}
-
-void Store::State::sweep_stage(bool at_start) {
-  submit(job<bool>(
-      Job::Kind::change,
-      [at_start](Write& write) -> Result<bool> { return spool::sweep_stage(write, at_start); },
-      [this, at_start](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) sweep_stage(at_start);
-      }));
-}
-
-void Store::State::sweep_directory() {
-  submit(job<bool>(
-      Job::Kind::change, [](Write& write) -> Result<bool> { return directory::sweep(write); },
-      [this](Result<bool> more) {
-        if (more && *more && !writer->stopping()) sweep_directory();
-      }));
-}
-
-void Store::State::go_on_rebuilding(Id id) {
-  auto routes = std::make_shared<std::vector<std::string>>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, id, routes](Write& write) -> Result<bool> {
-        routes->clear();
-        return spool::rebuild(write, id, route_of(), *routes);
-      },
-      [this, id, routes](Result<bool> done) {
-        due(*routes);
-        if (done && !*done && !writer->stopping()) go_on_rebuilding(id);
-      }));
-}
-
-void Store::State::go_on_holding(Id id, std::string held_route, LastReply why) {
-  submit(job<bool>(
-      Job::Kind::change,
-      [id, held_route, why](Write& write) -> Result<bool> {
-        return spool::hold_route(write, id, held_route, why);
-      },
-      [this, id, held_route, why](Result<bool> done) {
-        if (done && !*done && !writer->stopping()) go_on_holding(id, held_route, why);
-      }));
-}
-
-void Store::State::accept_slice(std::shared_ptr<Accepting> accepting, Callback<Accepted> callback) {
-  submit(job<bool>(
-      Job::Kind::intake, [this, a = accepting.get()](Write& write) { return a->slice(write, enough()); },
-      [this, accepting, callback = std::move(callback)](Result<bool> complete) mutable {
-        if (complete) {
-          accepting->advance();
-          if (*complete) {
-            Accepted accepted = accepting->take();
-            accepted.spent = std::move(accepting);
-            return callback(std::move(accepted));
-          }
-          if (options.fault) options.fault("slice");
-          return accept_slice(accepting, callback);
-        }
-        if (accepting->staged())
-          submit(job<bool>(
-              Job::Kind::change,
-              [accepting](Write& write) -> Result<bool> { return accepting->abandon(write), true; },
-              [this](Result<bool>) { sweep_stage(false); }));
-        callback(tl::unexpected(complete.error()));
-      }));
-}
-
-void Store::State::report_slice(TimePoint now, Callback<void> callback) {
-  auto made = std::make_shared<std::vector<Reporting::Made>>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, now, made](Write& write) {
-        made->clear();
-        return reporting.slice(write, now, enough(), *made);
-      },
-      [this, now, made, callback = std::move(callback)](Result<bool> all) {
-        if (all) tell(*made);
-        if (all && !*all && !writer->stopping()) return report_slice(now, callback);
-        if (callback) callback(all.map([](bool) {}));
-      }));
-}
-
-void Store::State::reroute_slice(std::string old_route, std::string after, Callback<void> callback) {
-  struct Slice {
-    std::string after;
-    std::vector<std::string> routes;
+Slices::Slices(Writer& writer, Duration pause, std::function<Result<bool>(Write&, const Enough&)> backlog,
+               std::function<void(bool)> committed)
+    : writer_(writer), pause_(pause) {
+  backlog_.waits_for_space = true;
+  backlog_.slice = std::move(backlog);
+  backlog_.committed = std::move(committed);
+  backlog_.done = [this](const Result<void>& r) {
+    running_ = false;
+    // A row that was written while the last slice ran, in its commit, was not seen by it.
+    if (r && wanted_.exchange(false)) look();
   };
-  auto slice = std::make_shared<Slice>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [this, slice, old_route, after](Write& write) -> Result<bool> {
-        *slice = {after, {}};
-        return spool::reroute(write, old_route, slice->after, route_of(), slice->routes);
-      },
-      [this, slice, old_route, callback = std::move(callback)](Result<bool> all) {
-        due(slice->routes);
-        if (all && !*all && !writer->stopping()) return reroute_slice(old_route, slice->after, callback);
-        if (callback) callback(all.map([](bool) {}));
-      }));
 }
 
-void Store::State::sweep_slice(TimePoint cutoff, Id after, Callback<void> callback) {
-  auto place = std::make_shared<Id>(after);
-  submit(job<bool>(
-      Job::Kind::change,
-      [cutoff, after, place](Write& write) -> Result<bool> {
-        *place = after;
-        return spool::sweep_history(write, cutoff, *place);
-      },
-      [this, cutoff, place, callback = std::move(callback)](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) return sweep_slice(cutoff, *place, callback);
-        if (all) return sweep_hosts({}, callback);
-        if (callback) callback(tl::unexpected(all.error()));
-      }));
+void Slices::begin(Work work) {
+  next(std::make_shared<Work>(std::move(work)), {});
 }
 
-void Store::State::sweep_hosts(std::string after, Callback<void> callback) {
-  auto place = std::make_shared<std::string>();
-  submit(job<bool>(
-      Job::Kind::change,
-      [after, place, cutoff = now() - delivery::host_memory_lasts](Write& write) -> Result<bool> {
-        *place = after;
-        return spool::sweep_hosts(write, cutoff, *place);
-      },
-      [this, place, callback = std::move(callback)](Result<bool> all) {
-        if (all && !*all && !writer->stopping()) return sweep_hosts(*place, callback);
-        if (callback) callback(all.map([](bool) {}));
-      }));
+void Slices::look() {
+  wanted_ = true;
+  if (running_.exchange(true)) return;
+  wanted_ = false;
+  begin(backlog_);
+}
+
+void Slices::next(std::shared_ptr<Work> work, Writer::Clock::duration delay) {
+  Work* const w = work.get();
+  writer_.submit(job<bool>(
+                     w->kind,
+                     [this, w](Write& write) {
+                       const auto began = Writer::Clock::now();
+                       return w->slice(
+                           write, [this, began] { return writer_.enough(Writer::Clock::now() - began); });
+                     },
+                     [this, work = std::move(work)](Result<bool> all) { answer(work, std::move(all)); }),
+                 delay);
+}
+
+void Slices::answer(const std::shared_ptr<Work>& work, Result<bool> all) {
+  if (all && work->committed) work->committed(*all);
+  Result<void> end;
+  if (!all) end = tl::unexpected(all.error());
+  const bool wait = !all && work->waits_for_space && all.error().kind == Error::Kind::full;
+  if ((all && !*all) || wait) {
+    if (!writer_.stopping() || (all && work->runs_to_its_end))
+      return next(work, wait ? Writer::Clock::duration(pause_) : Writer::Clock::duration{});
+    end =
+        fail(Error::Kind::stopped, "the store was closed before this was done: it goes on at the next start");
+  }
+  if (work->done) work->done(std::move(end));
 }
 
 }  // namespace spoold::store

@@ -1,5 +1,4 @@
-// What a Store is made of, and the work that goes over many commits: each slice is a job of its own, which
-// asks for the next one when it is committed (slices.cpp), so that nobody waits longer than for one.
+// What a Store is made of.
 #pragma once
 #include <memory>
 #include <optional>
@@ -8,35 +7,16 @@
 #include <vector>
 
 #include "store/accept.hpp"
+#include "store/job.hpp"
 #include "store/reporting.hpp"
 #include "store/room.hpp"
+#include "store/slices.hpp"
 #include "store/spool/claim.hpp"
+#include "store/spool/work.hpp"
 #include "store/store.hpp"
 #include "store/writer.hpp"
 
 namespace spoold::store {
-
-/// A job with a result: f makes it inside the transaction, the callback gets it after the commit.
-template <class T, class F>
-Job job(Job::Kind kind, F f, Callback<T> callback) {
-  auto result = std::make_shared<std::optional<T>>();
-  Job j;
-  j.kind = kind;
-  j.apply = [result, f = std::move(f)](Write& write) mutable -> Result<void> {
-    Result<T> r = f(write);
-    if (!r) return tl::unexpected(r.error());
-    *result = std::move(*r);
-    return {};
-  };
-  j.done = [result, callback = std::move(callback)](Result<void> r) {
-    if (!callback) return;
-    if (r)
-      callback(std::move(**result));
-    else
-      callback(tl::unexpected(r.error()));
-  };
-  return j;
-}
 
 struct Store::State {
   Options options;
@@ -46,6 +26,8 @@ struct Store::State {
   spool::ClaimPlaces places;  // of the writer thread
   Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
   std::uint64_t duplicates = 0;
+  spool::Backlog backlog;          // of the writer thread
+  std::unique_ptr<Slices> slices;  // outlives the writer's last job
   std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
 
   std::string route(std::string_view domain) const {
@@ -67,18 +49,18 @@ struct Store::State {
     if (j.done) j.done(fail(Error::Kind::invalid, "the store was opened to be read only"));
   }
 
-  Accepting::Enough enough() const;  // of a slice that begins now
+  /// Work over many commits; a read-only store does none.
+  void begin(Slices::Work work) {
+    if (slices) return slices->begin(std::move(work));
+    if (work.done) work.done(fail(Error::Kind::invalid, "the store was opened to be read only"));
+  }
+
+  void start_writer();
   void tell(const std::vector<Reporting::Made>&) const;
-  void report_slice(TimePoint now, Callback<void>);
+  std::vector<std::string> odd() const;
+  void report(Callback<void>);
+  void abandon(std::shared_ptr<Accepting>);
   Result<void> reclaim();
-  void accept_slice(std::shared_ptr<Accepting>, Callback<Accepted>);
-  void sweep_stage(bool at_start);
-  void sweep_directory();
-  void go_on_rebuilding(Id);
-  void go_on_holding(Id, std::string route, LastReply why);
-  void reroute_slice(std::string route, std::string after, Callback<void>);
-  void sweep_slice(TimePoint cutoff, Id after, Callback<void>);
-  void sweep_hosts(std::string after, Callback<void>);
 };
 
 }  // namespace spoold::store

@@ -8,15 +8,19 @@
 #include "store/key.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
+#include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/host.hpp"
+#include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
+#include "store/spool/suspect.hpp"
 #include "store/state.hpp"
 #include "store/upload.hpp"
 
 namespace spoold::store {
 namespace {
 
-constexpr std::size_t claims_a_slice = 50;
+constexpr std::size_t claims_a_slice = 50, leftovers_a_step = 100;
 constexpr const char* possible_duplicates_key = "possible_duplicates";
 
 }  // namespace
@@ -54,17 +58,52 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
   s.env = std::move(*env);
   s.room = std::make_unique<Room>(*s.env, s.options.max_size, s.options.reserve);
   if (s.env->read_only()) return store;
+  s.backlog.first_new = s.env->first_new();
+  s.backlog.longest_wait = s.options.longest_wait;
   if (auto ok = s.reclaim(); !ok) return tl::unexpected(ok.error());
-  Writer::Wiring wiring{[&s] { return s.now(); }, s.options.on_stop, s.options.fault};
-  s.writer = std::make_unique<Writer>(*s.env, *s.room, std::move(wiring));
+  s.start_writer();
+  s.slices->look();
+  if (!s.options.on_warning) return store;
   try {
-    s.sweep_stage(true);
-    if (directory::has_leftovers(Read(*s.env))) s.sweep_directory();
-    for (const Id id : spool::unfinished_rebuilds(Read(*s.env))) s.go_on_rebuilding(id);
+    for (const std::string& text : s.odd()) s.options.on_warning(text);
   } catch (const Broken& broken) {
     return tl::unexpected(broken.error);
   }
   return store;
+}
+
+void Store::State::start_writer() {
+  Writer::Wiring wiring;
+  wiring.clock = [this] { return now(); };
+  wiring.on_stop = options.on_stop;
+  wiring.fault = options.fault;
+  wiring.on_work = [this] { slices->look(); };
+  writer = std::make_unique<Writer>(*env, *room, std::move(wiring));
+  slices = std::make_unique<Slices>(
+      *writer, options.pause_when_full,
+      [this](Write& write, const Enough& enough) -> Result<bool> {
+        if (!spool::do_work(write, backlog, route_of(), enough)) return false;
+        while (directory::sweep(write, leftovers_a_step))
+          if (enough()) return false;
+        return true;
+      },
+      [this](bool) {
+        backlog.recalling = backlog.recalled;
+        due(backlog.routes);
+      });
+}
+
+/// What an operator should know, although the store goes on with it.
+std::vector<std::string> Store::State::odd() const {
+  std::vector<std::string> out = directory::unread_settings(Read(*env));
+  const auto ahead = std::chrono::milliseconds(backlog.first_new >> 22) - now().time_since_epoch();
+  if (ahead > std::chrono::hours(24))
+    out.push_back("the ids of the store are " +
+                  std::to_string(std::chrono::duration_cast<std::chrono::hours>(ahead).count()) +
+                  " hours ahead of the clock: the clock was ahead before, or is behind now. Queue ids will "
+                  "not show when "
+                  "a message came; nothing else follows");
+  return out;
 }
 
 /// Before the writer starts: nobody can claim yet. The number is kept in meta until something is claimed
@@ -104,7 +143,36 @@ Announcement Store::announce() {
 
 void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
   State& s = *state_;
-  s.accept_slice(std::make_shared<Accepting>(std::move(acceptance), s.route_of()), std::move(callback));
+  auto accepting = std::make_shared<Accepting>(std::move(acceptance), s.route_of());
+  Slices::Work work;
+  work.kind = Job::Kind::intake;
+  work.runs_to_its_end = true;
+  work.slice = [a = accepting.get()](Write& write, const Enough& enough) { return a->slice(write, enough); };
+  work.committed = [&s, a = accepting.get()](bool all) {
+    a->advance();
+    if (!all && s.options.fault) s.options.fault("slice");
+  };
+  work.done = [&s, accepting = std::move(accepting), callback = std::move(callback)](Result<void> r) mutable {
+    if (r) {
+      Accepted accepted = accepting->take();
+      accepted.spent = std::move(accepting);
+      return callback(std::move(accepted));
+    }
+    if (accepting->staged()) s.abandon(std::move(accepting));
+    callback(tl::unexpected(std::move(r.error())));
+  };
+  s.begin(std::move(work));
+}
+
+/// What its slices wrote is dropped; a full disk only delays that.
+void Store::State::abandon(std::shared_ptr<Accepting> accepting) {
+  Slices::Work work;
+  work.waits_for_space = true;
+  work.slice = [accepting = std::move(accepting)](Write& write, const Enough&) -> Result<bool> {
+    accepting->abandon(write);
+    return true;
+  };
+  begin(std::move(work));
 }
 
 void Store::stage_begin(Callback<Id> callback) {
@@ -120,12 +188,13 @@ void Store::stage_append(Id id, std::string bytes, Callback<void> callback) {
 }
 
 void Store::stage_abandon(Id id, Callback<void> callback) {
-  State& s = *state_;
-  s.submit({Job::Kind::change, [id](Write& write) { return abandon_upload(write, id); },
-            [&s, callback = std::move(callback)](Result<void> r) {
-              if (r) s.sweep_stage(false);
-              if (callback) callback(std::move(r));
-            }});
+  Slices::Work work;
+  work.waits_for_space = true;
+  work.slice = [id](Write& write, const Enough&) -> Result<bool> {
+    return abandon_upload(write, id).map([] { return true; });
+  };
+  work.done = std::move(callback);
+  state_->begin(std::move(work));
 }
 
 void Store::claim(std::string route, TimePoint now, std::uint32_t limit,
@@ -135,6 +204,8 @@ void Store::claim(std::string route, TimePoint now, std::uint32_t limit,
       kind,
       [&s, route = std::move(route), now, limit](Write& write) -> Result<std::vector<Claim>> {
         if (s.duplicates > 0) write.del(Table::meta, possible_duplicates_key);
+        if (spool::due_behind(write, route, now + s.backlog.longest_wait) && !s.backlog.recall.exchange(true))
+          s.slices->look();
         return spool::claim(write, s.places, route, now, limit);
       },
       std::move(callback)));
@@ -156,9 +227,6 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
       },
       [&s, shared, made, callback = std::move(callback)](Result<Settled> r) {
         if (r) s.tell(*made);
-        if (r && shared->hold && shared->message != 0)
-          s.go_on_holding(shared->message, shared->route,
-                          shared->outcomes.empty() ? LastReply{} : shared->outcomes.front().last);
         if (callback) callback(std::move(r));
       }));
 }
@@ -208,18 +276,37 @@ void Store::whole(Id id, Whole what, std::string who, Callback<std::vector<std::
   s.submit(job<spool::WholeResult>(
       Job::Kind::change,
       [&s, id, what, who = std::move(who)](Write& write) {
-        return spool::whole(write, id, what, who, s.route_of());
+        const auto began = Writer::Clock::now();
+        return spool::whole(write, id, what, who, s.route_of(),
+                            [&s, began] { return s.writer->enough(Writer::Clock::now() - began); });
       },
-      [&s, id, callback = std::move(callback)](Result<spool::WholeResult> r) {
+      [&s, callback = std::move(callback)](Result<spool::WholeResult> r) {
         if (!r) return callback(tl::unexpected(r.error()));
         s.due(r->routes);
-        if (r->rebuilding) s.go_on_rebuilding(id);
         callback(std::move(r->claimed));
       }));
 }
 
 void Store::reroute(std::string route, Callback<void> callback) {
-  state_->reroute_slice(std::move(route), {}, std::move(callback));
+  State& s = *state_;
+  struct Place {
+    std::string after, next;  // committed, and of the slice that runs
+    std::vector<std::string> routes;
+  };
+  auto place = std::make_shared<Place>();
+  Slices::Work work;
+  work.waits_for_space = true;
+  work.slice = [&s, place, route = std::move(route)](Write& write, const Enough& enough) -> Result<bool> {
+    place->next = place->after;
+    place->routes.clear();
+    return spool::reroute(write, route, place->next, s.route_of(), place->routes, enough);
+  };
+  work.committed = [&s, place](bool) {
+    place->after = place->next;
+    s.due(place->routes);
+  };
+  work.done = std::move(callback);
+  s.begin(std::move(work));
 }
 
 void Store::record(HistoryEvent event, Callback<void> callback) {
@@ -232,10 +319,22 @@ void Store::record(HistoryEvent event, Callback<void> callback) {
                   std::move(callback)});
 }
 
+void Store::State::report(Callback<void> callback) {
+  auto made = std::make_shared<std::vector<Reporting::Made>>();
+  Slices::Work work;
+  work.slice = [this, made](Write& write, const Enough& enough) {
+    made->clear();
+    return reporting.slice(write, enough, *made);
+  };
+  work.committed = [this, made](bool) { tell(*made); };
+  work.done = std::move(callback);
+  begin(std::move(work));
+}
+
 void Store::make_reports(TimePoint now, Callback<void> callback) {
   Result<void> read;
   try {
-    if (state_->reporting.due(Read(*state_->env), now)) return state_->report_slice(now, std::move(callback));
+    if (state_->reporting.due(Read(*state_->env), now)) return state_->report(std::move(callback));
   } catch (const Broken& broken) {
     read = tl::unexpected(broken.error);
   }
@@ -243,7 +342,27 @@ void Store::make_reports(TimePoint now, Callback<void> callback) {
 }
 
 void Store::sweep(TimePoint now, Callback<void> callback) {
-  state_->sweep_slice(now - state_->options.history, 0, std::move(callback));
+  State& s = *state_;
+  s.backlog.recall = true;
+  if (s.slices) s.slices->look();
+  struct Place {
+    Id finished = 0;
+    std::string host, suspect;
+  };
+  auto place = std::make_shared<Place>(), next = std::make_shared<Place>();
+  const TimePoint cutoff = now - s.options.history, forgotten = now - delivery::host_memory_lasts;
+  Slices::Work work;
+  work.slice = [cutoff, forgotten, place, next](Write& write, const Enough& enough) -> Result<bool> {
+    *next = *place;
+    return spool::sweep_history(write, cutoff, enough) &&
+           spool::sweep_finished(write, cutoff, next->finished, enough) &&
+           spool::sweep_hosts(write, forgotten, next->host, enough) &&
+           spool::sweep_suspects(write, forgotten, next->suspect, enough) &&
+           directory::trim_changes(write, enough);
+  };
+  work.committed = [place, next](bool) { *place = *next; };
+  work.done = std::move(callback);
+  s.begin(std::move(work));
 }
 
 Result<BackupFigures> Store::backup(int file, const std::function<void()>& between,

@@ -55,15 +55,20 @@ struct Options {
   std::function<void(const MadeReport&)> on_report;  // writer thread, after the commit
   /// A failure waits so long for those of its message's other recipients: one report holds them.
   Duration report_wait = std::chrono::minutes(1);
+  /// Nothing is scheduled further ahead than this: what is due later is so by a clock that was wrong, and is due now.
+  Duration longest_wait = std::chrono::hours(24);
   Duration delay_warning{};  // senders are told of recipients still open so long after arrival; 0: never
   /// Writer thread, after the commit: an edit, a release or a retry made something due on this route; wake
   /// its lane.
   std::function<void(std::string route)> on_due;
+  /// Within open(): what an operator should know, although the store goes on with it.
+  std::function<void(std::string)> on_warning;
   /// Writer thread, once: the store has stopped for good (the text says why); the daemon must end with it.
   std::function<void(std::string why)> on_stop;
-  // Tests only. The map's exact size; and an error number to be had instead of a commit ("commit"), or after
+  // Tests only. How long work waits for space until it tries again; the map's exact size; and an error number to be had instead of a commit ("commit"), or after
   // one
   // ("committed": its answer is ignored; the files can be copied there as a crash would leave them).
+  Duration pause_when_full = std::chrono::seconds(1);
   std::uint64_t map_size = 0;
   std::function<int(const char* point)> fault;
 };
@@ -153,7 +158,9 @@ struct Edit {
   enum class What { remove, add, replace, isolate, hold, release, retry } what = What::remove;
   std::uint32_t number = 0;  // not for add
   std::string address;       // add, replace: the new one
-  bool withdrawn = false;    // its lane said `withdrawn`: it may be changed although a claim covers it
+  /// Its lane withdrew it from the claim that was due at this time (Edited::claim): it may be changed although that
+  /// claim covers it. Not although another one does: that one's lane has not been asked.
+  std::optional<TimePoint> withdrawn = {};
 };
 
 struct Edited {
@@ -162,6 +169,7 @@ struct Edited {
   enum class How { done, claimed, finished, not_found, held, exists } how = How::done;
   RecipientState state = RecipientState::queued;  // what it is now
   std::uint32_t number = 0;                       // add, replace: the new recipient's number
+  TimePoint claim{};  // claimed: when the claim that covers it was due, which names it
 };
 
 class Store {

@@ -6,6 +6,7 @@
 // Failures: what LMDB refuses, or a record that is not what was written, throws Broken (broken.hpp).
 // See also: env.hpp (the environment), store.hpp (how jobs get a Write).
 #pragma once
+#include <functional>
 #include <optional>
 #include <string_view>
 
@@ -20,6 +21,10 @@ namespace spoold::store {
 
 class Env;
 class Store;
+
+/// Long work asks it between two steps: true when its transaction is to end now, because it took long enough or
+/// because others wait for a commit.
+using Enough = std::function<bool()>;
 
 class Write;
 
@@ -96,6 +101,9 @@ class Write : public Read {
   Id next_id();
   TimePoint now() const { return now_; }              // of the transaction's begin
   std::uint64_t changes() const { return changes_; }  // how many calls changed something
+  /// What was written names work that is to be done in later transactions: it is begun after the commit.
+  void leaves_work() { work_left_ = true; }
+  bool work_left() const { return work_left_; }
 
  private:
   friend class Env;
@@ -104,6 +112,7 @@ class Write : public Read {
   Env& writable_;
   TimePoint now_;
   std::uint64_t changes_ = 0;
+  bool work_left_ = false;
 };
 
 }  // namespace spoold::store

@@ -5,6 +5,7 @@
 
 #include "store/spool/content.hpp"
 #include "store/spool/rows.hpp"
+#include "store/spool/work.hpp"
 
 namespace spoold::store {
 namespace {
@@ -28,7 +29,7 @@ Id begin_upload(Write& write) {
 Result<void> append_upload(Write& write, Id id, std::string_view bytes) {
   const auto stage = write.get(Table::stage, key_of(id));
   if (!stage) return gone(id);
-  std::uint64_t size = Unpacker(*stage, "stage").num();
+  std::uint64_t size = Unpacker(*stage, "stage", key_of(id)).num();
   write.put(Table::stage, key_of(id), Packer().num(size + bytes.size()).bytes());
   while (!bytes.empty()) {
     const Key chunk = Key().u64(id).u32(static_cast<std::uint32_t>(size / spool::chunk_size));
@@ -47,7 +48,7 @@ Result<void> append_upload(Write& write, Id id, std::string_view bytes) {
 
 Result<void> abandon_upload(Write& write, Id id) {
   if (!write.del(Table::stage, key_of(id))) return gone(id);
-  write.put(Table::stage, spool::stage_key(spool::StageKind::abandoned, id), {});
+  spool::leave_work(write, spool::stage_key(spool::StageKind::abandoned, id), {});
   return {};
 }
 

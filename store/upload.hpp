@@ -11,7 +11,7 @@ namespace spoold::store {
 Id begin_upload(Write&);
 /// not_found: no such upload.
 Result<void> append_upload(Write&, Id, std::string_view bytes);
-/// Leaves its chunks to sweep_stage().
+/// Leaves its chunks to the backlog (spool/work.hpp).
 Result<void> abandon_upload(Write&, Id);
 
 }  // namespace spoold::store

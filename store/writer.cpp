@@ -21,6 +21,10 @@ constexpr auto longest = std::chrono::milliseconds(20);
 constexpr auto slice_alone = std::chrono::microseconds(2000),
                slice_in_company = std::chrono::microseconds(300);
 
+constexpr const char* unknown_outcome =
+    "; whether the last changes are on the disk is unknown: start spoold again, what it answered before is "
+    "there";
+
 Error no_room() {
   return {Kind::full, "the store has no room for more mail: [spool] max_size or reserve is reached"};
 }
@@ -52,8 +56,8 @@ void Writer::close() {
   if (thread_.joinable()) thread_.join();
 }
 
-void Writer::submit(Job job) {
-  bool wake = false;
+void Writer::submit(Job job, Clock::duration delay) {
+  bool wake = true;
   {
     std::unique_lock lock(mutex_);
     // The writer thread itself may still submit: an acceptance in slices that has begun is finished. Any
@@ -63,16 +67,38 @@ void Writer::submit(Job job) {
       if (job.done) job.done(fail(Kind::stopped, "the store is closed: spoold is stopping"));
       return;
     }
-    if (job.kind != Job::Kind::patient) ++owed_;
-    if (job.kind == Job::Kind::patient) {
-      if (queue_.size() == urgent_) oldest_patient_ = Clock::now();
-      wake = queue_.empty() && !busy_;
+    const bool patient = job.kind == Job::Kind::patient;
+    if (delay > Clock::duration::zero()) {
+      later_.push_back({Clock::now() + delay, std::move(job)});
     } else {
-      wake = urgent_++ == 0 && !busy_;
+      wake = !busy_ && (patient ? queue_.empty() : urgent_ == 0);
+      enqueue(std::move(job));
     }
-    queue_.push_back({std::move(job), {}, false});
   }
   if (wake) wake_.notify_one();
+}
+
+void Writer::enqueue(Job job) {
+  if (job.kind == Job::Kind::patient) {
+    if (queue_.size() == urgent_) oldest_patient_ = Clock::now();
+  } else {
+    ++urgent_;
+    ++owed_;
+  }
+  queue_.push_back({std::move(job), {}, false});
+}
+
+/// Jobs that were to wait and whose time is there, or all of them at the end.
+void Writer::admit() {
+  const auto time = Clock::now();
+  for (auto at = later_.begin(); at != later_.end();) {
+    if (at->at > time && !stopping_) {
+      ++at;
+      continue;
+    }
+    enqueue(std::move(at->job));
+    at = later_.erase(at);
+  }
 }
 
 Announcement Writer::announce() {
@@ -104,7 +130,14 @@ void Writer::run() {
   std::vector<Waiting> batch;
   std::unique_lock lock(mutex_);
   for (;;) {
-    wake_.wait(lock, [this] { return !queue_.empty() || stopping_; });
+    const auto something = [this] { return !queue_.empty() || stopping_; };
+    const auto earlier = [](const Later& a, const Later& b) { return a.at < b.at; };
+    if (const auto first = std::min_element(later_.begin(), later_.end(), earlier); first == later_.end())
+      wake_.wait(lock, [&] { return something() || !later_.empty(); });
+    else
+      wake_.wait_until(lock, Clock::time_point(first->at), something);
+    admit();
+    if (queue_.empty() && !stopping_) continue;
     if (urgent_ == 0 && !stopping_)
       wake_.wait_until(lock, oldest_patient_ + patient_wait, [this] { return urgent_ > 0 || stopping_; });
     if (queue_.empty() && stopping_) return;
@@ -145,7 +178,7 @@ void Writer::group(std::vector<Waiting>& batch) {
   const auto begin = Clock::now();
   std::unique_ptr<Write> write;
   try {
-    write = env_.begin(wiring_.clock());
+    write = begin_write();
   } catch (const Broken& broken) {
     return stop_for_good(broken.error);
   }
@@ -189,7 +222,7 @@ void Writer::together(std::span<Waiting> batch) {
     return;
   }
   try {
-    auto write = env_.begin(wiring_.clock());
+    auto write = begin_write();
     for (Waiting& w : batch) {
       if (w.job.kind == Job::Kind::intake && !room_.open()) {
         w.result = tl::unexpected(no_room());
@@ -234,22 +267,41 @@ Result<void> Writer::apply(Waiting& w, Write& write) {
   }
 }
 
+/// After a commit that failed where LMDB could not undo it, LMDB begins nothing any more and calls that damage. It is
+/// not: the file is as before, or has that commit; which of both, the next start finds.
+std::unique_ptr<Write> Writer::begin_write() {
+  try {
+    if (wiring_.fault)
+      if (const int code = wiring_.fault("begin")) throw_lmdb(code, "begin to write");
+    return env_.begin(wiring_.clock());
+  } catch (const Broken& broken) {
+    if (lost_.empty() || !broken.ends_the_store()) throw;
+    throw Broken(Kind::io, lost_ + unknown_outcome);
+  }
+}
+
 int Writer::commit(std::unique_ptr<Write> write) {
   if (wiring_.fault)
     if (const int code = wiring_.fault("commit")) return code;
+  const bool work = write->work_left();
   const int code = env_.commit(std::move(write));
   if (code) return code;
+  lost_.clear();
   ++commits_;
   if (wiring_.fault) wiring_.fault("committed");
-  const std::lock_guard lock(mutex_);
-  trouble_.clear();
+  {
+    const std::lock_guard lock(mutex_);
+    trouble_.clear();
+  }
+  if (work && wiring_.on_work) wiring_.on_work();
   return 0;
 }
 
 void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
   const Error error = lmdb_error(code, "commit");
+  lost_ = error.text;
   if (error.kind != Kind::full) {
-    stop_for_good({Kind::io, error.text + "; whether the last changes are on the disk is unknown"});
+    stop_for_good({Kind::io, error.text + unknown_outcome});
     for (Waiting& w : batch) w.result = tl::unexpected(dead_), answer(w);
     return;
   }

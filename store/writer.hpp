@@ -6,8 +6,9 @@
 // ms of work; who works over many commits asks enough() when to let the others go first. A job that fails
 // does not harm the others of its group: when it changed nothing it is just answered, else the transaction is
 // aborted and its jobs are run again one by one. Failures: no space at a commit: intake is answered `full`,
-// the rest is tried once more without it, then `full` too, and trouble() says so until a commit succeeds. Any
-// other failed commit has an unknown outcome: its jobs and all later ones are answered `io`, nothing is tried
+// the rest is tried once more without it, then `full` too, and trouble() says so until a commit succeeds. That
+// is safe also where it was the flush that found no space: LMDB writes to free pages only, so the second try
+// writes and flushes every page that it needs. Any other failed commit has an unknown outcome: its jobs and all later ones are answered `io`, nothing is tried
 // again, on_stop is called. A corrupt record stops the writer in the same way. See also: store.hpp (Job),
 // room.hpp (when intake is refused before it starts).
 #pragma once
@@ -33,6 +34,7 @@ class Writer {
     std::function<TimePoint()> clock;
     std::function<void(std::string)> on_stop;
     std::function<int(const char*)> fault;
+    std::function<void()> on_work = {};  // after a commit that left work in the store (Write::leaves_work)
   };
   Writer(Env& env, Room& room, Wiring wiring);
   ~Writer();  // close()
@@ -41,13 +43,14 @@ class Writer {
   /// then ends the thread. Not for the writer thread. Later calls return at once.
   void close();
 
-  /// From close() on, a job of another thread is answered `stopped` at once, on the caller's thread.
-  void submit(Job job);
+  using Clock = std::chrono::steady_clock;
+  /// From close() on, a job of another thread is answered `stopped` at once, on the caller's thread. `delay`: the
+  /// job is not run before, but by close() at once.
+  void submit(Job job, Clock::duration delay = {});
   Announcement announce();
   /// Announced jobs that a commit now would be held up for: not those announced before the commit before the
   /// last one, so that a slow client holds nobody up for long.
   int expected() const;
-  using Clock = std::chrono::steady_clock;
   /// Whether a slice of long work that took so long is to end now: after 2 ms; after 0.3 ms where somebody
   /// else waits for a commit. Writer thread, within a job.
   bool enough(Clock::duration worked) const;
@@ -64,12 +67,15 @@ class Writer {
   };
   void run();
   int announced() const { return *announced_ + *announced_before_; }
+  void enqueue(Job job);
+  void admit();
   void take(std::vector<Waiting>& batch);
   void gather(std::vector<Waiting>& batch, Clock::time_point until);
   void group(std::vector<Waiting>& batch);
   void alone(Waiting& waiting);
   void together(std::span<Waiting> batch);
   Result<void> apply(Waiting& waiting, Write& write);
+  std::unique_ptr<Write> begin_write();
   int commit(std::unique_ptr<Write> write);
   void commit_failed(std::span<Waiting> batch, int code, bool again);
   void answer(Waiting& waiting);
@@ -81,12 +87,19 @@ class Writer {
   mutable std::mutex mutex_;
   std::condition_variable wake_;
   std::vector<Waiting> queue_;
+  struct Later {
+    Clock::time_point at;
+    Job job;
+  };
+  std::vector<Later> later_;                                        // few: what waits for space
   std::shared_ptr<std::atomic<int>> announced_, announced_before_;  // since the last commit, and before it
   std::size_t urgent_ = 0;                                          // of queue_: all but the patient
   Clock::time_point oldest_patient_{};
   std::string trouble_;
-  Error dead_{};       // of the writer thread, once stopped_ is set
-  bool busy_ = false;  // it will look at queue_ before it sleeps
+  std::string failed_;  // what a commit failed with, until the next one succeeds
+  std::string lost_;    // why the last commit failed, if one did since the last good one
+  Error dead_{};        // of the writer thread, once stopped_ is set
+  bool busy_ = false;   // it will look at queue_ before it sleeps
   bool stopped_ = false;
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> owed_{0};  // answers, but those to the patient

@@ -28,6 +28,11 @@ std::string finished_reason(store::RecipientState state) {
   return std::string("already ") + text(state);
 }
 
+/// A claim covers it, and its lane has not withdrawn it.
+bool unasked(const Wish& wish) {
+  return wish.claim != TimePoint{} && !wish.edit.withdrawn;
+}
+
 /// One edit in progress.
 class Conversation {
  public:
@@ -48,19 +53,21 @@ class Conversation {
   void withdraw(std::vector<Wish>& wishes) {
     std::vector<std::uint32_t> numbers;
     for (const Wish& wish : wishes)
-      if (wish.claimed && !wish.edit.withdrawn) numbers.push_back(wish.edit.number);
+      if (unasked(wish)) numbers.push_back(wish.edit.number);
     if (numbers.empty()) return;
     const auto answers = ask_lanes(numbers);
-    if (!answers)
-      return refuse(wishes, busy, [](const Wish& wish) { return wish.claimed && !wish.edit.withdrawn; });
+    if (!answers) return refuse(wishes, busy, unasked);
     std::size_t next = 0;
     std::vector<std::uint32_t> committed;
     for (Wish& wish : wishes) {
-      if (!wish.claimed || wish.edit.withdrawn) continue;
+      if (!unasked(wish)) continue;
       const auto answer = answers->at(next++);
       if (answer == Withdrawal::committed) committed.push_back(wish.edit.number);
-      if (answer == Withdrawal::withdrawn) wish.edit.withdrawn = true, withdrawn_.push_back(wish.edit.number);
-      if (answer == Withdrawal::idle) wish.claimed = false;  // the store will say
+      if (answer == Withdrawal::withdrawn) {
+        wish.edit.withdrawn = wish.claim;
+        withdrawn_.push_back(wish.edit.number);
+      }
+      if (answer == Withdrawal::idle) wish.claim = {};  // the store will say
     }
     refuse(wishes, in_flight, [&](const Wish& wish) {
       return wish.edit.what != store::Edit::What::add &&
@@ -108,6 +115,16 @@ class Conversation {
   EditReport report;
 
  private:
+  /// A claim covers it after all: not the one that it was withdrawn from, if it was. That one is over, so the lane
+  /// gets it back, and is asked again about the claim of now.
+  void take_back(Wish& wish, TimePoint claim) {
+    wish.claim = claim;
+    if (!wish.edit.withdrawn) return;
+    wish.edit.withdrawn.reset();
+    lanes_.give_back(id_, {wish.edit.number});
+    withdrawn_.erase(std::remove(withdrawn_.begin(), withdrawn_.end(), wish.edit.number), withdrawn_.end());
+  }
+
   /// Empty: no answer in time. What a late answer names as withdrawn goes straight back to its lane.
   std::optional<std::vector<Withdrawal>> ask_lanes(const std::vector<std::uint32_t>& numbers) {
     struct Question {
@@ -151,7 +168,7 @@ class Conversation {
         report.done.push_back({wish, edited.number ? edited.number : wish.edit.number});
         return;
       case store::Edited::How::claimed:
-        wish.claimed = true;
+        take_back(wish, edited.claim);
         again.push_back(wish);
         return;
       case store::Edited::How::finished:

@@ -18,8 +18,8 @@ namespace spoold::server::admin {
 
 struct Wish {
   store::Edit edit;
-  std::string address;   // as people name it: in answers
-  bool claimed = false;  // a claim was seen to cover it: ask its lane at once
+  std::string address;  // as people name it: in answers
+  TimePoint claim{};    // of the claim that was seen to cover it: its lane must be asked; none: TimePoint{}
 };
 
 struct Refusal {

@@ -101,7 +101,7 @@ class Sweep {
     wish.edit.what = what_;
     wish.edit.number = recipient.number;
     wish.address = recipient.address;
-    wish.claimed = recipient.active;
+    wish.claim = recipient.claim;
     return wish;
   }
 

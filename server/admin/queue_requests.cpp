@@ -70,7 +70,7 @@ void plan_change(const store::Read& read, store::Id id, What what, const std::st
     wish.edit.number = recipient.number;
     wish.edit.address = replacement;
     wish.address = recipient.address;
-    wish.claimed = recipient.active;
+    wish.claim = recipient.claim;
     plan.wishes.push_back(std::move(wish));
     if (what == What::replace) break;  // one new recipient, however often the old one is there
   }
@@ -147,7 +147,7 @@ Json edit_recipients(const Request& request) {
   std::string what;
   for (const auto& [wish, number] : report.done) {
     Json one{{"address", wish.address}, {"number", number}};
-    if (request.dry_run && wish.claimed) one["in_delivery"] = true;
+    if (request.dry_run && wish.claim != TimePoint{}) one["in_delivery"] = true;
     const char* list = wish.edit.what == What::remove    ? "removed"
                        : wish.edit.what == What::add     ? "added"
                        : wish.edit.what == What::isolate ? "isolated"

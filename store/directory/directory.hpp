@@ -78,13 +78,20 @@ Result<Imported> import_members(Store&, ListId, std::vector<Member>,
                                 TimePoint now);  // blocks; not on a network thread
 
 /// Rows that nobody can see any more: of imports that were cut off and of removed lists. recover() once,
-/// before any import can run: every import that is still written down was cut off. sweep() deletes one slice
-/// (≤ 20 ms) and says whether there is more; sweep_all() does that through the store, blocking, and must not
-/// run on its writer thread.
+/// before any import can run: every import that is still written down was cut off. sweep() deletes at most
+/// `at_once` rows and says whether there is more: the store does that in slices after a commit that left some.
+/// sweep_all() waits for it, and must not run on the writer thread.
 void recover(Write&);
 bool has_leftovers(const Read&);
-bool sweep(Write&);
+bool sweep(Write&, std::size_t at_once = 2000);
 Result<void> sweep_all(Store&);
+
+/// The newest 100,000 changes are kept for followers; deletes a slice of those before. True: nothing is left. The last
+/// one always stays: the next number follows from it.
+bool trim_changes(Write&, const std::function<bool()>& enough);
+
+/// Settings of lists that this version does not know or cannot read, one sentence each: it uses the default instead.
+std::vector<std::string> unread_settings(const Read&);
 
 /// Broken invariants of the directory, one sentence each: counts, the two indexes, ids given twice.
 std::vector<std::string> check(const Read&);

@@ -97,6 +97,7 @@ void cut_off(Write& write, std::uint64_t import) {
   ImportRow row = unpack_import(*record);
   row.kind = ImportRow::Kind::cut_off;
   write.put(Table::import, Key().u64(import), pack(row));
+  write.leaves_work();
 }
 
 Result<Imported> import_members(const Run& run, const Run& change, ListId list, std::vector<Member> members,
@@ -160,7 +161,7 @@ bool has_leftovers(const Read& read) {
   return found;
 }
 
-bool sweep(Write& write) {
+bool sweep(Write& write, std::size_t at_once) {
   std::optional<std::uint64_t> import;
   ImportRow leftover;
   write.each(Table::import, {}, [&](std::string_view key, std::string_view record) {
@@ -183,7 +184,7 @@ bool sweep(Write& write) {
     Cursor cursor = write.cursor(Table::member);
     more = cursor.seek(leftover.at.empty() ? prefix : member_key(leftover.list, leftover.at)) &&
            cursor.at(prefix);
-    for (; more && rows.size() < slice_rows && looked_at < 10 * slice_rows; ++looked_at) {
+    for (; more && rows.size() < at_once && looked_at < 10 * at_once; ++looked_at) {
       const MemberRow row = unpack_member(cursor.value());
       const std::string_view place = cursor.key().substr(prefix.view().size());
       if (leftover.kind == ImportRow::Kind::list_removed || row.import == *import)

@@ -105,6 +105,7 @@ Result<void> remove_list(Write& write, ListId id, TimePoint) {
   leftover.kind = ImportRow::Kind::list_removed;
   leftover.list = id;
   write.put(Table::import, Key().u64(write.next_id()), pack(leftover));
+  write.leaves_work();
   log_change(write, Change::list_removed, id, found->address());
   return {};
 }

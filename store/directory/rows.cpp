@@ -59,8 +59,10 @@ std::string pack(const List& list) {
   return out.take();
 }
 
-List unpack_list(ListId id, std::string_view record) {
-  Unpacker in(record, "list");
+List unpack_list(ListId id, std::string_view record,
+                 const std::function<void(std::string_view, std::string_view)>& unread) {
+  const Key key_of_it = list_key(id);
+  Unpacker in(record, "list", key_of_it);
   List list;
   list.id = id;
   list.local = in.text();
@@ -74,10 +76,26 @@ List unpack_list(ListId id, std::string_view record) {
     const list::SettingKey* key = nullptr;
     for (const auto& known : list::setting_keys())
       if (known.name == name) key = &known;
-    if (!key) in.bad("holds an unknown setting");
-    if (!key->read(list.settings, text)) in.bad("holds a setting that does not read");
+    // Of another version: that is no reason to stop; the setting keeps its default.
+    if ((!key || !key->read(list.settings, text)) && unread) unread(name, text);
   }
   return list;
+}
+
+std::vector<std::string> unread_settings(const Read& read) {
+  std::vector<std::string> out;
+  read.each(Table::list, {}, [&](auto key, auto record) {
+    std::vector<std::pair<std::string, std::string>> unread;
+    const List list =
+        unpack_list(KeyReader(key).u32(), record,
+                    [&](std::string_view name, std::string_view text) { unread.emplace_back(name, text); });
+    for (const auto& [name, text] : unread)
+      out.push_back("list " + list.address() + ": this spoold cannot read the setting " + name + " = '" +
+                    text +
+                    "', which another version wrote, and uses the default: set it again with spoolctl");
+    return true;
+  });
+  return out;
 }
 
 std::optional<List> load(const Read& read, ListId id) {
@@ -173,6 +191,20 @@ void log_change(Write& write, Change kind, ListId list, std::string_view key) {
   Packer out;
   out.word(kind).num(list).str(key);
   write.append(Table::change, Key().u64(sequence), out.bytes());
+}
+
+bool trim_changes(Write& write, const std::function<bool()>& enough) {
+  constexpr std::uint64_t kept = 100'000;
+  for (unsigned looked = 1;; ++looked) {
+    {
+      Cursor cursor = write.cursor(Table::change);
+      if (!cursor.last()) return true;
+      const std::uint64_t last = KeyReader(cursor.key()).u64();
+      if (!cursor.first() || last - KeyReader(cursor.key()).u64() < kept) return true;
+      cursor.del(write);
+    }
+    if (looked % 64 == 0 && enough()) return false;
+  }
 }
 
 std::string_view local_as_given(std::string_view address) {

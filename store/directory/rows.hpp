@@ -12,6 +12,7 @@
 // order. A member's row with an import that is still written down in `import` is invisible: one delete there
 // makes all of an import's rows members at once.
 #pragma once
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,7 +35,9 @@ Key member_key(ListId, std::string_view place);
 Key membership_key(std::string_view place, ListId);
 
 std::string pack(const List&);
-List unpack_list(ListId, std::string_view record);
+/// `unread` gets name and text of each setting that this version does not know or cannot read.
+List unpack_list(ListId, std::string_view record,
+                 const std::function<void(std::string_view, std::string_view)>& unread = {});
 std::optional<List> load(const Read&, ListId);
 void save(Write&, const List&);
 

@@ -89,6 +89,7 @@ void fill(const Read& read, const MessageRow& message, const Numbers& numbers, C
     r.member = member;
     r.state = row.state;
     r.active = true;
+    r.claim = claim.due;
     r.version = row.version;
     r.attempts = row.attempts;
     r.next_attempt = row.next;
@@ -197,7 +198,7 @@ Reclaimed reclaim(Write& write, std::size_t claims) {
     for (std::uint32_t number = claim.first; number - claim.first < claim.count; ++number) {
       if (!numbers.covered_at(number, claim.due)) continue;
       RecipientRow row = numbers.row_or_new(number);
-      recount(message->counts, row.state, effective(*message, number, row.state, false));
+      recount(*message, row.state, effective(*message, number, row.state, false));
       row.possible_duplicate = true;
       row.next = claim.due;
       numbers.put(write, number, row);

@@ -5,6 +5,7 @@
 
 #include "store/spool/rows.hpp"
 #include "store/spool/spool.hpp"
+#include "store/spool/work.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -61,7 +62,7 @@ void put_content(Write& write, Id content, const ContentRow& row) {
 std::optional<ContentRow> find_content(const Read& read, Id content) {
   const auto value = read.get(Table::content, Key().u64(content));
   if (!value) return std::nullopt;
-  Unpacker u(*value, "content");
+  Unpacker u(*value, "content", content);
   ContentRow row;
   row.size = u.num();
   row.references = u.num32();
@@ -79,16 +80,17 @@ bool release_content(Write& write, Id content) {
     return false;
   }
   write.del(Table::content, Key().u64(content));
-  if (!drop_chunks(write, content, chunks_at_once))
-    write.put(Table::stage, stage_key(StageKind::drop, content), {});
+  if (std::uint32_t chunks = chunks_at_once; !drop_chunks(write, content, chunks))
+    leave_work(write, stage_key(StageKind::drop, content), {});
   return true;
 }
 
-bool drop_chunks(Write& write, Id content, std::uint32_t chunks) {
+bool drop_chunks(Write& write, Id content, std::uint32_t& chunks) {
   Cursor c = write.cursor(Table::content);
   const Key prefix = Key().u64(content);
   for (bool more = c.seek(prefix); more && c.at(prefix); more = c.next()) {
-    if (chunks-- == 0) return false;
+    if (chunks == 0) return false;
+    --chunks;
     c.del(write);
   }
   return true;

@@ -29,7 +29,7 @@ std::optional<ContentRow> find_content(const Read&, Id content);
 /// One message less refers to it; true: it was the last, and all chunks are gone or a `stage` row says they
 /// must go.
 bool release_content(Write&, Id content);
-/// Drops at most `chunks` chunks of a content without a row; true: none is left.
-bool drop_chunks(Write&, Id content, std::uint32_t chunks);
+/// Drops chunks of a content without a row, at most `chunks`, which it takes them off; true: none is left.
+bool drop_chunks(Write&, Id content, std::uint32_t& chunks);
 
 }  // namespace spoold::store::spool

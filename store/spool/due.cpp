@@ -15,7 +15,7 @@ DueRow unpack_due(std::string_view key, std::string_view value) try {
   d.at = k.time();
   d.message = k.u64();
   d.first = k.u32();
-  Unpacker u(value, "due");
+  Unpacker u(value, "due", key);
   d.count = u.num32();
   d.generation = u.num32();
   if (d.count == 0 || d.first > ~d.count) u.bad("covers an impossible range");
@@ -36,31 +36,26 @@ void put_due(Write& write, const DueRow& d) {
   write.put(Table::due, due_key(d), Packer().num(d.count).num(d.generation).bytes());
 }
 
-namespace {
-
-std::set<TimePoint> claimed_times(const Read& read, Id message, TimePoint at, TimePoint now) {
-  std::set<TimePoint> all;
-  if (at <= now)
-    for (const ClaimRow& c : claims_from(read, message, 0, ~std::uint32_t{0})) all.insert(c.due);
-  return all;
+bool FreeTimes::claimed(TimePoint at) {
+  if (!claimed_) {
+    claimed_.emplace();
+    each_claim_time(read_, message_, [this](TimePoint due) { claimed_->insert(due); });
+  }
+  return claimed_->contains(at);
 }
 
-}  // namespace
-
-TimePoint free_time(const Read& read, std::string_view route, TimePoint at, Id message, TimePoint now) {
-  const std::set<TimePoint> claimed = claimed_times(read, message, at, now);
-  Cursor c = read.cursor(Table::due);
+TimePoint FreeTimes::from(std::string_view route, TimePoint at) {
+  Cursor c = read_.cursor(Table::due);
   for (;; at += Duration(1)) {
-    const Key prefix = Key().str(route).time(at).u64(message);
-    if (!claimed.contains(at) && !(c.seek(prefix) && c.at(prefix))) return at;
+    const Key prefix = Key().str(route).time(at).u64(message_);
+    if (!claimed(at) && !(c.seek(prefix) && c.at(prefix))) return at;
   }
 }
 
-TimePoint put_due_alone(Write& write, DueRow one) {
-  const std::set<TimePoint> claimed = claimed_times(write, one.message, one.at, write.now());
+TimePoint put_due_alone(Write& write, DueRow one, FreeTimes& times) {
   Cursor c = write.cursor(Table::due);
   for (;; one.at += Duration(1)) {
-    if (claimed.contains(one.at)) continue;
+    if (times.claimed(one.at)) continue;
     const Key prefix = Key().str(one.route).time(one.at).u64(one.message);
     const bool any = c.seek_before(Key(prefix).u32(one.first).u8(0)) && c.at(prefix);
     if (!any) break;

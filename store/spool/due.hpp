@@ -4,6 +4,7 @@
 // it.
 #pragma once
 #include <cstdint>
+#include <optional>
 #include <set>
 #include <string>
 #include <string_view>
@@ -23,15 +24,26 @@ DueRow unpack_due(std::string_view key, std::string_view value);
 Key due_key(const DueRow&);
 void put_due(Write&, const DueRow&);
 
-/// The first time from `at` on that no entry of this message on this route has, and none of its claims: so a
-/// row with this time is covered by what is written there now, and by nothing else. (A claim's time is never
-/// after `now`.)
-TimePoint free_time(const Read&, std::string_view route, TimePoint at, Id message, TimePoint now);
+/// Times at which nothing of one message is covered yet. Of its claims it looks once, when it is first asked, so that
+/// many may ask; claims that end meanwhile do no harm, and none may begin.
+class FreeTimes {
+ public:
+  FreeTimes(const Read& read, Id message) : read_(read), message_(message) {}
+  /// The first time from `at` on that no entry of the message on this route has, and none of its claims: so a row
+  /// with this time is covered by what is written there now, and by nothing else.
+  TimePoint from(std::string_view route, TimePoint at);
+  bool claimed(TimePoint at);  // a claim has this time
+
+ private:
+  const Read& read_;
+  const Id message_;
+  std::optional<std::set<TimePoint>> claimed_;
+};
 
 /// Makes one number due, at `one.at` or the first time after it at which nothing covers the number; the time
 /// it has now. Where that lengthens the entry before it, it does: so many that an operator wants to be
 /// tried now are one entry, and due now.
-TimePoint put_due_alone(Write&, DueRow one);
+TimePoint put_due_alone(Write&, DueRow one, FreeTimes&);
 
 /// Joins neighbours of one route into entries: add numbers in order; a number left out, or another route,
 /// ends an entry. Entries are written when they end; the last one by finish().

@@ -1,6 +1,8 @@
 #include "store/spool/edit.hpp"
 
 #include <algorithm>
+#include <map>
+#include <optional>
 #include <utility>
 
 #include "protocol/mail/mailbox.hpp"
@@ -27,7 +29,7 @@ tl::unexpected<Error> no_message(Id id) {
 class Editing {
  public:
   Editing(Write& write, MessageRow& message, const std::string& who, const RouteOf& route)
-      : write_(write), message_(message), route_(route) {
+      : write_(write), message_(message), route_(route), times_(write, message.id) {
     event_.at = write.now();
     event_.message = message.id;
     event_.event = "edited";
@@ -37,15 +39,15 @@ class Editing {
 
   Edited apply(const Edit& e) {
     if (e.what == Edit::What::add) return add(e.address);
-    if (e.number >= message_.numbers()) return {How::not_found, RecipientState::removed, e.number};
+    if (e.number >= message_.numbers()) return {How::not_found, RecipientState::removed, e.number, {}};
     Numbers numbers(write_, message_, e.number, 1);
     RecipientRow row = numbers.row_or_new(e.number);
     const auto claim = covering_claim(write_, message_.id, numbers, e.number);
     const bool active = claim.has_value();
     const RecipientState before = effective(message_, e.number, numbers.stored(e.number), active);
-    const auto as_it_is = [&](How how) { return Edited{how, before, e.number}; };
+    const auto as_it_is = [&](How how) { return Edited{how, before, e.number, {}}; };
     if (numbers.finished(e.number) || before == RecipientState::removed) return as_it_is(How::finished);
-    if (active && !e.withdrawn) return as_it_is(How::claimed);
+    if (active && e.withdrawn != claim->due) return {How::claimed, before, e.number, claim->due};
     if (message_.giving_up && e.what != Edit::What::remove) return as_it_is(How::finished);
     std::optional<Edited> replacement;
     switch (e.what) {
@@ -81,15 +83,15 @@ class Editing {
     if (row.open() && !overlaid)
       row.next = make_due(e.number, address);
     else
-      row.next = free_time(write_, {}, write_.now(), message_.id, write_.now());  // not that of a claim
+      row.next = times_.from({}, write_.now());  // not that of a claim
     ++row.version;
     if (active) uncover(*claim);
     const RecipientState after = effective(message_, e.number, row.state, false);
-    recount(message_.counts, before, after);
+    recount(message_, before, after);
     note(e, e.number, address);
     numbers.put(write_, e.number, std::move(row));
     if (replacement) return *replacement;
-    return {How::done, after, e.number};
+    return {How::done, after, e.number, {}};
   }
 
   void finish() {
@@ -100,11 +102,10 @@ class Editing {
 
  private:
   Edited add(const std::string& given) {
-    if (message_.giving_up) return {How::finished, RecipientState::removed, 0};
+    if (message_.giving_up) return {How::finished, RecipientState::removed, 0, {}};
     const auto mailbox = Mailbox::parse(given, Mailbox::Allow::utf8);  // edit() has seen that it is one
     const std::string address = mailbox->text();
-    for (const Recipient& r : find_recipients(write_, message_.id, mailbox->key()))
-      if (effective_open(r.state)) return {How::exists, r.state, r.number};
+    if (const auto there = open_one(mailbox->key())) return *there;
     const std::uint32_t number = message_.numbers();
     ++message_.added;
     ++message_.counts.queued;
@@ -112,12 +113,32 @@ class Editing {
     row.address = address;
     row.next = message_.state == MessageState::held ? write_.now() : make_due(number, address);
     const RecipientState state = effective(message_, number, row.state, false);
-    recount(message_.counts, RecipientState::queued, state);
+    recount(message_, RecipientState::queued, state);
     put_recipient(write_, message_.id, number, row);
-    put_message(write_, message_);  // find_recipients() of a later edit reads it
-    note({.what = Edit::What::add, .number = number, .address = address, .withdrawn = false}, number,
-         address);
-    return {How::done, state, number};
+    added_->emplace(mailbox->key(), number);
+    note({.what = Edit::What::add, .number = number, .address = address}, number, address);
+    return {How::done, state, number, {}};
+  }
+
+  /// The open recipient that has this address already. Those that were added are looked up in one pass over their
+  /// rows, however many edits ask.
+  std::optional<Edited> open_one(const std::string& key) {
+    if (!added_) {
+      added_.emplace();
+      each_added(write_, message_, [this](std::uint32_t number, const RecipientRow& row) {
+        if (const auto mailbox = Mailbox::parse(row.address, Mailbox::Allow::utf8))
+          added_->emplace(mailbox->key(), number);
+      });
+    }
+    std::vector<std::uint32_t> found = find_originals(write_, message_, key);
+    for (auto [at, end] = added_->equal_range(key); at != end; ++at) found.push_back(at->second);
+    for (const std::uint32_t number : found) {
+      const Numbers numbers(write_, message_, number, 1);
+      const bool active = covering_claim(write_, message_.id, numbers, number).has_value();
+      const RecipientState state = effective(message_, number, numbers.stored(number), active);
+      if (effective_open(state)) return Edited{How::exists, state, number, {}};
+    }
+    return std::nullopt;
   }
 
   static bool effective_open(RecipientState s) {
@@ -135,7 +156,7 @@ class Editing {
   TimePoint make_due(std::uint32_t number, const std::string& address) {
     DueRow due{route_(domain_of(address)), write_.now(), message_.id, number, 1, message_.generation};
     remember(routes, due.route);
-    return put_due_alone(write_, std::move(due));
+    return put_due_alone(write_, std::move(due), times_);
   }
 
   void uncover(ClaimRow claim) {
@@ -156,6 +177,8 @@ class Editing {
   Write& write_;
   MessageRow& message_;
   const RouteOf& route_;
+  FreeTimes times_;
+  std::optional<std::multimap<std::string, std::uint32_t>> added_;  // by address key
   HistoryEvent event_;
 };
 

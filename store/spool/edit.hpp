@@ -26,15 +26,12 @@ Result<void> edit_sender(Write&, Id, const std::string& reverse_path, const std:
 struct WholeResult {
   std::vector<std::uint32_t> claimed;  // numbers that a claim covers: their lanes must be asked
   std::vector<std::string> routes;     // with something due now
-  bool rebuilding = false;             // rebuild() must be called until it is done
 };
 /// One transaction whatever the size: hold and remove change the message's own row only; release and retry
-/// begin a rebuild of its due entries, at once when it is small, else in slices that a `stage` row remembers.
-Result<WholeResult> whole(Write&, Id, Store::Whole, const std::string& who, const RouteOf&);
+/// begin a rebuild of its due entries: here as far as `enough` allows; a `stage` row remembers the rest.
+Result<WholeResult> whole(Write&, Id, Store::Whole, const std::string& who, const RouteOf&, const Enough&);
 
-/// The next slice of a release or retry. True: done (or overtaken by a later hold or removal).
-bool rebuild(Write&, Id, const RouteOf&, std::vector<std::string>& routes);
-/// Messages whose rebuild was cut by the end of the process.
-std::vector<Id> unfinished_rebuilds(const Read&);
+/// A slice of a release or retry; deletes its row in `stage` when it is done (or overtaken by a later hold or removal).
+void rebuild(Write&, Id, const RouteOf&, std::vector<std::string>& routes, const Enough&);
 
 }  // namespace spoold::store::spool

@@ -12,13 +12,13 @@ namespace spoold::store::spool {
 bool finish_if_done(Write&, MessageRow&);
 void drop_content(Write&, const MessageRow&);
 
-/// Does a bounded piece of the work that `stage` names: drops what abandoned acceptances and uploads left,
-/// and contents of finished messages. `at_start`: also what was still in progress when the store was closed.
-/// True: nothing is left.
-bool sweep_stage(Write&, bool at_start);
+/// Deletes rows of a message's recipients and its head, at most `budget`, which it takes them off; true: none is
+/// left.
+bool drop_message(Write&, Id, std::uint32_t& budget);
 
-/// Deletes a bounded piece of the history before `cutoff`: events, and messages finished before it. `after`
-/// goes on where the last piece stopped. True: nothing is left.
-bool sweep_history(Write&, TimePoint cutoff, Id& after);
+/// A slice of deleting what history keeps no longer: events before `cutoff`, and messages finished before it
+/// (`after`: where the next slice goes on). True: nothing is left.
+bool sweep_history(Write&, TimePoint cutoff, const Enough&);
+bool sweep_finished(Write&, TimePoint cutoff, Id& after, const Enough&);
 
 }  // namespace spoold::store::spool

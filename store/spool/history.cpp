@@ -32,7 +32,7 @@ HistoryEvent unpack_event(std::string_view key, std::string_view value) {
   KeyReader k(key);
   e.at = k.time();
   e.message = k.u64();
-  Unpacker u(value, "history");
+  Unpacker u(value, "history", key);
   e.event = u.text();
   e.route = u.text();
   e.who = u.text();

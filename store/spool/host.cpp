@@ -7,7 +7,7 @@ namespace {
 
 using delivery::HostMemory;
 
-constexpr std::size_t rows_at_once = 2000;
+constexpr std::size_t rows_a_step = 64;
 constexpr std::size_t longest_error = 500;  // octets of the host's last words
 
 void pack(Packer& p, const HostMemory::Fact& fact) {
@@ -24,7 +24,7 @@ HostMemory::Fact unpack_fact(Unpacker& u) {
 HostRow unpack_host(std::string_view key, std::string_view value) {
   HostRow row;
   row.route = std::string(KeyReader(key).str());
-  Unpacker u(value, "host");
+  Unpacker u(value, "host", key);
   row.written = u.time();
   HostMemory& m = row.memory;
   m.until = u.time();
@@ -80,12 +80,16 @@ bool clear_host(Write& write, std::string_view route) {
   return true;
 }
 
-bool sweep_hosts(Write& write, TimePoint cutoff, std::string& after) {
-  for (const HostRow& row : hosts(write, after, rows_at_once)) {
-    after = row.route;
-    if (row.written < cutoff) write.del(Table::host, Key().str(row.route));
+bool sweep_hosts(Write& write, TimePoint cutoff, std::string& after, const Enough& enough) {
+  for (;;) {
+    const auto some = hosts(write, after, rows_a_step);
+    for (const HostRow& row : some) {
+      after = row.route;
+      if (row.written < cutoff) write.del(Table::host, Key().str(row.route));
+    }
+    if (some.size() < rows_a_step) return true;
+    if (enough()) return false;
   }
-  return hosts(write, after, 1).empty();
 }
 
 }  // namespace spoold::store::spool

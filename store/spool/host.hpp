@@ -12,8 +12,7 @@ namespace spoold::store::spool {
 void put_host(Write&, std::string_view route, const delivery::HostMemory&);
 /// An operator's wish: its clock no longer waits. False: nothing is known of it, or it does not wait.
 bool clear_host(Write&, std::string_view route);
-/// Deletes a bounded number of rows written before `cutoff`, behind `after` (a route). True: all were looked
-/// at.
-bool sweep_hosts(Write&, TimePoint cutoff, std::string& after);
+/// A slice: deletes rows written before `cutoff`, behind `after` (a route). True: all were looked at.
+bool sweep_hosts(Write&, TimePoint cutoff, std::string& after, const Enough&);
 
 }  // namespace spoold::store::spool

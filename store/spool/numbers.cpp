@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "protocol/mail/ascii.hpp"
+
 namespace spoold::store::spool {
 namespace {
 
@@ -55,7 +57,7 @@ std::string PageReader::address() const {
 std::string_view page_of(const Read& read, const MessageRow& message, std::uint32_t page) {
   if (message.few) return message.page;
   const auto value = read.get(Table::recipients, Key().u64(message.id).u32(page));
-  if (!value) Unpacker({}, "recipients").bad("is missing");
+  if (!value) Unpacker({}, "recipients", Key().u64(message.id).u32(page)).bad("is missing");
   return *value;
 }
 
@@ -63,13 +65,63 @@ void each_original(const Read& read, const MessageRow& message, std::uint32_t fi
                    const std::function<void(std::uint32_t, const PageReader&)>& f) {
   if (first >= message.originals) return;
   const std::uint32_t end = first + std::min(count, message.originals - first);
-  for (std::uint32_t page = first / page_size; page * page_size < end; ++page) {
+  for (std::uint32_t page = first / page_size; std::uint64_t{page} * page_size < end; ++page) {
     PageReader reader(page_of(read, message, page));
-    const std::uint32_t page_end = std::min(end, (page + 1) * page_size);
+    const std::uint32_t page_end = page * page_size + std::min(page_size, end - page * page_size);
     for (std::uint32_t number = page * page_size; number < page_end; ++number) {
-      if (!reader.next()) Unpacker({}, "recipients").bad("ends early");
+      if (!reader.next()) Unpacker({}, "recipients", Key().u64(message.id).u32(page)).bad("ends early");
       if (number >= first) f(number, reader);
     }
+  }
+}
+
+namespace {
+
+/// The first page whose first recipient's domain is not before `domain`, less one: pages are in domain order.
+std::uint32_t page_before(const Read& read, const MessageRow& message, std::string_view domain) {
+  std::uint32_t low = 0, high = (message.originals + page_size - 1) / page_size;
+  while (low < high) {
+    const std::uint32_t middle = low + (high - low) / 2;
+    PageReader reader(page_of(read, message, middle));
+    if (reader.next() && reader.domain < domain)
+      low = middle + 1;
+    else
+      high = middle;
+  }
+  return low > 0 ? low - 1 : 0;
+}
+
+}  // namespace
+
+std::vector<std::uint32_t> find_originals(const Read& read, const MessageRow& message,
+                                          std::string_view address_key) {
+  std::vector<std::uint32_t> out;
+  const auto sign = address_key.rfind('@');
+  if (message.originals == 0 || sign == std::string_view::npos) return out;
+  const std::string_view local = address_key.substr(0, sign), domain = address_key.substr(sign + 1);
+  bool behind = false;
+  for (std::uint32_t page = page_before(read, message, domain);
+       std::uint64_t{page} * page_size < message.originals && !behind; ++page) {
+    PageReader reader(page_of(read, message, page));
+    for (std::uint32_t number = page * page_size; !behind && reader.next(); ++number) {
+      behind = reader.domain > domain;
+      if (reader.domain == domain && mail::same(local, reader.local)) out.push_back(number);
+    }
+  }
+  return out;
+}
+
+void each_added(const Read& read, const MessageRow& message,
+                const std::function<void(std::uint32_t, const RecipientRow&)>& f) {
+  if (message.added == 0) return;
+  const Key prefix = Key().u64(message.id);
+  Cursor c = read.cursor(Table::recipient);
+  for (bool more = c.seek(recipient_key(message.id, message.originals)); more && c.at(prefix);
+       more = c.next()) {
+    KeyReader key(c.key());
+    key.u64();
+    const auto number = key.u32();
+    f(number, unpack_recipient(c.value(), c.key()));
   }
 }
 
@@ -85,7 +137,7 @@ Numbers::Numbers(const Read& read, MessageRow& message, std::uint32_t first, std
     key.u64();
     const auto number = key.u32();
     if (number - first >= count_) break;
-    rows_.emplace_hint(rows_.end(), number, unpack_recipient(c.value()));
+    rows_.emplace_hint(rows_.end(), number, unpack_recipient(c.value(), c.key()));
   }
   if (message.few || first >= message.originals) return;
   const std::uint32_t last = first + std::min(count_, message.originals - first) - 1;

@@ -7,6 +7,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "store/spool/rows.hpp"
 #include "store/txn.hpp"
@@ -49,6 +50,12 @@ std::string_view page_of(const Read&, const MessageRow&, std::uint32_t page);
 /// Calls f(number, PageReader at it) for the originals in [first, first + count).
 void each_original(const Read&, const MessageRow&, std::uint32_t first, std::uint32_t count,
                    const std::function<void(std::uint32_t, const PageReader&)>& f);
+
+/// The originals with this address key: those on the pages that can hold its domain are looked at.
+std::vector<std::uint32_t> find_originals(const Read&, const MessageRow&, std::string_view address_key);
+/// Calls f(number, row) for each recipient that an edit added, in order.
+void each_added(const Read&, const MessageRow&,
+                const std::function<void(std::uint32_t, const RecipientRow&)>& f);
 
 /// What is known of the numbers [first, first + count), loaded; changes go through it so that it stays true.
 class Numbers {

@@ -52,10 +52,6 @@ mail::Report::Recipient recipient(const Read& read, const MessageRow& message, R
   return r;
 }
 
-Id first_after(TimePoint at) {  // ids begin with the time of arrival
-  return static_cast<Id>(std::max<std::int64_t>(at.time_since_epoch().count(), 0)) << 22;
-}
-
 bool may_warn(const MessageRow& message) {
   return has_reports(message) && !message.report && !message.giving_up;
 }
@@ -160,9 +156,22 @@ std::optional<Id> next_report(const Read& read, TimePoint now) {
   return key.u64();
 }
 
-bool has_delayed(const Read& read, TimePoint before) {
+namespace {
+
+/// The next live message that was not looked at yet, if it arrived before `before`. Ids are in the order of arrival;
+/// one that arrived in the future (the clock was ahead then) is looked at as well, to be put right.
+std::optional<MessageRow> not_looked_at(const Read& read, Id place, TimePoint now, TimePoint before) {
   Cursor c = read.cursor(Table::message);
-  return c.seek(Key().u64(looked_at(read) + 1)) && KeyReader(c.key()).u64() < first_after(before);
+  if (place == ~Id{0} || !c.seek(Key().u64(place + 1))) return std::nullopt;
+  auto message = unpack_message(KeyReader(c.key()).u64(), c.value());
+  if (message.arrived >= before && message.arrived <= now + clock_slack) return std::nullopt;
+  return message;
+}
+
+}  // namespace
+
+bool has_delayed(const Read& read, TimePoint now, TimePoint before) {
+  return not_looked_at(read, looked_at(read), now, before).has_value();
 }
 
 namespace {
@@ -183,19 +192,16 @@ std::optional<DueReport> delayed(const Read& read, MessageRow& message) {
 }  // namespace
 
 std::optional<DueReport> next_delayed(Write& write, TimePoint before) {
-  const Id start = looked_at(write), end = first_after(before);
+  const Id start = looked_at(write);
   Id place = start;
   std::optional<DueReport> due;
   for (std::size_t seen = 0; seen < messages_at_once && !due; ++seen) {
-    std::optional<MessageRow> message;
-    {
-      Cursor c = write.cursor(Table::message);
-      if (c.seek(Key().u64(place + 1))) {
-        const Id id = KeyReader(c.key()).u64();
-        if (id < end) message = unpack_message(id, c.value());
-      }
-    }
+    auto message = not_looked_at(write, place, write.now(), before);
     if (!message) break;
+    if (came_now(*message, write.now())) {
+      put_message(write, *message);
+      break;
+    }
     place = message->id;
     due = delayed(write, *message);
     if (message->state == MessageState::held && may_warn(*message)) {

@@ -39,7 +39,7 @@ void warn_if_owed(Write&, MessageRow&);
 std::optional<Id> next_report(const Read&, TimePoint now);
 
 /// Whether a message that arrived before `before` has not been looked at yet.
-bool has_delayed(const Read&, TimePoint before);
+bool has_delayed(const Read&, TimePoint now, TimePoint before);
 /// Goes on to the next live message that arrived before `before`, a thousand at most that need no report.
 /// Nothing: there are no more now. Each message is looked at once;
 /// one that is held then is marked, and warned of when it is released (warn_if_owed).

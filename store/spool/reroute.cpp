@@ -10,14 +10,18 @@
 namespace spoold::store::spool {
 namespace {
 
-constexpr std::uint32_t numbers_at_once = 5000;
+constexpr std::uint32_t numbers_a_step = 512;
+constexpr unsigned entries_a_step = 16;
 
-/// Writes the entry's recipients under their new routes; what belongs to the old one still goes back there.
-void move(Write& write, const DueRow& entry, const RouteOf& route_of, std::vector<std::string>& routes) {
+/// Writes the entry's recipients under the routes that they have now, due at `wished`.
+void move(Write& write, const DueRow& entry, TimePoint wished, const RouteOf& route_of,
+          std::vector<std::string>& routes) {
   write.del(Table::due, due_key(entry));
   auto message = find_message(write, entry.message);
   if (!message || message->state == MessageState::finished || message->generation != entry.generation) return;
+  if (came_now(*message, write.now())) put_message(write, *message);
   Numbers numbers(write, *message, entry.first, entry.count);
+  FreeTimes free(write, entry.message);
   struct Way {
     TimePoint at;
     DueRuns runs;
@@ -32,7 +36,7 @@ void move(Write& write, const DueRow& entry, const RouteOf& route_of, std::vecto
     }
     auto way = ways.find(route);
     if (way == ways.end()) {
-      const TimePoint at = free_time(write, route, entry.at, entry.message, write.now());
+      const TimePoint at = free.from(route, wished);
       way = ways.emplace(route, Way{at, DueRuns(entry.message, at, entry.generation)}).first;
     }
     way->second.runs.add(write, number, route);
@@ -61,9 +65,14 @@ void move(Write& write, const DueRow& entry, const RouteOf& route_of, std::vecto
 }  // namespace
 
 bool reroute(Write& write, const std::string& route, std::string& after, const RouteOf& route_of,
-             std::vector<std::string>& routes) {
+             std::vector<std::string>& routes, const Enough& enough) {
   const std::string prefix(Key().str(route).view());
-  for (std::uint32_t budget = numbers_at_once; budget > 0;) {
+  std::uint32_t numbers = 0;  // since enough() was asked
+  for (unsigned looked = 0;; ++looked) {
+    if (numbers >= numbers_a_step || looked == entries_a_step) {
+      if (enough()) return false;
+      numbers = looked = 0;
+    }
     DueRow entry;
     {
       Cursor c = write.cursor(Table::due);
@@ -74,13 +83,48 @@ bool reroute(Write& write, const std::string& route, std::string& after, const R
     // Of a message that is still being accepted in slices: it was routed by the configuration of now.
     if (!find_message(write, entry.message)) continue;
     DueRow rest = entry;
-    entry.count = std::min(entry.count, budget);
+    entry.count = std::min(entry.count, numbers_a_step);
     rest.first += entry.count;
     rest.count -= entry.count;
     if (rest.count > 0) put_due(write, rest);  // the next one met
-    budget -= entry.count;
-    move(write, entry, route_of, routes);
+    numbers += entry.count;
+    move(write, entry, entry.at, route_of, routes);
   }
+}
+
+bool due_behind(const Read& read, std::string_view route, TimePoint latest) {
+  Cursor c = read.cursor(Table::due);
+  return c.seek(Key().str(route).time(latest + Duration(1))) && c.at(Key().str(route));
+}
+
+bool recall(Write& write, TimePoint latest, std::string& place, const RouteOf& route_of,
+            std::vector<std::string>& routes, const Enough& enough) {
+  do {
+    DueRow far;
+    {
+      Cursor c = write.cursor(Table::due);
+      if (!c.seek(place)) return true;
+      far = unpack_due(c.key(), c.value());
+      const Key route = Key().str(far.route);
+      if (far.at <= latest) {
+        if (!c.seek(Key(route).time(latest + Duration(1))) || !c.at(route)) {
+          place = route.view();
+          place.back() = '\x01';  // behind all of this route
+          continue;
+        }
+        far = unpack_due(c.key(), c.value());
+      }
+      place = std::string(c.key()) + '\0';
+    }
+    // Of a message that is still being accepted in slices: the next pass finds it.
+    if (!find_message(write, far.message)) continue;
+    DueRow rest = far;
+    far.count = std::min(far.count, numbers_a_step);
+    rest.first += far.count;
+    rest.count -= far.count;
+    if (rest.count > 0) put_due(write, rest);  // the next one met
+    move(write, far, write.now(), route_of, routes);
+  } while (!enough());
   return false;
 }
 

@@ -1,6 +1,7 @@
 #include "store/spool/rows.hpp"
 
 #include "store/broken.hpp"
+#include "store/spool/numbers.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -33,7 +34,7 @@ void pack(Packer& p, const MessageRow& m) {
 }
 
 MessageRow unpack_message(Id id, std::string_view value) {
-  Unpacker u(value, "message");
+  Unpacker u(value, "message", id);
   MessageRow m;
   m.id = id;
   m.state = u.word(MessageState::removable);
@@ -75,8 +76,15 @@ MessageRow unpack_message(Id id, std::string_view value) {
     m.report = u.flag();
     m.report_at = u.time();
   }
+  if (m.few && m.originals > few_recipients) u.bad("keeps more recipients in itself than there is room for");
   if (m.originals > ~m.added) u.bad("counts more recipients than there can be");
   return m;
+}
+
+bool came_now(MessageRow& message, TimePoint now) {
+  if (message.arrived <= now + clock_slack) return false;
+  message.arrived = now;
+  return true;
 }
 
 std::optional<MessageRow> find_message(const Read& read, Id id) {
@@ -131,8 +139,8 @@ void pack(Packer& p, const RecipientRow& r) {
   if (r.last && !r.last->tls.empty()) p.str(r.last->tls);
 }
 
-RecipientRow unpack_recipient(std::string_view value) {
-  Unpacker u(value, "recipient");
+RecipientRow unpack_recipient(std::string_view value, std::string_view key) {
+  Unpacker u(value, "recipient", key);
   RecipientRow r;
   r.state = u.word(RecipientState::removed);
   const auto flags = u.u8();
@@ -164,7 +172,7 @@ ClaimRow unpack_claim(std::string_view key, std::string_view value) {
   c.message = k.u64();
   c.first = k.u32();
   c.due = k.time();
-  Unpacker u(value, "claim");
+  Unpacker u(value, "claim", key);
   c.count = u.num32();
   c.left = u.num32();
   c.since = u.time();
@@ -183,6 +191,25 @@ std::vector<ClaimRow> claims_from(const Read& read, Id message, std::uint32_t fr
     out.push_back(std::move(claim));
   }
   return out;
+}
+
+void each_claim_time(const Read& read, Id message, const std::function<void(TimePoint due)>& f) {
+  read.each(Table::claim, Key().u64(message), [&](auto key, auto) {
+    KeyReader k(key);
+    k.u64();
+    k.u32();
+    return f(k.time()), true;
+  });
+}
+
+StageKind stage_kind(std::string_view key) {
+  return static_cast<StageKind>(KeyReader(key).u8());
+}
+
+Id stage_id(std::string_view key) {
+  KeyReader k(key);
+  k.u8();
+  return k.u64();
 }
 
 namespace {
@@ -204,7 +231,7 @@ void del_claim(Write& write, const ClaimRow& c) {
 std::optional<HeadRow> find_head(const Read& read, Id message) {
   const auto value = read.get(Table::head, Key().u64(message));
   if (!value) return std::nullopt;
-  Unpacker u(*value, "head");
+  Unpacker u(*value, "head", message);
   HeadRow row;
   row.head = u.text();
   while (!u.at_end()) {
@@ -243,14 +270,15 @@ std::uint32_t& count_of(Counts& counts, RecipientState state) {
   return counts.removed;
 }
 
-void recount(Counts& counts, RecipientState from, RecipientState to) {
+void recount(MessageRow& message, RecipientState from, RecipientState to) {
   if (from == to) return;
-  std::uint32_t& n = count_of(counts, from);
+  std::uint32_t& n = count_of(message.counts, from);
   if (n == 0)
     throw Broken(Error::Kind::corrupt,
-                 "a message of the store counts its recipients wrongly: run spoolctl check");
+                 "message " + id_text(message.id) + " of the store counts no recipient as " + text(from) +
+                     ", but has one: run spoolctl check --repair while spoold does not run");
   --n;
-  ++count_of(counts, to);
+  ++count_of(message.counts, to);
 }
 
 }  // namespace spoold::store::spool

@@ -3,6 +3,7 @@
 // store/README.md.
 #pragma once
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -37,6 +38,12 @@ struct MessageRow : Message {
 void pack(Packer&, const MessageRow&);
 MessageRow unpack_message(Id id, std::string_view value);
 
+/// A time further ahead than this was given by a clock that was wrong.
+inline constexpr Duration clock_slack = std::chrono::minutes(1);
+/// A message that arrived in the future, by a clock that was ahead then, arrived now: what is counted from its arrival
+/// (its lifetime, the warning of a delay) would not come else. False: it did not.
+bool came_now(MessageRow&, TimePoint now);
+
 /// Of a live or finished message.
 std::optional<MessageRow> find_message(const Read&, Id);
 void put_message(Write&, const MessageRow&);  // into the table of its state
@@ -57,7 +64,7 @@ struct RecipientRow {
 };
 
 void pack(Packer&, const RecipientRow&);
-RecipientRow unpack_recipient(std::string_view value);
+RecipientRow unpack_recipient(std::string_view value, std::string_view key = {});
 inline Key recipient_key(Id message, std::uint32_t number) {
   return Key().u64(message).u32(number);
 }
@@ -77,6 +84,8 @@ inline constexpr std::uint32_t longest_claim = 2000;  // numbers, finished ones 
 ClaimRow unpack_claim(std::string_view key, std::string_view value);
 /// Claims of this message that begin in [from, to], in order.
 std::vector<ClaimRow> claims_from(const Read&, Id message, std::uint32_t from, std::uint32_t to);
+/// The times of all claims of this message, from their keys alone.
+void each_claim_time(const Read&, Id message, const std::function<void(TimePoint due)>&);
 void put_claim(Write&, const ClaimRow&);
 void del_claim(Write&, const ClaimRow&);
 
@@ -92,14 +101,24 @@ void pack(Packer&,
           const LastReply&);  // without tls, which came later: at the end of the records that have one
 LastReply unpack_reply(Unpacker&);
 
-/// `stage`: work in slices. What a crash leaves of it is undone or done at the next start.
-enum class StageKind : std::uint8_t { content = 1, accept = 2, drop = 3, rebuild = 4, abandoned = 5 };
+/// `stage`: work in slices (work.hpp). What a crash leaves of it is undone or done at the next start.
+enum class StageKind : std::uint8_t {
+  content = 1,
+  accept = 2,
+  drop = 3,
+  rebuild = 4,
+  abandoned = 5,
+  hold = 6
+};
 inline Key stage_key(StageKind kind, Id id) {
   return Key().u8(static_cast<std::uint8_t>(kind)).u64(id);
 }
+/// Of the key of a row of `stage`.
+StageKind stage_kind(std::string_view key);
+Id stage_id(std::string_view key);
 
-/// Moves one recipient of `message` from one count to another.
-void recount(Counts&, RecipientState from, RecipientState to);
+/// Moves one recipient from one count of its message to another.
+void recount(MessageRow&, RecipientState from, RecipientState to);
 std::uint32_t& count_of(Counts&, RecipientState);
 
 }  // namespace spoold::store::spool

@@ -7,6 +7,7 @@
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/hold.hpp"
 #include "store/spool/host.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/report.hpp"
@@ -131,7 +132,7 @@ class Settling {
     switch (o.verdict) {
       case Verdict::delivered:
         events_.add("delivered", o);
-        recount(message_.counts, from, RecipientState::delivered);
+        recount(message_, from, RecipientState::delivered);
         if (!has_row && !o.possible_duplicate && report_of(o) == mail::Action::none)
           return numbers_.set_done(o.number);
         break;
@@ -150,7 +151,7 @@ class Settling {
     row.last = o.last;
     row.report = report_of(o);
     reports_ = reports_ || row.report != mail::Action::none;
-    if (o.verdict != Verdict::delivered) recount(message_.counts, from, row.state);
+    if (o.verdict != Verdict::delivered) recount(message_, from, row.state);
     numbers_.put(write_, o.number, std::move(row));
   }
 
@@ -178,7 +179,7 @@ class Settling {
       events_.add("held", o, "its content seems to end connections");
     }
     const RecipientState to = effective(message_, o.number, row.state, false);
-    recount(message_.counts, from, to);
+    recount(message_, from, to);
     const bool due = to == RecipientState::queued || to == RecipientState::deferred;
     const bool row_needed =
         has_row || o.verdict == Verdict::deferred || o.possible_duplicate || settlement_.hold;
@@ -206,7 +207,7 @@ class Settling {
       active = true;
       --claim->left > 0 ? put_claim(write_, *claim) : del_claim(write_, *claim);
     }
-    recount(message_.counts, effective(message_, o.number, row.state, active), RecipientState::delivered);
+    recount(message_, effective(message_, o.number, row.state, active), RecipientState::delivered);
     row.state = RecipientState::delivered;
     row.last = o.last;
     row.possible_duplicate = row.possible_duplicate || o.possible_duplicate;
@@ -225,15 +226,16 @@ class Settling {
     const bool rows_needed =
         message_.held_from > 0 ||
         std::any_of(claims_.begin(), claims_.end(), [](const ClaimRow& c) { return c.left > 0; });
+    FreeTimes free(write_, message_.id);
     std::map<TimePoint, TimePoint> times;  // wished, free
     for (Back& b : again_) {
       if (b.due) {
         const auto [at, fresh] = times.try_emplace(b.next);
-        if (fresh) at->second = free_time(write_, settlement_.route, b.next, message_.id, write_.now());
+        if (fresh) at->second = free.from(settlement_.route, b.next);
         b.next = at->second;
         if (result.next_due == TimePoint{} || b.next < result.next_due) result.next_due = b.next;
       }
-      if (!b.due) b.next = free_time(write_, settlement_.route, b.next, message_.id, write_.now());
+      if (!b.due) b.next = free.from(settlement_.route, b.next);
       RecipientRow& row = rows_[b.number];
       row.next = b.next;
       if (b.row || rows_needed || !b.due) {
@@ -291,77 +293,17 @@ Settled settle(Write& write, const Settlement& s, Duration report_wait) {
   for (const Suspect& suspect : s.suspects) put_suspect(write, suspect);
   for (const std::string& address : s.forgotten) del_suspect(write, s.route, address);
   if (s.host) put_host(write, s.route, *s.host);
-  if (s.outcomes.empty()) return {};
+  if (s.outcomes.empty() && !s.hold) return {};
   auto message = find_message(write, s.message);
+  if (message && s.hold)
+    leave_hold(write, *message, s.route, s.outcomes.empty() ? LastReply{} : s.outcomes.front().last);
+  if (s.outcomes.empty()) return {};
   if (!message) {
     Settled gone;
     gone.finished = true;
     return gone;
   }
   return Settling(write, s, *message, report_wait).run();
-}
-
-bool hold_route(Write& write, Id id, std::string_view route, const LastReply& why) {
-  constexpr std::uint32_t recipients_at_once = 2000;
-  constexpr std::size_t entries_at_once = 50'000;
-  auto message = find_message(write, id);
-  if (!message || message->state == MessageState::finished || message->giving_up) return true;
-  std::vector<DueRow> mine;
-  std::uint32_t found = 0;
-  bool all = true;
-  {
-    const Key prefix = Key().str(route);
-    Cursor c = write.cursor(Table::due);
-    std::size_t seen = 0;
-    for (bool more = c.seek(prefix); more && c.at(prefix); more = c.next()) {
-      DueRow entry = unpack_due(c.key(), c.value());
-      if (entry.message != id || entry.generation != message->generation) {
-        if (++seen < entries_at_once) continue;
-        break;
-      }
-      if (found >= recipients_at_once) {
-        all = false;
-        break;
-      }
-      found += entry.count;
-      mine.push_back(std::move(entry));
-    }
-  }
-  std::uint32_t budget = recipients_at_once;
-  for (DueRow& entry : mine) {
-    write.del(Table::due, due_key(entry));
-    const std::uint32_t count = std::min(entry.count, budget);
-    Numbers numbers(write, *message, entry.first, count);
-    HistoryEvent event{.at = write.now(),
-                       .message = id,
-                       .event = "held",
-                       .route = std::string(route),
-                       .who = {},
-                       .recipients = {},
-                       .last = why,
-                       .address = {},
-                       .detail = "its content seems to end connections",
-                       .list = message->list};
-    for (std::uint32_t number = entry.first; number - entry.first < count; ++number) {
-      if (!numbers.covered_at(number, entry.at)) continue;
-      RecipientRow row = numbers.row_or_new(number);
-      recount(message->counts, effective(*message, number, row.state, false),
-              effective(*message, number, RecipientState::held, false));
-      row.state = RecipientState::held;
-      numbers.put(write, number, std::move(row));
-      event.recipients.emplace_back(number, std::string());
-    }
-    if (!event.recipients.empty()) add_history(write, event);
-    budget -= count;
-    if (count == entry.count) continue;
-    all = false;
-    entry.first += count;
-    entry.count -= count;
-    put_due(write, entry);
-    if (budget == 0) break;
-  }
-  put_message(write, *message);
-  return all;
 }
 
 }  // namespace spoold::store::spool

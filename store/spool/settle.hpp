@@ -13,8 +13,4 @@ namespace spoold::store::spool {
 /// `report_wait`: report.hpp.
 Settled settle(Write&, const Settlement&, Duration report_wait);
 
-/// Settlement::hold, for the recipients that no claim covers: a bounded piece of what is due of this message
-/// on this route becomes held. True: nothing is left.
-bool hold_route(Write&, Id message, std::string_view route, const LastReply& why);
-
 }  // namespace spoold::store::spool

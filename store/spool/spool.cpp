@@ -17,10 +17,10 @@ using mail::same;
 class Claims {
  public:
   Claims(const Read& read, Id message) : claims_(claims_from(read, message, 0, ~std::uint32_t{0})) {}
-  bool cover(const Numbers& numbers, std::uint32_t number) const {
+  const ClaimRow* covering(const Numbers& numbers, std::uint32_t number) const {
     for (const ClaimRow& c : claims_)
-      if (number - c.first < c.count && numbers.covered_at(number, c.due)) return true;
-    return false;
+      if (number - c.first < c.count && numbers.covered_at(number, c.due)) return &c;
+    return nullptr;
   }
 
  private:
@@ -34,7 +34,9 @@ Recipient show(const MessageRow& message, const Numbers& numbers, const Claims& 
   r.number = number;
   r.address = std::move(address);
   r.member = member;
-  r.active = claims.cover(numbers, number);
+  const ClaimRow* claim = claims.covering(numbers, number);
+  r.active = claim != nullptr;
+  if (claim) r.claim = claim->due;
   r.state = effective(message, number, numbers.stored(number), r.active);
   r.version = row.version;
   r.attempts = row.attempts;
@@ -44,20 +46,6 @@ Recipient show(const MessageRow& message, const Numbers& numbers, const Claims& 
   r.isolate = row.isolate;
   r.last = row.last;
   return r;
-}
-
-/// The first page whose first recipient's domain is not before `domain`, less one: pages are in domain order.
-std::uint32_t page_before(const Read& read, const MessageRow& message, std::string_view domain) {
-  std::uint32_t low = 0, high = (message.originals + page_size - 1) / page_size;
-  while (low < high) {
-    const std::uint32_t middle = low + (high - low) / 2;
-    PageReader reader(page_of(read, message, middle));
-    if (reader.next() && reader.domain < domain)
-      low = middle + 1;
-    else
-      high = middle;
-  }
-  return low > 0 ? low - 1 : 0;
 }
 
 }  // namespace
@@ -137,37 +125,18 @@ std::vector<Recipient> find_recipients(const Read& read, Id id, std::string_view
   auto message = find_message(read, id);
   if (!message) return out;
   const std::string key = lower(address_key);
-  const auto sign = key.rfind('@');
-  if (sign == std::string::npos) return out;
-  const std::string_view local = std::string_view(key).substr(0, sign),
-                         domain = std::string_view(key).substr(sign + 1);
   const Claims claims(read, id);
-  const auto found = [&](std::uint32_t number, std::string address, std::uint64_t member) {
+  for (const std::uint32_t number : find_originals(read, *message, key)) {
     const Numbers numbers(read, *message, number, 1);
-    out.push_back(show(*message, numbers, claims, number, std::move(address), member));
-  };
-  if (message->originals > 0) {
-    bool behind = false;
-    for (std::uint32_t page = page_before(read, *message, domain);
-         page * page_size < message->originals && !behind; ++page) {
-      PageReader reader(page_of(read, *message, page));
-      for (std::uint32_t number = page * page_size; !behind && reader.next(); ++number) {
-        behind = reader.domain > domain;
-        if (reader.domain == domain && same(local, reader.local))
-          found(number, reader.address(), reader.member);
-      }
-    }
-  }
-  if (message->added > 0)
-    read.each(Table::recipient, Key().u64(id), [&](auto row_key, auto value) {
-      KeyReader k(row_key);
-      k.u64();
-      const auto number = k.u32();
-      if (number < message->originals) return true;
-      const RecipientRow row = unpack_recipient(value);
-      if (same(key, row.address)) found(number, row.address, row.member);
-      return true;
+    each_original(read, *message, number, 1, [&](std::uint32_t, const PageReader& at) {
+      out.push_back(show(*message, numbers, claims, number, at.address(), at.member));
     });
+  }
+  each_added(read, *message, [&](std::uint32_t number, const RecipientRow& row) {
+    if (!same(key, row.address)) return;
+    const Numbers numbers(read, *message, number, 1);
+    out.push_back(show(*message, numbers, claims, number, row.address, row.member));
+  });
   return out;
 }
 

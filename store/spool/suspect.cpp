@@ -1,4 +1,7 @@
 #include "store/spool/suspect.hpp"
+
+#include <algorithm>
+
 #include "protocol/mail/ascii.hpp"
 
 namespace spoold::store::spool {
@@ -16,8 +19,8 @@ Key suspect_key(std::string_view route, std::string_view address_key) {
   return key.raw(address_key.substr(0, Key::max_size - 9 - route.size())).u64(hash);
 }
 
-Suspect unpack(std::string_view value) {
-  Unpacker u(value, "suspect");
+Suspect unpack(std::string_view key, std::string_view value) {
+  Unpacker u(value, "suspect", key);
   Suspect s;
   s.route = u.text();
   s.address = u.text();
@@ -49,14 +52,29 @@ void del_suspect(Write& write, std::string_view route, std::string_view address)
 std::vector<Suspect> suspects(const Read& read, std::string_view route) {
   std::vector<Suspect> out;
   const Key prefix = Key().str(route);
-  read.each(Table::suspect, prefix, [&](auto, auto value) { return out.push_back(unpack(value)), true; });
+  read.each(Table::suspect, prefix,
+            [&](auto key, auto value) { return out.push_back(unpack(key, value)), true; });
   return out;
 }
 
 std::optional<Suspect> suspect(const Read& read, std::string_view route, std::string_view address_key) {
-  const auto value = read.get(Table::suspect, suspect_key(route, lower(address_key)));
+  const Key key = suspect_key(route, lower(address_key));
+  const auto value = read.get(Table::suspect, key);
   if (!value) return std::nullopt;
-  return unpack(*value);
+  return unpack(key, *value);
+}
+
+bool sweep_suspects(Write& write, TimePoint cutoff, std::string& after, const Enough& enough) {
+  for (unsigned looked = 1;; ++looked) {
+    {
+      Cursor c = write.cursor(Table::suspect);
+      if (!c.seek(after + '\0')) return true;
+      after = c.key();
+      const Suspect s = unpack(c.key(), c.value());
+      if (std::max(s.last_drop, s.next) < cutoff) c.del(write);
+    }
+    if (looked % 64 == 0 && enough()) return false;
+  }
 }
 
 }  // namespace spoold::store::spool

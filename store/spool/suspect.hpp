@@ -9,4 +9,8 @@ namespace spoold::store::spool {
 void put_suspect(Write&, const Suspect&);
 void del_suspect(Write&, std::string_view route, std::string_view address);
 
+/// A slice: deletes rows of those that were last dropped, and were last to be tried, before `cutoff`, behind `after`
+/// (a key). True: all were looked at.
+bool sweep_suspects(Write&, TimePoint cutoff, std::string& after, const Enough&);
+
 }  // namespace spoold::store::spool

@@ -77,6 +77,7 @@ struct Recipient {
   list::MemberId member = 0;
   RecipientState state = RecipientState::queued;
   bool active = false;        // covered by a claim
+  TimePoint claim{};          // when that claim was due, which names it
   std::uint32_t version = 0;  // raised by every edit
   std::uint32_t attempts = 0;
   TimePoint next_attempt{};

@@ -8,12 +8,12 @@
 #include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/report.hpp"
+#include "store/spool/work.hpp"
 
 namespace spoold::store::spool {
 namespace {
 
 using Kind = Error::Kind;
-constexpr std::uint32_t rebuilt_at_once = 5000;
 
 struct Active {
   std::vector<std::uint32_t> numbers;
@@ -62,73 +62,111 @@ void note(Write& write, const MessageRow& message, const char* event, const std:
 
 }  // namespace
 
-bool rebuild(Write& write, Id id, const RouteOf& route, std::vector<std::string>& routes) {
-  const auto stage = write.get(Table::stage, stage_key(StageKind::rebuild, id));
-  if (!stage) return true;
-  Unpacker u(*stage, "stage");
-  const auto generation = u.num32();
-  const TimePoint at = u.time();
-  const bool also_held = u.flag();  // those held one by one
-  auto message = find_message(write, id);
-  if (!message || message->state != MessageState::held || message->generation != generation ||
-      message->giving_up) {
-    write.del(Table::stage, stage_key(StageKind::rebuild, id));
-    return true;
+namespace {
+
+/// One release or retry, from where the last slice ended.
+class Rebuilding {
+ public:
+  Rebuilding(Write& write, MessageRow& message, TimePoint at, bool also_held, const RouteOf& route)
+      : write_(write),
+        message_(message),
+        at_(at),
+        also_held_(also_held),
+        route_(route),
+        runs_(message.id, at, message.generation) {}
+
+  /// The next numbers become due. True: those were the last.
+  bool step() {
+    const std::uint32_t first = message_.held_from;
+    const std::uint32_t end = first + std::min(numbers_a_step, message_.numbers() - first);
+    const Active claimed = active(write_, message_, first, end);
+    Numbers numbers(write_, message_, first, end - first);
+    each_original(write_, message_, first, end - first, [&](std::uint32_t number, const PageReader& at_page) {
+      release(numbers, claimed, number, at_page.domain);
+    });
+    for (std::uint32_t number = std::max(first, message_.originals); number < end; ++number)
+      if (const RecipientRow* row = numbers.row(number)) {
+        const std::string address = row->address;
+        const auto sign = address.rfind('@');
+        release(numbers, claimed, number,
+                sign == std::string::npos ? std::string_view{} : std::string_view(address).substr(sign + 1));
+      }
+    message_.held_from = end;
+    return end == message_.numbers();
   }
-  const std::uint32_t first = message->held_from;
-  const std::uint32_t end = first + std::min(rebuilt_at_once, message->numbers() - first);
-  const Active claimed = active(write, *message, first, end);
-  Numbers numbers(write, *message, first, end - first);
-  std::size_t next_claimed = 0;
-  DueRuns runs(id, at, generation);
-  std::string domain, last_route;
-  const auto release = [&](std::uint32_t number, std::string_view recipient_domain) {
+
+  void finish(std::vector<std::string>& routes) {
+    runs_.finish(write_);
+    for (const std::string& r : runs_.routes())
+      if (std::find(routes.begin(), routes.end(), r) == routes.end()) routes.push_back(r);
+  }
+
+ private:
+  void release(Numbers& numbers, const Active& claimed, std::uint32_t number, std::string_view domain) {
     if (numbers.finished(number)) return;
-    if (!also_held && numbers.stored(number) == RecipientState::held) return;
-    while (next_claimed < claimed.numbers.size() && claimed.numbers[next_claimed] < number) ++next_claimed;
-    if (next_claimed < claimed.numbers.size() && claimed.numbers[next_claimed] == number) return;
+    if (!also_held_ && numbers.stored(number) == RecipientState::held) return;
+    if (std::binary_search(claimed.numbers.begin(), claimed.numbers.end(), number)) return;
     if (numbers.row(number)) {
       RecipientRow row = numbers.row_or_new(number);
       if (row.state == RecipientState::held)
         row.state = row.attempts > 0 ? RecipientState::deferred : RecipientState::queued;
-      row.next = at;
-      recount(message->counts, RecipientState::held, row.state);
-      numbers.put(write, number, std::move(row));
+      row.next = at_;
+      recount(message_, RecipientState::held, row.state);
+      numbers.put(write_, number, std::move(row));
     } else {
-      recount(message->counts, RecipientState::held, RecipientState::queued);
+      recount(message_, RecipientState::held, RecipientState::queued);
     }
-    if (last_route.empty() || recipient_domain != domain) {
-      domain = recipient_domain;
-      last_route = route(domain);
+    if (last_route_.empty() || domain != domain_) {
+      domain_ = domain;
+      last_route_ = route_(domain_);
     }
-    runs.add(write, number, last_route);
-  };
-  each_original(write, *message, first, end - first,
-                [&](std::uint32_t number, const PageReader& at_page) { release(number, at_page.domain); });
-  for (std::uint32_t number = std::max(first, message->originals); number < end; ++number)
-    if (const RecipientRow* row = numbers.row(number)) {
-      const std::string address = row->address;
-      const auto sign = address.rfind('@');
-      release(number,
-              sign == std::string::npos ? std::string_view{} : std::string_view(address).substr(sign + 1));
-    }
-  runs.finish(write);
-  for (const std::string& r : runs.routes())
-    if (std::find(routes.begin(), routes.end(), r) == routes.end()) routes.push_back(r);
-  message->held_from = end;
-  const bool done = end == message->numbers();
-  if (done) {
+    runs_.add(write_, number, last_route_);
+  }
+
+  static constexpr std::uint32_t numbers_a_step = 512;
+  Write& write_;
+  MessageRow& message_;
+  const TimePoint at_;
+  const bool also_held_;  // those held one by one
+  const RouteOf& route_;
+  DueRuns runs_;
+  std::string domain_, last_route_;
+};
+
+}  // namespace
+
+void rebuild(Write& write, Id id, const RouteOf& route, std::vector<std::string>& routes,
+             const Enough& enough) {
+  const Key key = stage_key(StageKind::rebuild, id);
+  const auto stage = write.get(Table::stage, key);
+  if (!stage) return;
+  Unpacker u(*stage, "stage", key);
+  const auto generation = u.num32();
+  const TimePoint at = u.time();
+  const bool also_held = u.flag();
+  auto message = find_message(write, id);
+  if (!message || message->state != MessageState::held || message->generation != generation ||
+      message->giving_up) {
+    write.del(Table::stage, key);
+    return;
+  }
+  came_now(*message, write.now());
+  Rebuilding rebuilding(write, *message, at, also_held, route);
+  bool all = false;
+  do all = rebuilding.step();
+  while (!all && !enough());
+  rebuilding.finish(routes);
+  if (all) {
     message->held_from = 0;
     message->state = MessageState::queued;
     warn_if_owed(write, *message);
-    write.del(Table::stage, stage_key(StageKind::rebuild, id));
+    write.del(Table::stage, key);
   }
   if (!finish_if_done(write, *message)) put_message(write, *message);
-  return done;
 }
 
 Result<WholeResult> whole(Write& write, Id id, Store::Whole what, const std::string& who,
-                          const RouteOf& route) {
+                          const RouteOf& route, const Enough& enough) {
   auto message = find_message(write, id);
   if (!message) return fail(Kind::not_found, "there is no message " + id_text(id));
   if (message->state == MessageState::finished)
@@ -163,27 +201,17 @@ Result<WholeResult> whole(Write& write, Id id, Store::Whole what, const std::str
                                          : "retry");
     put_message(write, *message);
     if (!hold) {
-      write.put(Table::stage, stage_key(StageKind::rebuild, id),
-                Packer()
-                    .num(message->generation)
-                    .time(free_time(write, {}, write.now(), id, write.now()))
-                    .flag(what == Store::Whole::release)
-                    .bytes());
-      result.rebuilding = !rebuild(write, id, route, result.routes);
+      leave_work(write, stage_key(StageKind::rebuild, id),
+                 Packer()
+                     .num(message->generation)
+                     .time(FreeTimes(write, id).from({}, write.now()))
+                     .flag(what == Store::Whole::release)
+                     .bytes());
+      rebuild(write, id, route, result.routes, enough);
     }
   }
   result.claimed = std::move(claimed.numbers);
   return result;
-}
-
-std::vector<Id> unfinished_rebuilds(const Read& read) {
-  std::vector<Id> out;
-  read.each(Table::stage, Key().u8(static_cast<std::uint8_t>(StageKind::rebuild)), [&](auto key, auto) {
-    KeyReader k(key);
-    k.u8();
-    return out.push_back(k.u64()), true;
-  });
-  return out;
 }
 
 }  // namespace spoold::store::spool

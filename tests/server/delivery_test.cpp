@@ -332,7 +332,7 @@ TEST_CASE("withdraw: what is not on the wire can be edited, and comes back when 
         std::vector{Withdrawal::committed, Withdrawal::withdrawn, Withdrawal::withdrawn, Withdrawal::idle});
   store::Edit edit;
   edit.number = 4;
-  edit.withdrawn = true;
+  edit.withdrawn = house.recipient(id, "r1004@dest.example").claim;
   const auto edited = house.opened.edit(id, {edit}).value();
   CHECK(edited[0].how == store::Edited::How::done);
   house.delivery->give_back(id, {4, 5});

@@ -19,7 +19,8 @@ struct Person {
   RecipientState state = RecipientState::queued;
   bool claimed = false;
   std::uint32_t attempts = 0;
-  TimePoint due{};  // not before
+  TimePoint due{};         // not before
+  std::string route = {};  // where it is due
   bool open() const { return state == RecipientState::queued || state == RecipientState::deferred; }
 };
 
@@ -46,7 +47,20 @@ struct Post {
 
 class Model {
  public:
-  explicit Model(unsigned seed) : s_(folder_.path()), random_(seed) { RC_ASSERT(bool(s_.open())); }
+  explicit Model(unsigned seed) : s_(folder_.path()), random_(seed) {
+    s_.options.route = [this](std::string_view domain) { return route_of(domain); };
+    RC_ASSERT(bool(s_.open()));
+  }
+  std::string route_of(std::string_view domain) const {
+    const unsigned k = (static_cast<unsigned>(std::hash<std::string_view>{}(domain)) + epoch_) % 3;
+    return "r" + std::to_string(k) + (epoch_ % 2 ? "x" : "");
+  }
+  std::string any_route() { return "r" + std::to_string(pick(0, 3)) + (epoch_ % 2 ? "x" : ""); }
+  /// Until nothing of what the last call chained is left.
+  void calm() {
+    for (int i = 0; i < 30'000 && Read(*s_.store).entries(Table::stage) > 0; ++i)
+      RC_ASSERT(bool(s_.change([](Write&) -> Result<void> { return {}; })));
+  }
 
   void run(int steps) {
     for (int i = 0; i < steps; ++i) {
@@ -62,7 +76,7 @@ class Model {
   }
 
   void step() {
-    s_.pass(Duration(pick(1, 2000)));
+    s_.pass(Duration(pick(0, 12) == 0 ? -pick(1, 5000) : pick(1, 2000)));
     switch (pick(0, 20)) {
       case 0:
       case 1:
@@ -111,12 +125,13 @@ class Model {
     RC_LOG() << "accept " << n << "\n";
     const auto accepted = s_.accept(plain(addresses));
     RC_ASSERT(bool(accepted));
+    for (Person& p : people) p.route = route_of(p.address.substr(p.address.find('@') + 1));
     posts_[accepted->ids[0]].people = std::move(people);
   }
 
   void claim() {
     possible_duplicates_ = 0;
-    for (Claim& c : s_.claim(pick(1u, 900u))) {
+    for (Claim& c : s_.claim(pick(1u, 900u), any_route())) {
       Post& post = posts_.at(c.message);
       RC_ASSERT(!post.held && !post.given_up);
       RC_ASSERT(c.recipients.size() <= 500);
@@ -125,7 +140,7 @@ class Model {
       for (const Recipient& r : c.recipients) {
         Person& p = post.people.at(r.number);
         RC_ASSERT(p.open() && !p.claimed);
-        RC_ASSERT(p.due <= s_.now());
+        // p.due: not with a clock that goes back
         RC_ASSERT(p.address == r.address);
         RC_ASSERT(p.attempts == r.attempts);
         p.claimed = true;
@@ -145,6 +160,7 @@ class Model {
     const TimePoint next = s_.now() + Duration(pick(-500, 3000));
     Post& post = posts_.at(c.message);
     std::vector<Recipient> rest;
+    held_now_.clear();
     const auto common = static_cast<Verdict>(pick(0, 5));
     const bool mixed = pick(0, 2) == 0;
     for (Recipient& r : c.recipients) {
@@ -160,6 +176,9 @@ class Model {
       o.last.reply.text = "x";
       Person& p = post.people.at(r.number);
       const bool ours = p.claimed;
+      if (ours && (o.verdict == Verdict::deferred || o.verdict == Verdict::released))
+        held_now_.insert(o.number);
+      if (ours) p.route = c.route;
       if (ours) {
         p.claimed = false;
         if (o.charged) ++p.attempts;
@@ -187,10 +206,26 @@ class Model {
     RC_LOG() << "settle " << id_text(c.message) << " claim " << c.first << (mixed ? " mixed " : " all ")
              << static_cast<int>(common) << ": " << settlement.outcomes.size() << " of "
              << c.recipients.size() << " next " << next.time_since_epoch().count() << "\n";
+    const bool hold = pick(0, 6) == 0 && !settlement.outcomes.empty();
+    settlement.hold = hold;
+    if (hold) RC_LOG() << "  and held on " << c.route << "\n";
     const auto settled = s_.settle(settlement);
     RC_ASSERT(bool(settled));
+    if (hold) {
+      for (const Outcome& o : settlement.outcomes) {
+        Person& p = post.people.at(o.number);
+        if (held_now_.count(o.number) == 0) continue;
+        p.state = RecipientState::held;
+      }
+    }
     RC_ASSERT(settled->finished ==
               (post.finished() && !settlement.outcomes.empty() && !was_finished(c.message)));
+    if (hold) {
+      calm();
+      if (!post.held && !post.given_up)
+        for (Person& p : post.people)
+          if (p.open() && !p.claimed && p.route == c.route) p.state = RecipientState::held;
+    }
     if (post.finished()) done_.insert(c.message);
     c.recipients = std::move(rest);
     if (c.recipients.empty()) claims_.erase(claims_.begin() + static_cast<std::ptrdiff_t>(which));
@@ -232,11 +267,15 @@ class Model {
     Edit e;
     e.number = pick<std::uint32_t>(0, static_cast<std::uint32_t>(post.people.size()));
     e.what = static_cast<Edit::What>(pick(0, 7));
-    e.withdrawn = pick(0, 2) == 0;
+    // Withdrawn from the claim of now, from one that is over, or not.
+    const int said = pick(0, 4);
+    const bool withdrawn = said < 2;
+    if (withdrawn) e.withdrawn = spool::recipients(Read(*s_.store), at->first, e.number, 1).at(0).claim;
+    if (said == 2) e.withdrawn = TimePoint(Duration(1));
     if (e.what == Edit::What::add || e.what == Edit::What::replace)
       e.address = "new" + std::to_string(pick(0, 50)) + "@new.example";
     RC_LOG() << "edit " << id_text(at->first) << " what " << static_cast<int>(e.what) << " number "
-             << e.number << (e.withdrawn ? " withdrawn " : " ") << e.address << "\n";
+             << e.number << (withdrawn ? " withdrawn " : " ") << e.address << "\n";
     const auto edited = s_.edit(at->first, {e});
     if (finished) {
       RC_ASSERT(!edited && edited.error().kind == Error::Kind::conflict);
@@ -260,7 +299,8 @@ class Model {
                              .state = RecipientState::queued,
                              .claimed = false,
                              .attempts = 0,
-                             .due = s_.now()});
+                             .due = s_.now(),
+                             .route = route_of("new.example")});
     };
     if (e.what == Edit::What::add) {
       if (post.given_up) {
@@ -281,7 +321,7 @@ class Model {
       RC_ASSERT(got.how == Edited::How::finished);
       return;
     }
-    if (p->claimed && !e.withdrawn) {
+    if (p->claimed && !withdrawn) {
       RC_ASSERT(got.how == Edited::How::claimed);
       return;
     }
@@ -293,6 +333,7 @@ class Model {
       RC_ASSERT(got.how == Edited::How::done);
       if (p->claimed) drop_from_claim(at->first, e.number);
       p->claimed = false;
+      p->route = route_of(p->address.substr(p->address.find('@') + 1));
     };
     switch (e.what) {
       case Edit::What::remove:
@@ -364,6 +405,7 @@ class Model {
     const bool finished = was_finished(at->first);
     RC_LOG() << "whole " << id_text(at->first) << " " << static_cast<int>(what) << "\n";
     const auto answer = s_.whole(at->first, what);
+    calm();
     const bool refused = finished || (post.given_up && what != Store::Whole::remove) ||
                          (post.held && what == Store::Whole::retry);
     RC_ASSERT(answer.has_value() == !refused);
@@ -380,7 +422,7 @@ class Model {
         if (p.claimed) continue;
         if (p.state == RecipientState::held && what == Store::Whole::release)
           p.state = p.attempts > 0 ? RecipientState::deferred : RecipientState::queued;
-        if (p.open()) p.due = s_.now();
+        if (p.open()) p.due = s_.now(), p.route = route_of(p.address.substr(p.address.find('@') + 1));
       }
     }
     if (post.finished()) done_.insert(at->first);
@@ -397,7 +439,20 @@ class Model {
     }
     claims_.clear();
     RC_LOG() << "restart\n";
+    const unsigned old = epoch_;
+    if (pick(0, 4) == 0) ++epoch_;
     s_.reopen();
+    if (old != epoch_) {
+      RC_LOG() << "rerouted\n";
+      const auto routes = spool::due_routes(Read(*s_.store));
+      for (const auto& r : routes)
+        if ((r.route.size() == 3) != (epoch_ % 2 == 1))
+          RC_ASSERT(bool(await<void>([&](auto cb) { s_.store->reroute(r.route, cb); })));
+      for (auto& [id, post] : posts_)
+        for (Person& p : post.people)
+          if (p.open() && !post.held && !post.given_up)
+            p.route = route_of(p.address.substr(p.address.find('@') + 1));
+    }
     possible_duplicates_ += on_the_wire;  // also those of a start after which nothing was claimed
     RC_ASSERT(s_.store->possible_duplicates() == possible_duplicates_);
   }
@@ -420,6 +475,8 @@ class Model {
   }
 
   Folder folder_;
+  unsigned epoch_ = 0;
+  std::set<std::uint32_t> held_now_;
   Opened s_;
   std::mt19937 random_;
   std::uint64_t possible_duplicates_ = 0;
@@ -431,5 +488,5 @@ class Model {
 }  // namespace
 
 TEST_CASE("the store does what the model does") {
-  CHECK(rc::check([] { Model(*rc::gen::noShrink(rc::gen::arbitrary<unsigned>())).run(30); }));
+  CHECK(rc::check([] { Model(*rc::gen::noShrink(rc::gen::arbitrary<unsigned>())).run(40); }));
 }

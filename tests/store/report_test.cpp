@@ -25,6 +25,7 @@ struct House {
       return a;
     };
     s.options.delay_warning = 4 * hour;
+    s.options.longest_wait = 1000 * hour;
     if (!s.open()) throw std::runtime_error("no store");
   }
   Id accept(Acceptance a) { return s.accept(std::move(a)).value().ids[0]; }
@@ -288,6 +289,21 @@ TEST_CASE("delay: on hold when its warning was due, it is warned of once when re
   house.make_due();
   CHECK(house.made.size() == 1);
   CHECK(house.s.problems() == "");
+}
+
+TEST_CASE("delay: a clock that was a year ahead does not silence the warnings of that year") {
+  House house;
+  house.s.pass(24 * 365 * hour);
+  house.accept(plain({"ahead@x.example"}));
+  house.s.pass(-24 * 365 * hour);
+  house.accept(plain({"right@x.example"}));
+  house.make_due();
+  house.s.pass(5 * hour);
+  house.make_due();
+  house.make_due();
+  REQUIRE(house.made.size() == 2);
+  CHECK(house.named(0) == Names{"delayed ahead@x.example"});
+  CHECK(house.named(1) == Names{"delayed right@x.example"});
 }
 
 TEST_CASE("delay: 0 is never") {

@@ -2,6 +2,7 @@
 #include "store/writer.hpp"
 
 #include <doctest/doctest.h>
+#include <lmdb.h>
 
 #include <cerrno>
 
@@ -318,6 +319,27 @@ TEST_CASE("a commit that failed on the disk is not tried again: the store stops"
   REQUIRE(s.change(put));
 }
 
+TEST_CASE("LMDB that begins nothing after a commit that failed: an unknown outcome, no damage") {
+  Folder folder;
+  Opened s(folder.path());
+  std::atomic<bool> failed{false};
+  std::promise<std::string> stopped;
+  s.options.fault = [&](const char* point) {
+    if (std::string_view(point) == "commit") return failed.exchange(true) ? 0 : ENOSPC;
+    return std::string_view(point) == "begin" && failed ? MDB_PANIC : 0;
+  };
+  s.options.on_stop = [&](std::string why) { stopped.set_value(std::move(why)); };
+  REQUIRE(s.open());
+  const auto answer = s.change(
+      [](Write& write) -> Result<void> { return write.put(Table::history, nth(1), "x"), Result<void>{}; });
+  REQUIRE_FALSE(answer);
+  CHECK(answer.error().kind == Error::Kind::io);
+  const std::string why = stopped.get_future().get();
+  CHECK(why.find("is unknown") != std::string::npos);
+  CHECK(why.find("damaged") == std::string::npos);
+  CHECK(why.find("backup") == std::string::npos);
+}
+
 TEST_CASE("a record that cannot be read stops the writer") {
   Folder folder;
   Opened s(folder.path());
@@ -331,6 +353,8 @@ TEST_CASE("a record that cannot be read stops the writer") {
   REQUIRE_FALSE(claimed);
   CHECK(claimed.error().kind == Error::Kind::corrupt);
   CHECK(s.store->trouble().find("damaged") != std::string::npos);
+  CHECK(s.store->trouble().find(id_text(accepted->ids[0]) + " of table message") != std::string::npos);
+  CHECK(s.store->trouble().find("spoolctl check --repair") != std::string::npos);
 }
 
 TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {

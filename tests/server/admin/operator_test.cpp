@@ -152,6 +152,28 @@ TEST_CASE_FIXTURE(House, "facts beat wishes: withdrawn is changed, committed is 
   CHECK(edit(id, {{"remove", {"b@x.example"}}})["refused"][0]["reason"] == "already delivered");
 }
 
+TEST_CASE_FIXTURE(
+    House, "withdrawn from a claim that ended meanwhile: the lane is asked again about the one of now") {
+  const auto id = accept({"a@x.example", "b@x.example"});
+  const auto first = opened.claim();
+  REQUIRE(first.size() == 1);
+  lanes.answers = {Withdrawal::withdrawn, Withdrawal::committed};
+  lanes.on_withdraw =
+      [&] {  // the lane gives its hand back, claims again, and has sent what it has by the next question
+        if (lanes.asked > 1) return;
+        REQUIRE(opened.settle(store::outcome_of(first[0], Verdict::released, opened.now())));
+        opened.pass(Duration(5));
+        REQUIRE(opened.claim().size() == 1);
+      };
+  const auto answer = edit(id, {{"remove", {"a@x.example"}}});
+  CHECK(lanes.asked == 2);
+  CHECK(answer["removed"].empty());
+  CHECK(answer["refused"][0]["reason"] == "in flight: its content is being sent");
+  CHECK(state(id, "a@x.example") == "active");
+  CHECK(lanes.given_back == std::vector<std::uint32_t>{0});
+  CHECK(opened.problems() == "");
+}
+
 TEST_CASE_FIXTURE(House, "all-or-nothing with one in flight gives the withdrawn ones back unchanged") {
   const auto id = accept({"a@x.example", "b@x.example"});
   REQUIRE(opened.claim().size() == 1);
