@@ -72,16 +72,25 @@ class Script:
 
 
 class Test(harness.Case):
+    SCRIPT = Script
+    SETTINGS = {}
+
+    def prepare(self, spoold):
+        """Fills the store that each run begins with; leaves the daemon stopped."""
+        spoold.list(members=PEOPLE)
+        self.assertEqual(spoold.stop(), 0)
+
     def crash_at(self, n, sink, peer):
         """One run; whether the n-th fdatasync was reached."""
-        spoold = harness.Spoold(self.folder, sink.url, {"domain": [{"name": "bad.example", "deliver_to": peer.url}]}, name=f"run{n}", start=False)
+        settings = {**self.SETTINGS, "domain": [{"name": "bad.example", "deliver_to": peer.url}]}
+        spoold = harness.Spoold(self.folder, sink.url, settings, name=f"run{n}", start=False)
         self.daemons.append(spoold)
         shutil.copytree(self.base, self.folder / f"run{n}.store", ignore=shutil.ignore_patterns("control", "lock*"))
         # -D: strace is the grandchild, so that the process we started is spoold itself.
         spoold.wrap = ["strace", "-D", "-f", "-qq", "-e", "trace=fdatasync", "-e", f"inject=fdatasync:signal=KILL:when={n}", "-o", "/dev/null"]
-        script = Script(spoold, n)
+        script = self.SCRIPT(spoold, n)
         try:
-            spoold.start()
+            spoold.start(wait=self.SCRIPT is Script)
         except AssertionError:
             if spoold.process.poll() is None:
                 raise
@@ -146,9 +155,7 @@ class Test(harness.Case):
         if not shutil.which("strace"):
             self.skipTest("strace is not installed")
         sink = self.sink(name="sink-base")
-        first = self.spoold(sink.url, name="base")
-        first.list(members=PEOPLE)
-        self.assertEqual(first.stop(), 0)
+        self.prepare(self.spoold(sink.url, self.SETTINGS, name="base"))
         self.base = self.folder / "base.store"
         numbers, lock = iter(range(FIRST, MOST)), threading.Lock()
         over = threading.Event()
