@@ -200,13 +200,15 @@ Json edit_sender(const Request& request) {
 
 namespace {
 
-std::uint64_t recipients_in_hand(Lanes& lanes) {
-  const auto states = await_result<std::vector<DestinationState>>([&](auto callback) {
+/// null: the lanes did not answer in time.
+Json recipients_in_hand(Lanes& lanes) {
+  const auto ask = [&](auto callback) {
     lanes.destinations([callback](std::vector<DestinationState> all) { callback(std::move(all)); });
-  });
+  };
+  const auto states = await_result<std::vector<DestinationState>>(ask, for_lanes);
+  if (!states) return nullptr;
   std::uint64_t sum = 0;
-  if (states)
-    for (const DestinationState& state : *states) sum += state.in_hand;
+  for (const DestinationState& state : *states) sum += state.in_hand;
   return sum;
 }
 
