@@ -50,8 +50,12 @@ std::string too_long(std::string_view line) {
 
 tl::expected<Json, std::string> parse_request(std::string_view line) {
   std::size_t values = 0;
-  const auto guard = [&values](int depth, Json::parse_event_t, Json&) {
-    if (depth > deepest) throw TooMuch{"a request is nested at most " + std::to_string(deepest) + " deep"};
+  const auto guard = [&values](int depth, Json::parse_event_t event, Json&) {
+    using Event = Json::parse_event_t;
+    const bool opens =
+        event == Event::object_start || event == Event::array_start;  // beside `depth` open ones
+    if (opens && depth >= deepest)
+      throw TooMuch{"a request is nested at most " + std::to_string(deepest) + " deep"};
     if (++values > most_values)
       throw TooMuch{"a request holds at most " + std::to_string(most_values) + " values"};
     return true;
