@@ -2,7 +2,7 @@
 // not what was written. Thrown below, caught in one place a job (writer.cpp) or a front door (Store::open),
 // where it becomes the Error of the answer. So the code of a transaction reads as what it does, and none of
 // its calls can be forgotten. A Read on another thread lets it pass: a record that cannot be read stops the
-// daemon with this text.
+// daemon with this text; a Read that found no free slot (full) is tried again by its caller.
 #pragma once
 #include <exception>
 #include <string>

@@ -1,10 +1,23 @@
 #include "server/delivery/wire.hpp"
 
+#include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::server {
+namespace {
+
+// A final dot behind fewer octets would make a whole message of a part: the peer would accept it.
+void must_be_whole(const store::Message& message, std::uint64_t octets) {
+  if (octets == message.size) return;
+  throw store::Broken(store::Error::Kind::not_found,
+                      "message " + store::id_text(message.id) + " has " + std::to_string(message.size) +
+                          " octets, but only " + std::to_string(octets) +
+                          " could be read: it was finished meanwhile; its transaction is not completed");
+}
+
+}  // namespace
 
 Wire WireCache::get(const store::Message& message, bool chunk) {
   if (message.size > max_message) return nullptr;
@@ -18,6 +31,7 @@ Wire WireCache::get(const store::Message& message, bool chunk) {
     const store::Read read(store_);
     bytes = store::spool::outgoing(read, message, 0, max_message + 1);
   }
+  must_be_whole(message, bytes.size());
   smtp::DataWriter writer(message.leading_dots && !raw);
   std::string stuffed;
   const std::string_view wire = writer.write(bytes, stuffed);
@@ -43,6 +57,7 @@ std::string_view WireStream::next() {
   }
   offset_ += slice_.size();
   if (!slice_.empty()) return writer_.write(slice_, scratch_);
+  must_be_whole(message_, offset_);
   ended_ = true;
   return chunk_ ? std::string_view() : writer_.finish();
 }

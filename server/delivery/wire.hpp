@@ -1,8 +1,10 @@
 // A message as DATA carries it (dot-stuffed, final dot included) or as BDAT does (as it is), read once from
 // the store and shared by all sessions of a thread; where no line begins with a dot one form serves both.
 // Messages up to 1 MiB are kept whole, least recently used out beyond the budget; larger ones are streamed by
-// WireStream in slices, each read by a Read of its own. Guarantees: no read transaction outlives a call.
-// Failures: a record that is not what was written throws store's Broken.
+// WireStream in slices, each read by a Read of its own. Guarantees: no read transaction outlives a call; the
+// end of the content (the final dot of DATA) is handed out only when exactly message.size octets of the message
+// precede it. Failures, all thrown as store::Broken: a damaged content (corrupt); a content that is gone because
+// the message was finished meanwhile (not_found); a store that cannot be read now.
 #pragma once
 #include <cstdint>
 #include <list>

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "store/broken.hpp"
 #include "store/spool/rows.hpp"
 #include "store/spool/spool.hpp"
 #include "store/spool/work.hpp"
@@ -14,7 +15,8 @@ constexpr std::uint32_t chunks_at_once = 1024;  // 16 MiB: a millisecond or two
 constexpr std::uint64_t page = 4096, page_header = 16;
 constexpr std::size_t most_tail = 2000;  // LMDB keeps values up to here in the leaves of its tree
 
-/// Appends octets [offset, offset + limit) of the content to out.
+/// Appends octets [offset, offset + limit) of the content to out; fewer only at the end of the content, or when
+/// the store has no such content (any more).
 void append_content(const Read& read, Id content, std::uint64_t offset, std::uint64_t limit,
                     std::string& out) {
   while (limit > 0) {
@@ -29,9 +31,45 @@ void append_content(const Read& read, Id content, std::uint64_t offset, std::uin
   }
   if (limit == 0) return;
   const auto row = find_content(read, content);
-  const std::uint64_t chunks_end = row ? row->size - row->tail.size() : 0;
-  if (row && offset >= chunks_end && offset < row->size)
-    out.append(row->tail.substr(offset - chunks_end, limit));
+  if (!row || offset >= row->size) return;
+  const std::uint64_t chunks_end = row->size - row->tail.size();
+  // The row promises octets that no chunk holds. Whoever goes on without them makes a cut message.
+  if (offset < chunks_end)
+    throw Broken(Error::Kind::corrupt, "chunk " + std::to_string(offset / chunk_size) + " of content " +
+                                           id_text(content) + " is missing or cut in table content");
+  out.append(row->tail.substr(offset - chunks_end, limit));
+}
+
+/// Outgoing octets [offset, offset + limit) of the message as far as its rows hold them.
+std::string pieces(const Read& read, const Message& message, std::uint64_t offset, std::size_t limit) {
+  const auto row = find_head(read, message.id);
+  if (!row) return content(read, message.content, offset, limit);
+  std::string out;
+  out.reserve(std::min<std::uint64_t>(limit, message.size));
+  std::uint64_t at = 0;  // where the next piece begins in what goes out
+  const auto piece = [&](std::uint64_t length, auto append) {
+    const std::uint64_t end = at + length, from = std::max(offset, at);
+    if (from < end && out.size() < limit)
+      append(from - at, std::min<std::uint64_t>(end - from, limit - out.size()));
+    at = end;
+  };
+  piece(row->head.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(row->head, from, n); });
+  for (const Splice& s : row->body) {
+    piece(s.length, [&](std::uint64_t from, std::uint64_t n) {
+      append_content(read, message.content, s.offset + from, n, out);
+    });
+    piece(s.own.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(s.own, from, n); });
+  }
+  return out;
+}
+
+[[noreturn]] void throw_damaged(Id message, const std::string& what) {
+  throw Broken(
+      Error::Kind::corrupt,
+      "the content of message " + id_text(message) + " is damaged: " + what +
+          "; nothing of it was sent as if it were whole. Stop spoold, run `spoolctl check` to see what "
+          "else is damaged, and give this message up with `spoolctl remove " +
+          id_text(message) + "`, or put the last file of `spoolctl backup` in place of data.mdb");
 }
 
 }  // namespace
@@ -108,25 +146,23 @@ std::string head(const Read& read, Id message) {
 }
 
 std::string outgoing(const Read& read, const Message& message, std::uint64_t offset, std::size_t limit) {
-  const auto row = find_head(read, message.id);
-  if (!row) return content(read, message.content, offset, limit);
   std::string out;
-  out.reserve(std::min<std::uint64_t>(limit, message.size));
-  std::uint64_t at = 0;  // where the next piece begins in what goes out
-  const auto piece = [&](std::uint64_t length, auto append) {
-    const std::uint64_t end = at + length, from = std::max(offset, at);
-    if (from < end && out.size() < limit)
-      append(from - at, std::min<std::uint64_t>(end - from, limit - out.size()));
-    at = end;
-  };
-  piece(row->head.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(row->head, from, n); });
-  for (const Splice& s : row->body) {
-    piece(s.length, [&](std::uint64_t from, std::uint64_t n) {
-      append_content(read, message.content, s.offset + from, n, out);
-    });
-    piece(s.own.size(), [&](std::uint64_t from, std::uint64_t n) { out.append(s.own, from, n); });
+  try {
+    out = pieces(read, message, offset, limit);
+  } catch (const Broken& broken) {
+    if (broken.error.kind != Error::Kind::corrupt) throw;
+    throw_damaged(message.id, broken.error.text);
   }
-  return out;
+  const std::uint64_t rest = message.size - std::min(offset, message.size);
+  const bool cut = out.size() < std::min<std::uint64_t>(rest, limit);
+  const bool beyond = out.size() > rest;
+  if (!cut && !beyond) return out;
+  // A finished message has no content any more; whoever holds an older record of it gets what is left.
+  const auto now = spool::message(read, message.id);
+  if (!now || now->state == MessageState::finished) return out;
+  throw_damaged(message.id, "its row in table message promises " + std::to_string(message.size) +
+                                " octets, but its rows in tables head and content hold " +
+                                (beyond ? "more" : "only " + std::to_string(offset + out.size())));
 }
 
 }  // namespace spoold::store::spool

@@ -22,7 +22,7 @@ std::vector<Recipient> recipients(const Read&, Id, std::uint32_t from, std::size
 /// Recipients of a message by address key (an address can have several numbers after edits).
 std::vector<Recipient> find_recipients(const Read&, Id, std::string_view address_key);
 
-/// Octets [offset, offset + limit) of the message as it goes out (head, then body splices); short at the end.
+/// Octets [offset, offset + limit) of the message as it goes out; fewer only at its end (damage throws Broken).
 std::string outgoing(const Read&, const Message&, std::uint64_t offset, std::size_t limit);
 std::string head(const Read&, Id message);
 /// Octets of the content as received.

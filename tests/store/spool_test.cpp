@@ -5,6 +5,7 @@
 #include <chrono>
 #include <random>
 
+#include "store/broken.hpp"
 #include "store/env.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
@@ -699,4 +700,63 @@ TEST_CASE("an upload in slices becomes a content, or vanishes") {
   while (Read(*s.store).entries(Table::stage) > 0) std::this_thread::yield();
   CHECK(spool::content(Read(*s.store), abandoned, 0, 1).empty());
   CHECK(s.problems() == "");
+}
+
+TEST_CASE("a content with a missing or cut chunk is damage, not its end") {
+  Folder folder;
+  Opened s(folder.path());
+  REQUIRE(s.open());
+  std::string bytes = "Subject: x\r\n\r\n" + std::string(100'000, 'b') + "\r\n";
+  const Message m = *s.message(s.accept(plain({"a@b.example"}, bytes))->ids[0]);
+  const Key second = Key().u64(m.content).u32(1);
+  const std::string was(*Read(*s.store).get(Table::content, second));
+  const auto thrown = [&](std::uint64_t offset, std::size_t limit) {
+    try {
+      spool::outgoing(Read(*s.store), m, offset, limit);
+    } catch (const Broken& broken) {
+      CHECK(broken.error.kind == Error::Kind::corrupt);
+      return broken.error.text;
+    }
+    return std::string();
+  };
+  for (const bool cut : {false, true}) {
+    CAPTURE(cut);
+    REQUIRE(s.change([&](Write& write) -> Result<void> {
+      if (cut)
+        write.put(Table::content, second, was.substr(0, 10));
+      else
+        write.del(Table::content, second);
+      return {};
+    }));
+    CHECK(thrown(0, 16'000) == "");
+    const std::string why = thrown(0, 1 << 20);
+    CHECK(why.find("message " + id_text(m.id)) != std::string::npos);
+    CHECK(why.find("chunk 1 of content " + id_text(m.content)) != std::string::npos);
+    CHECK(why.find("spoolctl remove " + id_text(m.id)) != std::string::npos);
+    CHECK(thrown(20'000, 100) != "");
+    CHECK(thrown(40'000, 100) == "");
+    CHECK_THROWS_AS(spool::content(Read(*s.store), m.content, 0, 1 << 20), Broken);
+  }
+  REQUIRE(s.change([&](Write& write) -> Result<void> {
+    write.put(Table::content, second, was);
+    return {};
+  }));
+  CHECK(spool::outgoing(Read(*s.store), m, 0, 1 << 20) == bytes);
+  CHECK(s.problems() == "");
+
+  // The whole content is gone though the message is not finished.
+  const std::string row(*Read(*s.store).get(Table::content, Key().u64(m.content)));
+  REQUIRE(s.change([&](Write& write) -> Result<void> {
+    write.del(Table::content, Key().u64(m.content));
+    write.del(Table::content, second);
+    return {};
+  }));
+  CHECK(thrown(0, 1 << 20).find("promises 100016 octets") != std::string::npos);
+  REQUIRE(s.change([&](Write& write) -> Result<void> {
+    write.put(Table::content, Key().u64(m.content), row);
+    write.put(Table::content, second, was);
+    return {};
+  }));
+  REQUIRE(s.settle(outcome_of(s.claim().at(0), Verdict::delivered))->finished);
+  CHECK(spool::outgoing(Read(*s.store), m, 0, 1 << 20).empty());
 }
