@@ -2,7 +2,9 @@
 
 #include <unbound.h>
 
+#include <sys/stat.h>
 #include <unistd.h>
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <map>
@@ -13,9 +15,19 @@
 namespace spoold::server {
 namespace {
 
-constexpr std::size_t most_running = 128;
-constexpr auto time_limit = std::chrono::seconds(60);
+constexpr std::size_t most_young = 512, most_slow = 3000;
+constexpr auto young = std::chrono::seconds(1), time_limit = std::chrono::seconds(60);
+constexpr auto lately = std::chrono::hours(6);  // longer than the longest wait of a host's clock
+constexpr std::size_t most_failed = 20'000;     // names remembered
+constexpr const char* resolv_conf = "/etc/resolv.conf";
 constexpr const char* system_anchor = "/usr/share/dns/root.key";
+
+std::string version_of(const char* file) {
+  struct stat found {};
+  if (::stat(file, &found) != 0) return "none";
+  return std::to_string(found.st_ino) + ' ' + std::to_string(found.st_size) + ' ' +
+         std::to_string(found.st_mtim.tv_sec) + '.' + std::to_string(found.st_mtim.tv_nsec);
+}
 
 dns::Answer answer_of(int error, const ub_result* result) {
   using Status = dns::Answer::Status;
@@ -49,10 +61,12 @@ dns::Answer answer_of(int error, const ub_result* result) {
 
 struct Resolver::Running {
   Running(dns::Resolution::Options options, Answered callback)
-      : machine(std::move(options)), answered(std::move(callback)) {}
+      : name(options.name), machine(std::move(options)), answered(std::move(callback)) {}
+  const std::string name;
   dns::Resolution machine;
   Answered answered;
-  Clock::time_point deadline;
+  Clock::time_point started;
+  bool slow = false;
   std::map<dns::Question, std::pair<int, Asked*>> asked;  // not yet answered
 };
 
@@ -73,12 +87,14 @@ Resolver::~Resolver() {
 
 void Resolver::close() {
   if (context_ == nullptr) return;
-  for (const auto& running : running_)
-    for (const auto& [question, asked] : running->asked) {
-      ub_cancel(context_, asked.first);
-      delete asked.second;
-    }
-  running_.clear();
+  for (auto* list : {&young_, &slow_}) {
+    for (const auto& running : *list)
+      for (const auto& [question, asked] : running->asked) {
+        ub_cancel(context_, asked.first);
+        delete asked.second;
+      }
+    list->clear();
+  }
   if (answers_.is_open()) answers_.release();  // it is libunbound's
   ub_ctx_delete(std::exchange(context_, nullptr));
 }
@@ -89,6 +105,7 @@ void Resolver::stop() {
     stopped_ = true;
     timer_.cancel();
     waiting_.clear();
+    doubtful_.clear();
     close();
   });
 }
@@ -119,8 +136,9 @@ std::string Resolver::configure() {
   };
   option("use-syslog:", "no");
   option("verbosity:", "0");
-  option("outgoing-range:", "256");
-  option("num-queries-per-thread:", "512");
+  // Above all that may run at once: a question that waits for a free port waits behind those to dead servers.
+  option("outgoing-range:", "4096");
+  option("num-queries-per-thread:", "4096");
   option("outgoing-num-tcp:", "16");
   option("msg-cache-size:", "8m");
   option("rrset-cache-size:", "16m");
@@ -129,7 +147,8 @@ std::string Resolver::configure() {
   option("do-not-query-localhost:", "no");  // a resolver on this machine is a good one
   must("ub_ctx_async", ub_ctx_async(context_, 1));
   if (settings_.forward.empty()) {
-    must("/etc/resolv.conf", ub_ctx_resolvconf(context_, nullptr));
+    resolv_conf_ = version_of(resolv_conf);
+    must(resolv_conf, ub_ctx_resolvconf(context_, resolv_conf));
   } else {
     for (const conf::NameServer& server : settings_.forward)
       must("[resolver] forward " + server.text,
@@ -147,27 +166,51 @@ std::string Resolver::configure() {
   return fault;
 }
 
+// Another network, another resolv.conf: libunbound reads it once, so the next context reads it again. While
+// anything is asked the old one stays.
+void Resolver::follow_resolv_conf() {
+  if (context_ == nullptr || !settings_.forward.empty() || !young_.empty() || !slow_.empty()) return;
+  if (version_of(resolv_conf) != resolv_conf_) close();
+}
+
 // ---- questions
 
 void Resolver::resolve(dns::Resolution::Options options, Answered answered) {
   auto running = std::make_shared<Running>(std::move(options), std::move(answered));
   asio::post(io_, [this, alive = alive_, running = std::move(running)]() mutable {
     if (!*alive || stopped_) return;
-    waiting_.push_back(std::move(running));
+    (failed_lately(running->name) ? doubtful_ : waiting_).push_back(std::move(running));
     start_waiting();
   });
 }
 
 void Resolver::start_waiting() {
-  while (!waiting_.empty() && running_.size() < most_running && !stopped_) {
-    const std::shared_ptr<Running> running = std::move(waiting_.front());
-    waiting_.pop_front();
-    running->deadline = Clock::now() + time_limit;
-    running_.push_back(running);
-    if (running_.size() == 1) set_timer();
+  while (young_.size() < most_young && !stopped_) {
+    auto& line = waiting_.empty() ? doubtful_ : waiting_;
+    if (line.empty()) return;
+    const std::shared_ptr<Running> running = std::move(line.front());
+    line.pop_front();
+    running->started = Clock::now();
+    follow_resolv_conf();
+    young_.push_back(running);
+    set_timer();
     open();
     ask(running);
   }
+}
+
+bool Resolver::failed_lately(const std::string& name) {
+  const auto found = failed_.find(name);
+  return found != failed_.end() && Clock::now() - found->second < lately;
+}
+
+void Resolver::remember(const std::string& name, bool failed) {
+  if (!failed) {
+    failed_.erase(name);
+    return;
+  }
+  if (failed_.size() >= most_failed) failed_.clear();  // they earn it again
+  failed_[name] = Clock::now();
 }
 
 void Resolver::ask(const std::shared_ptr<Running>& running) {
@@ -224,8 +267,10 @@ void Resolver::take(Arrived arrived) {
 void Resolver::finish(const std::shared_ptr<Running>& running) {
   if (!running->answered) return;
   const Answered answered = std::exchange(running->answered, nullptr);
-  running_.remove(running);
-  answered(running->machine.take());
+  (running->slow ? slow_ : young_).remove(running);
+  dns::Found found = running->machine.take();
+  remember(running->name, found.verdict && !found.verdict->final);
+  answered(std::move(found));
   asio::post(io_, [this, alive = alive_] {
     if (*alive) start_waiting();
   });
@@ -234,33 +279,47 @@ void Resolver::finish(const std::shared_ptr<Running>& running) {
 // ---- time
 
 void Resolver::set_timer() {
-  if (running_.empty()) return;
-  timer_.expires_at(running_.front()->deadline);
+  auto at = Clock::time_point::max();
+  if (!young_.empty()) at = young_.front()->started + young;
+  if (!slow_.empty()) at = std::min(at, slow_.front()->started + time_limit);
+  if (at == Clock::time_point::max() || at >= timer_at_) return;
+  timer_at_ = at;
+  timer_.expires_at(at);
   timer_.async_wait([this, alive = alive_](std::error_code error) {
     if (error || !*alive || stopped_) return;
-    give_up_late_ones();
+    timer_at_ = Clock::time_point::max();
+    look_at_the_clock();
+    start_waiting();
     set_timer();
   });
 }
 
-void Resolver::give_up_late_ones() {
-  while (!running_.empty() && running_.front()->deadline <= Clock::now()) {
-    const std::shared_ptr<Running> late = running_.front();
-    std::vector<dns::Question> open;
-    for (const auto& [question, asked] : late->asked) {
-      ub_cancel(context_, asked.first);
-      delete asked.second;
-      open.push_back(question);
-    }
-    late->asked.clear();
-    for (; !late->machine.done(); open = late->machine.ask())
-      for (const dns::Question& question : open) {
-        dns::Answer answer;
-        answer.status = dns::Answer::Status::timeout;
-        late->machine.answered(question, std::move(answer));
-      }
-    finish(late);
+void Resolver::look_at_the_clock() {
+  const auto now = Clock::now();
+  while (!slow_.empty() && slow_.front()->started + time_limit <= now) give_up(slow_.front());
+  while (!young_.empty() && young_.front()->started + young <= now) {
+    if (slow_.size() >= most_slow) give_up(slow_.front());
+    young_.front()->slow = true;
+    slow_.splice(slow_.end(), young_, young_.begin());
   }
+}
+
+// By value: it leaves the list that the caller reads it from.
+void Resolver::give_up(std::shared_ptr<Running> late) {
+  std::vector<dns::Question> open;
+  for (const auto& [question, asked] : late->asked) {
+    ub_cancel(context_, asked.first);
+    delete asked.second;
+    open.push_back(question);
+  }
+  late->asked.clear();
+  for (; !late->machine.done(); open = late->machine.ask())
+    for (const dns::Question& question : open) {
+      dns::Answer answer;
+      answer.status = dns::Answer::Status::timeout;
+      late->machine.answered(question, std::move(answer));
+    }
+  finish(late);
 }
 
 }  // namespace spoold::server

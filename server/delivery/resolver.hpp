@@ -2,9 +2,13 @@
 // and asks in a thread of its own; its answers come in by a file descriptor of one network thread.
 //
 // Guarantees: resolve() may be called from any thread; the answer comes once, on the resolver's thread, at
-// the latest a minute after its turn came; after stop() nothing comes. At most 128 resolutions run at a time,
-// the others wait. Nothing of libunbound exists before the first question. Failures: a resolver that cannot
-// be set up answers everything with a temporary verdict that says why.
+// the latest a minute after its turn came; after stop() nothing comes. Nothing of libunbound exists before the
+// first question. Failures: a resolver that cannot be set up answers everything with a temporary verdict that
+// says why.
+//
+// Names with dead name servers hold up no others: 512 resolutions begin at a time, the others wait; one that has
+// no answer after 1 s gives its place up and goes on among at most 3,000 slow ones (beyond that the oldest of
+// these is given up). Names that failed in the last hours begin after all names that did not.
 #pragma once
 #include <chrono>
 #include <deque>
@@ -12,6 +16,7 @@
 #include <list>
 #include <memory>
 #include <string>
+#include <unordered_map>
 
 #include "conf/settings.hpp"
 #include "protocol/dns/resolution.hpp"
@@ -47,23 +52,30 @@ class Resolver {
   bool open();
   std::string configure();
   void close();
+  void follow_resolv_conf();
   void start_waiting();
   void ask(const std::shared_ptr<Running>& running);
   void take(Arrived arrived);
   void finish(const std::shared_ptr<Running>& running);
   void wait_for_answers();
   void set_timer();
-  void give_up_late_ones();
+  void look_at_the_clock();
+  void give_up(std::shared_ptr<Running> late);
+  bool failed_lately(const std::string& name);
+  void remember(const std::string& name, bool failed);
   static void came(void* asked, int error, ub_result* result);
 
   asio::io_context& io_;
   conf::Resolver settings_;
   ub_ctx* context_ = nullptr;
-  std::string fault_;  // why there is no context
+  std::string fault_;        // why there is no context
+  std::string resolv_conf_;  // which version of the file the context has read
   asio::posix::stream_descriptor answers_;
   asio::steady_timer timer_;
-  std::list<std::shared_ptr<Running>> running_;  // oldest first
-  std::deque<std::shared_ptr<Running>> waiting_;
+  Clock::time_point timer_at_ = Clock::time_point::max();
+  std::list<std::shared_ptr<Running>> young_, slow_;         // each oldest first
+  std::deque<std::shared_ptr<Running>> waiting_, doubtful_;  // the latter failed lately
+  std::unordered_map<std::string, Clock::time_point> failed_;
   std::deque<Arrived> arrived_;
   bool stopped_ = false;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
