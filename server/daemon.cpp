@@ -100,6 +100,8 @@ tl::expected<void, std::string> Daemon::open() {
   if (auto bound = s.reception->bind(); !bound) return bound;
   if (auto bound = s.control->open(); !bound) return bound;
   if (auto dropped = privileges.drop(); !dropped) return dropped;
+  // Before any door is open: ca_file must be readable for the user that spoold runs as.
+  if (auto ready = s.delivery->open(); !ready) return ready;
   s.control->link();
   return {};
 }

@@ -9,6 +9,7 @@
 
 #include "conf/load.hpp"
 #include "server/daemon.hpp"
+#include "server/delivery/tls_client.hpp"
 #include "server/standard_files.hpp"
 
 namespace {
@@ -74,6 +75,10 @@ int main(int argc, char** argv) {
   for (const std::string& line : spoold::conf::review(*settings, this_start(*settings)))
     std::cerr << file << ": " << line << '\n';
   if (check) {
+    if (auto tls = spoold::server::TlsContext::make(settings->delivery.ca_file); !tls) {
+      std::cerr << file << ": " << tls.error() << '\n';
+      return 2;
+    }
     std::cout << file << ": the configuration is good\n";
     return 0;
   }

@@ -44,7 +44,7 @@ class Lanes {
   virtual void give_back(store::Id message, std::vector<std::uint32_t> numbers) = 0;
   /// These routes have something new that may be due now; empty: look at every route.
   virtual void wake(const std::vector<std::string>& routes) = 0;
-  /// An operator asks for an attempt now: the host's clock is not waited for.
+  /// An operator asks for an attempt now: the clocks of the hosts of this message's recipients do not wait.
   virtual void retry_now(store::Id message) = 0;
   /// The clocks of these routes' hosts no longer wait, and the routes are looked at now.
   virtual void wake_hosts(const std::vector<std::string>& routes) = 0;

@@ -8,20 +8,6 @@ namespace spoold::server {
 Connections::Connections(int most, std::function<void()> on_crowded)
     : on_crowded_(std::move(on_crowded)), most_(std::max(most, 1)) {}
 
-void Connections::limit(int most) {
-  std::deque<Go> lucky;
-  {
-    const std::lock_guard lock(mutex_);
-    most_ = std::max(most, 1);
-    for (; open_ < most_ && !line_.empty(); ++open_) {
-      lucky.push_back(std::move(line_.front()));
-      line_.pop_front();
-    }
-    crowded_ = !line_.empty();
-  }
-  for (const Go& go : lucky) go();
-}
-
 bool Connections::take() {
   const std::lock_guard lock(mutex_);
   if (open_ >= most_ || !line_.empty()) return false;
@@ -50,7 +36,7 @@ void Connections::give(bool yielded) {
   {
     const std::lock_guard lock(mutex_);
     if (yielded) --yielding_;
-    if (line_.empty() || open_ > most_) {
+    if (line_.empty()) {
       --open_;
       return;
     }

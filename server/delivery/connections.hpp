@@ -19,7 +19,6 @@ class Connections {
 
   /// `on_crowded`: the first one stands in line; idle connections should be asked to go.
   Connections(int most, std::function<void()> on_crowded);
-  void limit(int most);
 
   /// One more; false: all are in use, or somebody waits for one.
   bool take();
@@ -38,7 +37,8 @@ class Connections {
   mutable std::mutex mutex_;
   std::function<void()> on_crowded_;
   std::deque<Go> line_;
-  int most_, open_ = 0;
+  const int most_;
+  int open_ = 0;
   std::size_t yielding_ = 0;
   std::atomic<bool> crowded_{false};
 };

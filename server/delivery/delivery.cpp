@@ -6,12 +6,16 @@
 #include <unordered_map>
 #include <utility>
 
+#include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::server {
 namespace {
 
+constexpr std::size_t recipients_at_once = 1000;
 constexpr std::size_t wires_in_all = 32 << 20;  // octets of messages kept in memory, over all threads
 
 // Several threads give answers about the same recipients; the strongest one counts.
@@ -50,7 +54,8 @@ struct GatheredStates {
 
 Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                    std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats)
-    : resolver_(*contexts.front(), settings->resolver),
+    : settings_(settings),
+      resolver_(*contexts.front(), settings->resolver),
       context_{store,
                stats,
                std::move(hmac),
@@ -61,7 +66,8 @@ Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                {},
                Groups([this, calls = calls_](const std::string& route) {
                  if (*calls) call(route);
-               })} {
+               })},
+      again_(*contexts.front()) {
   for (asio::io_context* io : contexts)
     sets_.push_back(std::make_unique<LaneSet>(context_, *io, settings, wires_in_all / contexts.size()));
 }
@@ -74,6 +80,13 @@ LaneSet& Delivery::set_of(const std::string& route) {
   return *sets_[std::hash<std::string>{}(route) % sets_.size()];
 }
 
+tl::expected<void, std::string> Delivery::open() {
+  auto context = TlsContext::make(settings_->delivery.ca_file);
+  if (!context) return tl::unexpected(std::move(context.error()));
+  for (const auto& set : sets_) set->use(*context);
+  return {};
+}
+
 void Delivery::start() {
   wake({});
 }
@@ -83,10 +96,23 @@ void Delivery::wake(const std::vector<std::string>& routes) {
     for (const std::string& route : routes) wake_one(route);
     return;
   }
+  asio::post(sets_.front()->io(), [this, calls = calls_] {
+    if (*calls) wake_all();
+  });
+}
+
+// On the first loop. Where no slot for readers is free it looks again in a second.
+void Delivery::wake_all() {
   std::vector<store::spool::DueRoute> due;
-  {
+  try {
     const store::Read read(context_.store);
     due = store::spool::due_routes(read);
+  } catch (const store::Broken& broken) {
+    if (broken.error.kind != store::Error::Kind::full) throw;
+    again_.expires_after(std::chrono::seconds(1));
+    return again_.async_wait([this, calls = calls_](std::error_code error) {
+      if (!error && *calls) wake_all();
+    });
   }
   std::unordered_map<LaneSet*, std::vector<store::spool::DueRoute>> parts;
   for (store::spool::DueRoute& route : due) parts[&set_of(route.route)].push_back(std::move(route));
@@ -109,13 +135,24 @@ void Delivery::each_set(std::function<void(LaneSet&)> act) {
   for (const auto& set : sets_) asio::post(set->io(), [&set = *set, act] { act(set); });
 }
 
-void Delivery::reload(std::shared_ptr<const conf::Settings> settings) {
-  context_.connections.limit(settings->delivery.max_connections);
-  each_set([settings](LaneSet& set) { set.reload(settings); });
-}
-
+// On the caller's thread, a page of recipients a Read. The clocks of all other hosts wait on.
 void Delivery::retry_now(store::Id message) {
-  each_set([message](LaneSet& set) { set.retry_now(message); });
+  std::set<std::string> domains, routes;
+  for (std::uint32_t from = 0;;) {
+    std::vector<store::Recipient> page;
+    {
+      const store::Read read(context_.store);
+      page = store::spool::recipients(read, message, from, recipients_at_once);
+    }
+    for (const store::Recipient& recipient : page)
+      if (recipient.state == store::RecipientState::queued ||
+          recipient.state == store::RecipientState::deferred)
+        domains.insert(recipient.address.substr(recipient.address.rfind('@') + 1));
+    if (page.size() < recipients_at_once) break;
+    from = page.back().number + 1;
+  }
+  for (const std::string& domain : domains) routes.insert(conf::route_of(*settings_, mail::lower(domain)));
+  each_set([message, routes = std::move(routes)](LaneSet& set) { set.retry_now(message, routes); });
 }
 
 void Delivery::wake_hosts(const std::vector<std::string>& routes) {

@@ -20,9 +20,11 @@ class Delivery final : public Lanes {
            std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats);
   ~Delivery() override;
 
+  /// What it needs of the system, with the rights that the process keeps: the TLS context with ca_file. Before
+  /// start(), and before the threads run.
+  tl::expected<void, std::string> open();
   /// A lane for every route with something due, now or later.
   void start();
-  void reload(std::shared_ptr<const conf::Settings> settings);
   /// `stopped` runs once, on a network thread. A second call cuts what is open. From the first call on
   /// destinations() and withdraw() are answered at once (none; idle: the store decides): nobody waits for a loop
   /// that ends.
@@ -40,13 +42,16 @@ class Delivery final : public Lanes {
   LaneSet& set_of(const std::string& route);
   void call(const std::string& route);
   void wake_one(const std::string& route);
+  void wake_all();
   /// On the thread of each.
   void each_set(std::function<void(LaneSet&)> act);
 
   /// False: connections that outlive this call nobody.
   const std::shared_ptr<std::atomic<bool>> calls_ = std::make_shared<std::atomic<bool>>(true);
+  const std::shared_ptr<const conf::Settings> settings_;
   Resolver resolver_;
   DeliveryContext context_;
+  asio::steady_timer again_;
   std::vector<std::unique_ptr<LaneSet>> sets_;
   std::atomic<bool> stopping_{false};
 };

@@ -27,18 +27,40 @@ Hand::Held& Hand::hold(store::Message message) {
   return held;
 }
 
-void Hand::add(store::Claim claim) {
+void Hand::add(store::Claim claim, bool held_meanwhile) {
   Held* held = find(claim.message);
   if (held == nullptr || claim.recipients.empty()) return;
   std::sort(claim.recipients.begin(), claim.recipients.end(),
             [](const store::Recipient& a, const store::Recipient& b) { return a.number < b.number; });
   Batch batch;
+  batch.hold = held_meanwhile;
   batch.open = claim.recipients.size();
   batch.closed.resize(batch.open);
   batch.claim = std::move(claim);
   open_ += batch.open;
   const std::uint32_t first = batch.claim.recipients.front().number;
   held->batches.emplace(first, std::move(batch));
+}
+
+void Hand::hold_claims(store::Id message) {
+  if (Held* held = find(message))
+    for (auto& [first, batch] : held->batches) batch.hold = true;
+}
+
+void Hand::give_up(const store::Claim& claim, TimePoint next) {
+  if (claim.recipients.empty()) return;
+  store::Settlement& settlement = given_up_.emplace_back();
+  settlement.message = claim.message;
+  settlement.route = route_;
+  settlement.claim_first = claim.first;
+  for (const store::Recipient& recipient : claim.recipients) {
+    Outcome& outcome = settlement.outcomes.emplace_back();
+    outcome.number = recipient.number;
+    outcome.charged = false;
+    outcome.next_attempt = next;
+    outcome.possible_duplicate = recipient.possible_duplicate;
+    settlement.versions.push_back(recipient.version);
+  }
 }
 
 // The batch where it is open; else one where it was.
@@ -92,7 +114,7 @@ const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
 }
 
 std::vector<store::Settlement> Hand::take() {
-  std::vector<store::Settlement> all;
+  std::vector<store::Settlement> all = std::exchange(given_up_, {});
   for (const Place& place : dirty_) {
     Batch& batch = place.second->second;
     store::Settlement& settlement = all.emplace_back();
@@ -101,7 +123,7 @@ std::vector<store::Settlement> Hand::take() {
     settlement.claim_first = batch.claim.first;
     settlement.outcomes = std::exchange(batch.outcomes, {});
     settlement.versions = std::exchange(batch.versions, {});
-    settlement.hold = held_.at(place.first).hold;
+    settlement.hold = batch.hold;
     batch.listed = false;
     taken_.push_back(place);
   }
@@ -119,12 +141,14 @@ void Hand::forget_taken() {
   }
 }
 
-std::vector<std::pair<store::Id, std::uint32_t>> Hand::all_open() const {
+std::vector<std::pair<store::Id, std::uint32_t>> Hand::all_open(bool withdrawn_too) const {
   std::vector<std::pair<store::Id, std::uint32_t>> all;
   for (const auto& [message, held] : held_)
     for (const auto& [first, batch] : held.batches)
       for (std::size_t i = 0; i < batch.closed.size(); ++i)
-        if (!batch.closed[i]) all.emplace_back(message, batch.claim.recipients[i].number);
+        if (const auto number = batch.claim.recipients[i].number;
+            !batch.closed[i] && (withdrawn_too || !held.withdrawn.contains(number)))
+          all.emplace_back(message, number);
   return all;
 }
 

@@ -24,6 +24,7 @@ class Hand {
     std::vector<std::uint32_t> versions;  // of their recipients
     std::vector<bool> closed;             // by position in claim.recipients
     bool listed = false;                  // in dirty_
+    bool hold = false;                    // what comes back of it becomes held
   };
   struct Held {
     store::Message message;
@@ -31,14 +32,19 @@ class Hand {
     std::multimap<std::uint32_t, Batch> batches;  // by claim.first
     std::set<std::uint32_t> withdrawn;            // taken from the planner for an edit, not yet given back
     std::set<std::uint32_t> told;                 // last offered with their NOTIFY: the next hop reports
-    bool hold = false;                            // the planner's wish: its open recipients become held
   };
 
   explicit Hand(std::string route) : route_(std::move(route)) {}
 
   Held* find(store::Id message);
   Held& hold(store::Message message);  // made known before its first claim
-  void add(store::Claim claim);
+  /// `held`: the planner held the message after this claim was asked for and before it came.
+  void add(store::Claim claim, bool held = false);
+  /// The planner holds the message: what comes back of the claims in hand becomes held. Later claims, made
+  /// after an operator released the message, are not concerned.
+  void hold_claims(store::Id message);
+  /// A claim that never came into the hand: the next take() releases all its recipients.
+  void give_up(const store::Claim& claim, TimePoint next);
   const store::Recipient* recipient(store::Id message, std::uint32_t number);
 
   /// It may have got a copy without a reply: its outcome, whatever it is, makes it a possible duplicate.
@@ -51,11 +57,13 @@ class Hand {
   std::vector<store::Settlement> take();
   /// What was taken is needed no more: claims without open recipients leave.
   void forget_taken();
-  bool unsettled() const { return !dirty_.empty(); }
+  bool unsettled() const { return !dirty_.empty() || !given_up_.empty(); }
   /// Recipients without an outcome.
   std::size_t open() const { return open_; }
   bool empty() const { return held_.empty(); }
-  std::vector<std::pair<store::Id, std::uint32_t>> all_open() const;
+  /// Those; the recipients that were withdrawn for an edit only when asked for: the edit gives them back, and a
+  /// claim made in between would be another one than the edit knows of.
+  std::vector<std::pair<store::Id, std::uint32_t>> all_open(bool withdrawn_too) const;
 
  private:
   using Place = std::pair<store::Id, std::multimap<std::uint32_t, Batch>::iterator>;
@@ -64,6 +72,7 @@ class Hand {
   std::string route_;
   std::unordered_map<store::Id, Held> held_;
   std::vector<Place> dirty_, taken_;
+  std::vector<store::Settlement> given_up_;
   std::size_t open_ = 0;
 };
 

@@ -43,7 +43,7 @@ Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std
       tls_(std::move(tls)),
       route_(std::move(route)),
       settings_(std::move(settings)),
-      way_(context.resolver, io, settings_, route_, [this] { way_changed(); }),
+      way_(context.resolver, io, settings_, route_, [this] { guarded([this] { way_changed(); }); }),
       planner_(limits_of(*settings_, way_), seed),
       random_(static_cast<unsigned>(seed)),
       hand_(route_),
@@ -52,7 +52,7 @@ Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std
   const store::Read read(context_.store);
   if (auto row = store::spool::host(read, route_)) {
     written_ = std::move(row->memory);
-    planner_ = delivery::Planner(limits_of(*settings_, way_), seed, written_, now());
+    planner_ = make_planner(written_);
   }
   for (store::Suspect& row : store::spool::suspects(read, route_)) {
     std::string key = mail::lower(row.address);
@@ -65,6 +65,10 @@ Lane::~Lane() {
   for (const auto& session : std::exchange(sessions_, {})) session->abort();
 }
 
+delivery::Planner Lane::make_planner(const delivery::HostMemory& memory) {
+  return delivery::Planner(limits_of(*settings_, way_), random_(), memory, now());
+}
+
 // What applies to it may depend on its MX hosts.
 void Lane::way_changed() {
   planner_.reconfigure(limits_of(*settings_, way_));
@@ -72,12 +76,6 @@ void Lane::way_changed() {
   group_until_ = {};
   planner_.join(group_);
   soon();
-}
-
-void Lane::reload(std::shared_ptr<const conf::Settings> settings) {
-  settings_ = std::move(settings);
-  way_.set(settings_);
-  way_changed();
 }
 
 std::uint32_t Lane::connection_limit() const {
@@ -92,7 +90,7 @@ std::uint32_t Lane::connection_limit() const {
 void Lane::soon() {
   if (std::exchange(turn_asked_, true)) return;
   asio::post(io_, [this, alive = alive_] {
-    if (*alive) turn();
+    if (*alive) guarded([this] { turn(); });
   });
 }
 
@@ -113,6 +111,7 @@ void Lane::turn() {
   }
   collect();
   settle();
+  if (claim_read_) take_claims();
   if (!claiming_) answer_withdrawals();
   if (stopping_) {
     release_all();
@@ -146,8 +145,13 @@ void Lane::set_timer() {
   if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
   if (group_until_ > now()) at = std::min(at, group_until_);
+  if (claim_read_) at = std::min(at, read_at_);
+  if (connect_at_ > now()) at = std::min(at, connect_at_);
   if (look_again_) at = std::min(at, now() + std::chrono::milliseconds(200));
-  for (const auto& session : sessions_) at = std::min(at, session->ask_at);
+  // Only idle sessions are asked again by the clock; one with a content unanswered would make every turn the
+  // next one's cause.
+  for (const auto& session : sessions_)
+    if (session->idle()) at = std::min(at, session->ask_at);
   if (at == TimePoint::max()) return;
   const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
   const Clock::time_point when = Clock::now() + wait;
@@ -165,10 +169,12 @@ void Lane::set_timer() {
 
 void Lane::open_connections() {
   look_again_ = false;
-  if (!may_begin()) return;
   const TimePoint at = now();
+  if (!may_begin() || at < connect_at_) return;
   std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
   if (wanted == 0 || !way_is_known(at)) return;
+  const auto login = credentials();
+  if (login && !login->fault.empty()) return pause(login->fault);
   const conf::Settings& settings = *settings_;
   const conf::Destination* own = way_.destination();
   for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
@@ -183,7 +189,7 @@ void Lane::open_connections() {
     options.hostname = settings.hostname;
     options.timeouts = settings.delivery.timeouts;
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
-    options.credentials = credentials();
+    options.credentials = login;
     auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(),
                                                      way_.targets(random_(), context_.turn++, at),
                                                      std::move(options), security(own));
@@ -226,6 +232,8 @@ void Lane::connected(OutboundSession& session) {
   const delivery::PeerLimits limits{offered.rcpt_max.value_or(0), offered.rcpt_domain_max.value_or(0)};
   session.connection = planner_.connected(session.remote(), now(), limits, session.tls());
   way_.unreached(session.passed_over(), now());
+  pause_ = {};
+  pause_why_.clear();
   log_plain_text(session);
   soon();
 }
@@ -351,13 +359,17 @@ void Lane::give_back(store::Id message, const std::vector<std::uint32_t>& number
   for (const std::uint32_t number : numbers) {
     Hand::Held* held = hand_.find(message);
     if (held == nullptr || !held->withdrawn.contains(number)) continue;
-    Outcome outcome;
-    outcome.number = number;
-    outcome.charged = false;
-    outcome.next_attempt = now();
-    hand_.close(message, std::move(outcome));
+    release(message, number, now());
   }
   soon();
+}
+
+void Lane::release(store::Id message, std::uint32_t number, TimePoint next) {
+  Outcome outcome;
+  outcome.number = number;
+  outcome.charged = false;
+  outcome.next_attempt = next;
+  hand_.close(message, std::move(outcome));
 }
 
 void Lane::retry_now(store::Id message) {
@@ -386,14 +398,9 @@ void Lane::abort() {
 // What is not on the wire goes back to the queue, so that the next start need not take it for a possible
 // duplicate.
 void Lane::release_all() {
-  for (const auto& [message, number] : hand_.all_open()) {
+  for (const auto& [message, number] : hand_.all_open(stopping_)) {
     const auto answer = planner_.withdraw(message, number);
-    if (answer == delivery::Withdrawal::committed) continue;
-    Outcome outcome;
-    outcome.number = number;
-    outcome.charged = false;
-    outcome.next_attempt = now();
-    hand_.close(message, std::move(outcome));
+    if (answer != delivery::Withdrawal::committed) release(message, number, now());
   }
 }
 

@@ -6,13 +6,15 @@
 // and many asks make one. Store callbacks come from the writer thread and are posted here. A lane with a dead
 // next hop waits for its own clock and costs the others nothing. Guarantees: bounded memory (hand_target());
 // while the store cannot commit no transaction is started, and what was heard is kept and settled first when
-// it can again; after stop() every claim is settled before the callback. See also: hand.hpp, session.hpp,
-// lane_claims.cpp (from due to in hand), lane_life.cpp (when it comes, waits and goes), lane_settle.cpp
-// (outcomes on their way to the store).
+// it can again; after stop() every claim is settled before the callback; an exception loses no claim, no
+// outcome and no connection (lane_guard.cpp). See also: hand.hpp, session.hpp, lane_claims.cpp (from due to in
+// hand), lane_life.cpp (when it comes, waits and goes), lane_settle.cpp (outcomes on their way to the store).
 #pragma once
+#include <exception>
 #include <functional>
 #include <memory>
 #include <random>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -75,7 +77,6 @@ class Lane : public OutboundSession::Owner {
   void clear_clock(TimePoint wished);  // its host's, by an operator's wish
   void poke();                         // idle connections look whether they should go
   DestinationState state() const;
-  void reload(std::shared_ptr<const conf::Settings> settings);
   /// No new transactions; when the open ones are done and all is settled: `stopped`, once.
   void stop(std::function<void()> stopped);
   void abort();  // the grace is over: connections are cut, what was heard is settled
@@ -91,6 +92,8 @@ class Lane : public OutboundSession::Owner {
   void heard(OutboundSession&, delivery::Observation) override;
   void gone(OutboundSession&, bool in_order, const delivery::Drop&,
             std::vector<delivery::Observation> open) override;
+  void fault(OutboundSession&, const std::string& why) override;
+  void threw(OutboundSession&, std::exception_ptr why) override;
 
  private:
   struct Withdraw {
@@ -106,14 +109,28 @@ class Lane : public OutboundSession::Owner {
   void set_timer();
   std::uint32_t connection_limit() const;
   bool may_begin() const { return !stopping_ && !trouble_; }
+  delivery::Planner make_planner(const delivery::HostMemory& memory);
+
+  // lane_guard.cpp
+  /// All work that the loop gives a lane passes here.
+  template <class Work>
+  void guarded(Work work) {
+    try {
+      work();
+    } catch (...) {
+      rescue(std::current_exception());
+    }
+  }
+  void rescue(std::exception_ptr why);
+  void pause(const std::string& why);
 
   // lane_claims.cpp
   std::size_t hand_target() const;
   void claim_more();
   void claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked);
-  void learn_messages(const std::vector<store::Claim>& claims);
-  void take_claim(store::Claim claim);
-  void learn_due();
+  void take_claims();
+  void learn_messages();
+  void take_claim(store::Claim& claim);
   std::string sender_of(Hand::Held& held, const store::Recipient& recipient);
 
   // lane_life.cpp
@@ -135,6 +152,7 @@ class Lane : public OutboundSession::Owner {
   void forget(OutboundSession& session);
   void answer_withdrawals();
   void release_all();
+  void release(store::Id message, std::uint32_t number, TimePoint next);
 
   // lane_settle.cpp
   void collect();
@@ -160,7 +178,7 @@ class Lane : public OutboundSession::Owner {
   WireCache& wires_;
   const std::shared_ptr<TlsClient> tls_;
   const std::string route_;
-  std::shared_ptr<const conf::Settings> settings_;
+  const std::shared_ptr<const conf::Settings> settings_;
   Way way_;
   std::shared_ptr<LockedGroup> group_;
   TimePoint group_until_{};  // it is not asked for a connection before
@@ -188,6 +206,18 @@ class Lane : public OutboundSession::Owner {
   TimePoint next_due_{};          // nothing of this route is due before; max: nothing at all
   bool mostly_single_ = false;    // the last claims were of one recipient a transaction
   std::vector<Withdraw> withdrawals_;
+
+  // Claims that the store has made and that are not yet in hand: their messages are still to be read.
+  std::vector<store::Claim> coming_;
+  std::uint32_t asked_ = 0;  // recipients, of this claim
+  bool claim_read_ = false;  // the store has answered the claim; claiming_ holds till it is in hand
+  TimePoint read_at_{};      // the store had no slot for the read: not before
+  std::set<store::Id> held_meanwhile_;  // messages that the planner held while claims are coming
+
+  TimePoint connect_at_{};  // after a fault of ours: no connection is opened before
+  Duration pause_{};        // how long the last one was
+  std::string pause_why_;   // and what was logged of it
+  Clock::time_point pause_logged_{};
 
   std::vector<store::Suspect> suspects_now_;
   std::vector<std::string> forgotten_now_;

@@ -5,6 +5,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "server/delivery/lane.hpp"
 #include "server/log.hpp"
+#include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -68,57 +69,78 @@ void Lane::claim_more() {
   const auto kind = lasts ? store::Job::Kind::patient : store::Job::Kind::change;
   const auto done = [this, alive = alive_, asked, io = &io_](auto result) {
     asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
-      if (*alive) claimed(std::move(result), asked);
+      if (*alive) guarded([&] { claimed(std::move(result), asked); });
     });
   };
   context_.store.claim(route_, at, asked, done, kind);
 }
 
 void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {
-  claiming_ = false;
   poke_ = poke_ || context_.connections.crowded();  // an idle connection may be somebody else's now
   soon();
   if (!result) {
+    claiming_ = false;
+    held_meanwhile_.clear();
     next_due_ = now() + std::chrono::seconds(1);
     log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", result.error().text}});
     return;
   }
-  learn_messages(*result);
-  std::size_t got = 0;
-  for (store::Claim& claim : *result) {
-    got += std::max<std::size_t>(claim.recipients.size(), 1);
-    take_claim(std::move(claim));
-  }
-  if (got >= asked)
-    next_due_ = std::min(next_due_, now());
-  else
-    learn_due();
+  claim_read_ = true;
+  coming_ = std::move(*result);
+  asked_ = asked;
+  read_at_ = {};
+  take_claims();
 }
 
-void Lane::learn_due() {
-  const store::Read read(context_.store);
-  if (const auto due = store::spool::earliest_due(read, route_)) next_due_ = std::min(next_due_, *due);
+// The claims stay in coming_ until the store could be read: they are durable, and nobody else would settle
+// them before the next start. Meanwhile claiming_ holds, as for a claim that is being made.
+void Lane::take_claims() {
+  if (now() < read_at_) return;
+  std::size_t got = 0;
+  for (const store::Claim& claim : coming_) got += std::max<std::size_t>(claim.recipients.size(), 1);
+  std::optional<TimePoint> due;
+  try {
+    learn_messages();
+    if (got >= asked_) {
+      due = now();
+    } else {
+      const store::Read read(context_.store);
+      due = store::spool::earliest_due(read, route_);
+    }
+  } catch (const store::Broken& broken) {
+    if (broken.error.kind != store::Error::Kind::full) throw;
+    read_at_ = now() + std::chrono::seconds(1);
+    log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", broken.error.text}});
+    return;
+  }
+  for (store::Claim& claim : coming_) take_claim(claim);
+  coming_.clear();
+  held_meanwhile_.clear();
+  claiming_ = claim_read_ = false;
+  if (due) next_due_ = std::min(next_due_, *due);
 }
 
 // The messages of these claims that are not yet held, read in one transaction.
-void Lane::learn_messages(const std::vector<store::Claim>& claims) {
+void Lane::learn_messages() {
   std::optional<store::Read> read;
-  for (const store::Claim& claim : claims) {
+  for (const store::Claim& claim : coming_) {
     if (claim.recipients.empty() || hand_.find(claim.message) != nullptr) continue;
     if (!read) read.emplace(context_.store);
-    if (auto message = store::spool::message(*read, claim.message)) hand_.hold(std::move(*message));
+    auto message = store::spool::message(*read, claim.message);
+    if (!message)
+      throw store::Broken(
+          store::Error::Kind::corrupt,
+          "recipients of message " + store::id_text(claim.message) + " are due on route " + route_ +
+              ", but table message has no row of it: the store is damaged; stop spoold and run "
+              "`spoolctl check`");
+    hand_.hold(std::move(*message));
   }
 }
 
-void Lane::take_claim(store::Claim claim) {
+void Lane::take_claim(store::Claim& claim) {
   if (claim.recipients.empty()) return;
   const store::Id id = claim.message;
-  Hand::Held* held = hand_.find(id);
-  if (held == nullptr) {
-    log::event(log::Level::error, "claim",
-               {{"qid", store::id_text(id)}, {"reply", "claimed, but there is no such message"}});
-    return;
-  }
+  const Hand::Held* held = hand_.find(id);
   delivery::Batch batch;
   batch.message = id;
   batch.one_each = held->message.list != 0 && held->message.envelope != list::Envelope::bulk;
@@ -137,7 +159,7 @@ void Lane::take_claim(store::Claim claim) {
         candidate.suspicion = suspicion_of(known->second);
     batch.recipients.push_back(std::move(candidate));
   }
-  hand_.add(std::move(claim));
+  hand_.add(std::move(claim), held_meanwhile_.contains(id));
   planner_.add(std::move(batch), now());
   poke_ = true;
 }

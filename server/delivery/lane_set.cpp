@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <random>
 
+#include "server/delivery/raise.hpp"
+
 namespace spoold::server {
 namespace {
 
@@ -21,7 +23,7 @@ LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
       grace_(io),
       settings_(std::move(settings)),
       wires_(context.store, wire_budget),
-      tls_(std::make_shared<TlsClient>(settings_->delivery.ca_file)) {}
+      tls_(std::make_shared<TlsClient>(nullptr)) {}
 
 // ---- from asleep to a lane
 
@@ -83,11 +85,22 @@ void LaneSet::Woken::tell(Lane& lane) const {
   if (called) lane.called();
 }
 
-// A connection was taken for it.
+// A connection was taken for it. A lane that cannot be made (its first read of the store fails) gives the
+// connection back, and its route is looked at again in a second.
 void LaneSet::make(const std::string& route, Woken woken) {
-  auto lane =
-      std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
-  lanes_[route] = lane;
+  std::shared_ptr<Lane> lane;
+  try {
+    lane =
+        std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
+    lanes_[route] = lane;
+  } catch (...) {
+    context_.connections.give();
+    Asleep how;
+    how.at = now() + std::chrono::seconds(1);
+    how.woken = woken;
+    sleep(route, how);
+    return raise(io_, std::current_exception(), route);
+  }
   woken.tell(*lane);
   lane->granted();
 }
@@ -185,13 +198,17 @@ void LaneSet::each(const std::function<void(Lane&)>& act) {
   for (const auto& [route, lane] : lanes_) act(*lane);
 }
 
-void LaneSet::retry_now(store::Id message) {
-  each([message](Lane& lane) { lane.retry_now(message); });
+void LaneSet::retry_now(store::Id message, const std::set<std::string>& routes) {
+  each([&](Lane& lane) {
+    if (routes.contains(lane.route())) lane.retry_now(message);
+  });
   std::vector<std::string> asked;
-  for (auto& [route, how] : asleep_) {
-    how.woken.wished = now();
-    how.host = {};
-    if (how.asked) asked.push_back(route);
+  for (const std::string& route : routes) {
+    const auto asleep = asleep_.find(route);
+    if (asleep == asleep_.end()) continue;
+    asleep->second.woken.wished = now();
+    asleep->second.host = {};
+    if (asleep->second.asked) asked.push_back(route);
   }
   for (const std::string& route : asked) due(route);
 }
@@ -226,11 +243,6 @@ void LaneSet::called(const std::string& route) {
 
 void LaneSet::crowded() {
   each([](Lane& lane) { lane.poke(); });
-}
-
-void LaneSet::reload(std::shared_ptr<const conf::Settings> settings) {
-  settings_ = std::move(settings);
-  each([this](Lane& lane) { lane.reload(settings_); });
 }
 
 void LaneSet::stop(Duration grace, std::function<void()> one_stopped,

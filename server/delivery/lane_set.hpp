@@ -25,6 +25,9 @@ class LaneSet : public Lane::Keeper {
   LaneSet(DeliveryContext& context, asio::io_context& io, std::shared_ptr<const conf::Settings> settings,
           std::size_t wire_budget);
 
+  /// Before anything is due.
+  void use(std::shared_ptr<const TlsContext> context) { tls_->use(std::move(context)); }
+
   /// Something of this route may be due now.
   void due(const std::string& route);
   /// The same, from any thread: what is told before due() was called is one call, and none where the clock of
@@ -32,14 +35,14 @@ class LaneSet : public Lane::Keeper {
   void tell_due(const std::string& route);
   /// Something of this route is due then.
   void due_at(const std::string& route, TimePoint at);
-  void retry_now(store::Id message);
+  /// `routes`: those that recipients of the message go by.
+  void retry_now(store::Id message, const std::set<std::string>& routes);
   /// An operator's wish, of then: the clock of this host no longer waits.
   void wake_host(const std::string& route, TimePoint wished);
   /// Its group may have a connection for this route.
   void called(const std::string& route);
   /// Idle connections are wanted by others.
   void crowded();
-  void reload(std::shared_ptr<const conf::Settings> settings);
   void stop(Duration grace, std::function<void()> one_stopped, const std::function<void(std::size_t)>& owed);
   void abort();
   void each(const std::function<void(Lane&)>& act);

@@ -1,14 +1,15 @@
 // Outcomes on their way to the store: collected from the planner, grouped by claim, one group of settlements
 // at a time. The store makes one commit of a group; meanwhile the next one gathers. A group that cannot be
-// committed now (a full disk) is kept and sent again each second, before
-// anything else: nothing is sent twice
-// because a disk was full.
+// committed now (a full disk) is kept and sent again each second, before anything else: nothing is sent twice
+// because a disk was full. Outcomes that the store refuses for another reason stop the daemon.
 #include <algorithm>
 #include <utility>
 
 #include "protocol/mail/ascii.hpp"
 #include "server/delivery/lane.hpp"
+#include "server/delivery/raise.hpp"
 #include "server/log.hpp"
+#include "store/broken.hpp"
 
 namespace spoold::server {
 namespace {
@@ -18,12 +19,21 @@ bool passes(store::Error::Kind kind) {
          kind == store::Error::Kind::stopped;
 }
 
+std::exception_ptr refused(const store::Settlement& settlement, const store::Error& error) {
+  return std::make_exception_ptr(store::Broken(
+      store::Error::Kind::corrupt,
+      "the store refuses " + std::to_string(settlement.outcomes.size()) + " outcomes of message " +
+          store::id_text(settlement.message) + " on route " + settlement.route + " (" + error.text +
+          "): the next start tries these recipients again; run `spoolctl check`"));
+}
+
 }  // namespace
 
 void Lane::collect() {
   for (const store::Id message : planner_.take_held())
-    if (Hand::Held* held = hand_.find(message)) {
-      held->hold = true;
+    if (hand_.find(message) != nullptr) {
+      hand_.hold_claims(message);
+      if (claiming_) held_meanwhile_.insert(message);
       log::event(log::Level::warning, "held",
                  {{"qid", store::id_text(message)},
                   {"relay", route_},
@@ -119,7 +129,7 @@ void Lane::send_settlements() {
     context_.store.settle(std::move(copy),
                           [this, alive = alive_, io = &io_, i](store::Result<store::Settled> result) {
                             asio::post(*io, [this, alive, i, result = std::move(result)]() mutable {
-                              if (*alive) settled(i, std::move(result));
+                              if (*alive) guarded([&] { settled(i, std::move(result)); });
                             });
                           });
   }
@@ -136,11 +146,10 @@ void Lane::settled(std::size_t i, store::Result<store::Settled> result) {
                {{"qid", store::id_text(settlement.message)}, {"relay", route_}, {"reply", error.text}});
     settle_at_ = now() + std::chrono::seconds(1);
     if (!passes(error.kind)) {
-      // Facts first: what was heard is written even where its report, or else this settlement, is impossible.
-      if (settlement.report_now)
-        settlement.report_now = false;
-      else
-        settlement = store::Settlement{};
+      // Facts first: the outcomes are written even where their report is impossible. Outcomes that cannot be
+      // written would be sent again after a restart without a word, so the daemon stops now and names them.
+      if (!settlement.report_now) raise(io_, refused(settlement, error), route_);
+      settlement.report_now = false;
     }
   }
   if (--answers_owed_ > 0) return;

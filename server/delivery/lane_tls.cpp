@@ -3,8 +3,17 @@
 
 #include "conf/load.hpp"
 #include "server/delivery/lane.hpp"
+#include "server/delivery/tls_of_route.hpp"
 
 namespace spoold::server {
+
+std::optional<conf::Tls> tls_of_route(const conf::Settings& settings, const std::string& route) {
+  if (route == "relay") return settings.relay.tls;
+  std::optional<conf::Tls> asked;
+  for (const conf::RelayDomain& domain : settings.domains)
+    if (domain.tls && conf::route_of(settings, domain.name) == route) asked = domain.tls;
+  return asked;
+}
 
 OutboundSession::Security Lane::security(const conf::Destination* own) const {
   OutboundSession::Security security;
@@ -14,10 +23,7 @@ OutboundSession::Security Lane::security(const conf::Destination* own) const {
   rules.configured = !way_.by_mx();
   if (way_.by_mx() && !route_.starts_with('[')) security.domain = route_;
   rules.credentials = route_ == "relay" && !settings_->relay.username.empty();
-  if (route_ == "relay") rules.asked = settings_->relay.tls;
-  for (const conf::RelayDomain& domain : settings_->domains)
-    if (domain.tls && conf::route_of(*settings_, domain.name) == route_ && route_ != "relay")
-      rules.asked = domain.tls;
+  rules.asked = tls_of_route(*settings_, route_);
   if (own != nullptr && own->tls) rules.asked = own->tls;
   return security;
 }

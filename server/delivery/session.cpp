@@ -1,8 +1,20 @@
 #include "server/delivery/session.hpp"
 
+#include <cerrno>
 #include <utility>
 
 namespace spoold::server {
+namespace {
+
+// Of this machine, whatever the host: no descriptors, no memory, a source address that it does not have or that
+// has no free port.
+bool is_ours(const std::error_code& error) {
+  for (const int one : {EMFILE, ENFILE, ENOBUFS, ENOMEM, EADDRNOTAVAIL})
+    if (error.value() == one) return true;
+  return false;
+}
+
+}  // namespace
 
 OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
                                  smtp::ClientDialog::Options options, Security security)
@@ -27,10 +39,17 @@ void OutboundSession::watch() {
 void OutboundSession::start() {
   const auto executor = channel_.socket().get_executor();
   asio::co_spawn(executor, run(shared_from_this()), [self = shared_from_this()](std::exception_ptr bug) {
-    if (!bug) return;
-    self->abort();
-    std::rethrow_exception(bug);
+    if (bug) self->threw(std::move(bug));
   });
+}
+
+// The connection is cut where it stands: a content that broke off in the middle must not be completed.
+void OutboundSession::threw(std::exception_ptr why) {
+  try {
+    abort();
+  } catch (...) {  // the owner finds out that nothing was reported
+  }
+  owner_.threw(*this, std::move(why));
 }
 
 Awaitable<> OutboundSession::run(std::shared_ptr<OutboundSession> self) {
@@ -91,6 +110,11 @@ Awaitable<bool> OutboundSession::try_target(const Target& target) {
     error = failed;
   }
   if (watchdog_->fired()) error = asio::error::timed_out;
+  if (error && is_ours(error))
+    fault_ = "cannot connect to " + remote_ + ": " + error.message() +
+             (target.source ? " (from " + target.source->to_string() + ")" : std::string());
+  else if (error)
+    met_host_ = true;
   if (error || over_) {
     connect_error_ = "cannot connect to " + remote_ + ": " + error.message();
     co_return false;
@@ -112,10 +136,12 @@ std::error_code OutboundSession::open(const Target& target) {
 
 // A connection that ended before EHLO was answered: begins anew with the next target, if there is one.
 bool OutboundSession::another_target() {
-  if (told_connected_ || aborted_ || waiting_ || concluded_ || target_ == targets_.size()) return false;
+  if (told_connected_ || aborted_ || failed_here_ || waiting_ || concluded_ || target_ == targets_.size())
+    return false;
   dialog_ = smtp::ClientDialog(options_);
   over_ = writing_ = broken_ = false;
   how_ = How::closed;
+  met_host_ = true;
   return true;
 }
 
@@ -123,6 +149,7 @@ void OutboundSession::give_up(std::string text) {
   if (std::exchange(concluded_, true)) return;
   over_ = true;
   watchdog_->stop();
+  if (!fault_.empty() && !met_host_) return owner_.fault(*this, fault_);
   LastReply why;
   why.reply.text = std::move(text);
   why.remote = remote_;
@@ -160,6 +187,10 @@ void OutboundSession::step_limit() {
 // ---- writing
 
 void OutboundSession::pump() {
+  guarded([this] { feed(); });
+}
+
+void OutboundSession::feed() {
   if (writing_ || over_ || broken_) return;
   for (;;) {
     bool begun = false;
@@ -184,8 +215,8 @@ void OutboundSession::pump() {
 
 bool OutboundSession::start_write() {
   out_.begin();
+  writing_ = true;  // before a content that may throw: nothing of this output is written then
   for (const auto& content : out_.output.contents) out_.add(owner_.content(content.message, content.chunk));
-  writing_ = true;
   return write_on();
 }
 
@@ -215,13 +246,14 @@ void OutboundSession::wait_writable() {
   waiting_ = true;
   watchdog_->limit(dialog_.block_limit());
   channel_.socket().async_wait(Socket::wait_write, [self = shared_from_this()](std::error_code error) {
-    OutboundSession& s = *self;
-    s.waiting_ = false;
-    if (s.over_) return s.conclude();
-    if (error) return s.write_failed(error);
-    if (!s.write_on()) return;
-    s.step_limit();
-    s.pump();
+    self->waiting_ = false;
+    self->guarded([&s = *self, error] {
+      if (s.over_) return s.conclude();
+      if (error) return s.write_failed(error);
+      if (!s.write_on()) return;
+      s.step_limit();
+      s.feed();
+    });
   });
 }
 
@@ -258,8 +290,9 @@ void OutboundSession::over(std::error_code error) {
     how_ = How::reset;
   watchdog_->stop();
   channel_.close();
-  const bool next = !told_connected_ && !aborted_ && !waiting_ && target_ < targets_.size();
-  if (!waiting_ && !next && !may_fall_back()) conclude();
+  const bool next = !told_connected_ && !aborted_ && !failed_here_ && !waiting_ && target_ < targets_.size();
+  // A write that waits is none that is pending: an abort concludes at once, its owner may end right behind it.
+  if ((!waiting_ || aborted_) && !next && !may_fall_back()) conclude();
 }
 
 void OutboundSession::conclude() {
@@ -271,6 +304,7 @@ void OutboundSession::conclude() {
   dialog_.end(how_);
   for (delivery::Observation& seen : dialog_.take_finished()) owner_.heard(*this, std::move(seen));
   const delivery::Drop& drop = dialog_.drop();
+  if (failed_here_) return owner_.fault(*this, fault_);
   if (!told_connected_) {
     LastReply why;
     why.reply = drop.reply;

@@ -4,10 +4,13 @@
 // to the kernel at once; only when the kernel takes no more does it wait, and reading goes on meanwhile (two
 // full windows would deadlock otherwise). One watchdog bounds whatever is waited for. After a failed write
 // reading goes on to the end: replies that arrived before a reset count (isolation.md I1). Guarantees: the
-// owner is told exactly one of: failed() (no connection was made), gone() (it ended), and nothing after it;
-// heard() for each transaction that was answered in full. Lives and dies on one thread.
+// owner gets exactly one of: failed() (no connection was made), fault() (none was made, for a reason of this
+// machine), gone() (it ended), and nothing after it; heard() for each transaction that was answered in full. An
+// exception cuts the connection, reports what was open as any cut does, and goes to the owner as threw(); a
+// content that cannot be read to its end never gets its final dot. Lives and dies on one thread.
 #pragma once
 #include <array>
+#include <exception>
 #include <memory>
 #include <optional>
 #include <span>
@@ -44,6 +47,11 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
     virtual void gone(OutboundSession&, bool in_order, const delivery::Drop&,
                       std::vector<delivery::Observation> open) = 0;
+    /// No connection, and not for a reason of any target: nothing is known of the host.
+    virtual void fault(OutboundSession&, const std::string& why) = 0;
+    /// An exception left the session, or the owner while the session called it. The session has ended; gone()
+    /// or failed() came before, unless they threw.
+    virtual void threw(OutboundSession&, std::exception_ptr why) = 0;
   };
 
   struct Security {
@@ -99,10 +107,22 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   const Target& target() const { return targets_[target_ - 1]; }
   void plan();
   Awaitable<bool> handshake();
+  void fail_here(std::string why);
   bool may_fall_back() const;
   bool fall_back();
 
+  /// All work that is not the reader's own; its own ends in start().
+  template <class Work>
+  void guarded(Work work) {
+    try {
+      work();
+    } catch (...) {
+      threw(std::current_exception());
+    }
+  }
+  void threw(std::exception_ptr why);
   void took(std::size_t n);
+  void feed();
   bool start_write();
   bool write_on();
   void wait_writable();
@@ -126,6 +146,9 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   std::optional<Watchdog> watchdog_;  // a new one for each target
   std::string remote_;
   std::string connect_error_;
+  std::string fault_;         // of this machine, before EHLO was answered
+  bool met_host_ = false;     // a target failed by itself
+  bool failed_here_ = false;  // TLS did, on this machine
 
   Gather out_;  // the output that is being written
   std::uint64_t bytes_out_ = 0;

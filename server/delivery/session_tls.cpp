@@ -42,8 +42,12 @@ Awaitable<bool> OutboundSession::handshake() {
   watchdog_->limit(options_.timeouts.mail);
   auto stream = security_.client->begin(channel_.socket().native_handle(), target(), options_.tls);
   auto want = TlsStream::Want::failed;
-  std::string why = stream ? std::string() : stream.error();
-  if (stream) channel_.begin_tls(std::move(*stream));
+  std::string why;
+  if (!stream) {
+    fail_here(stream.error());
+    co_return false;
+  }
+  channel_.begin_tls(std::move(*stream));
   while (why.empty() && !over_ && !channel_.plain()) {
     want = channel_.tls()->handshake();
     if (want == TlsStream::Want::done) break;
@@ -56,6 +60,10 @@ Awaitable<bool> OutboundSession::handshake() {
     if (error) why = watchdog_->fired() ? "timed out during the TLS handshake" : error.message();
   }
   if (over_) co_return false;
+  if (!channel_.plain() && channel_.tls()->failed_here()) {
+    fail_here(std::move(why));
+    co_return false;
+  }
   if (want != TlsStream::Want::done || channel_.plain()) {
     security_.client->forget(target(), options_.tls);
     dialog_.handshake_failed(std::move(why));
@@ -69,8 +77,16 @@ Awaitable<bool> OutboundSession::handshake() {
   co_return !over_;
 }
 
+// TLS failed on this machine: the peer's TLS is as good as before. Neither plain text nor another target would
+// mend it.
+void OutboundSession::fail_here(std::string why) {
+  failed_here_ = true;
+  fault_ = "TLS with " + remote_ + ": " + std::move(why);
+  over(asio::error::operation_aborted);
+}
+
 bool OutboundSession::may_fall_back() const {
-  return !told_connected_ && !aborted_ && target_ > 0 && in_plain_ != &target() &&
+  return !failed_here_ && !told_connected_ && !aborted_ && target_ > 0 && in_plain_ != &target() &&
          options_.tls.may_fall_back && options_.tls.use != delivery::TlsPlan::Use::never &&
          dialog_.tls_broke();
 }

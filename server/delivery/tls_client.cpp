@@ -39,40 +39,46 @@ std::string key_of(const Target& target, const delivery::TlsPlan& plan) {
 
 }  // namespace
 
-std::string TlsClient::make_context() {
-  std::unique_ptr<SSL_CTX, FreeContext> made(SSL_CTX_new(TLS_client_method()));
-  SSL_CTX* c = made.get();
-  if (c == nullptr) return "OpenSSL makes no TLS context";
-  SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION);
+tl::expected<std::shared_ptr<const TlsContext>, std::string> TlsContext::make(const std::string& ca_file) {
+  auto made = std::make_shared<TlsContext>();
+  made->context_.reset(SSL_CTX_new(TLS_client_method()));
+  SSL_CTX* c = made->get();
+  if (c == nullptr) return tl::unexpected(std::string("OpenSSL makes no TLS context"));
   // An end without close_notify is an end like any other; as an error it would also spoil the session.
   SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_IGNORE_UNEXPECTED_EOF);
   SSL_CTX_set_mode(
       c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
   SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-  SSL_CTX_sess_set_new_cb(c, new_session);
-  SSL_CTX_dane_enable(c);
-  SSL_CTX_set_default_verify_paths(c);
-  if (!ca_file_.empty() && SSL_CTX_load_verify_locations(c, ca_file_.c_str(), nullptr) != 1) {
+  SSL_CTX_sess_set_new_cb(c, TlsClient::new_session);
+  if (SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) != 1 || SSL_CTX_dane_enable(c) <= 0 ||
+      SSL_CTX_set_default_verify_paths(c) != 1 || owner_index() < 0) {
     ERR_clear_error();
-    return "[delivery] ca_file " + ca_file_ + " holds no certificates that can be read";
+    return tl::unexpected(std::string("OpenSSL cannot be set up for TLS 1.2 and DANE"));
   }
-  context_ = std::move(made);
-  return {};
+  if (!ca_file.empty() && SSL_CTX_load_verify_locations(c, ca_file.c_str(), nullptr) != 1) {
+    ERR_clear_error();
+    return tl::unexpected(
+        "[delivery] ca_file " + ca_file +
+        " holds no certificates that this process can read: it must be a PEM file that the user "
+        "of [server] user may read");
+  }
+  return made;
 }
 
 tl::expected<std::unique_ptr<TlsStream>, std::string> TlsClient::begin(int fd, const Target& target,
                                                                        const delivery::TlsPlan& plan) {
-  if (!context_)
-    if (std::string why = make_context(); !why.empty()) return tl::unexpected(std::move(why));
-  TlsStream::Ssl ssl(SSL_new(context_.get()));
+  if (!context_) return tl::unexpected(std::string("there is no TLS context"));
+  TlsStream::Ssl ssl(SSL_new(context_->get()));
   if (!ssl) return tl::unexpected(std::string("OpenSSL makes no TLS connection"));
   auto owner = std::make_unique<Owner>(Owner{weak_from_this(), key_of(target, plan)});
   if (const auto found = kept_.find(owner->key); found != kept_.end()) {
     order_.splice(order_.begin(), order_, found->second);
     if (SSL_set_session(ssl.get(), found->second->session.get()) == 1) ++resumed;
   }
-  SSL_set_ex_data(ssl.get(), owner_index(), owner.release());
-  return std::make_unique<TlsStream>(std::move(ssl), fd, plan, target.tlsa);
+  if (SSL_set_ex_data(ssl.get(), owner_index(), owner.get()) != 1)
+    return tl::unexpected(std::string("OpenSSL has no memory for a TLS connection"));
+  owner.release();
+  return TlsStream::make(std::move(ssl), fd, plan, target.tlsa);
 }
 
 int TlsClient::new_session(SSL* ssl, SSL_SESSION* session) {

@@ -1,7 +1,9 @@
-// What the TLS connections of one network thread have in common: OpenSSL's context (made at the first use),
-// sessions to resume, and the hosts whose TLS broke. Guarantees: bounded (256 sessions); a session is resumed
-// only towards the same address and under the same demands as when it was made, so nothing unverified comes
-// in by resumption. Failures: in words (a ca_file that cannot be read).
+// What TLS connections have in common. TlsContext: OpenSSL's context, made once, for all threads, before
+// anything is delivered. TlsClient: of one network thread, sessions to resume and the hosts whose TLS broke.
+// Guarantees: bounded (256 sessions); a session is resumed only towards the same address and under the same
+// demands as when it was made, so nothing unverified comes in by resumption; no demand is dropped because
+// OpenSSL could not be told it. Failures: in words, and always of this machine, never of the peer: who gets
+// one must not take it for TLS that the peer broke.
 #pragma once
 #include <list>
 #include <memory>
@@ -15,11 +17,26 @@
 
 namespace spoold::server {
 
+class TlsContext {
+ public:
+  /// Reads `ca_file` (empty: the system's certificates only) with the rights that the process has now.
+  static tl::expected<std::shared_ptr<const TlsContext>, std::string> make(const std::string& ca_file);
+  SSL_CTX* get() const { return context_.get(); }
+
+ private:
+  struct Free {
+    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
+  };
+  std::unique_ptr<SSL_CTX, Free> context_;
+};
+
 class TlsClient : public std::enable_shared_from_this<TlsClient> {
  public:
   static constexpr std::size_t most_sessions = 256;
 
-  explicit TlsClient(std::string ca_file) : ca_file_(std::move(ca_file)) {}
+  explicit TlsClient(std::shared_ptr<const TlsContext> context) : context_(std::move(context)) {}
+  /// Before the first begin().
+  void use(std::shared_ptr<const TlsContext> context) { context_ = std::move(context); }
 
   /// For a socket that is connected to `target`.
   tl::expected<std::unique_ptr<TlsStream>, std::string> begin(int fd, const Target& target,
@@ -31,9 +48,6 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
   std::uint64_t resumed = 0;
 
  private:
-  struct FreeContext {
-    void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
-  };
   struct FreeSession {
     void operator()(SSL_SESSION* session) const { SSL_SESSION_free(session); }
   };
@@ -42,12 +56,11 @@ class TlsClient : public std::enable_shared_from_this<TlsClient> {
     std::string key;
     Session session;
   };
+  friend class TlsContext;
   static int new_session(SSL* ssl, SSL_SESSION* session);
-  std::string make_context();
   void keep(const std::string& key, Session session);
 
-  std::string ca_file_;
-  std::unique_ptr<SSL_CTX, FreeContext> context_;
+  std::shared_ptr<const TlsContext> context_;
   std::list<Kept> order_;  // most recently used first
   std::unordered_map<std::string, std::list<Kept>::iterator> kept_;
 };

@@ -19,12 +19,6 @@ int stream_index() {
   return index;
 }
 
-bool is_literal(const std::string& name) {
-  std::error_code no;
-  asio::ip::make_address(name, no);
-  return !no;
-}
-
 std::string printable(std::string_view text) {
   std::string out;
   for (const char c : text.substr(0, 200)) out += c > 0x20 && c < 0x7f ? c : '?';
@@ -101,15 +95,17 @@ BIO_METHOD* TlsStream::method() {
   return made;
 }
 
-TlsStream::TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan, const std::vector<delivery::Tlsa>& tlsa)
-    : ssl_(std::move(ssl)), socket_{fd}, plan_(plan) {
-  BIO* bio = BIO_new(method());
-  BIO_set_data(bio, &socket_);
-  BIO_set_init(bio, 1);
-  SSL_set_bio(ssl_.get(), bio, bio);
-  SSL_set_ex_data(ssl_.get(), stream_index(), this);
-  SSL_set_connect_state(ssl_.get());
-  trust(tlsa);
+TlsStream::TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan)
+    : ssl_(std::move(ssl)), socket_{fd}, plan_(plan) {}
+
+tl::expected<std::unique_ptr<TlsStream>, std::string> TlsStream::make(
+    Ssl ssl, int fd, const delivery::TlsPlan& plan, const std::vector<delivery::Tlsa>& tlsa) {
+  std::unique_ptr<TlsStream> stream(new TlsStream(std::move(ssl), fd, plan));
+  ERR_clear_error();
+  std::string fault = stream->set_up(tlsa);
+  ERR_clear_error();
+  if (!fault.empty()) return tl::unexpected(std::move(fault));
+  return stream;
 }
 
 TlsStream::~TlsStream() {
@@ -118,41 +114,71 @@ TlsStream::~TlsStream() {
   SSL_set_ex_data(ssl_.get(), stream_index(), nullptr);
 }
 
-void TlsStream::trust(const std::vector<delivery::Tlsa>& tlsa) {
+// Every demand is checked to have been taken: one that OpenSSL dropped would let anybody pass.
+std::string TlsStream::set_up(const std::vector<delivery::Tlsa>& tlsa) {
   using Trust = delivery::TlsPlan::Trust;
   SSL* ssl = ssl_.get();
+  BIO* bio = method() == nullptr ? nullptr : BIO_new(method());
+  if (bio == nullptr) return "OpenSSL has no memory for a TLS connection";
+  BIO_set_data(bio, &socket_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl, bio, bio);
+  if (SSL_set_ex_data(ssl, stream_index(), this) != 1) return "OpenSSL has no memory for a TLS connection";
+  SSL_set_connect_state(ssl);
   SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (plan_.trust == Trust::dane) {
-    bool any = SSL_dane_enable(ssl, plan_.server_name.c_str()) > 0;
-    if (any) {
-      any = false;
-      SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);  // RFC 7672 3.1.1
-      for (const delivery::Tlsa& one : tlsa)
-        if (delivery::usable(one))
-          any = SSL_dane_tlsa_add(ssl, one.usage, one.selector, one.matching,
-                                  reinterpret_cast<const unsigned char*>(one.data.data()),
-                                  one.data.size()) > 0 ||
-                any;
-    }
-    if (!any) plan_.trust = Trust::anyone;  // RFC 7672 2.2: not usable after all; TLS it is all the same
-  }
-  if (!plan_.server_name.empty())  // what the macro SSL_set_tlsext_host_name() does, without its cast
-    SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, plan_.server_name.data());
+  if (plan_.trust == Trust::dane)
+    if (std::string fault = use_dane(tlsa); !fault.empty()) return fault;
+  // What the macro SSL_set_tlsext_host_name() does, without its cast.
+  if (!plan_.server_name.empty() &&
+      SSL_ctrl(ssl, SSL_CTRL_SET_TLSEXT_HOSTNAME, TLSEXT_NAMETYPE_host_name, plan_.server_name.data()) != 1)
+    return "OpenSSL takes no server name " + printable(plan_.server_name);
   for (std::size_t i = 0; i < plan_.names.size(); ++i) {
     const std::string& name = plan_.names[i];
-    if (is_literal(name)) {
-      X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(ssl), name.c_str());
-      break;
-    }
-    if (i == 0)
-      SSL_set1_host(ssl, name.c_str());
-    else
-      SSL_add1_host(ssl, name.c_str());
+    std::error_code none;
+    const auto address = asio::ip::make_address(name, none);
+    const bool taken = none ? expect_host(name, i == 0) : expect_address(address);
+    if (!taken) return "OpenSSL cannot check a certificate for " + printable(name);
+    if (!none) break;  // a certificate would have to match both, the address and a name
   }
+  if (plan_.trust == Trust::pkix && plan_.names.empty()) return "there is no name to check a certificate for";
   const bool anyone = plan_.trust == Trust::anyone;
   SSL_set_security_level(ssl, anyone ? weak : strong);
   if (anyone) SSL_set_options(ssl, SSL_OP_LEGACY_SERVER_CONNECT);  // better than plain text
   SSL_set_verify(ssl, anyone ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, verified);
+  return {};
+}
+
+// RFC 7672 2.2: where no record is usable TLS is used all the same, with anyone. A failure of OpenSSL itself is
+// no such case.
+std::string TlsStream::use_dane(const std::vector<delivery::Tlsa>& tlsa) {
+  SSL* ssl = ssl_.get();
+  if (SSL_dane_enable(ssl, plan_.server_name.c_str()) <= 0)
+    return "OpenSSL cannot use DANE for " + printable(plan_.server_name);
+  SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);  // RFC 7672 3.1.1
+  bool any = false;
+  for (const delivery::Tlsa& one : tlsa) {
+    if (!delivery::usable(one)) continue;
+    const int added =
+        SSL_dane_tlsa_add(ssl, one.usage, one.selector, one.matching,
+                          reinterpret_cast<const unsigned char*>(one.data.data()), one.data.size());
+    if (added < 0) return "OpenSSL cannot take a TLSA record of " + printable(plan_.server_name);
+    any = any || added > 0;
+  }
+  if (!any) plan_.trust = delivery::TlsPlan::Trust::anyone;
+  return {};
+}
+
+// An empty name would make OpenSSL check none, an embedded NUL another one.
+bool TlsStream::expect_host(const std::string& name, bool first) {
+  if (name.empty() || name.find('\0') != std::string::npos) return false;
+  return (first ? SSL_set1_host(ssl_.get(), name.c_str()) : SSL_add1_host(ssl_.get(), name.c_str())) == 1;
+}
+
+// By its octets: a certificate names no zone (fe80::1%eth0).
+bool TlsStream::expect_address(const asio::ip::address& address) {
+  X509_VERIFY_PARAM* param = SSL_get0_param(ssl_.get());
+  if (address.is_v4()) return X509_VERIFY_PARAM_set1_ip(param, address.to_v4().to_bytes().data(), 4) == 1;
+  return X509_VERIFY_PARAM_set1_ip(param, address.to_v6().to_bytes().data(), 16) == 1;
 }
 
 // Only to remember why: OpenSSL decides.
@@ -182,6 +208,7 @@ TlsStream::Want TlsStream::handshake() {
     if (error == SSL_ERROR_WANT_READ) return Want::read;
     if (error == SSL_ERROR_WANT_WRITE) return Want::write;
   }
+  failed_here_ = ERR_GET_REASON(ERR_peek_last_error()) == ERR_R_MALLOC_FAILURE;
   const int broke = socket_.read_error != 0 ? socket_.read_error : socket_.write_error;
   if (socket_.ended)
     failure_ = "connection closed during the TLS handshake";

@@ -13,6 +13,8 @@
 #include <string>
 #include <vector>
 
+#include <tl/expected.hpp>
+
 #include "protocol/delivery/tls_policy.hpp"
 #include "server/asio.hpp"
 
@@ -27,8 +29,11 @@ class TlsStream {
   };
   using Ssl = std::unique_ptr<SSL, Free>;
 
-  /// `fd` stays the caller's; it outlives the stream.
-  TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan, const std::vector<delivery::Tlsa>& tlsa);
+  /// `fd` stays the caller's; it outlives the stream. The error: OpenSSL did not take a demand of the plan; the
+  /// peer has no part in it.
+  static tl::expected<std::unique_ptr<TlsStream>, std::string> make(Ssl ssl, int fd,
+                                                                    const delivery::TlsPlan& plan,
+                                                                    const std::vector<delivery::Tlsa>& tlsa);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -36,6 +41,8 @@ class TlsStream {
   Want handshake();
   /// After Want::failed: what TLS said, and of a certificate that did not do, why.
   const std::string& failure() const { return failure_; }
+  /// After Want::failed: this machine had no memory for it, the peer did nothing wrong.
+  bool failed_here() const { return failed_here_; }
   /// After Want::done: "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" (or dane, untrusted).
   std::string used() const;
 
@@ -52,7 +59,11 @@ class TlsStream {
   };
   static BIO_METHOD* method();
   static int verified(int ok, X509_STORE_CTX* context);
-  void trust(const std::vector<delivery::Tlsa>& tlsa);
+  TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan);
+  std::string set_up(const std::vector<delivery::Tlsa>& tlsa);
+  std::string use_dane(const std::vector<delivery::Tlsa>& tlsa);
+  bool expect_host(const std::string& name, bool first);
+  bool expect_address(const asio::ip::address& address);
   std::error_code of_write(int result) const;
   std::error_code of_read(int result) const;
 
@@ -61,7 +72,7 @@ class TlsStream {
   delivery::TlsPlan plan_;
   std::string refusal_;  // of the certificate
   std::string failure_;
-  bool up_ = false;
+  bool up_ = false, failed_here_ = false;
 };
 
 }  // namespace spoold::server

@@ -8,6 +8,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "server/delivery/ip.hpp"
 #include "server/delivery/own_addresses.hpp"
+#include "server/delivery/tls_of_route.hpp"
 
 namespace spoold::server {
 namespace {
@@ -26,6 +27,21 @@ std::optional<asio::ip::address> literal(std::string_view text) {
   const auto address = asio::ip::make_address(std::string(text), error);
   if (error) return std::nullopt;
   return address;
+}
+
+/// Loopback, private (RFC 1918, RFC 4193), link-local and shared (RFC 6598) addresses: what a stranger's
+/// address literal must not make this server connect to.
+bool is_internal(const asio::ip::address& address) {
+  const auto four = [](const asio::ip::address_v4& v4) {
+    const auto at = v4.to_bytes();
+    return at[0] == 127 || at[0] == 10 || (at[0] == 172 && (at[1] & 0xf0) == 16) ||
+           (at[0] == 192 && at[1] == 168) || (at[0] == 169 && at[1] == 254) ||
+           (at[0] == 100 && (at[1] & 0xc0) == 64);
+  };
+  if (address.is_v4()) return four(address.to_v4());
+  const asio::ip::address_v6 v6 = address.to_v6();
+  if (v6.is_v4_mapped()) return four(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
+  return v6.is_loopback() || v6.is_link_local() || (v6.to_bytes()[0] & 0xfe) == 0xfc;
 }
 
 dns::Found found_at(const asio::ip::address& address, std::uint16_t port) {
@@ -50,24 +66,17 @@ dns::Found refused(bool final, smtp::EnhancedStatus status, std::string text) {
 
 Way::Way(Resolver& resolver, asio::io_context& io, std::shared_ptr<const conf::Settings> settings,
          std::string route, std::function<void()> changed)
-    : resolver_(resolver), io_(io), route_(std::move(route)), changed_(std::move(changed)) {
-  set(std::move(settings));
+    : resolver_(resolver),
+      io_(io),
+      settings_(std::move(settings)),
+      route_(std::move(route)),
+      changed_(std::move(changed)),
+      hops_(conf::next_hops_of(*settings_, route_)) {
+  match();
 }
 
 Way::~Way() {
   *alive_ = false;
-}
-
-void Way::set(std::shared_ptr<const conf::Settings> settings) {
-  settings_ = std::move(settings);
-  hops_ = conf::next_hops_of(*settings_, route_);
-  ++generation_;
-  owed_ = 0;
-  stops_.clear();
-  known_ = false;
-  until_ = stale_until_ = {};
-  verdict_.reset();
-  match();
 }
 
 Way::State Way::look(TimePoint now) {
@@ -106,6 +115,11 @@ void Way::begin() {
       const std::uint16_t its_port = delivery::port_of(*settings_, text, text);
       if (!dns::usable(octets(*address)))
         stop.found = refused(true, {5, 1, 2}, "DNS: " + name + " is no address that mail can be sent to");
+      else if (is_internal(*address) && !configured(*address, text))
+        stop.found = refused(true, {5, 1, 2},
+                             "DNS: " + name +
+                                 " is an address of an internal network: mail is sent to it only where a "
+                                 "[[destination]] matches it");
       else if (own_addresses(*settings_)(octets(*address), its_port))
         stop.found = refused(true, {5, 4, 6},
                              "DNS: " + name + " is this server: mail for it would go round in circles");
@@ -124,6 +138,7 @@ void Way::begin() {
       options.port = [port, by_mx = options.by_mx, settings = settings_, name](const std::string& host) {
         return by_mx ? delivery::port_of(*settings, name, host) : port;
       };
+      options.tlsa = may_want_tlsa();
       options.seed = std::random_device{}();
       ++owed_;
       ask(i, std::move(options));
@@ -133,12 +148,11 @@ void Way::begin() {
 }
 
 void Way::ask(std::size_t stop, dns::Resolution::Options options) {
-  resolver_.resolve(std::move(options),
-                    [this, alive = alive_, io = &io_, generation = generation_, stop](dns::Found found) {
-                      asio::post(*io, [this, alive, generation, stop, found = std::move(found)]() mutable {
-                        if (*alive && generation == generation_) take(stop, std::move(found));
-                      });
-                    });
+  resolver_.resolve(std::move(options), [this, alive = alive_, io = &io_, stop](dns::Found found) {
+    asio::post(*io, [this, alive, stop, found = std::move(found)]() mutable {
+      if (*alive) take(stop, std::move(found));
+    });
+  });
 }
 
 void Way::take(std::size_t stop, dns::Found found) {
@@ -190,6 +204,29 @@ void Way::match() {
     }
   destination_ = delivery::destination_of(*settings_, where);
   group_ = delivery::group_of(*settings_, where);
+}
+
+/// The operator's word that mail may go to an internal address.
+bool Way::configured(const asio::ip::address& address, std::string_view text) const {
+  delivery::Whereabouts where;
+  where.domain = text;
+  where.addresses.push_back(octets(address));
+  return delivery::destination_of(*settings_, where) != nullptr;
+}
+
+// Name servers that fail for TLSA make a host unreachable, so that nobody can hide the records (RFC 7672 2.1.2).
+// Where no policy that could apply here uses the records, this would only lose a way.
+bool Way::may_want_tlsa() const {
+  const auto uses = [](conf::Tls tls) { return tls == conf::Tls::opportunistic || tls == conf::Tls::dane; };
+  delivery::Whereabouts named;  // which MX hosts and addresses there are is not known yet
+  if (hops_.empty()) named.domain = route_;
+  named.hops = hops_;
+  const conf::Destination* own = delivery::destination_of(*settings_, named);
+  if (own != nullptr)
+    return uses(own->tls.value_or(tls_of_route(*settings_, route_).value_or(settings_->delivery.tls)));
+  for (const conf::Destination& one : settings_->destinations)
+    if (one.tls && uses(*one.tls)) return true;
+  return uses(tls_of_route(*settings_, route_).value_or(settings_->delivery.tls));
 }
 
 // ---- what was found

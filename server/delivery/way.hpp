@@ -27,9 +27,6 @@ class Way {
       std::string route, std::function<void()> changed);
   ~Way();
 
-  /// Other settings: what was found is forgotten.
-  void set(std::shared_ptr<const conf::Settings> settings);
-
   /// asking: `changed` follows. unreachable: see why() and final(); a temporary verdict is said once, then it
   /// is resting: some seconds later it asks again.
   enum class State : std::uint8_t { ready, asking, resting, unreachable };
@@ -59,13 +56,15 @@ class Way {
   void take(std::size_t stop, dns::Found found);
   void conclude();
   void match();
+  bool may_want_tlsa() const;
+  bool configured(const asio::ip::address& address, std::string_view text) const;
 
   Resolver& resolver_;
   asio::io_context& io_;
-  std::shared_ptr<const conf::Settings> settings_;
+  const std::shared_ptr<const conf::Settings> settings_;
   const std::string route_;
   std::function<void()> changed_;
-  std::vector<conf::NextHop> hops_;
+  const std::vector<conf::NextHop> hops_;
 
   std::vector<Stop> stops_, coming_;
   std::size_t owed_ = 0;
@@ -75,7 +74,6 @@ class Way {
   std::map<std::string, TimePoint> last_until_;     // by their text; as many as there are targets
   const conf::Destination* destination_ = nullptr;  // of *settings_
   std::optional<delivery::GroupRules> group_;
-  std::uint64_t generation_ = 0;  // answers of before set() are not ours
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 

@@ -1,5 +1,8 @@
 """TLS and AUTH towards the next hop: what is recorded, what never goes in plain text, and who falls back."""
+import os
 import pathlib
+import subprocess
+import unittest
 
 import harness
 from peers.tls_peer import Authority, TlsPeer
@@ -18,10 +21,11 @@ class Tls(harness.Case):
         self.addCleanup(peer.close)
         return peer
 
-    def house(self, peer, host="127.0.0.1", relay=None, delivery=None, post=True):
-        """A spoold that relays to the peer, and one message on its way to TO."""
-        short = {k: "2s" for k in ("greeting", "mail")}
-        settings = {"relay": relay or {}, "delivery": {"ca_file": str(self.authority.file), "timeouts": short, **(delivery or {})}}
+    def house(self, peer, host="127.0.0.1", relay=None, delivery=None, post=True, patience=60):
+        """A spoold that relays to the peer, and one message on its way to TO. `patience` (seconds) is short only where the peer stalls:
+        a handshake on a busy machine takes its time."""
+        limits = {k: f"{patience * harness.SLOW}s" for k in ("greeting", "mail")}
+        settings = {"relay": relay or {}, "delivery": {"ca_file": str(self.authority.file), "timeouts": limits, **(delivery or {})}}
         # A store of its own: what one has learned of its next hop is not for the others.
         spoold = self.spoold(peer.url(host), settings, name=f"spoold{len(self.daemons)}")
         if post:
@@ -84,6 +88,31 @@ class Tls(harness.Case):
             self.assertTrue(self.delivered(spoold)["tls"].endswith(" untrusted"))
             spoold.stop()
 
+    def refuses_to_start(self, words, **settings):
+        """Nothing is delivered, in plain text least of all, while the certificates cannot be read."""
+        spoold = harness.Spoold(self.folder, "smtp://127.0.0.1:9", settings, name=f"refused{len(self.daemons)}", start=False)
+        self.daemons.append(spoold)
+        spoold.start(wait=False)
+        self.assertEqual(spoold.process.wait(20 * harness.SLOW), 1)
+        self.assertIn(words, spoold.tail())
+        return spoold
+
+    def test_no_start_without_the_certificates_of_ca_file(self):
+        file = pathlib.Path(self.folder) / "ca.txt"
+        file.write_text("no certificate\n")
+        spoold = self.refuses_to_start(f"ca_file {file} holds no certificates", delivery={"ca_file": str(file)})
+        check = subprocess.run([harness.BUILD / "spoold", "--config", spoold.config, "--check"], capture_output=True, text=True)
+        self.assertEqual(check.returncode, 2)
+        self.assertIn("holds no certificates", check.stderr)
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can start spoold for another user")
+    def test_no_start_when_only_root_can_read_ca_file(self):
+        self.folder.chmod(0o755)
+        file = pathlib.Path(self.folder) / "ca.pem"
+        file.write_bytes(pathlib.Path(self.authority.file).read_bytes())
+        file.chmod(0o600)
+        self.refuses_to_start(f"ca_file {file} holds no certificates", server={"user": "nobody"}, delivery={"ca_file": str(file)})
+
     def test_verified_says_what_is_wrong(self):
         for certificate, words in (
                 (self.authority.certificate("x.example"), "hostname mismatch: it is for x.example, expected localhost"),
@@ -102,7 +131,7 @@ class Tls(harness.Case):
                            ("late", "while waiting for the reply to EHLO"), ("stall", "timed out")):
             with self.subTest(how):
                 peer = self.tls_peer(starttls=how)
-                spoold = self.house(peer, relay={"tls": "opportunistic"})
+                spoold = self.house(peer, relay={"tls": "opportunistic"}, patience=2 if how == "stall" else 60)
                 self.assertIsNone(self.delivered(spoold)["tls"])
                 self.assertEqual([m[0] for m in peer.mails], [False])
                 self.assertEqual(len(peer.connections), 2)
@@ -130,7 +159,7 @@ class Tls(harness.Case):
                            ("inject", "octets behind"), ("stall", "timed out")):
             with self.subTest(how):
                 peer = self.tls_peer(starttls=how)
-                spoold = self.house(peer, relay={"tls": "required"})
+                spoold = self.house(peer, relay={"tls": "required"}, patience=2 if how == "stall" else 60)
                 self.unreachable(spoold, words)
                 self.assertEqual(len(peer.connections), 1)
                 self.assertFalse(any(text.startswith("MAIL") for _, text in peer.connections[0].commands))

@@ -59,7 +59,7 @@ Try connect(TlsClient& client, TlsPeer& peer, const TlsPlan& p, const std::vecto
 struct House {
   House() : ca(certificate("Test CA", nullptr, true)) {
     write_pem(folder.path() + "/ca.pem", ca);
-    client = std::make_shared<TlsClient>(folder.path() + "/ca.pem");
+    client = std::make_shared<TlsClient>(TlsContext::make(folder.path() + "/ca.pem").value());
   }
   store::Folder folder;
   Certificate ca;
@@ -107,13 +107,35 @@ TEST_CASE("certificates: who is accepted, and what is said of the others") {
 TEST_CASE("the certificates of ca_file count beside the system's, not in every client") {
   House house;
   TlsPeer peer(certificate(host, &house.ca));
-  const auto stranger = std::make_shared<TlsClient>("");
+  const auto stranger = std::make_shared<TlsClient>(TlsContext::make("").value());
   CHECK(connect(*stranger, peer, plan(Trust::pkix)).failure.find("unable to get local issuer certificate") !=
         std::string::npos);
-  const auto broken = std::make_shared<TlsClient>(house.folder.path() + "/none.pem");
-  const auto begun = broken->begin(0, Target{}, plan(Trust::pkix));
-  REQUIRE(!begun);
-  CHECK(begun.error().find("none.pem holds no certificates that can be read") != std::string::npos);
+  const auto broken = TlsContext::make(house.folder.path() + "/none.pem");
+  REQUIRE(!broken);
+  CHECK(broken.error().find("none.pem holds no certificates that this process can read") !=
+        std::string::npos);
+  CHECK_FALSE(std::make_shared<TlsClient>(nullptr)->begin(0, Target{}, plan(Trust::anyone)));
+}
+
+TEST_CASE("a demand that OpenSSL does not take ends the attempt: nobody passes unchecked") {
+  House house;
+  TlsPeer peer(certificate(host, &house.ca));
+  const auto begin = [&](const TlsPlan& p, const std::vector<Tlsa>& tlsa = {}) {
+    Target target;
+    target.tlsa = tlsa;
+    const auto begun = house.client->begin(peer.connect(), target, p);
+    return begun ? std::string() : begun.error();
+  };
+  for (const std::string& name : {std::string(), host + std::string(1, '\0') + ".example"})
+    CHECK(begin(plan(Trust::pkix, {name})).find("cannot check a certificate") != std::string::npos);
+  CHECK(begin(plan(Trust::pkix, {})) != "");
+  TlsPlan long_name = plan(Trust::pkix);
+  long_name.server_name = std::string(300, 'x');
+  CHECK(begin(long_name).find("takes no server name") != std::string::npos);
+  // A zone is no part of a certificate: the octets are what is compared.
+  CHECK(begin(plan(Trust::pkix, {"fe80::1%lo"})) == "");
+  CHECK(connect(*house.client, peer, plan(Trust::pkix, {"fe80::1%lo"})).failure.find("IP address mismatch") !=
+        std::string::npos);
 }
 
 TEST_CASE(
