@@ -1,8 +1,8 @@
 #include "protocol/delivery/blame.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cctype>
+
+#include "protocol/delivery/words.hpp"
 
 namespace spoold::delivery {
 namespace {
@@ -14,12 +14,6 @@ bool skipped(const Observation& seen, std::size_t i) {
 // BDAT was written for nobody (its RCPTs were refused while it was on its way), and it was not answered.
 bool silent_chunk(const Observation& seen) {
   return seen.chunked && seen.content_sent && (seen.dot.empty() || !seen.dot.front());
-}
-
-bool contains(std::string_view text, std::string_view word) {
-  return std::search(text.begin(), text.end(), word.begin(), word.end(), [](char a, char b) {
-           return std::tolower(static_cast<unsigned char>(a)) == b;
-         }) != text.end();
 }
 
 const char* what_happened(Drop::How how) {
@@ -55,6 +49,22 @@ bool heard_of(const Observation& seen) {
   const auto given = [](const auto& reply) { return reply.has_value(); };
   return seen.mail || seen.data || std::ranges::any_of(seen.rcpt, given) ||
          std::ranges::any_of(seen.dot, given);
+}
+
+std::uint32_t errors(const Observation& seen) {
+  std::uint32_t errors = 0;
+  const auto count = [&](const std::optional<smtp::Reply>& reply) {
+    if (reply && reply->code >= 400 && reply->code != 421) ++errors;
+  };
+  if (seen.mail_sent) count(seen.mail);  // else it was refused on our side, after EHLO
+  bool first = true;
+  for (const auto& reply : seen.rcpt) {
+    if (first || !reply || !too_many_recipients(*reply)) count(reply);  // Postfix does not count those either
+    first = first && !reply;
+  }
+  count(seen.data);
+  for (const auto& reply : seen.dot) count(reply);
+  return errors;
 }
 
 std::optional<std::size_t> parting_refusal(const Observation& seen) {
@@ -127,20 +137,6 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
 
 bool works_on(Drop::How how) {
   return how == Drop::How::timeout || how == Drop::How::garbage || how == Drop::How::ours;
-}
-
-bool speaks_of_host(const smtp::Reply& reply) {
-  if (reply.enhanced.given())
-    return reply.enhanced.klass == 4 && (reply.enhanced.subject == 3 || reply.enhanced.subject == 7);
-  static constexpr std::array<std::string_view, 9> words = {
-      "load",    "too busy",      "rate limit", "too many conn", "too many concurrent",
-      "throttl", "shutting down", "resources",  "too fast"};
-  return std::ranges::any_of(words, [&](std::string_view word) { return contains(reply.text, word); });
-}
-
-bool too_many_recipients(const smtp::Reply& reply) {
-  if (reply.enhanced.given()) return reply.enhanced.subject == 5 && reply.enhanced.detail == 3;
-  return reply.code == 452 || reply.code == 552;
 }
 
 std::string waiting_text(Drop::How how, Stage stage) {

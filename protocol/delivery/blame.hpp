@@ -1,7 +1,8 @@
 // Who is to blame for a lost connection: the oldest unanswered command (isolation.md section 2). Replies come
 // in order, so position is free information. Pure functions over what the session observed.
 //
-// See also: planner.hpp (Observation, Drop), trouble.cpp (what is done about it).
+// See also: planner.hpp (Observation, Drop), words.hpp (what the words of a 421 are about), trouble.cpp (what
+// is done about it).
 #pragma once
 #include <cstddef>
 #include <string>
@@ -38,6 +39,8 @@ bool heard(const std::optional<smtp::Reply>&, const Drop*);
 bool ended_by_421(const Observation&);
 /// Anything of it was answered.
 bool heard_of(const Observation&);
+/// The commands of this transaction that the peer refused.
+std::uint32_t errors(const Observation&);
 /// The position of the RCPT whose 5xx is the last that was heard of this transaction.
 std::optional<std::size_t> parting_refusal(const Observation&);
 
@@ -47,11 +50,6 @@ Finding find_blame(const Observation&, const Drop&, bool lmtp);
 /// The peer may still work through everything that was written to it: it is only silent, or our side ended
 /// the connection. Otherwise the peer ended it, at its oldest unanswered command.
 bool works_on(Drop::How);
-
-/// Does this refusal speak of the whole host (4.3.x, 4.7.x, load, rate, connections) and not of a recipient?
-bool speaks_of_host(const smtp::Reply&);
-/// "Too many recipients": 4.5.3, 5.5.3, or 452/552 without an enhanced code.
-bool too_many_recipients(const smtp::Reply&);
 
 /// "connection closed while waiting for the reply to RCPT TO"
 std::string waiting_text(Drop::How, Stage);

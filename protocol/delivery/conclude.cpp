@@ -129,6 +129,23 @@ void Planner::State::end_flight(Connection& c, Flight& f) {
   if (spare_vectors.size() < 64) spare_vectors.push_back(std::move(f.recipients));
 }
 
+// Is the 421 in reply to a content about the connection or the host, and not about this message? Words about
+// the host count for the host once: again at the same message, while others were delivered in between, they
+// are about the message, and the host's clock does not move.
+bool Planner::State::not_of_message(Connection& c, const Work& work, const Observation& seen,
+                                    const smtp::Reply& reply, TimePoint now) {
+  const Subject subject = subject_of(reply, {});
+  if (subject == Subject::errors && c.errors + errors(seen) > 0) return true;
+  if (subject != Subject::host && subject != Subject::errors) return false;
+  Note& n = note(work.id, now);
+  if (n.ended && host.commits() > *n.ended) {
+    c.explained = true;
+    return false;
+  }
+  n.ended = host.commits();
+  return true;
+}
+
 Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Observation& seen,
                                               const Drop* drop, bool parting, TimePoint now) {
   Open open;
@@ -210,6 +227,8 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
       reply = &drop->reply;
     if (!reply) {
       unanswered.push_back(&r);
+    } else if (reply->code == 421 && !limits.lmtp && not_of_message(c, *f.work, seen, *reply, now)) {
+      open.unsent.push_back(&r);
     } else if (reply->completed()) {
       ++open.delivered;
       deliver(c, r, *reply, now);
@@ -267,6 +286,8 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   Open open = conclude(c, f, seen, nullptr, true, now);
   c.rcpts += open.answered;
   c.rejects += open.refused;
+  c.errors += errors(seen);
+  if (open.refused > 0) host.refused_command();
   if (open.answered > 0 || heard(seen.mail, nullptr)) {
     host.answered();
     c.answered(now);

@@ -133,6 +133,10 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     unproductive_.pop_front();
   reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
 
+  if (drop.named) {  // the peer itself says that the host is well
+    mute_ = 0;
+    return false;
+  }
   recent_.push_back({now, drop.opened, drop.message, drop.suspect, drop.finding.stage == Stage::mail,
                      drop.finding.stage != Stage::rcpt && !drop.finding.complete,
                      drop.how == Drop::How::timeout, drop.explained});
@@ -189,6 +193,10 @@ bool Host::of_two_messages() const {
   const Ended &last = recent_.back(), &before = recent_[recent_.size() - 2];
   return !last.explained && !before.explained && last.at - before.at <= evidence_lasts &&
          last.message != before.message && last.suspect != before.suspect;
+}
+
+void Host::refused_command() {
+  if (depth_ > 2) depth_ = std::max(2u, depth_ / 2);
 }
 
 void Host::overlap_dropped(TimePoint now) {

@@ -53,8 +53,10 @@ class Host {
   /// one, because with VERP every culprit drops behind the content of somebody else.
   void overlap_dropped(TimePoint now);
   /// Transactions in flight on one connection: grows by one with each delivery, which doubles it in a round
-  /// trip; one after a drop.
+  /// trip; halved by each refusal; one after a drop.
   std::uint32_t depth(TimePoint now) const { return overlap(now) ? depth_ : 1; }
+  /// A recipient was refused. More of them may be in the pipe, and each uses up the peer's patience.
+  void refused_command();
   std::uint32_t window(TimePoint now) const;  // RCPTs in flight
 
   TimePoint last_commit() const { return last_commit_; }

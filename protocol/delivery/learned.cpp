@@ -44,7 +44,7 @@ void Learned::restore(const HostMemory& m) {
   age_ = Duration(static_cast<Duration::rep>(std::min<std::uint64_t>(m.age.value, 86'400'000)));
   age_since_ = m.age.since;
   if (m.rejects.value > 0) {
-    reject_budget_ = std::min(number(m.rejects), 1000u);
+    reject_budget_ = std::min(number(m.rejects), usual_budget);
     rejects_since_ = m.rejects.since;
     reject_limit_ = m.reject_limit;
   }
@@ -84,8 +84,15 @@ void Learned::survived(std::uint32_t in_transaction, std::uint32_t in_connection
 }
 
 void Learned::rejects_used_up(TimePoint now) {
-  if (reject_limit_ || reject_budget_ >= 1000) return;
-  reject_budget_ = std::min(reject_budget_ * 2, 1000u);
+  if (reject_budget_ >= usual_budget || now < rejects_since_ + std::chrono::hours(24)) return;
+  reject_budget_ = std::min(reject_budget_ * 2, usual_budget);
+  rejects_since_ = now;
+  if (reject_budget_ == usual_budget) reject_limit_ = false;
+}
+
+void Learned::errors_spent(std::uint32_t errors, TimePoint now) {
+  reject_budget_ = std::max(1u, std::min(reject_budget_ / 2, errors - 1));
+  reject_limit_ = true;
   rejects_since_ = now;
 }
 
@@ -154,10 +161,6 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
     });
     if (!drop.suspect.empty()) explained.push_back(drop.suspect);
     return limit;
-  }
-  if (drop.rejects >= reject_budget_ && reject_budget_ > least_budget) {
-    reject_budget_ /= 2;
-    rejects_since_ = drop.at;
   }
   drops_.push_back(drop);
   if (drops_.size() > kept) drops_.pop_front();

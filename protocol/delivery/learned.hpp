@@ -30,11 +30,14 @@ struct DropRecord {
   /// By what was known before: its suspect was offered again, alone, or its message had ended connections at
   /// MAIL before. Such a drop is no evidence against the host.
   bool explained = false;
+  bool named = false;  // by a 421 whose words name the recipient or the sender
 };
 
 class Learned {
  public:
-  static constexpr std::uint32_t least_budget = 9;  // of rejects, before anything is known
+  /// Refused commands on one connection, then QUIT and a new one. Less than what any server minds: Postfix
+  /// delays each reply by a second from 10 on and hangs up at 20.
+  static constexpr std::uint32_t usual_budget = 9;
   enum class Limit : std::uint8_t { rcpts, rcpts_of_connection, rejects, hangs_up, messages, time };
 
   void restore(const HostMemory&);
@@ -45,8 +48,10 @@ class Learned {
   /// A connection got so far and lives: no limit is smaller than this.
   void survived(std::uint32_t in_transaction, std::uint32_t in_connection, std::uint32_t rejects,
                 std::uint32_t messages, Duration age);
-  /// The reject budget was used up and the connection lives: double it.
+  /// The reject budget was used up and the connection lives: a day after it was halved, double it.
   void rejects_used_up(TimePoint now);
+  /// The peer ended the connection because of that many errors: halve the budget.
+  void errors_spent(std::uint32_t errors, TimePoint now);
   /// The limit on RCPTs was chance.
   void disbelieve() { rcpts_ = rcpts_of_connection_ = {}; }
   void too_many_recipients(std::uint32_t accepted, TimePoint now);
@@ -67,7 +72,7 @@ class Learned {
   };
   std::deque<DropRecord> drops_;  // the last 32
   Number rcpts_, rcpts_of_connection_;
-  std::uint32_t messages_ = 0, reject_budget_ = least_budget;
+  std::uint32_t messages_ = 0, reject_budget_ = usual_budget;
   TimePoint messages_since_{}, rejects_since_{}, age_since_{};
   bool reject_limit_ = false;
   Duration age_{};

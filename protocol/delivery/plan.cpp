@@ -34,7 +34,7 @@ class Domains {
 
 bool Planner::State::must_quit(const Connection& c, TimePoint now) const {
   if (c.quit) return true;
-  if (c.rejects >= learned.rejects()) return true;
+  if (c.errors >= learned.rejects()) return true;
   if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages()) return true;
   if (learned.age() > Duration{} && now - c.opened >= learned.age() * 3 / 4) return true;
   const std::uint32_t rcpts = learned.rcpts_of_connection(now);
@@ -55,7 +55,9 @@ bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
   std::size_t deepest = std::min<std::size_t>(host.depth(now), std::max<std::size_t>(share, 2));
   // Each refusal uses up the peer's patience, those on their way too: a peer that hangs up on a full pipe
   // takes its last replies along, and everything in the pipe is in doubt.
-  if (c.rejects > 0) deepest = std::min<std::size_t>(deepest, learned.rejects() - c.rejects);
+  // A dead recipient costs two errors: his RCPT, and the DATA or BDAT behind it.
+  if (c.errors > 0)
+    deepest = std::min<std::size_t>(deepest, std::max(1u, (learned.rejects() - c.errors) / 2));
   if (const std::uint32_t rcpts = learned.rcpts_of_connection(now)) {
     std::size_t on_the_way = 0;
     for (const Flight& f : c.flights) on_the_way += f.recipients.size();
@@ -177,7 +179,8 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   // I3: who was in doubt is not sent again before RCPT is answered.
   const bool doubted = flight.recipients.size() == 1 && flight.recipients.front()->possible_duplicate;
   t.chunked = flight.kind == Flight::Kind::plain && trusted(c, now) && !doubted;
-  t.rejects_allowed = learned.rejects() > c.rejects ? learned.rejects() - c.rejects : 1;
+  t.rejects_allowed = learned.rejects() > c.errors ? learned.rejects() - c.errors : 1;
+  if (c.errors > 0) t.window = std::min(t.window, t.rejects_allowed);  // all of them may be refused
   t.recipients.reserve(flight.recipients.size());
   for (Recipient* r : flight.recipients) {
     r->sent = false;
@@ -203,7 +206,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   Connection* c = find(id);
   if (!c || (c->flights.empty() && must_quit(*c, now)) || (c->flights.empty() && host.waiting(now))) {
     if (c) {
-      if (c->rejects >= learned.rejects() && !c->quit) learned.rejects_used_up(now);
+      if (c->errors >= learned.rejects() && !c->quit) learned.rejects_used_up(now);
       c->quit = true;
     }
     next.what = Next::Do::quit;
@@ -221,7 +224,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
                           offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
                           may_offer(now);
-  const bool clean = in_rate && c->flights.empty() && c->rejects == 0;
+  const bool clean = in_rate && c->flights.empty() && c->errors == 0;
   const bool found = (clean && !ask_again.empty() && take_again(flight)) ||
                      (waits_long && take_suspect(flight)) ||
                      (may_isolate && !c->isolated_last && c->committed > 0 && hand.anything_to_isolate(now) &&

@@ -18,6 +18,7 @@
 #include "protocol/delivery/planner.hpp"
 #include "protocol/delivery/rate.hpp"
 #include "protocol/delivery/retry.hpp"
+#include "protocol/delivery/words.hpp"
 
 namespace spoold::delivery {
 
@@ -39,12 +40,15 @@ struct Connection {
   TimePoint opened{}, idle_since{};
   PeerLimits limits;
   std::vector<Flight> flights;  // oldest first
-  std::uint32_t transactions = 0, committed = 0, rcpts = 0, rejects = 0;
+  std::uint32_t transactions = 0, committed = 0, rcpts = 0;
+  std::uint32_t rejects = 0;  // 4xx and 5xx to RCPT
+  std::uint32_t errors = 0;   // refused commands: what a peer counts that ends a connection with too many
   double jitter = 1.0;
   TimePoint deferral_base{};   // recipients deferred in one session share their next attempt
   bool last_reject = false;    // the last thing heard was a 4xx/5xx to RCPT
   bool isolated_last = false;  // takes turns between isolation and untainted work
   bool quit = false;
+  bool explained = false;  // the 421 that ends it is charged to the message whose content it answered
   // Refused for good after other refusals, and nothing was heard since: does the peer hang up with it?
   Recipient* parting = nullptr;
   LastReply parting_words;
@@ -71,6 +75,7 @@ struct Note {
   std::uint32_t in_doubt = 0, content = 0, sender = 0;
   std::uint64_t commits = 0;  // of the host, when the trouble began
   TimePoint last{}, doubted{};
+  std::optional<std::uint64_t> ended;  // host.commits() when a 421 about the host answered its content
 };
 
 struct Planner::State {
@@ -119,6 +124,7 @@ struct Planner::State {
   /// `parting`: nothing was heard after this transaction, and the peer has hung up (without a Drop: may do
   /// so).
   Open conclude(Connection&, Flight&, const Observation&, const Drop*, bool parting, TimePoint);
+  bool not_of_message(Connection&, const Work&, const Observation&, const smtp::Reply&, TimePoint);
   void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
   void settle_parting(Connection&, bool hung_up, TimePoint);
   void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
@@ -134,7 +140,8 @@ struct Planner::State {
   // trouble.cpp
   void dropped(ConnectionId, const Drop&, const std::vector<Observation>&, TimePoint);
   /// Everybody but the suspect goes to the line of section 2; answers the suspect, or null.
-  Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
+  Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, Subject, TimePoint);
+  void back_unblamed(Flight&, Open&);  // accepted ones to the vouched, the others to their lines
   void content_fault(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
   void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // an older command was not answered

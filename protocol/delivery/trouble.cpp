@@ -36,7 +36,7 @@ Note& Planner::State::note(MessageId id, TimePoint now) {
     const auto oldest = std::ranges::min_element(notes, {}, [](const auto& n) { return n.second.last; });
     notes.erase(oldest);
   }
-  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now, now}).first->second;
+  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now, now, {}}).first->second;
   n.last = now;
   return n;
 }
@@ -55,6 +55,12 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   Flight guilty;
   Recipient* suspect = nullptr;
   bool certain = false, behind = false, doubt = false, overlapped = false;
+  // The 421 for a connection with too many errors is no evidence against anybody: what was refused on this
+  // connection has its replies, and the next connection begins with none.
+  const auto spent = [&] {
+    return drop.how == Drop::How::reply_421 && c.errors > 0 && subject_of(drop.reply, {}) == Subject::errors;
+  };
+  Subject subject = drop.how == Drop::How::reply_421 ? subject_of(drop.reply, {}) : Subject::unknown;
   const bool hung_up = drop.how == Drop::How::closed || drop.how == Drop::How::reset;
   const Observation* last_heard = nullptr;
   for (const Observation& seen : open_ones)
@@ -68,7 +74,14 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     Open open = conclude(c, f, seen, &drop, hung_up && &seen == last_heard, now);
     c.rcpts += open.answered;
     c.rejects += open.refused;
+    c.errors += errors(seen);
     committed(c, *f.work, open.delivered, now);
+    if (!behind && !finding.complete && spent()) {
+      behind = true;
+      back_unblamed(f, open);
+      end_flight(c, f);
+      continue;
+    }
     // The end of its content was sent and not answered. Where MAIL or RCPT was answered 421, it was not taken.
     const bool ended = seen.dot_sent && !ended_by_421(seen);
     if (ended) name_in_doubt(f.work->id, open);
@@ -93,7 +106,9 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     record.message = f.work->id;
     certain = f.window == 1 || (open.silent.size() == 1 && finding.blame == Blame::suspect);
     if (finding.after_reject) certain = false;
-    suspect = sort_out(c, f, finding, open, drop, now);
+    if (finding.blame == Blame::suspect && !open.silent.empty() && drop.how == Drop::How::reply_421)
+      subject = subject_of(drop.reply, open.silent.front()->address);
+    suspect = sort_out(c, f, finding, open, drop, subject, now);
     guilty = std::move(f);
   }
   while (!c.flights.empty()) {  // handed out, not begun
@@ -106,18 +121,31 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   if (isolating == id) isolating = 0;
   if (drop.how == Drop::How::ours) return settle_suspects(now);  // our own cut is evidence of nothing
 
+  if (spent()) {
+    learned.errors_spent(c.errors, now);
+    host.note_error(drop.reply.oneline(), now);
+    settle_suspects(now);
+    return;
+  }
+
   record.in_connection = c.rcpts;
   record.rejects = c.rejects;
   record.messages = c.committed;
   record.last_was_reject = c.last_reject;
   record.explained = guilty.kind == Flight::Kind::suspect || known_sender(record);
+  record.named = subject == Subject::recipient || subject == Subject::sender;
   if (suspect) record.suspect = suspect->address;
 
   std::vector<std::string> explained;
   // One that a limit had explained and that drops again, alone: no limit explains that.
   const bool again = suspect && suspect->doubt && suspect->doubt->released;
-  const auto limit = again ? std::nullopt : learned.weigh(record, explained);
-  const bool host_words = drop.how == Drop::How::reply_421 && speaks_of_host(drop.reply);
+  const auto limit = again || record.named ? std::nullopt : learned.weigh(record, explained);
+  // Words about the host count for the host once. Again at the same recipient, while others were delivered
+  // in between, they are about him: an ordinary suspect. Else he would stop the host each time he is asked.
+  const bool said_before = suspect && suspect->doubt && suspect->doubt->suspicion.last_drop != TimePoint{} &&
+                           host.last_commit() > suspect->doubt->suspicion.last_drop;
+  const bool host_words =
+      (subject == Subject::host || subject == Subject::errors) && !said_before && !c.explained;
   const bool fault = host.dropped(record, open_before, host_words, now) && (!limit || host_words);
   if (group && record.messages == 0) group->with([now](Group& g) { g.unproductive(now); });
   if (group && host_words && !fault) group->with([now](Group& g) { g.refused(now); });
@@ -130,7 +158,7 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     if (limit || fault || host_words) {  // not this recipient's fault; in order last all the same (I3)
       if (!suspect->doubt) suspect->doubt = std::make_unique<Doubt>();
       Doubt& d = *suspect->doubt;
-      d.no_wait = true;
+      d.no_wait = limit.has_value();  // else he waits as any suspect: not at once on the next connection
       d.since = now;
       if (!d.recorded) {
         describe(c, d, record.finding, drop, now);
@@ -148,13 +176,14 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
 }
 
 Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& finding, Open& open,
-                                    const Drop& drop, TimePoint now) {
+                                    const Drop& drop, Subject subject, TimePoint now) {
   Work& work = *f.work;
   Recipient* suspect = nullptr;
   Finding::Blame blame = finding.blame;
   const bool alone =
       f.kind == Flight::Kind::suspect || f.kind == Flight::Kind::ambiguous || f.kind == Flight::Kind::again;
   if (blame == Blame::ambiguous && alone) blame = Blame::suspect;  // nothing more can be found out about it
+  if (blame == Blame::suspect && subject == Subject::sender) blame = Blame::sender;
   work.chunk = 8;
 
   if (blame == Blame::in_doubt) {
@@ -164,6 +193,13 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
   } else if (blame == Blame::suspect && !open.silent.empty()) {
     suspect = open.silent.front();
     open.silent.erase(open.silent.begin());
+  }
+
+  // The words name the cause: nothing is left to find out about the others, who need no lock-step.
+  if (subject == Subject::recipient || subject == Subject::sender) {
+    back_unblamed(f, open);
+    if (blame == Blame::sender) sender_fault(c, work, drop, now);
+    return suspect;
   }
 
   for (Recipient* r : open.silent) r->dropped = true;
@@ -192,6 +228,19 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
   if (finding.stage == Stage::mail && !f.overlap) sender_fault(c, work, drop, now);
   hand.touch(work, !work.vouched.empty());
   return suspect;
+}
+
+void Planner::State::back_unblamed(Flight& f, Open& open) {
+  Work& work = *f.work;
+  for (Recipient* r : std::exchange(open.accepted, {})) {
+    r->sent = false;
+    r->doubt ? wait_as_suspect(*r) : work.vouched.push_back(*r);
+  }
+  for (auto* line : {&open.unsent, &open.silent}) {
+    for (auto r = line->rbegin(); r != line->rend(); ++r) back(**r, f.kind);
+    line->clear();
+  }
+  hand.touch(work, !work.vouched.empty());
 }
 
 void Planner::State::content_fault(Connection& c, Flight& f, const Finding& finding, Open& open,

@@ -39,6 +39,13 @@ void ClientDialog::put(std::string& out, std::string_view text) {
 
 void ClientDialog::begin(Mail mail) {
   assert(wants_next() && mail.addresses.size() == mail.plan.recipients.size());
+  // The planner hears of refusals when a transaction is done: those of the open ones are not in its figures.
+  std::uint32_t refused = 0;
+  for (const Open& before : open_) refused += before.rejects;
+  if (std::uint32_t& allowed = mail.plan.rejects_allowed; refused > 0) {
+    allowed = allowed > refused ? allowed - refused : 1;
+    mail.plan.window = std::min(mail.plan.window, allowed);
+  }
   Open& open = open_.emplace_back();
   ++begun_;
   content_open_ += mail.size;
@@ -70,6 +77,7 @@ bool ClientDialog::wants_next() const {
   if (open_.empty()) return true;
   if (!overlaps()) return false;
   const Open& last = open_.back();
+  if (last.rejects >= last.mail.plan.rejects_allowed) return false;  // this connection had its refusals
   if (chunks(last))
     return (last.written || last.done || whole(last)) && open_.size() < most_open &&
            content_open_ < most_content_open;
@@ -240,7 +248,10 @@ void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& send
   const bool step = lock_step(open);
   const delivery::Transaction& plan = open.mail.plan;
   while (!all_offered(open)) {
-    if (step ? !expected_.empty() : open.in_flight >= plan.window) return;
+    // Once somebody is refused, all that are in flight may be: together no more than are allowed.
+    const std::uint32_t most =
+        open.rejects == 0 ? plan.window : std::min(plan.window, plan.rejects_allowed - open.rejects);
+    if (step ? !expected_.empty() : open.in_flight >= most) return;
     const std::size_t position = open.next_rcpt++;
     const std::uint32_t number = plan.recipients[position];
     open.seen.rcpts_sent = static_cast<std::uint32_t>(open.next_rcpt);

@@ -149,19 +149,6 @@ TEST_CASE("LMTP wants a reply for each accepted recipient") {
   CHECK(find_blame(o, drop, true).complete);
 }
 
-TEST_CASE("whom a refusal speaks of") {
-  CHECK(speaks_of_host(reply(421, {4, 3, 2})));
-  CHECK(speaks_of_host(reply(421, {4, 7, 0})));
-  CHECK(speaks_of_host(reply(421, {}, "Too many connections from your host")));
-  CHECK_FALSE(speaks_of_host(reply(421, {4, 2, 2}, "load")));
-  CHECK_FALSE(speaks_of_host(reply(421, {}, "closing transmission channel")));
-  CHECK(too_many_recipients(reply(452)));
-  CHECK(too_many_recipients(reply(552)));
-  CHECK(too_many_recipients(reply(452, {4, 5, 3})));
-  CHECK_FALSE(too_many_recipients(reply(452, {4, 2, 2})));
-  CHECK_FALSE(too_many_recipients(reply(450)));
-}
-
 TEST_CASE("every failure text names the stage") {
   CHECK(waiting_text(Drop::How::closed, Stage::rcpt) ==
         "connection closed while waiting for the reply to RCPT TO");

@@ -27,7 +27,10 @@ struct Faults {
   std::set<std::string> culprits;  // it ends the connection at their RCPT, in this manner
   Manner manner = Manner::fin;
   Replies replies = Replies::at_once;
-  std::string words_421 = "closing transmission channel";
+  std::string words_421 = "closing transmission channel";  // %r: the recipient
+  smtp::EnhancedStatus status_421{};
+  // As Postfix: with so many refused commands the next one is answered 421 "too many errors".
+  std::uint32_t errors_at_most = 0;
   std::map<std::string, int> refused;  // 4xx or 5xx for these
   std::uint32_t rcpts_of_transaction = 0, rcpts_of_connection = 0, rejects = 0,
                 messages = 0;       // closes after so many
@@ -133,6 +136,9 @@ class SimulatedConnection {
       case Manner::reply_421:
         a.how = Drop::How::reply_421;
         a.last = reply(421, faults_->words_421);
+        a.last.enhanced = faults_->status_421;
+        if (const auto at = a.last.text.find("%r"); at != std::string::npos)
+          a.last.text.replace(at, 2, address_);
         if (place) *place = a.last;
         break;
     }
@@ -144,6 +150,18 @@ class SimulatedConnection {
   }
 
   void one(const Command& command, Answer& a, std::size_t i) {
+    auto& out = a.replies[i];
+    address_ = command.address;
+    if (faults_->errors_at_most > 0 && errors_ >= faults_->errors_at_most) {
+      end(a, Manner::reply_421, nullptr);
+      out = a.last = {421, {4, 7, 0}, "peer.example Error: too many errors"};
+      return;
+    }
+    answer(command, a, i);
+    if (a.replies[i] && a.replies[i]->code >= 400) ++errors_;
+  }
+
+  void answer(const Command& command, Answer& a, std::size_t i) {
     auto& out = a.replies[i];
     switch (command.what) {
       case Command::What::mail:
@@ -219,7 +237,8 @@ class SimulatedConnection {
   Faults* faults_;
   std::map<std::pair<MessageId, std::string>, int>* accepted_;
   TimePoint opened_;
-  std::uint32_t rcpts_ = 0, rejects_ = 0;
+  std::uint32_t rcpts_ = 0, rejects_ = 0, errors_ = 0;
+  std::string address_;  // of the command at hand
   bool closing_ = false;
   bool late_ = false;  // the client has gone
   std::vector<std::string> waiting_;

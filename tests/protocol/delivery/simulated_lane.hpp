@@ -283,7 +283,9 @@ class Lane {
 
   void add_rcpts(Session& s, std::size_t at, std::vector<Command>& group) {
     Open& o = s.open[at];
-    const std::size_t window = faults.pipelining ? o.plan.window : 1;
+    std::size_t window = faults.pipelining ? o.plan.window : 1;
+    if (o.rejects > 0 && o.rejects < o.plan.rejects_allowed)
+      window = std::min<std::size_t>(window, o.plan.rejects_allowed - o.rejects);
     for (std::size_t n = 0;
          n < window && o.next_rcpt < o.plan.recipients.size() && o.rejects < o.plan.rejects_allowed; ++n) {
       const std::uint32_t number = o.plan.recipients[o.next_rcpt];
@@ -379,9 +381,14 @@ class Lane {
       } else {
         group.push_back({Command::What::dot, o.plan.message, {}, 0, 0});
         o.seen.content_sent = o.seen.dot_sent = true;
+        if (o.rejects >= o.plan.rejects_allowed) continue;
         Next n = planner.next(s.id, now);
         if (n.what == Next::Do::transaction) {
           if (!n.transaction.overlap) throw std::logic_error("a transaction while one is open must overlap");
+          if (std::uint32_t& allowed = n.transaction.rejects_allowed; o.rejects > 0) {
+            allowed = allowed > o.rejects ? allowed - o.rejects : 1;
+            n.transaction.window = std::min(n.transaction.window, allowed);
+          }
           s.open.push_back(begin(std::move(n.transaction)));
           if (faults.pipelining) start_transaction(s, 1, group);
         }
