@@ -134,7 +134,7 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
   reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
 
   if (drop.named) {  // the peer itself says that the host is well
-    mute_ = 0;
+    mute_ = {};
     return false;
   }
   recent_.push_back({now, drop.opened, drop.message, drop.suspect, drop.finding.stage == Stage::mail,
