@@ -58,7 +58,9 @@ std::uint32_t errors(const Observation& seen) {
   };
   if (seen.mail_sent) count(seen.mail);  // else it was refused on our side, after EHLO
   bool first = true;
-  for (const auto& reply : seen.rcpt) {
+  for (std::size_t i = 0; i < seen.rcpt.size(); ++i) {
+    const auto& reply = seen.rcpt[i];
+    if (skipped(seen, i)) continue;                                     // refused on our side
     if (first || !reply || !too_many_recipients(*reply)) count(reply);  // Postfix does not count those either
     first = first && !reply;
   }
@@ -71,7 +73,7 @@ std::optional<std::size_t> parting_refusal(const Observation& seen) {
   const auto given = [](const auto& reply) { return reply.has_value(); };
   if (seen.data || std::ranges::any_of(seen.dot, given)) return std::nullopt;
   for (std::size_t i = seen.rcpt.size(); i-- > 0;)
-    if (seen.rcpt[i]) return seen.rcpt[i]->permanent() ? std::optional(i) : std::nullopt;
+    if (seen.rcpt[i] && !skipped(seen, i)) return seen.rcpt[i]->permanent() ? std::optional(i) : std::nullopt;
   return std::nullopt;
 }
 

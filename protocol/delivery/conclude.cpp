@@ -8,8 +8,8 @@
 namespace spoold::delivery {
 namespace {
 constexpr Duration one_session = std::chrono::seconds(30);
-constexpr std::uint32_t grey_row = 16;        // identical 4xx in a row, in two transactions at least
-constexpr std::uint8_t too_many_at_most = 2;  // "too many recipients" is believed so often
+constexpr std::uint32_t grey_row = 16;          // identical 4xx in a row, in two transactions at least
+constexpr std::uint32_t refused_in_a_row = 16;  // transactions of a message, then the rest of it waits
 constexpr std::uint8_t returned_at_most = 3;
 // By any peer, before it hangs up on somebody for those of others.
 constexpr std::uint32_t refusals_borne = 3;
@@ -83,8 +83,7 @@ void Planner::State::refuse(Connection& c, Recipient& r, const smtp::Reply& repl
     outcome(r, Verdict::failed, true, {}, std::move(last));
     return;
   }
-  const bool of_host = stage == Stage::rcpt && reply.enhanced.klass == 4 && reply.enhanced.subject == 3;
-  defer(r, !of_host, deferral(c, r.attempts, now), std::move(last), now);
+  defer(r, true, deferral(c, r.attempts, now), std::move(last), now);
 }
 
 // Exim's `drop` answers whoever comes after too many refusals with the words for those, and hangs up. So a
@@ -129,6 +128,23 @@ void Planner::State::end_flight(Connection& c, Flight& f) {
   if (spare_vectors.size() < 64) spare_vectors.push_back(std::move(f.recipients));
 }
 
+// A content that was refused because of how many or because of one of them: again to fewer, uncharged, until
+// the reply can only mean the one recipient it is for.
+bool Planner::State::smaller(Flight& f, Open& open, const smtp::Reply& reply, TimePoint now) {
+  const auto accepted = static_cast<std::uint32_t>(open.accepted.size());
+  if (accepted < 2 || reply.code < 400 || reply.code == 421) return false;
+  const bool too_many = too_many_recipients_for_content(reply);
+  const bool one_of_them = reply.enhanced.subject == 1 || reply.enhanced.subject == 2;  // RFC 3463 3.2, 3.3
+  if (!too_many && !one_of_them) return false;
+  if (too_many) learned.too_many_recipients(accepted / 2, now);
+  f.work->vouched_limit = (accepted + 1) / 2;
+  for (Recipient* r : std::exchange(open.accepted, {})) {
+    r->sent = false;
+    r->doubt ? wait_as_suspect(*r) : f.work->vouched.push_back(*r);
+  }
+  return true;
+}
+
 // Is the 421 in reply to a content about the connection or the host, and not about this message? Words about
 // the host count for the host once: again at the same message, while others were delivered in between, they
 // are about the message, and the host's clock does not move.
@@ -167,6 +183,8 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
     open.unsent = f.recipients;
     return open;
   }
+  std::vector<Recipient*> too_many;  // for this transaction
+  bool taken_behind = false, certain = false;
   for (std::size_t i = 0; i < f.recipients.size(); ++i) {
     Recipient& r = *f.recipients[i];
     if (r.withdrawn) {
@@ -174,19 +192,24 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
     } else if (mail && !mail->completed()) {  // whatever was said to RCPT behind it follows from it
       refuse(c, r, *mail, Stage::mail, now);
     } else if (i >= seen.rcpts_sent || skipped(r.number)) {
-      open.unsent.push_back(&r);
+      // Refused on our side: the address needs SMTPUTF8, which EHLO did not offer.
+      if (i < seen.rcpt.size() && seen.rcpt[i])
+        refuse(c, r, *seen.rcpt[i], Stage::rcpt, now);
+      else
+        open.unsent.push_back(&r);
     } else if (i >= seen.rcpt.size() || !heard(seen.rcpt[i], drop)) {
       open.silent.push_back(&r);
     } else if (const smtp::Reply& reply = *seen.rcpt[i]; reply.completed()) {
       ++open.answered;
+      taken_behind = !too_many.empty();
       c.last_reject = false;
       open.accepted.push_back(&r);
-    } else if (too_many_recipients(reply) && !open.accepted.empty() && r.too_many < too_many_at_most) {
+    } else if (open.answered > 0 && too_many_recipients(reply)) {
+      // Temporary, whatever the code (RFC 5321 4.5.3.1.10). Only the first RCPT of a transaction has its
+      // verdict in these words, so that each transaction settles somebody.
       ++open.answered;
-      ++r.too_many;
-      if (reply.enhanced.given())
-        learned.too_many_recipients(static_cast<std::uint32_t>(open.accepted.size()), now);
-      back(r);
+      too_many.push_back(&r);
+      certain = certain || reply.enhanced.given();
     } else if (reply.code == 503 && out_of_order(reply)) {
       host.overlap_off(now);
       open.unsent.push_back(&r);
@@ -207,14 +230,23 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
       }
     }
   }
+  // A limit is what all behind it were refused by: not so where each recipient's domain has its own.
+  const auto taken_in_all = static_cast<std::uint32_t>(open.accepted.size());
+  if (!taken_behind && (certain || too_many.size() > 1)) learned.too_many_recipients(taken_in_all, now);
+  for (auto r = too_many.rbegin(); r != too_many.rend(); ++r) back(**r, f.kind);  // first of the next one
   if (open.accepted.empty()) return open;
 
   if (!seen.chunked && heard(seen.data, drop) && !seen.data->positive()) {
+    if (smaller(f, open, *seen.data, now)) return open;
     for (Recipient* r : std::exchange(open.accepted, {})) refuse(c, *r, *seen.data, Stage::data, now);
     c.last_reject = false;
     return open;
   }
   if (!seen.dot_sent) return open;
+  if (const auto& dot = seen.dot;
+      !limits.lmtp && !dot.empty() && heard(dot.front(), drop) && smaller(f, open, *dot.front(), now))
+    return open;
+  bool ended = false;  // LMTP: the 421 answers one recipient
   std::vector<Recipient*> unanswered;
   for (std::size_t j = 0; j < open.accepted.size(); ++j) {
     Recipient& r = *open.accepted[j];
@@ -223,8 +255,10 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
     // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still
     // open), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that one's.
     if (!reply && drop && drop->how == Drop::How::reply_421 && drop->reply.code == 421 &&
-        open.silent.empty() && (!limits.lmtp || unanswered.empty()))
+        open.silent.empty() && !ended) {
       reply = &drop->reply;
+      ended = limits.lmtp;
+    }
     if (!reply) {
       unanswered.push_back(&r);
     } else if (reply->code == 421 && !limits.lmtp && not_of_message(c, *f.work, seen, *reply, now)) {
@@ -246,7 +280,10 @@ void Planner::State::committed(Connection& c, Work& work, std::uint32_t delivere
   ++c.committed;
   host.committed(now);
   if (!notes.empty()) notes.erase(work.id);
-  work.vouched_limit = 0;
+  // The other half of what was refused together is not sent together with more.
+  work.vouched_limit = work.vouched.empty() ? 0 : std::min(work.vouched_limit * 2, 1000u);
+  refused_whole = {};
+  rests = 0;
   hand.resume(work);
 }
 
@@ -277,6 +314,61 @@ void Planner::State::greylisting(Connection& c, const Observation& seen, const O
   give_back_all(until, {grey, c.remote, now, Stage::rcpt, c.tls}, false, now);
 }
 
+// A temporary refusal of MAIL, DATA or the content is not about a recipient. Without a brake each of them
+// would be asked with a whole transaction. One message that is refused again and again waits as a whole. Two
+// messages refused alike, with nothing delivered in between, or words about the host (4.3.x), are about the
+// host: it rests for 1, 2, 4 .. minutes. A message that was refused before, while others were delivered since,
+// explains itself and is no evidence against the host.
+void Planner::State::whole_refused(Connection& c, Work& work, const Observation& seen, const Open& open,
+                                   TimePoint now) {
+  if (open.delivered > 0) return;
+  const auto deferred = [](const std::optional<smtp::Reply>& r) {
+    return r && r->temporary() && r->code != 421;
+  };
+  LastReply last;
+  if (deferred(seen.mail)) {
+    last.reply = *seen.mail;
+    last.stage = Stage::mail;
+  } else if (deferred(seen.data)) {
+    last.reply = *seen.data;
+    last.stage = Stage::data;
+  } else if (!limits.lmtp && !seen.dot.empty() && deferred(seen.dot.front()) &&
+             std::ranges::any_of(seen.rcpt, [](const auto& r) { return r && r->completed(); })) {
+    last.reply = *seen.dot.front();
+    last.stage = Stage::dot;
+  } else {
+    return;
+  }
+  const smtp::EnhancedStatus& status = last.reply.enhanced;
+  if (last.stage != Stage::mail && (status.subject == 1 || status.subject == 2 || status.subject == 5))
+    return;
+  last.remote = c.remote;
+  last.tls = c.tls;
+  last.at = now;
+
+  Note& n = note(work.id, now);
+  const bool before = n.refused > 0 && host.commits() > n.refused_at;
+  if (!before) n.refused_at = host.commits();
+  ++n.refused;
+  if (!before) {
+    const bool alike = refused_whole.last.stage == last.stage &&
+                       refused_whole.last.reply.code == last.reply.code &&
+                       refused_whole.last.reply.enhanced == status;
+    const bool several = alike && refused_whole.message != work.id;
+    const bool of_host = status.klass == 4 && status.subject == 3 && status.detail != 3 && status.detail != 4;
+    if (several || of_host) {
+      const TimePoint until = now + jitter.spread(doubling(std::chrono::minutes(1), ++rests));
+      refused_whole = {};
+      host.rest(until, last.reply.oneline(), now);
+      give_back_all(until, last, false, now);
+      return;
+    }
+    refused_whole = {last, work.id};
+  }
+  if (n.refused % refused_in_a_row == 0)
+    rest_of_message(work, deferral(c, n.refused / refused_in_a_row - 1, now), last);
+}
+
 void Planner::State::report(Connection& c, const Observation& seen, TimePoint now) {
   Flight f = take_flight(c, seen);
   if (!f.work) return;
@@ -288,7 +380,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   c.rejects += open.refused;
   c.errors += errors(seen);
   if (open.refused > 0) host.refused_command();
-  if (open.answered > 0 || heard(seen.mail, nullptr)) {
+  if (open.answered > 0 || (seen.mail_sent && seen.mail)) {
     host.answered();
     c.answered(now);
     learned.survived(open.delivered > 0 ? open.answered : 0,
@@ -298,6 +390,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   if (f.kind == Flight::Kind::chunk && open.delivered > 0) f.work->chunk = std::min(f.work->chunk * 2, 64u);
   committed(c, *f.work, open.delivered, now);
   greylisting(c, seen, open, now);
+  whole_refused(c, *f.work, seen, open, now);
   if (open.delivered > 0 && f.overlap) host.overlap_committed();
   for (auto* line : {&open.unsent, &open.silent, &open.accepted}) {
     for (auto r = line->rbegin(); r != line->rend(); ++r) {

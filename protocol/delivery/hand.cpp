@@ -58,7 +58,7 @@ Recipient& Hand::create(Work& work, Candidate&& candidate) {
   r.attempts = candidate.attempts;
   r.arrived = candidate.arrived;
   r.address = std::move(candidate.address);
-  r.too_many = r.returned = 0;
+  r.returned = 0;
   r.sent = r.withdrawn = r.dropped = false;
   r.possible_duplicate = candidate.possible_duplicate;
   r.doubt.reset();

@@ -36,7 +36,6 @@ struct Recipient {
   Line* line = nullptr;  // where it waits; null: in a flight
   Work* work = nullptr;
   std::uint32_t number = 0, attempts = 0;
-  std::uint8_t too_many = 0;  // "too many recipients" heard for it
   std::uint8_t returned = 0;  // came back from a transaction without an answer
   bool sent = false, withdrawn = false;
   bool possible_duplicate = false;  // was in doubt

@@ -8,7 +8,7 @@ namespace {
 
 using Blame = Finding::Blame;
 constexpr std::size_t kept = 32;
-constexpr std::uint32_t fewest_rcpts = 5;  // nobody limits to less; smaller positions agree by chance
+constexpr std::uint32_t fewest_rcpts = 5;  // of drops, not replies: smaller positions agree by chance
 
 bool other_recipients(const DropRecord& a, const DropRecord& b) {
   return a.suspect.empty() || a.suspect != b.suspect;
@@ -96,8 +96,9 @@ void Learned::errors_spent(std::uint32_t errors, TimePoint now) {
   rejects_since_ = now;
 }
 
-void Learned::too_many_recipients(std::uint32_t accepted, TimePoint now) {
-  if (accepted >= fewest_rcpts) rcpts_ = {accepted, now};
+void Learned::too_many_recipients(std::uint32_t most, TimePoint now) {
+  const std::uint32_t known = rcpts_.at(now);
+  if (most > 0 && (known == 0 || most <= known)) rcpts_ = {most, now};
 }
 
 std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector<std::string>& explained) {

@@ -54,7 +54,8 @@ class Learned {
   void errors_spent(std::uint32_t errors, TimePoint now);
   /// The limit on RCPTs was chance.
   void disbelieve() { rcpts_ = rcpts_of_connection_ = {}; }
-  void too_many_recipients(std::uint32_t accepted, TimePoint now);
+  /// The peer takes no more than `most` recipients in a transaction: it said so, or refused twice as many.
+  void too_many_recipients(std::uint32_t most, TimePoint now);
 
   std::uint32_t rcpts(TimePoint now) const;                // of a transaction; 0: no limit known
   std::uint32_t rcpts_of_connection(TimePoint now) const;  // 0: none known

@@ -95,7 +95,8 @@ struct Observation {
   MessageId message = 0;
   std::vector<std::uint32_t> recipients;  // as in the Transaction
   std::uint32_t rcpts_sent = 0;           // positions before this were written, or are named in `skipped`
-  std::vector<std::uint32_t> skipped;     // sending() said false: no RCPT was written for them
+  /// No RCPT was written for them: sending() returned false, or `rcpt` holds our own refusal.
+  std::vector<std::uint32_t> skipped;
   std::optional<smtp::Reply> mail, data;
   std::vector<std::optional<smtp::Reply>> rcpt;  // by position in `recipients`; may be shorter
   bool chunked = false;  // the content went by BDAT: there is no DATA, and `dot` answers BDAT LAST

@@ -75,6 +75,8 @@ struct Note {
   std::uint32_t in_doubt = 0, content = 0, sender = 0;
   std::uint64_t commits = 0;  // of the host, when the trouble began
   TimePoint last{}, doubted{};
+  std::uint32_t refused = 0;           // transactions: 4xx to MAIL, DATA or the content
+  std::uint64_t refused_at = 0;        // host.commits() then
   std::optional<std::uint64_t> ended;  // host.commits() when a 421 about the host answered its content
 };
 
@@ -124,6 +126,8 @@ struct Planner::State {
   /// `parting`: nothing was heard after this transaction, and the peer has hung up (without a Drop: may do
   /// so).
   Open conclude(Connection&, Flight&, const Observation&, const Drop*, bool parting, TimePoint);
+  bool smaller(Flight&, Open&, const smtp::Reply&, TimePoint);
+  void whole_refused(Connection&, Work&, const Observation&, const Open&, TimePoint);
   bool not_of_message(Connection&, const Work&, const Observation&, const smtp::Reply&, TimePoint);
   void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
   void settle_parting(Connection&, bool hung_up, TimePoint);
@@ -225,6 +229,11 @@ struct Planner::State {
   std::vector<InDoubt> named_in_doubt;
   std::vector<MessageId> held;
   smtp::Reply grey;  // the last 4xx of a row of identical ones
+  struct {
+    LastReply last;
+    MessageId message = 0;
+  } refused_whole;          // the last temporary refusal of MAIL, DATA or a content, since the last delivery
+  std::uint32_t rests = 0;  // that the host was given for such refusals, since the last delivery
   std::uint32_t grey_count = 0, grey_transactions = 0;
   TimePoint ticked{};
   std::optional<LastReply> last_fault;  // the failed attempt that made the host's clock wait

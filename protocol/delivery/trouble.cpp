@@ -36,7 +36,12 @@ Note& Planner::State::note(MessageId id, TimePoint now) {
     const auto oldest = std::ranges::min_element(notes, {}, [](const auto& n) { return n.second.last; });
     notes.erase(oldest);
   }
-  Note& n = notes.try_emplace(id, Note{0, 0, 0, host.commits(), now, now, {}}).first->second;
+  const auto [at, fresh] = notes.try_emplace(id);
+  Note& n = at->second;
+  if (fresh) {
+    n.commits = host.commits();
+    n.doubted = now;
+  }
   n.last = now;
   return n;
 }

@@ -26,6 +26,21 @@ std::string flat(std::string_view text) {
   return out;
 }
 
+// RFC 3464 2.1: a message/delivery-status is 7bit. What a peer sent in any charset is kept as "\xE9".
+std::string ascii(std::string_view text, std::size_t most = std::string::npos) {
+  static constexpr std::string_view digits = "0123456789ABCDEF";
+  std::string out;
+  for (const char c : text) {
+    const auto u = static_cast<unsigned char>(c);
+    if (u < 0x80)
+      out += c;
+    else
+      (((out += "\\x") += digits[u >> 4]) += digits[u & 15]);
+    if (out.size() >= most) break;
+  }
+  return out;
+}
+
 std::string host_of(std::string_view remote) {  // "mx1.example.net[192.0.2.1]:25"
   return std::string(remote.substr(0, remote.find('[')));
 }
@@ -35,6 +50,11 @@ std::string diagnostic(const LastReply& last) {
   std::string words = last.reply.oneline();
   std::replace(words.begin(), words.end(), '\n', ' ');
   return flat(words);
+}
+
+// For people, in the charset that their part names.
+std::string readable(const std::string& words) {
+  return is_utf8(words) ? words : ascii(words, most_of_words);
 }
 
 std::string header_only(std::string_view message) {
@@ -99,7 +119,7 @@ void tell(const Report::Recipient& recipient, std::string& out) {
   if (!last.remote.empty())
     out += "    " + flat(last.remote) + (heard ? " said, in reply to " + std::string(text(last.stage)) : "") +
            ":\r\n";
-  out += "    " + words + "\r\n";
+  out += "    " + readable(words) + "\r\n";
 }
 
 std::string people_part(const Report& report) {
@@ -148,7 +168,9 @@ void recipient_fields(const Report& report, const Report::Recipient& recipient, 
   const bool by_us = last.remote == report.reporting_mta;
   if (const std::string host = host_of(last.remote); !host.empty() && !host.starts_with("unix:") && !by_us)
     out += "Remote-MTA: dns; " + flat(host) + "\r\n";
-  if (const std::string words = diagnostic(last); !words.empty())
+  const std::string words =
+      global(report) ? readable(diagnostic(last)) : ascii(diagnostic(last), most_of_words);
+  if (!words.empty())
     out +=
         (last.reply.code != 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: X-Spoold; ") + words + "\r\n";
   if (last.at != TimePoint{}) out += "Last-Attempt-Date: " + rfc5322_date(last.at) + "\r\n";
@@ -168,7 +190,8 @@ std::string status_part(const Report& report) {
     out += "\r\n";
     recipient_fields(report, recipient, out);
   }
-  return out;
+  // Envelope-Id and Original-Recipient come from xtext, which can hold any octet.
+  return global(report) && is_utf8(out) ? out : ascii(out);
 }
 
 }  // namespace
@@ -211,14 +234,13 @@ std::string status_of(const Report::Recipient& recipient) {
   if (recipient.expired) return "5.4.7";
   switch (recipient.last.stage) {
     case Stage::rcpt:
-      return reply.code == 552 ? "5.2.2" : "5.1.1";
-    case Stage::mail:
-      return "5.1.0";
+      if (reply.code == 556) return "5.1.10";  // RFC 7504, RFC 7505
+      return reply.code == 552 ? "5.2.2" : "5.0.0";
     case Stage::data:
     case Stage::content:
     case Stage::dot:
       return reply.code == 552 ? "5.3.4" : "5.6.0";
-    default:
+    default:  // RFC 3463: nothing more is known, and other list servers unsubscribe on 5.1.1
       return "5.0.0";
   }
 }

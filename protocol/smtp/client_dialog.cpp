@@ -259,7 +259,10 @@ void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& send
       open.seen.skipped.push_back(number);
       continue;
     }
-    if (refused_locally(open, position)) continue;
+    if (refused_locally(open, position)) {
+      open.seen.skipped.push_back(number);
+      continue;
+    }
     put(out, "RCPT TO:<");
     put(out, open.mail.addresses[position]);
     put(out, ">");

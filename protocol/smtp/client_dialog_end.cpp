@@ -75,6 +75,14 @@ void ClientDialog::end(How how) {
     expected_.pop_back();
   }
 
+  // The first line of a refusal is a verdict, although the connection ended before its last line.
+  if (const Reply& begun = reader_.begun(); !dead_ && begun.code >= 400 && begun.code != 421 &&
+                                            !expected_.empty() &&
+                                            expected_.front().command == Command::rcpt) {
+    take_rcpt(expected_.front(), begun);
+    expected_.pop_front();
+  }
+
   Stage stage = opening_.stage();  // none once it is done
   const auto oldest = std::find_if(expected_.begin(), expected_.end(),
                                    [](const Expected& e) { return e.command != Command::rset; });

@@ -30,6 +30,8 @@ class ReplyReader {
   const std::string& what() const { return what_; }
   /// True in the middle of a reply: something was heard that is not yet a reply.
   bool partial() const { return !line_.empty() || lines_ > 0; }
+  /// The lines of a reply whose last line has not come. Code 0: none.
+  const Reply& begun() const { return reply_; }
 
  private:
   enum class Line : std::uint8_t { more, last, garbage };

@@ -45,7 +45,8 @@ struct Faults {
   bool closes_late = false;   // such an end is noticed only with the next commands
   std::size_t unwritten = 0;  // of what is behind the command it ends at, the last so many were never written
   std::set<MessageId> kills_at_dot, kills_at_data, kills_at_mail;  // messages that end the connection there
-  std::uint32_t too_many_after = 0;                                // 452 4.5.3 for further RCPTs
+  std::uint32_t too_many_after = 0;  // further RCPTs of a transaction are refused by this reply
+  smtp::Reply too_many{452, {4, 5, 3}, "too many recipients"};
 };
 
 struct Command {
@@ -191,8 +192,7 @@ class SimulatedConnection {
           if (faults_->hangs_up_after_reject) return end(a, Manner::fin, nullptr);
           if (faults_->rejects > 0 && rejects_ >= faults_->rejects) return end(a, Manner::fin, nullptr);
         } else if (faults_->too_many_after > 0 && waiting_.size() >= faults_->too_many_after) {
-          out = reply(452, "too many recipients");
-          out->enhanced = {4, 5, 3};
+          out = faults_->too_many;
         } else {
           out = reply(250, "recipient ok");
           waiting_.push_back(command.address);

@@ -6,6 +6,8 @@
 #include <fstream>
 #include <sstream>
 
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/utf8.hpp"
 #include "tests/source_dir.hpp"
 
 using namespace spoold;
@@ -88,9 +90,25 @@ TEST_CASE("a peer's words and a sender's header cannot forge a field or end a pa
     CHECK(end - at <= 998);
 }
 
+TEST_CASE("a peer's 8-bit words: message/delivery-status is 7bit, and the part for people is UTF-8") {
+  for (const std::string words : {"unbekannter Empf\xc3\xa4nger", "unbekannter Empf\xe4nger"}) {
+    const std::string text = write(report({refused("a@b", {550, {5, 1, 1}, words})}));
+    const std::size_t status = text.find("Content-Type: message/delivery-status");
+    REQUIRE(status != std::string::npos);
+    const std::string part = text.substr(status, text.find("\r\n--=_", status) - status);
+    CHECK(is_ascii(part));
+    CHECK(part.find("8bit") == std::string::npos);
+    CHECK(part.find("Diagnostic-Code: smtp; 550 5.1.1 unbekannter Empf\\x") != std::string::npos);
+    CHECK(is_utf8(text));
+  }
+}
+
 TEST_CASE("a status for every failure, always of class 5") {
   CHECK(status_of(refused("a@b", {550, {5, 7, 1}, ""})) == "5.7.1");
-  CHECK(status_of(refused("a@b", {550, {}, ""})) == "5.1.1");
+  // "554 spam" is no unknown mailbox: other list servers unsubscribe on 5.1.1.
+  CHECK(status_of(refused("a@b", {550, {}, ""})) == "5.0.0");
+  CHECK(status_of(refused("a@b", {554, {}, "spam"}, Stage::mail)) == "5.0.0");
+  CHECK(status_of(refused("a@b", {556, {}, ""})) == "5.1.10");
   CHECK(status_of(refused("a@b", {552, {}, ""})) == "5.2.2");
   CHECK(status_of(refused("a@b", {552, {}, ""}, Stage::dot)) == "5.3.4");
   auto expired = refused("a@b", {450, {4, 2, 0}, ""});

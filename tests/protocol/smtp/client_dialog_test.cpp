@@ -252,6 +252,28 @@ TEST_CASE("who was to answer when the connection closed: the oldest unanswered c
   }
 }
 
+TEST_CASE(
+    "the first line of a refusal is that recipient's verdict when the connection ends before the last") {
+  for (const char* begun : {"550-5.1.1 no such user\r\n", "550-5.1.1 no such user\r\n550"}) {
+    Talk talk;
+    talk.mails = {mail(1, {"a@y", "b@y"})};
+    talk.dialog.received("220 hi\r\n");
+    talk.pull();
+    talk.dialog.received(crlf(offers));
+    talk.pull();
+    talk.dialog.received("250 ok\r\n");
+    talk.dialog.received(begun);
+    talk.dialog.end(Drop::How::closed);
+    CHECK(talk.dialog.drop().oldest == Stage::rcpt);
+    const auto open = talk.dialog.take_open();
+    REQUIRE(open.size() == 1);
+    REQUIRE(open[0].rcpt[0].has_value());
+    CHECK(open[0].rcpt[0]->code == 550);
+    CHECK(open[0].rcpt[0]->enhanced == EnhancedStatus{5, 1, 1});
+    CHECK(!open[0].rcpt[1].has_value());
+  }
+}
+
 TEST_CASE("421 ends everything; only as the answer to a content it is that content's answer") {
   Talk talk;
   talk.mails = {mail(1, {"a@y"}), mail(2, {"b@y"})};
