@@ -14,6 +14,9 @@ INNOCENT_ROUNDS = 30  # seconds until all innocents must be delivered
 
 MODES = {"CHUNKING": [], "PIPELINING": ["--no-chunking"], "lock-step": ["--no-pipelining", "--no-chunking"]}
 
+# As Postfix answers for one recipient: its status alone would speak of the host.
+ACTIONS = {"421 named": "421:4.7.0 <{}>: Recipient address rejected: go away"}
+
 
 class Scenario:
     def __init__(self, case, number, k, how, mode, verp, seed, replies="group"):
@@ -29,7 +32,7 @@ class Scenario:
         self.members = [f"m{i:03d}@{self.domain}" for i in range(N)]
         self.culprits = set(rng.sample(self.members, k))
         options = ["--replies", replies] + MODES[mode]
-        self.peer = case.peer(*options, name=f"s{number}", plan={"rcpt": [f"{c}={how}" for c in self.culprits]})
+        self.peer = case.peer(*options, name=f"s{number}", plan={"rcpt": [f"{c}={ACTIONS.get(how, how).format(c)}" for c in self.culprits]})
 
     def done(self):
         judge = harness.Judge(self.peer.log)
@@ -125,6 +128,9 @@ class Isolation(harness.Case):
 
     def test_421(self):
         self.matrix("421")
+
+    def test_421_that_names_its_recipient(self):
+        self.matrix("421 named")
 
     def test_close(self):
         self.matrix("close")
