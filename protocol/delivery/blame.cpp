@@ -127,7 +127,10 @@ Finding find_blame(const Observation& seen, const Drop& drop, bool lmtp) {
   const std::size_t wanted = lmtp ? accepted : 1;
   const auto answers = static_cast<std::size_t>(
       std::ranges::count_if(seen.dot, [](const std::optional<smtp::Reply>& r) { return r.has_value(); }));
-  const bool by_421 = drop.how == Drop::How::reply_421 && answers + 1 >= wanted;  // the 421 is the answer
+  const bool in_place =
+      std::ranges::any_of(seen.dot, [](const std::optional<smtp::Reply>& r) { return r && r->code == 421; });
+  const bool by_421 =
+      drop.how == Drop::How::reply_421 && answers + (in_place ? 0 : 1) >= wanted;  // the 421 is the answer
   if (answers >= wanted || by_421) {
     found.complete = true;
     return found;

@@ -252,6 +252,7 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
     Recipient& r = *open.accepted[j];
     const std::size_t at = limits.lmtp ? j : 0;
     const smtp::Reply* reply = at < seen.dot.size() && seen.dot[at] ? &*seen.dot[at] : nullptr;
+    if (reply && reply->code == 421) ended = limits.lmtp;
     // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still
     // open), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that one's.
     if (!reply && drop && drop->how == Drop::How::reply_421 && drop->reply.code == 421 &&

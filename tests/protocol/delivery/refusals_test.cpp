@@ -133,14 +133,16 @@ TEST_CASE(
     Planner planner(usual_limits(), 1);
     planner.add(numbered(1, 5000, true), start);
     const smtp::Reply words{451, {4, 7, 1}, "try again later"};
-    const std::size_t asked = run(planner, start, [&](const Transaction& t) {
+    const auto refuse = [&](const Transaction& t) {
       Observation seen = content_answered(t, words);
       if (stage == Stage::dot) return seen;
       seen.content_sent = seen.dot_sent = false;
       seen.dot.clear();
       (stage == Stage::mail ? seen.mail : seen.data) = words;
       return seen;
-    });
+    };
+    std::size_t asked = 0;  // on two connections: nine refusals are what one is used for
+    while (planner.in_hand() > 0) asked += run(planner, start, refuse);
     CHECK(asked == 16);
     const Count all = count(planner);
     CHECK(all.deferred == 16);
@@ -175,7 +177,12 @@ TEST_CASE("a message that is always refused with words about the host stops the 
     planner.add(numbered(m, 1, false), now);
     run(planner, now,
         [&](const Transaction& t) { return t.message == 1 ? content_answered(t, words) : all_accepted(t); });
-    rests += planner.health(now).state == "waiting";
+    if (planner.health(now).state == "waiting") {
+      ++rests;
+      planner.take_outcomes();
+      planner.add(numbered(m, 1, false), now + minutes(2));
+      run(planner, now + minutes(2), [](const Transaction& t) { return all_accepted(t); });
+    }
     planner.take_outcomes();
   }
   CHECK(rests == 1);
