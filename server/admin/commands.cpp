@@ -164,9 +164,9 @@ int Commands::show(const std::vector<std::string>& ids, bool content, bool sende
         if (message->counts.open() == 0)
           return fail(Exit::failed, text + " is finished: its content is gone");
         if (::isatty(STDOUT_FILENO)) {
-          TerminalText text;
-          reads.content(*message, std::ref(text));
-          text.finish();
+          TerminalText terminal;
+          reads.content(*message, std::ref(terminal));
+          terminal.finish();
         } else {
           reads.content(*message, put);
         }
