@@ -168,10 +168,11 @@ std::vector<Row> make_rows() {
       "smtp", "max_recipients", "recipients of one transaction", "200",
       [](S s) -> auto& { return s.smtp.max_recipients; }, 1, 100000));
   add(integer(
-      "smtp", "max_connections", "inbound connections at a time", "50",
+      "smtp", "max_connections",
+      "inbound connections at a time; a tenth of them is kept for trusted networks and unix sockets", "50",
       [](S s) -> auto& { return s.smtp.max_connections; }, 1, 1000000));
   add(integer(
-      "smtp", "max_connections_per_host", "of these, from one address", "5",
+      "smtp", "max_connections_per_host", "of these, from one address, or one IPv6 /64", "5",
       [](S s) -> auto& { return s.smtp.max_connections_per_host; }, 1, 1000000));
   add(trusted_networks());
 

@@ -2,6 +2,7 @@
 
 #include "conf/addresses.hpp"
 #include "conf/load.hpp"
+#include "conf/routes.hpp"
 
 namespace spoold::conf {
 namespace {
@@ -32,6 +33,24 @@ std::string route_of(const Settings& settings, std::string_view domain) {
     if (!relayed.deliver_to.empty() && same(relayed.name, domain)) return route_to(relayed.deliver_to);
   if (!settings.relay.smarthost.empty() || domain.empty()) return "relay";
   return lower(domain);
+}
+
+Routes::Routes(const Settings& settings) : smarthost_(!settings.relay.smarthost.empty()) {
+  for (const RelayDomain& relayed : settings.domains) {
+    std::string& route = domains_[lower(relayed.name)];
+    if (route.empty()) route = route_to(relayed.deliver_to);
+  }
+}
+
+std::string Routes::of(std::string_view domain) const {
+  std::string name = lower(domain);
+  if (const auto found = domains_.find(name); found != domains_.end() && !found->second.empty())
+    return found->second;
+  return smarthost_ || domain.empty() ? "relay" : name;
+}
+
+bool Routes::relays(std::string_view domain) const {
+  return domains_.contains(lower(domain));
 }
 
 std::vector<NextHop> next_hops_of(const Settings& settings, std::string_view route) {

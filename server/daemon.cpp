@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "conf/load.hpp"
+#include "conf/routes.hpp"
 #include "server/admin/control_socket.hpp"
 #include "server/admin/operator.hpp"
 #include "server/delivery/delivery.hpp"
@@ -113,7 +114,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.reserve = settings->spool.reserve;
   options.history = settings->spool.history;
   options.clock = now;
-  options.route = [shared = settings](std::string_view domain) { return conf::route_of(*shared, domain); };
+  options.route = [routes = conf::Routes(*settings)](std::string_view domain) { return routes.of(domain); };
   options.on_due = [this](std::string route) { wake({std::move(route)}); };
   options.on_warning = [](const std::string& text) {
     log::event(Level::warning, "store", {{"reply", text}});

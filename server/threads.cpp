@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "server/loop_lag.hpp"
 #include "store/prompt.hpp"
 
 namespace spoold::server {
@@ -33,7 +34,9 @@ Threads::Place Threads::least_loaded() {
 }
 
 void Threads::run(Loop& loop) {
-  pthread_setname_np(pthread_self(), work_ == Work::receive ? "receive" : "deliver");
+  const char* const name = work_ == Work::receive ? "receive" : "deliver";
+  pthread_setname_np(pthread_self(), name);
+  LoopLag lag(loop.io, name);
   if (work_ == Work::receive)
     store::be_prompt();
   else [[maybe_unused]]

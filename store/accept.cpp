@@ -25,7 +25,8 @@ constexpr std::uint32_t chunks_a_step = 32;
 constexpr std::size_t members_a_step = 1024;
 constexpr std::size_t recipients_a_step = 4096;
 
-/// Domain order, each address once.
+/// Domain order, each address once. Addresses that differ in the case of their local part are two: what it
+/// means, its host decides (RFC 5321 2.4).
 void put_in_order(std::vector<PlainRecipient>& recipients) {
   if (recipients.size() < 2) return;
   struct Entry {
@@ -42,12 +43,18 @@ void put_in_order(std::vector<PlainRecipient>& recipients) {
     entries.push_back(std::move(e));
   }
   std::stable_sort(entries.begin(), entries.end(), [](const Entry& a, const Entry& b) {
-    return std::tie(a.domain, a.local) < std::tie(b.domain, b.local);
+    return std::tie(a.domain, a.local, a.recipient.address) <
+           std::tie(b.domain, b.local, b.recipient.address);
   });
   recipients.clear();
-  for (std::size_t i = 0; i < entries.size(); ++i)
-    if (i == 0 || entries[i].domain != entries[i - 1].domain || entries[i].local != entries[i - 1].local)
-      recipients.push_back(std::move(entries[i].recipient));
+  for (Entry& e : entries) {
+    const auto same = [&](const PlainRecipient& last) {
+      return domain_of(last.address).size() == e.domain.size() &&
+             lower(domain_of(last.address)) == e.domain &&
+             last.address.compare(0, e.local.size(), e.recipient.address, 0, e.local.size()) == 0;
+    };
+    if (recipients.empty() || !same(recipients.back())) recipients.push_back(std::move(e.recipient));
+  }
 }
 
 }  // namespace

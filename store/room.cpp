@@ -2,6 +2,8 @@
 
 #include <sys/statvfs.h>
 
+#include <algorithm>
+
 #include "store/env.hpp"
 
 namespace spoold::store {
@@ -36,6 +38,7 @@ void Room::look() const {
   std::unique_lock lock(looking_, std::try_to_lock);
   if (!lock) return;  // another thread is at it: its last answer will do
   struct statvfs disk {};
+  const auto begun = Clock::now();
   const bool known = ::statvfs(env_.path().c_str(), &disk) == 0;
   const std::uint64_t free = known ? std::uint64_t{disk.f_bavail} * disk.f_frsize : 0;
   if (!env_.read_only() && free >= reserve_ + 2 * Ballast::size) env_.keep_ballast();
@@ -44,7 +47,10 @@ void Room::look() const {
   if (used >= max_size_ && env_.check_readers() > 0) used = env_.used(max_size_);
   used_.store(used, std::memory_order_relaxed);
   open_.store(known && free >= reserve_ && used < max_size_, std::memory_order_relaxed);
-  next_look_.store((Clock::now() + interval).time_since_epoch().count(), std::memory_order_relaxed);
+  // A file that has reached its size is looked at page list by page list: a twentieth of a thread at most.
+  const auto ended = Clock::now();
+  const auto next = ended + std::max<Clock::duration>(interval, 20 * (ended - begun));
+  next_look_.store(next.time_since_epoch().count(), std::memory_order_relaxed);
 }
 
 }  // namespace spoold::store

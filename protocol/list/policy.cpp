@@ -16,43 +16,27 @@ smtp::Reply refuse(int code, smtp::EnhancedStatus enhanced, std::string text) {
   return {code, enhanced, std::move(text)};
 }
 
-/// Some <...> of the value is `wanted`, or the value is `wanted` itself.
-bool names(std::string_view value, std::string_view wanted) {
+/// What a List-Id, List-Post or X-BeenThere field names: each <...> of it, and the field as a whole. Without
+/// blanks, in lower case. No list has a name of more than 2 KB: the rest of a longer field is not read.
+void names(std::string_view value, std::unordered_set<std::string>& into) {
   std::string flat;
-  for (char c : value)
+  for (const char c : value.substr(0, 2048))
     if (!mail::is_space(c)) flat += mail::lower(c);
-  if (flat == wanted) return true;
-  for (std::size_t at = flat.find('<'); at != std::string::npos; at = flat.find('<', at + 1)) {
-    std::size_t end = flat.find('>', at);
-    if (end == std::string::npos) return false;
-    if (std::string_view(flat).substr(at + 1, end - at - 1) == wanted) return true;
+  std::size_t open = std::string::npos;  // the last '<' so far: a name holds none
+  for (std::size_t at = 0; at < flat.size(); ++at) {
+    if (flat[at] == '<') open = at;
+    if (flat[at] != '>' || open == std::string::npos) continue;
+    into.insert(flat.substr(open + 1, at - open - 1));
+    open = std::string::npos;
   }
-  return false;
-}
-
-/// The post has been through this list already.
-bool is_loop(const List& list, const mail::Header& header) {
-  const std::string id = list_id_text(list), address = list.address();
-  for (const mail::Field& field : header.fields()) {
-    if (mail::same(field.name, "List-Id") && names(field.value, id)) return true;
-    if (mail::same(field.name, "List-Post") &&
-        (names(field.value, "mailto:" + address) || names(field.value, address)))
-      return true;
-    if (mail::same(field.name, "X-BeenThere") && names(field.value, address)) return true;
-  }
-  return false;
+  into.insert(std::move(flat));
 }
 
 std::optional<smtp::Reply> automatic(const List& list, const Post& post) {
   if (post.reverse_path.empty())
     return refuse(550, {5, 7, 1}, "bounces and other mail from <> cannot be posted to " + list.address());
-  for (const mail::Field& field : post.header.fields())
-    if (mail::same(field.name, "Auto-Submitted")) {
-      std::string token = mail::first_token(field.value);
-      if (token != "no" && !token.empty())
-        return refuse(550, {5, 7, 1},
-                      "automatic mail (Auto-Submitted) cannot be posted to " + list.address());
-    }
+  if (post.automatic)
+    return refuse(550, {5, 7, 1}, "automatic mail (Auto-Submitted) cannot be posted to " + list.address());
   return {};
 }
 
@@ -87,16 +71,47 @@ std::string without_batv(std::string_view address) {
   return std::string(hex ? address.substr(prefix.size() + tag + 1) : address);
 }
 
+Post::Post(const mail::Header& header_, std::string_view reverse_path_, std::uint64_t size_)
+    : header(header_), reverse_path(reverse_path_), size(size_), author(mail::author(header_)) {
+  for (const mail::Field& field : header.fields()) {
+    if (mail::same(field.name, "List-Id")) names(field.value, list_ids_);
+    if (mail::same(field.name, "List-Post")) names(field.value, list_posts_);
+    if (mail::same(field.name, "X-BeenThere")) names(field.value, been_there_);
+    if (mail::same(field.name, "Received")) ++received;
+    if (automatic || !mail::same(field.name, "Auto-Submitted")) continue;
+    const std::string token = mail::first_token(field.value);
+    automatic = token != "no" && !token.empty();
+  }
+  if (auto mailbox = Mailbox::parse(without_batv(reverse_path), Mailbox::Allow::utf8))
+    sender = mailbox->key();
+}
+
+bool Post::has_been_through(const List& list) const {
+  const std::string address = list.address();
+  return list_ids_.contains(list_id_text(list)) || list_posts_.contains("mailto:" + address) ||
+         list_posts_.contains(address) || been_there_.contains(address);
+}
+
+const std::vector<std::string>& Post::addressed() const {
+  if (addressed_) return *addressed_;
+  std::vector<std::string>& keys = addressed_.emplace();
+  for (const Mailbox& mailbox : mail::mailboxes(header, {"To", "Cc", "Resent-To", "Resent-Cc"}))
+    keys.push_back(mailbox.key());
+  std::sort(keys.begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  return keys;
+}
+
 Judgement judge(const List& list, const Post& post,
                 const std::function<bool(const std::string&)>& is_member) {
   Judgement judgement;
   if ((judgement.refusal = automatic(list, post))) return judgement;
-  if (is_loop(list, post.header)) {
+  if (post.has_been_through(list)) {
     judgement.refusal =
         refuse(554, {5, 4, 6}, "loop: the message has been through " + list.address() + " already");
     return judgement;
   }
-  if (post.header.count("Received") > max_received) {
+  if (post.received > max_received) {
     judgement.refusal = refuse(554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
     return judgement;
   }
@@ -106,16 +121,15 @@ Judgement judge(const List& list, const Post& post,
                                    " takes at most " + std::to_string(list.settings.max_size));
     return judgement;
   }
-  const mail::Author author = mail::author(post.header);
-  if ((judgement.refusal = no_author(author.kind))) return judgement;
+  if ((judgement.refusal = no_author(post.author.kind))) return judgement;
 
-  judgement.poster = author.address->mailbox.key();
-  if (is_member(judgement.poster)) return judgement;
-  if (auto sender = Mailbox::parse(without_batv(post.reverse_path), Mailbox::Allow::utf8)) {
-    if (std::string key = sender->key(); key != judgement.poster && is_member(key)) {
-      judgement.poster = std::move(key);
-      return judgement;
-    }
+  judgement.poster = post.author.address->mailbox.key();
+  judgement.member = is_member(judgement.poster);
+  if (judgement.member) return judgement;
+  if (!post.sender.empty() && post.sender != judgement.poster && is_member(post.sender)) {
+    judgement.poster = post.sender;
+    judgement.member = true;
+    return judgement;
   }
   if (list.settings.nonmembers == Nonmembers::reject)
     judgement.refusal = refuse(550, {5, 7, 1},
@@ -124,14 +138,12 @@ Judgement judge(const List& list, const Post& post,
   return judgement;
 }
 
-std::vector<std::string> left_out(const List& list, const mail::Header& header, const std::string& poster) {
+std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster) {
   std::vector<std::string> keys;
-  if (!list.settings.own_posts && !poster.empty()) keys.push_back(poster);
-  if (list.settings.avoid_duplicates)
-    for (const Mailbox& mailbox : mail::mailboxes(header, {"To", "Cc", "Resent-To", "Resent-Cc"}))
-      keys.push_back(mailbox.key());
-  std::sort(keys.begin(), keys.end());
-  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
+  if (list.settings.avoid_duplicates) keys = post.addressed();
+  if (list.settings.own_posts || poster.empty()) return keys;
+  const auto at = std::lower_bound(keys.begin(), keys.end(), poster);
+  if (at == keys.end() || *at != poster) keys.insert(at, poster);
   return keys;
 }
 

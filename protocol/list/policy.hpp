@@ -10,23 +10,46 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_set>
 #include <vector>
 
 #include "protocol/list/settings.hpp"
+#include "protocol/mail/address_list.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/reply.hpp"
 
 namespace spoold::list {
 
-struct Post {
+/// A post, read once however many lists it goes to: what a header says costs as much as the header is long, and
+/// a stranger chooses both. `header` and `reverse_path` must live longer.
+class Post {
+ public:
+  /// `reverse_path`: Mailbox text; empty: <>. `size`: octets of the content as received.
+  Post(const mail::Header& header, std::string_view reverse_path, std::uint64_t size = 0);
+
+  /// The post has been through this list already.
+  bool has_been_through(const List& list) const;
+  /// The Mailbox keys in To, Cc, Resent-To and Resent-Cc, sorted.
+  const std::vector<std::string>& addressed() const;
+
   const mail::Header& header;
-  std::string_view reverse_path;  // Mailbox text; empty: <>
-  std::uint64_t size = 0;         // octets of the content as received
+  const std::string_view reverse_path;
+  const std::uint64_t size;
+  bool automatic = false;    // Auto-Submitted says so
+  std::size_t received = 0;  // Received fields
+  mail::Author author;
+  std::string sender;  // Mailbox key of the reverse path, BATV undone; empty: no address
+
+ private:
+  using Names = std::unordered_set<std::string>;
+  Names list_ids_, list_posts_, been_there_;  // what these fields name, without blanks, in lower case
+  mutable std::optional<std::vector<std::string>> addressed_;
 };
 
 struct Judgement {
   std::optional<smtp::Reply> refusal;  // nothing: accepted
-  std::string poster;  // Mailbox key: the member that From or the envelope names, else the author
+  std::string poster;   // Mailbox key: the member that From or the envelope names, else the author
+  bool member = false;  // the poster is a member
 };
 
 /// `is_member`: of this list, by Mailbox key, whatever the delivery mode.
@@ -35,7 +58,7 @@ Judgement judge(const List& list, const Post& post,
 
 /// The Mailbox keys that this post is not sent to although they are members (lists.md A3): the poster when
 /// own_posts = false; To, Cc, Resent-To and Resent-Cc when avoid_duplicates = true.
-std::vector<std::string> left_out(const List& list, const mail::Header& header, const std::string& poster);
+std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster);
 
 /// `prvs=1234abcdef=anna@a.example` -> `anna@a.example` (draft-levine-smtp-batv); anything else stays as it
 /// is.

@@ -71,6 +71,18 @@ tl::expected<PathAndRest, Reply> split_path(std::string_view argument, std::stri
   return out;
 }
 
+// Some mobile carriers gave out local parts with dots at their ends or side by side. They are senders of real
+// mail; what RFC 5321 has for such local parts are quotes.
+std::string quoted_dots(std::string_view path) {
+  const auto at = path.find('@');
+  const std::string_view local = path.substr(0, at);
+  const bool odd = local.starts_with('.') || local.ends_with('.') || local.find("..") != local.npos;
+  const bool plain =
+      std::all_of(local.begin(), local.end(), [](char c) { return c == '.' || mail::is_atext(c); });
+  if (at == path.npos || !odd || !plain) return std::string(path);
+  return '"' + std::string(local) + '"' + std::string(path.substr(at));
+}
+
 tl::expected<Mailbox, Reply> parse_path(std::string_view path, EnhancedStatus bad_address) {
   if (std::any_of(path.begin(), path.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
     return refuse(553, {5, 6, 7}, "non-ASCII addresses are not offered here");
@@ -156,7 +168,7 @@ tl::expected<MailArgument, Reply> parse_mail(std::string_view argument) {
   if (!split) return tl::unexpected<Reply>(split.error());
   MailArgument mail;
   if (!split->path.empty()) {
-    auto mailbox = parse_path(split->path, {5, 1, 7});
+    auto mailbox = parse_path(quoted_dots(split->path), {5, 1, 7});
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     mail.reverse_path = *std::move(mailbox);
   }

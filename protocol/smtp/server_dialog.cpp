@@ -263,6 +263,7 @@ ServerDialog::Action ServerDialog::reject_rest(std::string& out) {
 ServerDialog::Action ServerDialog::content_ended(std::string& out) {
   phase_ = Phase::committing;
   brake_.message();
+  ++messages_;
   if (!reader_.refused()) return {Action::What::commit, {}};
   const std::vector<Reply> replies(profile_.lmtp ? transaction_.recipients.size() : 1, reader_.refusal());
   return committed(replies, out);

@@ -40,6 +40,9 @@ struct ServerProfile {
   DataLimits content;
   std::chrono::milliseconds command_limit = std::chrono::minutes(5);  // RFC 5321 4.5.3.2.7
   std::chrono::milliseconds block_limit = std::chrono::minutes(3);    // RFC 5321 4.5.3.2.5
+  // Of clients without rights: to begin a message, and to finish it (server/inbound/deadline.hpp).
+  std::chrono::milliseconds idle_limit = std::chrono::minutes(10), message_limit = std::chrono::minutes(10);
+  std::chrono::milliseconds pressed_limit = std::chrono::seconds(10);  // a step, while places are short
 };
 
 class ServerDialog {
@@ -83,6 +86,7 @@ class ServerDialog {
   const Transaction& transaction() const { return transaction_; }
   const DataReader& reader() const { return reader_; }
   const ServerProfile& profile() const { return profile_; }
+  int messages() const { return messages_; }  // contents that have come to their end
   std::string_view hello() const { return hello_; }
   const char* protocol() const;  // "ESMTP", "SMTP" or "LMTP": the `with` of Received
 
@@ -123,7 +127,7 @@ class ServerDialog {
   bool skipping_ = false;     // inside a line that is too long
   bool mail_refused_ =
       false;  // the RCPTs and the DATA pipelined behind a refused MAIL are not counted as errors
-  int errors_ = 0;
+  int errors_ = 0, messages_ = 0;
   Brake brake_;
 };
 

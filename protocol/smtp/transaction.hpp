@@ -14,14 +14,14 @@ namespace spoold::smtp {
 struct Recipient {
   enum class Kind : std::uint8_t {
     relay,   // goes to `address` itself
-    alias,   // goes to `targets`, and is a post to each of `lists`
-    owners,  // an address of lists[0] (or of a domain: no list) that owners answer; goes to `targets`
+    alias,   // where it goes is looked up at the end of the data
+    owners,  // an address of the one of `lists`, or of a domain with these lists, that their owners answer
     post,    // the posting address of lists[0]
     bounce,  // a report about the member `targets[0]` (may be empty: not known) of lists[0]
   };
   Kind kind = Kind::relay;
-  std::string address;  // as the client gave it
-  std::vector<std::string> targets;
+  std::string address;               // as the client gave it
+  std::vector<std::string> targets;  // of a bounce
   std::vector<list::ListId> lists;
   DsnOfRecipient dsn;
   bool operator==(const Recipient&) const = default;

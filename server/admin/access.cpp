@@ -13,6 +13,7 @@
 #include <thread>
 
 #include "conf/load.hpp"
+#include "conf/routes.hpp"
 #include "server/admin/control_client.hpp"
 #include "server/admin/interrupt.hpp"
 #include "server/admin/operator.hpp"
@@ -78,7 +79,7 @@ store::Options Access::options(store::Options::Open how) const {
   options.history = settings_.spool.history;
   options.clock = clock_now;
   options.open = how;
-  options.route = [this](std::string_view domain) { return conf::route_of(settings_, domain); };
+  options.route = [routes = conf::Routes(settings_)](std::string_view domain) { return routes.of(domain); };
   return options;
 }
 

@@ -10,6 +10,7 @@
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
+#include "server/loop_lag.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -235,6 +236,10 @@ Json stats(const Request& request) {
   answer["open_out"] = s.open_out.load();
   answer["in_hand"] = recipients_in_hand(request.lanes);
   answer["possible_duplicates"] = request.store.possible_duplicates();
+  answer["loops"] = Json::array();
+  for (const LoopLag::Worst& loop : LoopLag::all())
+    answer["loops"].push_back(
+        {{"name", loop.name}, {"lag_ms", static_cast<double>(loop.lag.count()) / 1000}});
 
   std::uint64_t messages = 0, queued = 0, deferred = 0, held = 0;
   for_each_message(request.store, Filter{}, request.store.now(), false, [&](const store::Message& m) {

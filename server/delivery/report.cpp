@@ -7,8 +7,6 @@
 namespace spoold::server {
 namespace {
 
-using Kind = smtp::Recipient::Kind;
-
 // Of the Received field that we put in front (inbound/acceptance.cpp).
 std::string received_from(std::string_view original) {
   constexpr std::string_view ours = "Received: from ";
@@ -26,24 +24,12 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   report.received_from = received_from(report.original);
   report.retry_until = report.arrived + settings_.delivery.lifetime;
   report.of_report = about.report;
-  const auto answering = [&](const std::optional<Mailbox>& path) {
-    return book_.look_up(read, path, {}, true, report.now);
-  };
   std::vector<std::string> to;
-  if (!report.to.empty()) {
-    to.push_back(report.to);
-    if (const auto sender = Mailbox::parse(report.to, Mailbox::Allow::utf8)) {
-      const auto who = answering(*sender);
-      if (!who || who->kind == Kind::post)
-        to.clear();
-      else if (who->kind == Kind::alias || who->kind == Kind::owners)
-        to = who->targets;
-    }
-  }
+  if (!report.to.empty()) to = book_.reported_to(read, report.to, report.now);
   const bool to_postmaster = to.empty();
   if (to_postmaster) {
     if (report.to.empty()) report.to = "postmaster@" + settings_.hostname;
-    if (const auto postmaster = answering(std::nullopt)) to = postmaster->targets;
+    to = book_.postmasters(read, report.now);
   }
   store::Acceptance acceptance;
   if (to.empty()) return acceptance;

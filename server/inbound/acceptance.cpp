@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <atomic>
 #include <span>
+#include <unordered_map>
+#include <unordered_set>
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/policy.hpp"
@@ -42,6 +44,10 @@ class Disposing {
 
   Disposition run() {
     const auto& recipients = arrival_.transaction.recipients;
+    if (auto refusal = too_much_to_cook()) {
+      made_.fates.assign(recipients.size(), Fate{std::move(refusal), {}});
+      return std::move(made_);
+    }
     for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
     if (made_.all_refused()) return std::move(made_);
     for (std::size_t i = 0; i < recipients.size(); ++i) {
@@ -59,19 +65,45 @@ class Disposing {
     switch (recipient.kind) {
       case Kind::relay:
         return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
-      case Kind::owners:
-        return {{}, plain(recipient.targets, {}, owners_sender(recipient))};
       case Kind::bounce:
         bounce(recipient);
         return {};
       case Kind::post:
         return post(recipient.lists.front());
+      case Kind::owners:
       case Kind::alias:
         break;
     }
+    // Named again, or by another of its names: where it leads is followed once.
+    Behind& behind = behind_of(recipient);
+    if (!behind.fate) behind.fate = fate_of(recipient, behind.targets);
+    return *behind.fate;
+  }
+
+  struct Behind {
+    AddressBook::Targets targets;
+    std::optional<Fate> fate;
+  };
+
+  Behind& behind_of(const smtp::Recipient& recipient) {
+    std::string key = mail::lower(recipient.address);
+    if (recipient.kind == Kind::owners) {
+      key = "owners";
+      for (const list::ListId list : recipient.lists) key.append(1, ' ').append(std::to_string(list));
+    }
+    const auto [at, first] = behind_.try_emplace(std::move(key));
+    if (first && arrival_.addresses != nullptr)
+      at->second.targets = arrival_.addresses->targets(read_, recipient);
+    return at->second;
+  }
+
+  Fate fate_of(const smtp::Recipient& recipient, const AddressBook::Targets& targets) {
+    if (targets.addresses.empty() && targets.lists.empty())  // since RCPT
+      return {smtp::Reply{550, {5, 1, 6}, "nobody answers " + recipient.address + " now"}, {}};
+    if (recipient.kind == Kind::owners) return {{}, plain(targets.addresses, {}, owners_sender(recipient))};
     Fate fate;
-    if (!recipient.targets.empty()) fate.message = plain(recipient.targets, dsn_of(recipient));
-    for (const list::ListId list : recipient.lists) {
+    if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
+    for (const list::ListId list : targets.lists) {
       Fate of_list = post(list);
       if (of_list.message && !fate.message) fate.message = of_list.message;
       if (of_list.refusal && !fate.refusal) fate.refusal = std::move(of_list.refusal);
@@ -100,9 +132,11 @@ class Disposing {
   }
 
   // RFC 3461 5.2.7: what is delivered here for good, or goes on from here in other names, to a sender who
-  // asked for it.
+  // asked for it. Not for strangers: the sender's address is their word only, and whoever it belongs to would
+  // get a report, with the stranger's header in it, for each message.
   void succeeded(const smtp::Recipient& recipient) {
     if (!recipient.dsn.wants_success() || recipient.kind == Kind::relay || sole_target(recipient)) return;
+    if (!arrival_.may_relay && !by_member(recipient)) return;
     LastReply last;
     last.at = arrival_.at;
     const bool alias = recipient.kind == Kind::alias;
@@ -114,6 +148,11 @@ class Disposing {
   void send_report() {
     const smtp::Transaction& transaction = arrival_.transaction;
     if (report_.recipients.empty() || transaction.reverse_path.empty()) return;
+    // A sender that is an alias or a list here: as in every report of ours.
+    std::vector<std::string> to{transaction.reverse_path};
+    if (arrival_.addresses != nullptr)
+      to = arrival_.addresses->reported_to(read_, transaction.reverse_path, arrival_.at);
+    if (to.empty()) return;
     report_.reporting_mta = settings_.hostname;
     report_.to = transaction.reverse_path;
     report_.queue_id = "here-" + unique();  // what is refused never had an id
@@ -128,18 +167,25 @@ class Disposing {
     made.head = mail::write(report_);
     made.message.leading_dots = made.head.find("\n.") != std::string::npos;
     put_body(made, made_.acceptance.content.size);
-    made.recipients.push_back({report_.to});
+    for (std::string& address : to) made.recipients.push_back({std::move(address)});
     made_.acceptance.messages.push_back(std::move(made));
   }
 
   // An alias with a single forwarding address: what was asked of reports goes on with the mail (5.2.7.2).
-  static bool sole_target(const smtp::Recipient& recipient) {
-    return recipient.kind == Kind::alias && recipient.targets.size() == 1 && recipient.lists.empty();
+  bool sole_target(const smtp::Recipient& recipient) {
+    if (recipient.kind != Kind::alias) return false;
+    const AddressBook::Targets& targets = behind_of(recipient).targets;
+    return targets.addresses.size() == 1 && targets.lists.empty();
+  }
+
+  bool by_member(const smtp::Recipient& recipient) const {
+    return recipient.kind == Kind::post && members_posts_.contains(recipient.lists.front());
   }
 
   // What is asked of reports on the mail to each target.
-  static smtp::DsnOfRecipient dsn_of(const smtp::Recipient& recipient) {
+  smtp::DsnOfRecipient dsn_of(const smtp::Recipient& recipient) {
     smtp::DsnOfRecipient dsn = recipient.dsn;
+    if (!arrival_.may_relay) dsn.notify = smtp::without_success(dsn.notify);
     if (recipient.kind != Kind::alias) return dsn;
     // The sender knows the alias, not what is behind it: reports name it as the original recipient.
     if (dsn.orcpt.empty()) smtp::append_orcpt(dsn.orcpt, recipient.address);
@@ -150,7 +196,7 @@ class Disposing {
   // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
   // stay bounces.
   std::string owners_sender(const smtp::Recipient& recipient) {
-    if (arrival_.transaction.reverse_path.empty() || recipient.lists.empty())
+    if (arrival_.transaction.reverse_path.empty() || recipient.lists.size() != 1)
       return arrival_.transaction.reverse_path;
     const auto list = directory::list(read_, recipient.lists.front());
     return list ? list::bounces_address(*list) : arrival_.transaction.reverse_path;
@@ -180,22 +226,35 @@ class Disposing {
       put_body(made, from);
       messages.push_back(std::move(made));
     }
-    for (const std::string& address : addresses) {
-      auto& to = messages[at].recipients;
-      const auto same = [&](const store::PlainRecipient& other) {
-        return mail::same(other.address, address);
-      };
-      if (std::none_of(to.begin(), to.end(), same)) to.push_back(store::PlainRecipient{address, dsn});
-    }
+    // Mailbox texts: the domain is in lower case; what the local part's case means, its host decides.
+    std::unordered_set<std::string>& known = known_[at];
+    for (const std::string& address : addresses)
+      if (known.insert(address).second)
+        messages[at].recipients.push_back(store::PlainRecipient{address, dsn});
     return at;
   }
 
   Fate post(list::ListId id) {
-    const auto known =
-        std::find_if(posts_.begin(), posts_.end(), [&](const auto& other) { return other.first == id; });
-    if (known != posts_.end()) return known->second;
-    posts_.emplace_back(id, judged_post(id));
-    return posts_.back().second;
+    if (const auto known = posts_.find(id); known != posts_.end()) return known->second;
+    return posts_.emplace(id, judged_post(id)).first->second;
+  }
+
+  // Each list's post has a header of its own. No header that a person reads is as long as this.
+  std::optional<smtp::Reply> too_much_to_cook() const {
+    const auto& recipients = arrival_.transaction.recipients;
+    const auto posts = static_cast<std::size_t>(
+        std::count_if(recipients.begin(), recipients.end(),
+                      [](const smtp::Recipient& recipient) { return recipient.kind == Kind::post; }));
+    if (posts <= 20 || posts * arrival_.header.size() <= (4u << 20)) return {};
+    return smtp::Reply{552,
+                       {5, 3, 4},
+                       "a header of " + std::to_string(arrival_.header.size()) + " octets is too long for " +
+                           std::to_string(posts) + " lists in one transaction"};
+  }
+
+  const list::Post& the_post() {
+    if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, made_.acceptance.content.size);
+    return *post_;
   }
 
   Fate judged_post(list::ListId id) {
@@ -203,13 +262,13 @@ class Disposing {
     if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
     list::Judgement judgement;
     if (arrival_.by_operator) {
-      if (const auto author = mail::author(header_).address) judgement.poster = author->mailbox.key();
+      if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
     } else {
-      const list::Post post{header_, arrival_.transaction.reverse_path, made_.acceptance.content.size};
-      judgement = list::judge(*list, post, [&](const std::string& key) {
+      judgement = list::judge(*list, the_post(), [&](const std::string& key) {
         return directory::find_member(read_, id, key).has_value();
       });
     }
+    if (judgement.member) members_posts_.insert(id);
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
     store::NewMessage made = blank();
     made.message.list = id;
@@ -217,7 +276,7 @@ class Disposing {
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
     made.envelope = arrival_.envelope;
-    made.except = list::left_out(*list, header_, judgement.poster);
+    made.except = list::left_out(*list, the_post(), judgement.poster);
     list::Cooked cooked = list::cook(header_, *list, received(made), new_message_id());
     made.head = std::move(cooked.head);
     put_body(made, cooked.body_offset);
@@ -285,7 +344,11 @@ class Disposing {
   const mail::Header& header_;
   Disposition made_;
   mail::Report report_;
-  std::vector<std::pair<list::ListId, Fate>> posts_;
+  std::optional<list::Post> post_;
+  std::unordered_map<list::ListId, Fate> posts_;
+  std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is
+  std::unordered_map<std::string, Behind> behind_;  // by alias, or by the lists whose owners they are
+  std::unordered_map<std::size_t, std::unordered_set<std::string>> known_;  // recipients, by message
 };
 
 }  // namespace

@@ -18,6 +18,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/transaction.hpp"
+#include "server/inbound/address_book.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
 
@@ -34,6 +35,8 @@ struct Arrival {
   bool one_reply = true;     // SMTP; false: each recipient hears its own (LMTP)
   bool by_operator = false;  // `spoolctl post`: the lists' policies are not asked
   std::optional<list::Envelope> envelope = std::nullopt;  // forced for posts
+  const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
+  bool may_relay = true;  // false: a stranger, whose wish for success reports is not followed
 };
 
 struct Fate {

@@ -1,6 +1,6 @@
 #include "server/inbound/address_book.hpp"
 
-#include <algorithm>
+#include <unordered_set>
 
 #include "protocol/mail/ascii.hpp"
 
@@ -18,11 +18,6 @@ auto no_such_address(const Mailbox& path) {
   return refuse(550, {5, 1, 1}, "no such address here: " + path.text());
 }
 
-void add(std::vector<std::string>& to, std::string address) {
-  const auto same = [&](const std::string& other) { return mail::same(other, address); };
-  if (std::none_of(to.begin(), to.end(), same)) to.push_back(std::move(address));
-}
-
 smtp::Recipient recipient(Kind kind, std::string address) {
   smtp::Recipient made;
   made.kind = kind;
@@ -32,8 +27,73 @@ smtp::Recipient recipient(Kind kind, std::string address) {
 
 }  // namespace
 
+// Follows aliases, and addresses of lists behind them, to their ends.
+class AddressBook::Expansion {
+ public:
+  enum class Extent { all, first };  // first: only whether there is something
+  enum class Posts { taken, none };  // none: the address of a list leads nowhere
+  Expansion(const AddressBook& book, const store::Read& read, Extent extent, Posts posts = Posts::taken)
+      : book_(book), read_(read), extent_(extent), posts_(posts) {}
+
+  /// `address` is where the mail came to: it is not followed again.
+  void leave_out(std::string_view address) { followed_.insert(mail::lower(address)); }
+
+  void follow(const std::vector<std::string>& addresses) {
+    push(addresses);
+    while (!todo_.empty() && !enough()) {
+      const std::string address = std::move(todo_.back());
+      todo_.pop_back();
+      step(address);
+    }
+    todo_.clear();
+  }
+
+  bool enough() const { return extent_ == Extent::first && !empty(); }
+  bool empty() const { return found.addresses.empty() && found.lists.empty(); }
+
+  Targets found;
+
+ private:
+  // The last one is looked at first.
+  void push(const std::vector<std::string>& addresses) {
+    todo_.insert(todo_.end(), addresses.rbegin(), addresses.rend());
+  }
+
+  void step(const std::string& address) {
+    const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+    if (!mailbox) return;  // conf checks aliases, `list set` checks owners
+    const std::string key = mailbox->key();
+    if (const auto* targets = book_.alias(key)) {
+      if (followed_.insert(key).second) push(*targets);
+      return;
+    }
+    if (directory::is_list_domain(read_, mailbox->domain())) {
+      const auto sub = list::sub_address(mailbox->local(), book_.settings_.verp.delimiter);
+      const auto list = sub ? directory::find_list(read_, sub->list, mailbox->domain()) : std::nullopt;
+      if (list && sub->role == list::Role::post) {
+        if (posts_ == Posts::taken && lists_.insert(list->id).second) found.lists.push_back(list->id);
+        return;
+      }
+      if (list) {
+        if (followed_.insert(key).second) push(list->settings.owners);
+        return;
+      }
+      if (!book_.routes_.relays(mailbox->domain())) return;
+    }
+    if (addresses_.insert(key).second) found.addresses.push_back(mailbox->text());
+  }
+
+  const AddressBook& book_;
+  const store::Read& read_;
+  const Extent extent_;
+  const Posts posts_;
+  std::vector<std::string> todo_;
+  std::unordered_set<std::string> followed_, addresses_;  // keys
+  std::unordered_set<list::ListId> lists_;
+};
+
 AddressBook::AddressBook(const conf::Settings& settings, list::Hmac hmac)
-    : settings_(settings), hmac_(std::move(hmac)) {
+    : settings_(settings), routes_(settings), hmac_(std::move(hmac)) {
   for (const auto& [address, targets] : settings.aliases) aliases_[mail::lower(address)] = targets;
 }
 
@@ -42,72 +102,68 @@ const std::vector<std::string>* AddressBook::alias(const std::string& key) const
   return found == aliases_.end() ? nullptr : &found->second;
 }
 
-bool AddressBook::relays(std::string_view domain) const {
-  return std::any_of(settings_.domains.begin(), settings_.domains.end(),
-                     [&](const conf::RelayDomain& relayed) { return mail::same(relayed.name, domain); });
+const std::vector<std::string>* AddressBook::postmaster_alias() const {
+  const auto* of_host = alias("postmaster@" + mail::lower(settings_.hostname));
+  return of_host != nullptr ? of_host : alias("postmaster");
 }
 
-// What an alias, or the address of a list behind one, leads to in the end.
-void AddressBook::expand(const store::Read& read, const std::string& address, Expansion& into) const {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-  if (!mailbox) return;  // conf checks aliases, `list set` checks owners
-  const std::string key = mailbox->key();
-  if (const auto* targets = alias(key)) {
-    if (std::find(into.seen.begin(), into.seen.end(), key) != into.seen.end()) return;
-    into.seen.push_back(key);
-    for (const std::string& target : *targets) expand(read, target, into);
-    return;
+AddressBook::Targets AddressBook::targets(const store::Read& read, const smtp::Recipient& recipient) const {
+  const bool of_owners = recipient.kind == Kind::owners;
+  Expansion expansion(*this, read, Expansion::Extent::all,
+                      of_owners ? Expansion::Posts::none : Expansion::Posts::taken);
+  expansion.leave_out(recipient.address);
+  if (of_owners) {
+    for (const list::ListId id : recipient.lists)
+      if (const auto list = directory::list(read, id)) expansion.follow(list->settings.owners);
+  } else if (recipient.kind == Kind::alias) {
+    const auto* behind =
+        recipient.address == "postmaster" ? postmaster_alias() : alias(mail::lower(recipient.address));
+    if (behind != nullptr) expansion.follow(*behind);
   }
-  if (directory::is_list_domain(read, mailbox->domain())) {
-    const auto sub = list::sub_address(mailbox->local(), settings_.verp.delimiter);
-    const auto found = sub ? directory::find_list(read, sub->list, mailbox->domain()) : std::nullopt;
-    if (found && sub->role == list::Role::post) {
-      if (std::find(into.lists.begin(), into.lists.end(), found->id) == into.lists.end())
-        into.lists.push_back(found->id);
-      return;
-    }
-    if (found) {
-      if (std::find(into.seen.begin(), into.seen.end(), key) != into.seen.end()) return;
-      into.seen.push_back(key);
-      for (const std::string& owner : found->settings.owners) expand(read, owner, into);
-      return;
-    }
-    if (!relays(mailbox->domain())) return;
-  }
-  add(into.targets, mailbox->text());
+  return std::move(expansion.found);
+}
+
+std::vector<std::string> AddressBook::reported_to(const store::Read& read, const std::string& sender,
+                                                  TimePoint now) const {
+  const auto path = Mailbox::parse(sender, Mailbox::Allow::utf8);
+  if (!path) return {sender};
+  const Answer who = look_up(read, *path, {}, true, now);
+  if (!who || who->kind == Kind::post) return {};
+  if (who->kind == Kind::alias || who->kind == Kind::owners) return targets(read, *who).addresses;
+  return {sender};
+}
+
+std::vector<std::string> AddressBook::postmasters(const store::Read& read, TimePoint now) const {
+  const Answer who = look_up(read, std::nullopt, {}, true, now);
+  return who ? targets(read, *who).addresses : std::vector<std::string>();
 }
 
 AddressBook::Answer AddressBook::owners(const store::Read& read, const std::string& address,
-                                        const std::vector<list::List>& lists) const {
+                                        std::vector<list::ListId> lists) const {
+  Expansion expansion(*this, read, Expansion::Extent::first, Expansion::Posts::none);
+  expansion.leave_out(address);
+  for (const list::ListId id : lists) {
+    if (expansion.enough()) break;
+    if (const auto list = directory::list(read, id)) expansion.follow(list->settings.owners);
+  }
+  if (expansion.empty()) return refuse(550, {5, 1, 6}, "nobody answers " + address + " now");
   smtp::Recipient made = recipient(Kind::owners, address);
-  Expansion expansion;
-  expansion.seen.push_back(mail::lower(address));
-  for (const list::List& list : lists)
-    for (const std::string& owner : list.settings.owners) expand(read, owner, expansion);
-  if (lists.size() == 1) made.lists.push_back(lists.front().id);
-  made.targets = std::move(expansion.targets);
-  if (made.targets.empty()) return refuse(550, {5, 1, 6}, "nobody answers " + address + " now");
+  made.lists = std::move(lists);
   return made;
 }
 
 AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
-  const std::string own = "postmaster@" + mail::lower(settings_.hostname);
-  Expansion expansion;
-  expansion.seen.push_back(own);
-  const auto* answering = alias(own);
-  if (answering == nullptr) answering = alias("postmaster");
-  if (answering != nullptr)
-    for (const std::string& target : *answering) expand(read, target, expansion);
-  if (!expansion.targets.empty()) {
-    smtp::Recipient made = recipient(Kind::alias, "postmaster");
-    made.targets = std::move(expansion.targets);
-    made.lists = std::move(expansion.lists);
-    return made;
+  if (const auto* answering = postmaster_alias()) {
+    Expansion expansion(*this, read, Expansion::Extent::first);
+    expansion.leave_out("postmaster@" + settings_.hostname);
+    expansion.follow(*answering);
+    if (!expansion.empty()) return recipient(Kind::alias, "postmaster");
   }
-  std::vector<list::List> lists = directory::lists_of_domain(read, mail::lower(settings_.hostname));
-  if (lists.empty()) lists = directory::lists(read, 0, 20);
+  auto lists = directory::list_ids_of_domain(read, mail::lower(settings_.hostname), lists_of_role);
+  if (lists.empty())
+    for (const list::List& list : directory::lists(read, 0, lists_of_role)) lists.push_back(list.id);
   if (lists.empty()) return refuse(550, {5, 1, 1}, "no postmaster is configured here");
-  return owners(read, "postmaster", lists);
+  return owners(read, "postmaster", std::move(lists));
 }
 
 AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& path,
@@ -115,8 +171,8 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
                                         TimePoint now) const {
   const auto decoded = list::decode_verp(sub.detail, list::verp_epoch(now), hmac_);
   if (!decoded) {
-    if (list) return owners(read, path.text(), {*list});
-    return owners(read, path.text(), directory::lists_of_domain(read, path.domain()));
+    if (list) return owners(read, path.text(), {list->id});
+    return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
   smtp::Recipient made = recipient(Kind::bounce, path.text());
   if (decoded->kind == list::DecodedVerp::Kind::forged)
@@ -147,12 +203,12 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
   if (!sub) return std::nullopt;
   if (sub->list.empty()) {
     if (sub->role == list::Role::bounces) return bounce(read, path, *sub, std::nullopt, now);
-    return owners(read, path.text(), directory::lists_of_domain(read, path.domain()));
+    return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
   const auto list = directory::find_list(read, sub->list, path.domain());
   if (!list) return std::nullopt;
   if (sub->role == list::Role::bounces && !sub->detail.empty()) return bounce(read, path, *sub, list, now);
-  if (sub->role != list::Role::post) return owners(read, path.text(), {*list});
+  if (sub->role != list::Role::post) return owners(read, path.text(), {list->id});
   if (list->settings.max_size != 0 && transaction.declared_size > list->settings.max_size)
     return Answer(refuse(552, {5, 3, 4},
                          "messages to " + list->address() + " must not be larger than " +
@@ -167,16 +223,12 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
                                          TimePoint now) const {
   if (!path) return postmaster(read);
   if (!aliases_.empty()) {
-    const std::string key = path->key();
-    if (alias(key) != nullptr) {
-      Expansion expansion;
-      expand(read, key, expansion);
-      smtp::Recipient made = recipient(Kind::alias, path->text());
-      made.targets = std::move(expansion.targets);
-      made.lists = std::move(expansion.lists);
-      if (made.targets.empty() && made.lists.empty())
-        return refuse(550, {5, 1, 6}, "nobody answers " + path->text() + " now");
-      return made;
+    if (const auto* behind = alias(path->key())) {
+      Expansion expansion(*this, read, Expansion::Extent::first);
+      expansion.leave_out(path->text());
+      expansion.follow(*behind);
+      if (expansion.empty()) return refuse(550, {5, 1, 6}, "nobody answers " + path->text() + " now");
+      return recipient(Kind::alias, path->text());
     }
   }
   bool ours = false;
@@ -184,7 +236,12 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
     ours = true;
     if (Found found = at_list_domain(read, *path, transaction, now)) return *std::move(found);
   }
-  if (relays(path->domain())) return recipient(Kind::relay, path->text());
+  if (routes_.relays(path->domain())) {
+    // The next hop may trust us, and read a route to a third server in the local part.
+    if (!may_relay && path->local().find_first_of("%!@") != std::string::npos)
+      return refuse(550, {5, 7, 1}, "relaying denied: a local part with % or ! or @: " + path->text());
+    return recipient(Kind::relay, path->text());
+  }
   if (mail::same(path->domain(), settings_.hostname)) {
     if (mail::same(path->local(), "postmaster") || mail::same(path->local(), "abuse"))
       return postmaster(read);

@@ -4,8 +4,12 @@
 // of a list domain (postmaster, abuse, bounces+...); a recipient of a [[domain]]; anything, for a client that
 // may relay; else refused. Guarantees: aliases are followed to their end, cycles are cut; letters are
 // compared without regard to case. Failures: 550 5.1.1 no such address at a domain of ours; 550 5.7.1
-// relaying denied; 552 5.3.4 the declared size is over the list's limit; 550 5.1.6 an alias that leads
-// nowhere. See also: protocol/list/addresses.hpp (syntax), protocol/list/verp.hpp, acceptance.hpp (what
+// relaying denied, or a local part with a further address in it (`%`, `!`, `@`) that a stranger wants passed
+// on; 552 5.3.4 the declared size is over the list's limit; 550 5.1.6 an alias that leads nowhere.
+//
+// A stranger may send RCPT as fast as he can, so a RCPT costs little however many lists and owners are behind
+// it: look_up() only finds out whether somebody is there. targets() follows all of it, once, at the end of the
+// data. See also: protocol/list/addresses.hpp (syntax), protocol/list/verp.hpp, acceptance.hpp (what
 // becomes of it).
 #pragma once
 #include <optional>
@@ -15,6 +19,7 @@
 
 #include <tl/expected.hpp>
 
+#include "conf/routes.hpp"
 #include "conf/settings.hpp"
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/verp.hpp"
@@ -35,26 +40,38 @@ class AddressBook {
   Answer look_up(const store::Read& read, const std::optional<Mailbox>& path,
                  const smtp::Transaction& transaction, bool may_relay, TimePoint now) const;
 
- private:
-  struct Expansion {
-    std::vector<std::string> targets;
-    std::vector<list::ListId> lists;
-    std::vector<std::string> seen;  // keys of aliases already followed
+  /// Where mail to a recipient of kind alias or owners goes in the end, each address and each list once.
+  struct Targets {
+    std::vector<std::string> addresses;
+    std::vector<list::ListId> lists;  // as a post; none for owners
   };
+  Targets targets(const store::Read& read, const smtp::Recipient& recipient) const;
+
+  /// Who gets a report to this sender's address: itself; who answers it, where it is an alias or an owners'
+  /// address of ours; nobody, where it is a list or an address of ours that does not exist.
+  std::vector<std::string> reported_to(const store::Read& read, const std::string& sender,
+                                       TimePoint now) const;
+  /// Who answers <postmaster>.
+  std::vector<std::string> postmasters(const store::Read& read, TimePoint now) const;
+
+  /// Role addresses of a domain reach the owners of so many of its lists.
+  static constexpr std::size_t lists_of_role = 20;
+
+ private:
+  class Expansion;
   using Found = std::optional<Answer>;
 
   const std::vector<std::string>* alias(const std::string& key) const;
-  void expand(const store::Read& read, const std::string& address, Expansion& into) const;
+  const std::vector<std::string>* postmaster_alias() const;
   Answer postmaster(const store::Read& read) const;
   Found at_list_domain(const store::Read& read, const Mailbox& path, const smtp::Transaction& transaction,
                        TimePoint now) const;
   Answer bounce(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
                 const std::optional<list::List>& list, TimePoint now) const;
-  Answer owners(const store::Read& read, const std::string& address,
-                const std::vector<list::List>& lists) const;
-  bool relays(std::string_view domain) const;
+  Answer owners(const store::Read& read, const std::string& address, std::vector<list::ListId> lists) const;
 
   const conf::Settings& settings_;
+  const conf::Routes routes_;
   list::Hmac hmac_;
   std::unordered_map<std::string, std::vector<std::string>> aliases_;  // by Mailbox key
 };

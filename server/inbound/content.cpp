@@ -1,14 +1,26 @@
 #include "server/inbound/content.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 
 #include "server/await_store.hpp"
 
 namespace spoold::server {
 
+void ContentMemory::add(std::int64_t octets) {
+  const std::int64_t now = now_.fetch_add(octets, std::memory_order_relaxed) + octets;
+  std::int64_t peak = peak_.load(std::memory_order_relaxed);
+  if (now > peak) {
+    peak_.store(now, std::memory_order_relaxed);
+  } else if (peak > large && now < peak / 4 && peak_.compare_exchange_strong(peak, now)) {
+    ::malloc_trim(0);
+  }
+}
+
 void Content::count(std::size_t octets) {
   if (octets == counted_) return;
-  *memory_ += static_cast<std::int64_t>(octets) - static_cast<std::int64_t>(counted_);
+  memory_->add(static_cast<std::int64_t>(octets) - static_cast<std::int64_t>(counted_));
   counted_ = octets;
 }
 
@@ -36,6 +48,7 @@ Awaitable<store::Result<void>> Content::wait_for(int slices) {
 Awaitable<store::Result<void>> Content::send(std::uint64_t header_size) {
   if (staged_ == 0) {
     header_ = bytes_.substr(0, static_cast<std::size_t>(header_size));
+    memory_->add(static_cast<std::int64_t>(header_.size()));
     auto begin = [this](store::Callback<store::Id> done) { store_.stage_begin(std::move(done)); };
     store::Result<store::Id> id = co_await await_store<store::Id>(executor_, std::move(begin));
     if (!id) co_return tl::unexpected<store::Error>(id.error());
@@ -49,7 +62,7 @@ Awaitable<store::Result<void>> Content::send(std::uint64_t header_size) {
   store_.stage_append(
       staged_, std::move(bytes),
       [flight = flight_, executor = executor_, memory = memory_, octets](store::Result<void> landed) {
-        *memory -= octets;
+        memory->add(-octets);
         asio::post(executor, [flight, landed = std::move(landed)] {
           --flight->slices;
           if (!landed && !flight->error) flight->error = landed.error();
@@ -91,6 +104,7 @@ void Content::forget() {
   staged_ = 0;
   flight_.reset();
   bytes_ = std::string();
+  memory_->add(-static_cast<std::int64_t>(header_.size()));
   header_ = std::string();
   count(0);
 }

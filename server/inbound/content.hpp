@@ -16,12 +16,24 @@
 
 namespace spoold::server {
 
+/// Octets of content that all sessions hold. When most of a large amount has gone, the allocator gives back
+/// what it keeps of it: a disk that hung for a while leaves nothing behind.
+class ContentMemory {
+ public:
+  operator std::int64_t() const { return now_.load(std::memory_order_relaxed); }
+  void add(std::int64_t octets);  // any thread
+
+ private:
+  static constexpr std::int64_t large = 16 << 20;
+  std::atomic<std::int64_t> now_{0}, peak_{0};
+};
+
 class Content {
  public:
   static constexpr std::size_t slice = 256 * 1024;
   static constexpr std::int64_t all_sessions = 64 << 20;
 
-  using Memory = std::shared_ptr<std::atomic<std::int64_t>>;  // of all sessions
+  using Memory = std::shared_ptr<ContentMemory>;  // of all sessions
   Content(store::Store& store, asio::any_io_executor executor, Memory memory)
       : store_(store), executor_(std::move(executor)), memory_(std::move(memory)) {}
   ~Content() { forget(); }

@@ -33,6 +33,12 @@ void remove_stale(asio::io_context& io, const std::string& path, const Protocol:
   if (error == asio::error::connection_refused) ::unlink(path.c_str());
 }
 
+// accept(2): the connection was gone before it was accepted, or a firewall forbids it.
+bool only_this_connection(const std::error_code& error) {
+  return error == std::errc::connection_aborted || error == std::errc::protocol_error ||
+         error == std::errc::operation_not_permitted;
+}
+
 }  // namespace
 
 tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_context& io,
@@ -90,17 +96,32 @@ Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception
     StreamSocket socket(*place.io);
     auto [error] = co_await self->acceptor_.async_accept(socket, remote, use);
     if (error == asio::error::operation_aborted) co_return;
-    if (error == asio::error::no_descriptors || error == asio::error::no_memory ||
-        error == asio::error::no_buffer_space) {
+    if (error && !only_this_connection(error)) {
       // The kernel keeps the others in its queue; trying again at once would only burn the processor.
-      log::event(log::Level::warning, "refused", {{"listener", self->text_}, {"reply", error.message()}});
+      self->log_trouble(error.message());
       self->pause_.expires_after(std::chrono::milliseconds(100));
       co_await self->pause_.async_wait(use);
-      continue;
     }
     if (error) continue;
-    Session::start(reception, profile, std::move(socket), Peer::of(remote), std::move(place.seat));
+    self->admit(reception, profile, std::move(socket), Peer::of(remote), std::move(place));
   }
+}
+
+// What keeps a session from being made must not end the loop that accepts the others.
+void Listener::admit(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+                     Threads::Place place) {
+  try {
+    Session::start(reception, profile, std::move(socket), std::move(peer), std::move(place.seat));
+  } catch (const std::exception& bug) {
+    log_trouble(bug.what());
+  }
+}
+
+void Listener::log_trouble(const std::string& why) {
+  const auto now = std::chrono::steady_clock::now();
+  if (now < quiet_until_) return;
+  quiet_until_ = now + std::chrono::seconds(1);
+  log::event(log::Level::warning, "refused", {{"listener", text_}, {"reply", why}});
 }
 
 }  // namespace spoold::server

@@ -1,6 +1,7 @@
 // One listening socket (TCP or unix) and its accept loop on the first network thread.
 // A unix socket's path is replaced when nobody listens on it any more; it is open to every local user, as a
-// TCP port is. Lives in a shared_ptr: the loop keeps it until close() has ended it.
+// TCP port is. What keeps it from accepting (no descriptors, no memory, anything unknown) pauses the loop for
+// 100 ms and is logged once a second. Lives in a shared_ptr: the loop keeps it until close() has ended it.
 #pragma once
 #include <memory>
 #include <string>
@@ -27,9 +28,14 @@ class Listener : public std::enable_shared_from_this<Listener> {
  private:
   using Protocol = asio::generic::stream_protocol;
   explicit Listener(asio::io_context& io) : acceptor_(io), pause_(io) {}
+  void admit(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
+             Threads::Place place);
+  void log_trouble(const std::string& why);  // at most once a second
+
   asio::basic_socket_acceptor<Protocol> acceptor_;
   asio::steady_timer pause_;
   std::string path_, text_;
+  std::chrono::steady_clock::time_point quiet_until_{};
 };
 
 }  // namespace spoold::server

@@ -34,6 +34,13 @@ Peer Peer::of(const asio::generic::stream_protocol::endpoint& remote) {
   return peer;
 }
 
+std::vector<std::string> Peer::counted_by() const {
+  if (unix_socket || address.is_v4()) return {host};
+  const auto bytes = address.to_v6().to_bytes();
+  const std::string network(bytes.begin(), bytes.end());
+  return {network.substr(0, 8), network.substr(0, 6)};
+}
+
 std::string Peer::literal() const {
   if (unix_socket) return host;
   return (address.is_v6() ? "[IPv6:" : "[") + host + "]";

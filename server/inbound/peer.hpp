@@ -13,10 +13,12 @@ using StreamSocket = asio::generic::stream_protocol::socket;
 struct Peer {
   bool unix_socket = false;
   asio::ip::address address;  // IPv4-mapped addresses as IPv4
-  std::string host = "unix";  // "192.0.2.1", "2001:db8::1", "unix": what connections are counted by
+  std::string host = "unix";  // "192.0.2.1", "2001:db8::1", "unix"
   std::uint16_t port = 0;
 
   static Peer of(const asio::generic::stream_protocol::endpoint& remote);
+  /// What connections are counted by, the narrowest first: an IPv4 address; the /64 and the /48 of an IPv6 one.
+  std::vector<std::string> counted_by() const;
   std::string literal() const;  // "[192.0.2.1]", "[IPv6:2001:db8::1]", "unix": for Received
   std::string text() const;     // "192.0.2.1:40000": for logs
   bool in(const conf::Network& network) const;

@@ -6,55 +6,6 @@
 
 namespace spoold::server {
 
-Census::Entry Census::enter(const Peer& peer, bool trusted, const conf::Smtp& limits) {
-  const std::scoped_lock lock(mutex_);
-  if (stopping_) return Entry::stopping;
-  if (total_ >= limits.max_connections) return Entry::too_many;
-  if (!trusted && !peer.unix_socket) {
-    int& of_host = by_host_[peer.host];
-    if (of_host >= limits.max_connections_per_host) return Entry::too_many_of_host;
-    ++of_host;
-  }
-  ++total_;
-  return Entry::admitted;
-}
-
-void Census::leave(const Peer& peer, bool trusted) {
-  const std::scoped_lock lock(mutex_);
-  --total_;
-  if (trusted || peer.unix_socket) return;
-  const auto found = by_host_.find(peer.host);
-  if (--found->second == 0) by_host_.erase(found);
-}
-
-void Census::add(Session* session, std::weak_ptr<Session> handle) {
-  const std::scoped_lock lock(mutex_);
-  sessions_.emplace(session, std::move(handle));
-}
-
-void Census::remove(Session* session) {
-  const std::scoped_lock lock(mutex_);
-  sessions_.erase(session);
-}
-
-void Census::stop() {
-  const std::scoped_lock lock(mutex_);
-  stopping_ = true;
-}
-
-std::vector<std::shared_ptr<Session>> Census::all() const {
-  const std::scoped_lock lock(mutex_);
-  std::vector<std::shared_ptr<Session>> living;
-  for (const auto& [session, handle] : sessions_)
-    if (auto alive = handle.lock()) living.push_back(std::move(alive));
-  return living;
-}
-
-std::size_t Census::size() const {
-  const std::scoped_lock lock(mutex_);
-  return sessions_.size();
-}
-
 Reception::Reception(const conf::Settings& settings_, store::Store& store_, Threads& threads, Stats& stats_,
                      list::Hmac hmac, Wake wake_)
     : settings(settings_),
@@ -100,6 +51,10 @@ void Reception::stop() {
 
 void Reception::cut_off() {
   for (const auto& session : census.all()) session->cut_off();
+}
+
+void Reception::hurry() {
+  for (const auto& session : census.all()) session->hurry();
 }
 
 std::uint16_t Reception::port(std::size_t n) const {

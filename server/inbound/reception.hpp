@@ -13,9 +13,7 @@
 #include <atomic>
 #include <functional>
 #include <memory>
-#include <mutex>
 #include <string>
-#include <unordered_map>
 #include <vector>
 
 #include <tl/expected.hpp>
@@ -23,6 +21,7 @@
 #include "conf/settings.hpp"
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/inbound/address_book.hpp"
+#include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/stats.hpp"
@@ -32,29 +31,6 @@
 namespace spoold::server {
 
 class Listener;
-class Session;
-
-/// Who is connected: limits by host and in all, and whom to tell of a stop.
-class Census {
- public:
-  enum class Entry { admitted, too_many, too_many_of_host, stopping };
-  /// Peers on unix sockets and in trusted networks are not limited by host. Each `admitted` is ended by
-  /// leave().
-  Entry enter(const Peer& peer, bool trusted, const conf::Smtp& limits);
-  void leave(const Peer& peer, bool trusted);
-  void add(Session* session, std::weak_ptr<Session> handle);
-  void remove(Session* session);
-  void stop();  // admits nobody any more
-  std::vector<std::shared_ptr<Session>> all() const;
-  std::size_t size() const;
-
- private:
-  mutable std::mutex mutex_;
-  std::unordered_map<std::string, int> by_host_;
-  std::unordered_map<Session*, std::weak_ptr<Session>> sessions_;
-  int total_ = 0;
-  bool stopping_ = false;
-};
 
 class Reception {
  public:
@@ -71,6 +47,7 @@ class Reception {
   void stop();
   bool idle() const { return census.size() == 0; }
   void cut_off();  // closes the connections that are left
+  void hurry();    // strangers that keep a place and send nothing have little time from now on
 
   /// Before start(): what the sessions of that protocol have in common.
   smtp::ServerProfile& profile(conf::Listen::Protocol protocol) {
@@ -86,7 +63,7 @@ class Reception {
   const AddressBook addresses;
   const Wake wake;
   Census census;
-  const Content::Memory memory = std::make_shared<std::atomic<std::int64_t>>(0);
+  const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:
   Threads& threads_;

@@ -63,23 +63,20 @@ Session::Session(Reception& reception, const smtp::ServerProfile& profile, Strea
       peer_(std::move(peer)),
       seat_(std::move(seat)),
       dialog_(profile),
-      watchdog_(socket_.get_executor(),
-                [this] {
-                  std::error_code error;
-                  socket_.cancel(error);
-                }),
+      watchdog_(socket_.get_executor(), [this] { late(); }),
+      deadline_(profile.idle_limit, profile.message_limit),
       content_(reception.store, socket_.get_executor(), reception.memory),
       trusted_(peer_.in(reception.settings.smtp.trusted_networks)),
       may_relay_(trusted_ && !profile.lmtp),
-      log_(reception.stats, peer_, !trusted_ && !peer_.unix_socket) {
-  if (trusted_ || peer_.unix_socket) dialog_.trust();
+      log_(reception.stats, peer_, stranger()) {
+  if (!stranger()) dialog_.trust();
+  deadline_.idle(Watchdog::Clock::now());
   ++reception_.stats.sessions_in;
   ++reception_.stats.open_in;
 }
 
 Session::~Session() {
   --reception_.stats.open_in;
-  if (admitted_) reception_.census.leave(peer_, trusted_);
   reception_.census.remove(this);
 }
 
@@ -93,6 +90,24 @@ void Session::stop() {
     std::error_code error;
     if (self->reading_ && self->between_transactions()) self->socket_.cancel(error);
   });
+}
+
+void Session::hurry() {
+  asio::post(socket_.get_executor(), [self = shared_from_this()] {
+    const auto limit = self->dialog_.profile().pressed_limit;
+    const bool sooner = self->limit_ends_ > Watchdog::Clock::now() + limit;
+    if (self->stranger() && self->reading_ && sooner) self->watchdog_.limit(limit);
+  });
+}
+
+// The watchdog's: closes, because a cancel does not reach an operation that has completed and was not handled.
+void Session::late() {
+  if (reading_) {
+    dialog_.timed_out(out_);
+    write_now();
+  }
+  std::error_code error;
+  socket_.close(error);
 }
 
 void Session::cut_off() {
@@ -134,13 +149,15 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
     action = s.step(input);
     progress = waited || input.size() != before || action.what != What::more;
     while (action.what == What::commit || s.content_is_full()) {
+      s.watchdog_.rest();
       if (action.what == What::commit) {
-        s.watchdog_.rest();
         const std::vector<smtp::Reply> replies = co_await s.commit();
         action = s.dialog_.committed(replies, s.out_);
         s.forget_content();
       } else {
+        const auto asked = Watchdog::Clock::now();
         co_await s.make_room();
+        s.deadline_.waited(Watchdog::Clock::now() - asked);
       }
       if (action.what == What::more) action = s.step(input);
     }
@@ -149,6 +166,25 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
     else
       s.input_.hold(input);
   }
+}
+
+// Each step has its limit; a stranger's also ends with the deadline of the whole, and is short under pressure.
+void Session::set_limit(const Action& action) {
+  std::chrono::milliseconds limit = action.what == What::more ? action.limit : dialog_.profile().block_limit;
+  const auto now = Watchdog::Clock::now();
+  if (stranger()) {
+    if (messages_ != dialog_.messages()) deadline_.idle(now);
+    messages_ = dialog_.messages();
+    if (!between_transactions()) {
+      const bool content = dialog_.phase() == Phase::content;
+      deadline_.mail(now);
+      deadline_.progress(content ? dialog_.reader().size() : 0, dialog_.transaction().recipients.size(), now);
+    }
+    limit = std::min(limit, deadline_.left(now));
+    if (reception_.census.pressed()) limit = std::min(limit, dialog_.profile().pressed_limit);
+  }
+  limit_ends_ = now + limit;
+  watchdog_.limit(limit);
 }
 
 // Until the thread's other sessions had their turn, and `pause` is over.
@@ -162,6 +198,7 @@ Awaitable<> Session::wait(std::chrono::milliseconds pause) {
   if (!pause_) pause_.emplace(socket_.get_executor());
   pause_->expires_after(pause);
   co_await pause_->async_wait(use);
+  deadline_.waited(pause);
 }
 
 Session::Action Session::admit() {
@@ -170,15 +207,18 @@ Session::Action Session::admit() {
     log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
     return dialog_.refused(std::string(reply) + "\r\n", out_);
   };
-  switch (reception_.census.enter(peer_, trusted_, reception_.settings.smtp)) {
-    case Census::Entry::admitted:
-      admitted_ = true;
-      return dialog_.open(out_);
-    case Census::Entry::too_many:
+  auto place = reception_.census.enter(peer_, stranger(), reception_.settings.smtp);
+  if (reception_.census.pressure_began()) reception_.hurry();
+  if (place) {
+    place_.emplace(*std::move(place));
+    return dialog_.open(out_);
+  }
+  switch (place.error()) {
+    case Census::Refusal::too_many:
       return turn_away("421 4.3.2 too many connections; try again later");
-    case Census::Entry::too_many_of_host:
+    case Census::Refusal::too_many_of_host:
       return turn_away("421 4.7.0 too many connections from your host");
-    case Census::Entry::stopping:
+    case Census::Refusal::stopping:
       break;
   }
   return dialog_.stopping(out_);
@@ -226,11 +266,7 @@ Awaitable<bool> Session::read() {
       auto [error, got] = co_await socket_.async_read_some(space, use);
       reading_ = false;
       turn_ = 0;
-      if (watchdog_.fired()) {
-        dialog_.timed_out(out_);
-        write_now();
-        co_return false;
-      }
+      if (watchdog_.fired()) co_return false;
       if (stopping_ && error == asio::error::operation_aborted && between_transactions()) continue;
       failed = error;
       octets = got;
@@ -374,7 +410,9 @@ Disposition Session::disposed(store::ContentSource source) {
                   .client = client_text(dialog_.hello(), peer_.literal()),
                   .protocol = dialog_.protocol(),
                   .at = reception_.store.now(),
-                  .one_reply = !dialog_.profile().lmtp};
+                  .one_reply = !dialog_.profile().lmtp,
+                  .addresses = &reception_.addresses,
+                  .may_relay = may_relay_};
   const store::Read read(reception_.store);
   return dispose(reception_.settings, read, std::move(arrival));
 }

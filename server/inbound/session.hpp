@@ -18,6 +18,7 @@
 #include "server/asio.hpp"
 #include "server/inbound/acceptance.hpp"
 #include "server/inbound/content.hpp"
+#include "server/inbound/deadline.hpp"
 #include "server/inbound/input.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/inbound/reception.hpp"
@@ -37,6 +38,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   void stop();     // any thread: 421 as soon as no transaction is open
   void cut_off();  // any thread
+  void hurry();    // any thread: there are too many sessions for one of a stranger to wait long
 
  private:
   using Action = smtp::ServerDialog::Action;
@@ -44,6 +46,9 @@ class Session : public std::enable_shared_from_this<Session> {
   static Awaitable<> run(std::shared_ptr<Session> self);
   void ended(std::exception_ptr thrown);
   Action admit();
+  void set_limit(const Action& action);
+  bool stranger() const { return !trusted_ && !peer_.unix_socket; }
+  void late();
   bool write_now();         // true: nothing is left in out_
   Awaitable<bool> write();  // false: the peer is gone
   Awaitable<bool> read();   // false: the peer is gone, late, or the server stops
@@ -65,16 +70,20 @@ class Session : public std::enable_shared_from_this<Session> {
   Threads::Seat seat_;
   smtp::ServerDialog dialog_;
   Watchdog watchdog_;
+  Watchdog::Clock::time_point limit_ends_{};  // what the watchdog was told last
+  Deadline deadline_;
   Input input_;
   Content content_;
   store::Announcement announced_;  // of the job with this content
   std::string out_;
   std::optional<store::Error> staging_failed_;
   std::optional<asio::steady_timer> pause_;  // made when the session is slowed down
+  int messages_ = 0;                         // that deadline_ knows of
   std::size_t turn_ = 0;                     // octets read since other sessions of the thread had their turn
   const bool trusted_, may_relay_;
   SessionLog log_;
-  bool admitted_ = false, stopping_ = false, reading_ = false, more_is_there_ = false;
+  std::optional<Census::Place> place_;
+  bool stopping_ = false, reading_ = false, more_is_there_ = false;
 };
 
 }  // namespace spoold::server

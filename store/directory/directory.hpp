@@ -26,6 +26,8 @@ std::optional<List> find_list(const Read&, std::string_view local, std::string_v
 std::optional<List> list(const Read&, ListId);
 std::vector<List> lists(const Read&, ListId after, std::size_t limit);
 std::vector<List> lists_of_domain(const Read&, std::string_view domain);
+/// The first `limit` of them by name, without reading the lists.
+std::vector<ListId> list_ids_of_domain(const Read&, std::string_view domain, std::size_t limit);
 bool is_list_domain(const Read&, std::string_view domain);
 
 std::optional<Member> find_member(const Read&, ListId, std::string_view address_key);

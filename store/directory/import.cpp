@@ -52,7 +52,16 @@ Result<std::uint64_t> import_slice(Write& write, std::uint64_t import, std::span
   if (!record) return gone();
   ImportRow state = unpack_import(*record);
   std::uint64_t already = 0;
+  std::string_view domain;  // of the last one: members come in domain order
+  bool of_lists = false;
   for (const Incoming& one : slice) {
+    if (const auto here = std::string_view(one.place).substr(0, one.place.find('\0')); here != domain) {
+      domain = here;
+      of_lists = is_list_domain(write, domain);
+    }
+    if (of_lists)
+      if (auto fault = own_address_fault(write, state.list, one.place))
+        return fail(Error::Kind::invalid, *fault);
     MemberRow row;
     row.import = import;
     if (const auto there = write.get(Table::member, member_key(state.list, one.place))) {

@@ -1,4 +1,6 @@
 // Lists: create, set, remove, read, number posts.
+#include <cstdint>
+
 #include "protocol/list/addresses.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/domain.hpp"
@@ -45,13 +47,20 @@ std::vector<List> lists(const Read& read, ListId after, std::size_t limit) {
   return found;
 }
 
+std::vector<ListId> list_ids_of_domain(const Read& read, std::string_view domain, std::size_t limit) {
+  std::vector<ListId> found;
+  if (limit == 0 || domain.size() > 255 || domain.find('\0') != std::string_view::npos) return found;
+  read.each(Table::list_name, Key().str(domain), [&](std::string_view, std::string_view id) {
+    found.push_back(KeyReader(id).u32());
+    return found.size() < limit;
+  });
+  return found;
+}
+
 std::vector<List> lists_of_domain(const Read& read, std::string_view domain) {
   std::vector<List> found;
-  if (domain.size() > 255 || domain.find('\0') != std::string_view::npos) return found;
-  read.each(Table::list_name, Key().str(domain), [&](std::string_view, std::string_view id) {
-    if (auto one = load(read, KeyReader(id).u32())) found.push_back(std::move(*one));
-    return true;
-  });
+  for (const ListId id : list_ids_of_domain(read, domain, SIZE_MAX))
+    if (auto one = load(read, id)) found.push_back(std::move(*one));
   return found;
 }
 
@@ -60,6 +69,26 @@ bool is_list_domain(const Read& read, std::string_view domain) {
   const Key prefix = Key().str(domain);
   Cursor cursor = read.cursor(Table::list_name);
   return cursor.seek(prefix) && cursor.at(prefix);
+}
+
+std::optional<std::string> own_address_fault(const Read& read, ListId id, std::string_view place) {
+  const auto nul = place.find('\0');
+  const std::string_view domain = place.substr(0, nul), local = place.substr(nul + 1);
+  if (!is_list_domain(read, domain)) return {};
+  // Which delimiter is configured is not known here: '+' finds the VERP forms of all but a few.
+  const auto sub = list::sub_address(local, '+');
+  if (!sub) return {};
+  const std::string address = std::string(local).append("@").append(domain);
+  if (sub->list.empty()) {
+    if (sub->role != list::Role::bounces) return {};
+    return address + " is where bounces of all lists go: it cannot be a member";
+  }
+  const auto owner = find_list(read, sub->list, domain);
+  if (!owner) return {};
+  if (sub->role != list::Role::post)
+    return address + " is an address of the list " + owner->address() + ": it cannot be a member";
+  if (owner->id == id) return "a list cannot be a member of itself: " + address;
+  return {};
 }
 
 Result<List> create_list(Write& write, std::string_view local, std::string_view domain,

@@ -139,6 +139,7 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
   if (!list) return no_list();
   auto good = checked(member);
   if (!good) return tl::unexpected(good.error());
+  if (auto fault = own_address_fault(write, id, good->place)) return fail(Error::Kind::invalid, *fault);
   MemberRow row;
   if (const auto record = write.get(Table::member, member_key(id, good->place))) {
     const MemberRow old = unpack_member(*record);

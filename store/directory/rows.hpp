@@ -65,6 +65,11 @@ ImportRow unpack_import(std::string_view record);
 std::vector<std::uint64_t> pending_imports(const Read&, ListId);
 bool visible(const Read&, const MemberRow&);
 
+/// Why this address must not become a member of this list, in one sentence; nothing: it may. The list itself
+/// would get its own post again, an address such as test-bounces@ or test-owner@ what its members get. Another
+/// list may be a member.
+std::optional<std::string> own_address_fault(const Read&, ListId, std::string_view place);
+
 /// Writes a member's row and both indexes.
 void put_member(Write&, ListId, std::string_view place, const MemberRow&);
 void del_member(Write&, ListId, std::string_view place, MemberId, bool forget_id);

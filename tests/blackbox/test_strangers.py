@@ -173,6 +173,66 @@ class Strangers(harness.Case):
         self.others_do_not_wait(spoold)
         self.stops_in_time(spoold)
 
+    def message(self, content, *commands):
+        """An attack that sends the same message again and again."""
+        def attack(port, started):
+            with opened(port, *commands) as s:
+                ask(s, b"DATA")
+                started.set()
+                ask(s, content + b"\r\n.")
+        return attack
+
+    def test_a_field_of_angle_brackets_to_20_lists(self):
+        spoold = self.server()
+        for i in range(20):
+            spoold.ask(verb="list-create", list=f"l{i}@lists.example", owners=["o@people.example"])
+        field = b"\r\n ".join([b"<" * 60000] * 4)
+        content = b"From: a@b.example\r\nList-Post: " + field + b">\r\nX-BeenThere: " + b"<" * 900 + b"\r\n\r\nx"
+        self.attacked(spoold, self.message(content, b"MAIL FROM:<a@b.example>", *[b"RCPT TO:<l%d@lists.example>" % i for i in range(20)]))
+        self.others_do_not_wait(spoold)
+        self.stops_in_time(spoold)
+
+    def test_role_addresses_of_a_domain_with_1000_lists(self):
+        spoold = self.server()
+        for i in range(1000):
+            spoold.ask(verb="list-create", list=f"l{i}@lists.example", owners=[f"o{i}@people{i}.example"])
+
+        def attack(port, started):
+            with opened(port, b"MAIL FROM:<>") as s:
+                started.set()
+                s.sendall(b"RCPT TO:<abuse@lists.example>\r\nRCPT TO:<bounces+x@lists.example>\r\n" * 450)
+                replies(s, 900)
+                ask(s, b"DATA")
+                ask(s, b"Subject: x\r\n\r\nx\r\n.")
+        self.attacked(spoold, attack)
+        self.others_do_not_wait(spoold)
+        self.stops_in_time(spoold)
+
+    def test_as_many_recipients_as_a_transaction_may_have(self):
+        spoold = self.server(max_recipients=4000)
+
+        def attack(port, started):
+            with opened(port, b"MAIL FROM:<a@b.example>") as s:
+                for begin in range(0, 4000, 500):
+                    s.sendall(b"".join(b"RCPT TO:<user%06d@relayed.example>\r\n" % i for i in range(begin, begin + 500)))
+                    replies(s, 500)
+                ask(s, b"DATA")
+                started.set()
+                ask(s, b"From: a@b.example\r\n\r\nx\r\n.")
+        self.attacked(spoold, attack)
+        self.others_do_not_wait(spoold, 3)
+        self.stops_in_time(spoold)
+
+    def test_the_loops_say_how_late_they_were(self):
+        spoold = self.server()
+        names = {loop["name"] for loop in spoold.ctl("stats")["loops"]}
+        self.assertEqual(names, {"receive 0", "deliver 0"})
+        self.attacked(spoold, flood(b"NOOP\r\n", reads=True))
+        self.others_do_not_wait(spoold)
+        for loop in spoold.ctl("stats")["loops"]:
+            self.assertGreaterEqual(loop["lag_ms"], 0)
+        self.assertIn("lag_ms", spoold.run("stats").stdout)
+
     def test_replies_that_nobody_reads(self):
         spoold = self.server(trusted_networks=["127.0.0.0/8"])  # not ended after 100 commands
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "conf/load.hpp"
+#include "conf/routes.hpp"
 #include "tests/source_dir.hpp"
 
 using namespace spoold::conf;
@@ -99,6 +100,10 @@ TEST_CASE("the review names twenty [[domain]]s and counts the rest") {
 TEST_CASE("routes") {
   const auto s = good(
       "[[domain]]\nname = \"a.example\"\ndeliver_to = \"lmtp://[::1]\"\n[[domain]]\nname = \"b.example\"\n");
+  for (const char* domain : {"a.example", "b.example", "c.example", "A.Example", ""})
+    CHECK(Routes(s).of(domain) == route_of(s, domain));
+  CHECK(Routes(s).relays("B.example"));
+  CHECK_FALSE(Routes(s).relays("c.example"));
   CHECK(route_of(s, "a.example") == "lmtp://[::1]:24");
   CHECK(route_of(s, "b.example") == "relay");
   CHECK(route_of(s, "c.example") == "relay");
@@ -117,6 +122,8 @@ TEST_CASE("routes without a smarthost are domains and address literals") {
   const auto s =
       parse("[[domain]]\nname = \"a.example\"\ndeliver_to = [\"smtp://one\", \"smtp://two:26\"]\n", "t");
   REQUIRE(s);
+  for (const char* domain : {"a.example", "C.Example", "[IPv6:2001:DB8::1]"})
+    CHECK(Routes(*s).of(domain) == route_of(*s, domain));
   CHECK(route_of(*s, "a.example") == "smtp://one:25,smtp://two:26");
   CHECK(next_hops_of(*s, "smtp://one:25,smtp://two:26").size() == 2);
   CHECK(next_hops_of(*s, "smtp://one:25,smtp://two:26")[1].port == 26);

@@ -14,6 +14,20 @@ TEST_CASE("command: verbs without regard to case, argument trimmed") {
   CHECK(split(" DATA").verb == Verb::unknown);
 }
 
+TEST_CASE("command: MAIL takes senders that real mail comes from, though RFC 5321 has no such address") {
+  for (const std::string local : {"a..b", "a.", ".a", "a...b."}) {
+    const auto mail = parse_mail("FROM:<" + local + "@docomo.example> SIZE=7");
+    REQUIRE(mail);
+    CHECK(mail->reverse_path->local() == local);
+    CHECK(mail->reverse_path->text() == "\"" + local + "\"@docomo.example");
+    CHECK(mail->size == 7);
+    CHECK(parse_rcpt("TO:<" + local + "@docomo.example>").error().code == 501);
+  }
+  CHECK(parse_mail("FROM:<a@mail_1.example>")->reverse_path->domain() == "mail_1.example");
+  CHECK(parse_mail("FROM:<a b.@c.example>").error().code == 501);
+  CHECK(parse_mail("FROM:<a..b@>").error().code == 501);
+}
+
 TEST_CASE("command: MAIL") {
   const auto plain = parse_mail("FROM:<anne@Example.ORG>");
   REQUIRE(plain);

@@ -152,6 +152,23 @@ TEST_CASE("session: time limits of a command and of a data block") {
   CHECK(served.messages().empty());
 }
 
+TEST_CASE("session: when nearly all places are taken, strangers that send nothing lose theirs") {
+  Served served(
+      [](conf::Settings& settings, store::Options&) {
+        settings.smtp.max_connections = 10;
+        settings.smtp.max_connections_per_host = 10;
+      },
+      [](smtp::ServerProfile& profile) { profile.pressed_limit = std::chrono::milliseconds(300); });
+  std::vector<std::unique_ptr<Client>> idle;
+  for (int i = 0; i < 9; ++i) {
+    idle.push_back(std::make_unique<Client>(served));
+    CHECK(idle.back()->reply().starts_with("220"));
+  }
+  CHECK(Client(served).reply().starts_with("421 4.3.2"));
+  CHECK(Client(served.folder.path() + "/lmtp").reply().starts_with("220"));
+  CHECK(becomes([&] { return served.stats.open_in == 0; }));
+}
+
 TEST_CASE("session: a client that dribbles a command gets no more time for it") {
   Served served(nullptr,
                 [](smtp::ServerProfile& profile) { profile.command_limit = std::chrono::milliseconds(600); });

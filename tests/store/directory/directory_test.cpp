@@ -121,6 +121,24 @@ TEST_CASE("directory: what is refused") {
   CHECK(place.add(99, "a@x.example").error().kind == Error::Kind::not_found);
 }
 
+TEST_CASE("directory: a list is no member of itself, and its other addresses are no members of any list") {
+  Place place;
+  const auto test = place.make("test"), other = place.make("other");
+  for (const char* own : {"Test@lists.example", "test-bounces@lists.example", "test-owner@Lists.Example",
+                          "test-bounces+anne=far.example@lists.example", "bounces+x@lists.example",
+                          "other-request@lists.example"}) {
+    CAPTURE(own);
+    CHECK_FALSE(place.add(test, own));
+  }
+  CHECK(place.add(test, "other@lists.example"));  // a list of lists
+  CHECK(place.add(test, "nolist-owner@lists.example"));
+  CHECK(place.add(test, "test-owner@else.example"));
+  CHECK(place.add(other, "test@lists.example"));
+  CHECK(place.read(
+            [&](const Read& r) { return directory::list_ids_of_domain(r, "lists.example", 1).size(); }) == 1);
+  CHECK(place.check().empty());
+}
+
 TEST_CASE("directory: members come in domain order, in pages of any size") {
   Place place;
   auto id = place.make("test"), other = place.make("other");

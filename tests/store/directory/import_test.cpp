@@ -274,6 +274,20 @@ TEST_CASE("import: property: against a map, with single changes, crashes and cut
   }));
 }
 
+TEST_CASE("import: a list's own addresses are refused by name, and nobody becomes a member") {
+  Place place;
+  const auto own = place.read([&](const Read& r) { return dir::list(r, place.list)->address(); });
+  const auto at = own.find('@');
+  for (const std::string& address : {own, own.substr(0, at) + "-bounces" + own.substr(at)}) {
+    const auto refused = place.import({"anna@a.example", address, "zoe@z.example"});
+    REQUIRE_FALSE(refused);
+    CHECK(refused.error().kind == Error::Kind::invalid);
+    CHECK(refused.error().text.find(address) != std::string::npos);
+    CHECK(place.roster().empty());
+  }
+  CHECK(place.import({"anna@a.example"}));
+}
+
 TEST_CASE("import: 100,000 members in seconds, no transaction longer than a slice") {
   Place place;
   Strings addresses;
