@@ -382,7 +382,8 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   c.errors += errors(seen);
   if (open.refused > 0) host.refused_command();
   if (open.answered > 0 || (seen.mail_sent && seen.mail)) {
-    host.answered();
+    host.answered(c.opened);
+    if (f.window == 1 && f.recipients.size() == 1) host.answered_alone_after(now - f.begun);
     c.answered(now);
     learned.survived(open.delivered > 0 ? open.answered : 0,
                      open.delivered > 0 ? c.rcpts : c.rcpts - open.answered,

@@ -82,8 +82,15 @@ void Host::freed() {
   if (half_open_) until_ = {};
 }
 
-void Host::answered() {
+void Host::answered(TimePoint opened) {
   half_open_ = false;
+  if (opened < refused_at_) return;
+  refusals_ = 0;
+  more_from_ = {};
+}
+
+void Host::answered_alone_after(Duration took) {
+  if (took >= patience_) patience_ = std::min<Duration>(patience_ * 2, std::chrono::minutes(5));
 }
 
 void Host::committed(TimePoint now) {
@@ -102,7 +109,7 @@ void Host::committed(TimePoint now) {
 }
 
 void Host::clear() {
-  until_ = {};
+  until_ = more_from_ = {};
   reoffer_ = {};
   unproductive_.clear();
 }
@@ -111,6 +118,10 @@ void Host::refused(std::uint32_t open, TimePoint now) {
   allowed_ = std::max(1u, std::min(allowed_, open));
   bore_ = std::min(bore_, allowed_);
   growth_from_ = now + jitter_->spread(std::chrono::minutes(1));
+  if (now < more_from_) return;  // asked for at the same time as the one that was refused before
+  refused_at_ = now;
+  const Duration pause = doubling(std::chrono::seconds(1), ++refusals_);
+  more_from_ = now + std::min<Duration>(jitter_->spread(pause), std::chrono::minutes(1));
 }
 
 bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_words, TimePoint now) {

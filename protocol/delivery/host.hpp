@@ -28,8 +28,9 @@ class Host {
   void rest(TimePoint until, std::string why,
             TimePoint now);  // asked for by the peer (greylisting), no fault
   void told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now);  // the group's fault
-  void freed();     // the group's fault is over
-  void answered();  // a transaction was answered: no longer half-open
+  void freed();  // the group's fault is over
+  /// A transaction was answered on a connection opened at `opened`: no longer half-open.
+  void answered(TimePoint opened);
   void committed(TimePoint now);
   void clear();  // an operator's wish
   const std::string& last_error() const { return last_error_; }
@@ -38,6 +39,8 @@ class Host {
   // How many connections (slow start).
   std::uint32_t allowed() const { return half_open_ ? 1 : allowed_; }
   void refused(std::uint32_t open, TimePoint now);  // one too many
+  /// No further connection beside others before: 1, 2, 4 ... s after each refusal, at most a minute.
+  TimePoint more_from() const { return more_from_; }
   /// A drop; true: it is evidence enough of a fault of the host.
   bool dropped(const DropRecord&, std::uint32_t open_before, bool host_words, TimePoint now);
 
@@ -58,6 +61,11 @@ class Host {
   /// A recipient was refused. More of them may be in the pipe, and each uses up the peer's patience.
   void refused_command();
   std::uint32_t window(TimePoint now) const;  // RCPTs in flight
+
+  /// How long one RCPT may stay without an answer while others wait. Too short for a recipient that answers,
+  /// alone, only after more than that: then it is doubled.
+  Duration patience() const { return patience_; }
+  void answered_alone_after(Duration);
 
   TimePoint last_commit() const { return last_commit_; }
   TimePoint last_drop() const { return last_drop_; }
@@ -86,6 +94,9 @@ class Host {
   TimePoint coincidence_{};  // of a fault that only connections ended side by side speak for
   std::string last_error_;
   std::uint64_t commits_ = 0;
+  TimePoint refused_at_{}, more_from_{};
+  std::uint32_t refusals_ = 0;
+  Duration patience_ = std::chrono::seconds(10);
   std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_drops_ = 0,
                 depth_ = 2;
   /// Connections in a row that ended before any RCPT was answered on them.

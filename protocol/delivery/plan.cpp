@@ -9,7 +9,9 @@ namespace spoold::delivery {
 namespace {
 constexpr Duration idle_for = std::chrono::seconds(3);
 constexpr Duration idle_for_suspects = std::chrono::seconds(10);
-constexpr Duration overdue = std::chrono::minutes(10);
+// A suspect that came back when it was due goes first on a new connection, or between two transactions of one
+// that has delivered, when it has waited so long for a connection with nothing else to do.
+constexpr Duration overdue = std::chrono::minutes(10), overdue_between = std::chrono::minutes(1);
 
 // Counts domains as recipients are taken in order: a domain that comes again later counts again.
 class Domains {
@@ -50,6 +52,10 @@ bool Planner::State::may_overlap(const Connection& c, TimePoint now) const {
   if (c.flights.front().kind != Flight::Kind::plain || c.flights.back().kind != Flight::Kind::plain ||
       !trusted(c, now))
     return false;
+  // On a busy connection nobody goes alone unless the pipe is let run empty for it.
+  if (isolating == 0 && c.committed > 0 && !c.isolated_last &&
+      (hand.anything_to_isolate(now) || offers_overdue(c, now)))
+    return false;
   // Its share of what there is: the last transactions of a message do not queue up behind one connection.
   const std::size_t share = (hand.ready_transactions(now) + in_flight()) / connections.size() + 1;
   std::size_t deepest = std::min<std::size_t>(host.depth(now), std::max<std::size_t>(share, 2));
@@ -70,6 +76,15 @@ bool Planner::State::may_offer(TimePoint now) const {
   if (isolating != 0 || (offered.empty() && parked.empty())) return false;
   const Recipient& r = offered.empty() ? *parked.first : *offered.first;
   return r.doubt->no_wait || now >= reoffer_at(now);
+}
+
+bool Planner::State::offers_overdue(const Connection& c, TimePoint now) const {
+  if (offered.empty() || !offered.first->doubt->due) return false;
+  const Duration waited = now - offered.first->doubt->since;
+  const bool its_turn = c.transactions == 0
+                            ? waited >= overdue
+                            : c.committed > 0 && !c.isolated_last && waited >= overdue_between;
+  return its_turn && may_offer(now);
 }
 
 std::uint32_t Planner::State::most_recipients(const Connection& c, TimePoint now) const {
@@ -134,7 +149,7 @@ bool Planner::State::take_turn(Connection& c, Flight& flight, TimePoint now) {
 
 bool Planner::State::take_isolation(Connection& c, Flight& flight, TimePoint now) {
   // An ambiguous one goes behind something committed, or first when there is nothing to commit.
-  const bool may_be_ambiguous = c.committed > 0 || (hand.ready_transactions(now) == 0 && in_flight() == 0);
+  const bool may_be_ambiguous = c.committed > 0 || (hand.ready_transactions(now) == 0 && all_stuck(now));
   Work* work = hand.next_isolation(may_be_ambiguous, now);
   if (!work) return false;
   flight.work = work;
@@ -187,10 +202,14 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
     t.recipients.push_back(r->number);
   }
   ++flight.work->slots;  // the flight keeps its work alive
-  flight.begun = now;
+  flight.begun = flight.moved = now;
   ++c.transactions;
   if (flight.kind == Flight::Kind::suspect) isolating = c.id;
-  c.isolated_last = flight.kind == Flight::Kind::chunk || flight.kind == Flight::Kind::ambiguous;
+  const bool alone = flight.kind == Flight::Kind::suspect || flight.kind == Flight::Kind::ambiguous ||
+                     flight.kind == Flight::Kind::again;
+  c.isolated_last = flight.kind == Flight::Kind::chunk || alone;
+  // Whoever is silent alone has all the time of the protocol; not while others wait for the reply to him.
+  if (!alone && hand.size() > 1) t.patience = host.patience();
   Work& work = *flight.work;
   c.flights.push_back(std::move(flight));
   ++flying;
@@ -221,9 +240,7 @@ Next Planner::State::next(ConnectionId id, TimePoint now) {
   }
   const bool in_rate = take_rate(now);
   const bool may_isolate = in_rate && c->flights.empty() && isolating == 0;
-  const bool waits_long = may_isolate && c->transactions == 0 && !offered.empty() &&
-                          offered.first->doubt->due && now - offered.first->doubt->since >= overdue &&
-                          may_offer(now);
+  const bool waits_long = may_isolate && offers_overdue(*c, now);
   const bool clean = in_rate && c->flights.empty() && c->errors == 0;
   const bool found = (clean && !ask_again.empty() && take_again(flight)) ||
                      (waits_long && take_suspect(flight)) ||

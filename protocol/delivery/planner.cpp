@@ -87,11 +87,12 @@ void Planner::State::add(Batch batch, TimePoint now) {
 
 std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
   if (host.waiting(now) || rate_at(now) > now) return 0;
+  if (open > 0 && now < host.more_from()) return 0;  // the last further connection was refused
   std::uint32_t idle = 0, stuck = 0;
   for (const auto& c : connections) {
     if (c->flights.empty() && !c->quit)
       ++idle;
-    else if (c->flights.empty() || c->quit || now - c->flights.front().begun >= stuck_after)
+    else if (c->quit || this->stuck(*c, now))
       ++stuck;
   }
   const std::uint32_t opening =
@@ -134,21 +135,55 @@ TimePoint Planner::State::wake_at() const {
     if (t > ticked) at = std::min(at, t);
   };
   earlier(host.until());
+  earlier(host.more_from());
   for (const auto& c : connections)
-    if (!c->flights.empty()) earlier(c->flights.front().begun + stuck_after);
+    if (!c->flights.empty()) earlier(c->flights.front().moved + stuck_after);
   earlier(hand.next_probe());
   if (hand.size() > 0) earlier(rate_at(ticked));
   if (!offered.empty() || !parked.empty()) {
     const Line& line = offered.empty() ? parked : offered;
     earlier(reoffer_at(line.first->doubt->since));
-    earlier(line.first->doubt->since + std::chrono::minutes(2));
+    for (const Line* l : {&offered, &parked})
+      if (!l->empty()) earlier(l->first->doubt->since + patience_with(*l->first));
   }
   return at;
 }
 
 void Planner::State::tick(TimePoint now) {
   ticked = now;
+  hand_over(now);
   settle_suspects(now);
+}
+
+bool Planner::State::stuck(const Connection& c, TimePoint now) const {
+  return !c.flights.empty() && now - c.flights.front().moved >= stuck_after;
+}
+
+bool Planner::State::all_stuck(TimePoint now) const {
+  return std::ranges::all_of(connections,
+                             [&](const auto& c) { return c->flights.empty() || stuck(*c, now); });
+}
+
+// A silent recipient holds only those whose RCPT is already on its connection: the rest of its batch, and the
+// turn to isolate, are another connection's. The first recipient stays, by it the flight is known.
+void Planner::State::hand_over(TimePoint now) {
+  for (auto& c : connections) {
+    if (!stuck(*c, now)) continue;
+    if (isolating == c->id) isolating = 0;
+    for (Flight& f : c->flights) {
+      const std::size_t kept = std::max<std::size_t>(f.cursor, 1);
+      if (f.recipients.size() <= kept) continue;
+      for (std::size_t i = kept; i < f.recipients.size(); ++i) {
+        Recipient& r = *f.recipients[i];
+        if (r.withdrawn)
+          hand.forget(r);
+        else
+          (f.kind == Flight::Kind::vouched ? f.work->vouched : f.work->unsent).push_back(r);
+      }
+      f.recipients.resize(kept);
+      hand.touch(*f.work, f.kind == Flight::Kind::vouched);
+    }
+  }
 }
 
 Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
@@ -259,7 +294,7 @@ Next Planner::next(ConnectionId id, TimePoint now) {
   return state_->next(id, now);
 }
 
-bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number) {
+bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number, TimePoint now) {
   Connection* c = state_->find(id);
   if (!c) return false;
   // The one being written is the youngest, or close to it.
@@ -273,6 +308,7 @@ bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number) 
       at = static_cast<std::size_t>(found - f.recipients.begin());
     }
     f.cursor = at + 1;
+    f.moved = now;
     Recipient& r = *f.recipients[at];
     if (r.withdrawn) return false;
     r.sent = true;

@@ -31,7 +31,7 @@ struct Flight {
   std::size_t cursor = 0;  // the next one sending() is expected for
   std::uint32_t window = 1;
   bool overlap = false;
-  TimePoint begun{};
+  TimePoint begun{}, moved{};  // moved: when its last RCPT was about to be written
 };
 
 struct Connection {
@@ -93,6 +93,10 @@ struct Planner::State {
   Connection* find(ConnectionId);
   void remove(ConnectionId);
   std::size_t in_flight() const { return flying; }
+  /// Has waited for one reply so long that it does not count as a connection.
+  bool stuck(const Connection&, TimePoint) const;
+  bool all_stuck(TimePoint) const;        // no flight makes progress
+  void hand_over(TimePoint);              // what stuck connections have not written goes to others
   TimePoint reoffer_at(TimePoint) const;  // suspects: the host's waits and budget, and the group's
   TimePoint rate_at(TimePoint) const;
   bool take_rate(TimePoint);  // one transaction, used or given back
@@ -103,7 +107,8 @@ struct Planner::State {
   bool must_quit(const Connection&, TimePoint) const;
   bool trusted(const Connection&, TimePoint) const;  // with more than a transaction at a time
   bool may_overlap(const Connection&, TimePoint) const;
-  bool may_offer(TimePoint) const;  // a suspect, now
+  bool may_offer(TimePoint) const;                          // a suspect, now
+  bool offers_overdue(const Connection&, TimePoint) const;  // before untainted work
   std::uint32_t most_recipients(const Connection&, TimePoint) const;
   std::uint32_t most_domains(const Connection&) const;
   bool take_turn(Connection&, Flight&, TimePoint);
@@ -201,6 +206,7 @@ struct Planner::State {
   void disbelieve();                // one that was released dropped again, alone: no limit explains that
   void settle_suspects(TimePoint);  // those that will not be offered soon get their outcome
   void settle_suspect(Recipient&, TimePoint);
+  Duration patience_with(const Recipient&) const;  // so long a suspect waits in hand to be offered
 
   Limits limits;
   Jitter jitter;

@@ -166,17 +166,21 @@ void Planner::State::disbelieve() {
   }
 }
 
+Duration Planner::State::patience_with(const Recipient& r) const {
+  return r.line == &offered && (r.doubt->due || r.doubt->no_wait) ? due_in_hand : parked_in_hand;
+}
+
 void Planner::State::settle_suspects(TimePoint now) {
   const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate(now) && in_flight() == 0;
   const bool none_open = idle && connections.empty();
-  while (!parked.empty() &&
-         (none_open || parked.size > parked_at_most || now - parked.first->doubt->since >= parked_in_hand))
+  while (!parked.empty() && (none_open || parked.size > parked_at_most ||
+                             now - parked.first->doubt->since >= patience_with(*parked.first)))
     settle_suspect(*parked.first, now);
   while (!offered.empty()) {
     const Doubt& d = *offered.first->doubt;
     const TimePoint at = d.no_wait ? now : reoffer_at(now);
-    const Duration patience = d.due || d.no_wait ? due_in_hand : parked_in_hand;
-    const bool hopeless = none_open ? at > now + soon : now - d.since >= patience && !idle;
+    const bool hopeless =
+        none_open ? at > now + soon : now - d.since >= patience_with(*offered.first) && !idle;
     if (!hopeless) break;
     settle_suspect(*offered.first, now);
   }

@@ -92,8 +92,12 @@ std::optional<Duration> ClientDialog::limit() const {
   switch (expected_.front().command) {
     case Command::opening:
       return opening_.stage() == Stage::greeting ? limits.greeting : limits.mail;
-    case Command::rcpt:
-      return limits.rcpt;
+    case Command::rcpt: {
+      const Duration patience = expected_.front().open->mail.plan.patience;
+      const auto content = [](const Expected& e) { return e.command == Command::dot; };
+      if (patience == Duration{} || std::ranges::any_of(expected_, content)) return limits.rcpt;
+      return std::min<Duration>(limits.rcpt, patience);
+    }
     case Command::data:
       return limits.data;
     case Command::dot:

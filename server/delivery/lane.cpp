@@ -303,7 +303,7 @@ std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient)
 }
 
 bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {
-  return planner_.sending(session.connection, message, number);
+  return planner_.sending(session.connection, message, number, now());
 }
 
 OutboundSession::Content Lane::content(delivery::MessageId message, bool chunk) {

@@ -118,7 +118,7 @@ MEASURED measured_planner(delivery::Planner& planner, std::vector<delivery::Batc
       for (;;) {
         delivery::Next next = planner.next(connection, NOW);
         if (next.what != delivery::Next::Do::transaction) break;
-        if (!planner.sending(connection, next.transaction.message, next.transaction.recipients[0]))
+        if (!planner.sending(connection, next.transaction.message, next.transaction.recipients[0], NOW))
           wrong("withdrawn");
         open.push_back(std::move(next.transaction));
         if (open.size() == 16) break;

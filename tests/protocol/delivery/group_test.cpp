@@ -80,7 +80,7 @@ void hang_up(Planner& planner, ConnectionId id, TimePoint now) {
   const Next next = planner.next(id, now);
   REQUIRE(next.what == Next::Do::transaction);
   for (const std::uint32_t number : next.transaction.recipients)
-    planner.sending(id, next.transaction.message, number);
+    planner.sending(id, next.transaction.message, number, now);
   Observation seen = up_to_rcpt(next.transaction);
   seen.rcpts_sent = 1;
   Drop drop;

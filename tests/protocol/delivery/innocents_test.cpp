@@ -90,3 +90,142 @@ TEST_CASE("a message whose MAIL ends connections stops no other message") {
     }
   }
 }
+
+TEST_CASE("silent culprits, with the time limits of the protocol, hold nobody for minutes") {
+  for (const bool one_each : {false, true}) {
+    for (const std::size_t k : {1u, 3u, 10u}) {
+      for (const std::uint32_t connections : {1u, 20u}) {
+        for (std::uint64_t seed = 0; seed < 20; ++seed) {
+          CAPTURE(one_each);
+          CAPTURE(k);
+          CAPTURE(connections);
+          CAPTURE(seed);
+          std::mt19937_64 random(seed + 1);
+          const auto all = addresses(100);
+          Faults faults;
+          faults.manner = Manner::silence;
+          while (faults.culprits.size() < k) faults.culprits.insert(all[random() % all.size()]);
+          Lane lane(usual_limits(), faults, seed, connections);
+          lane.post(1, all, one_each);
+          lane.run(start + hours(1));
+          // One connection can only find one culprit after the other.
+          const Duration most = connections == 1 ? Duration(minutes(2)) : at_worst;
+          for (const auto& [key, s] : lane.store) {
+            if (faults.culprits.contains(s.address)) continue;
+            CHECK(s.delivered == 1);
+            CHECK(s.outcomes == 1);
+            CHECK(s.finished - s.arrived <= most);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE(
+    "a recipient whose host answers RCPT slowly is delivered, alone, with all the time of the protocol") {
+  for (const bool one_each : {false, true}) {
+    CAPTURE(one_each);
+    Faults faults;
+    faults.slow = {"r3@example.net", "r7@example.net"};
+    faults.slowness = seconds(45);
+    Lane lane(usual_limits(), faults, 1, 5);
+    lane.post(1, addresses(10), one_each);
+    lane.run(start + minutes(40));
+    for (const auto& [key, s] : lane.store) {
+      CHECK(s.delivered == 1);
+      CHECK(s.charged == 1);
+      if (!faults.slow.contains(s.address)) CHECK(s.finished - s.arrived <= at_worst);
+    }
+    CHECK(lane.suspicions.empty());
+  }
+}
+
+TEST_CASE("a recipient that was suspect once is offered within minutes, however busy its lane is") {
+  Lane lane(usual_limits(), {}, 1, 1);
+  lane.round_trip = seconds(1);
+  Suspicion once;
+  once.parked = true;
+  once.first = once.last_drop = start - hours(1);
+  once.next = start - minutes(1);
+  once.last_position = 3;
+  lane.suspicions["once@example.net"] = once;
+  lane.post(1, addresses(2000), true);
+  lane.run(start + seconds(3));
+  lane.post(2, {"once@example.net"}, true);
+  lane.run(start + hours(3));
+  const Stored& s = lane.store.at({2, 0});
+  CHECK(s.delivered == 1);
+  CHECK(s.outcomes == 1);
+  CHECK(s.finished - s.arrived <= minutes(2));
+}
+
+TEST_CASE(
+    "an ambiguous recipient does not wait for a stalled connection, nor do empty connections come and go") {
+  Planner planner(usual_limits(), 1);
+  planner.add(numbered(1, 2, true), start);
+  const ConnectionId stalled = planner.connected("mx", start);
+  REQUIRE(planner.next(stalled, start).what == Next::Do::transaction);
+  const ConnectionId lost = planner.connected("mx", start);
+  const Next n = planner.next(lost, start);
+  REQUIRE(n.what == Next::Do::transaction);
+  Observation seen = up_to_rcpt(n.transaction);
+  seen.mail.reset();
+  Drop drop;
+  drop.oldest = Stage::mail;
+  planner.dropped(lost, drop, {seen}, start);
+  TimePoint now = start;
+  while (now < start + minutes(1)) {
+    planner.tick(now);
+    if (planner.connections_wanted(1, now) > 0) break;
+    REQUIRE(planner.wake_at() > now);
+    now = std::min(planner.wake_at(), start + minutes(1));
+  }
+  CHECK(now <= start + seconds(6));
+  CHECK(planner.next(planner.connected("mx", now), now).what == Next::Do::transaction);
+}
+
+TEST_CASE("a further connection that is refused beside a stalled one is not asked for again at once") {
+  Planner planner(usual_limits(), 1);
+  planner.add(numbered(1, 50, true), start);
+  const ConnectionId stalled = planner.connected("mx", start);
+  REQUIRE(planner.next(stalled, start).what == Next::Do::transaction);
+  TimePoint now = start + seconds(6);
+  LastReply why;
+  why.reply.text = "connection refused";
+  why.stage = Stage::connect;
+  int tries = 0;
+  for (; now < start + minutes(10); ++tries) {
+    planner.tick(now);
+    CHECK(planner.connections_wanted(1, now) == 1);
+    planner.connect_failed(Stage::connect, why, now);
+    CHECK(planner.connections_wanted(1, now) == 0);
+    CHECK(planner.receptive(now));
+    while (planner.connections_wanted(1, now) == 0) {  // the lane sleeps until then
+      REQUIRE(planner.wake_at() > now);
+      REQUIRE(planner.wake_at() < TimePoint::max());
+      now = planner.wake_at();
+      planner.tick(now);
+    }
+  }
+  CHECK(tries >= 10);
+  CHECK(tries <= 20);
+  planner.connect_failed(Stage::connect, why, now);
+  planner.dropped(stalled, {Drop::How::closed, Stage::none, {}, ""}, {}, now);
+  CHECK(planner.connections_wanted(0, now) == 1);  // beside nothing it is no further connection
+}
+
+TEST_CASE("a suspect that is due comes back by time where no connection is free for it") {
+  Planner planner(usual_limits(), 1);
+  planner.add(numbered(1, 1, true), start);
+  const ConnectionId busy = planner.connected("mx", start);
+  REQUIRE(planner.next(busy, start).what == Next::Do::transaction);
+  Batch batch = numbered(2, 1, true);
+  batch.recipients[0].suspicion.emplace();
+  batch.recipients[0].suspicion->first = batch.recipients[0].suspicion->last_drop = start - hours(1);
+  planner.add(std::move(batch), start);
+  TimePoint now = start;
+  while (planner.wake_at() < start + hours(1)) planner.tick(now = planner.wake_at());
+  CHECK(now >= start + minutes(30));
+  CHECK(planner.take_outcomes().size() == 1);
+}

@@ -26,6 +26,8 @@ enum class Replies {
 struct Faults {
   std::set<std::string> culprits;  // it ends the connection at their RCPT, in this manner
   Manner manner = Manner::fin;
+  std::set<std::string> slow;  // their RCPT is answered only after so long: late for a short patience
+  Duration slowness{};
   Replies replies = Replies::at_once;
   std::string words_421 = "closing transmission channel";  // %r: the recipient
   smtp::EnhancedStatus status_421{};
@@ -73,6 +75,8 @@ class SimulatedConnection {
     std::vector<std::optional<smtp::Reply>> replies;            // by command
     std::vector<std::vector<std::optional<smtp::Reply>>> dots;  // LMTP: by command, for a dot
     bool ended = false;
+    Duration late{};  // the replies come so much later: a slow RCPT
+    std::size_t slow_at = 0;
     Drop::How how = Drop::How::closed;
     smtp::Reply last;
   };
@@ -181,6 +185,10 @@ class SimulatedConnection {
           return faults_->closes_late ? void() : end(a, Manner::fin, nullptr);
         }
         if (kills(faults_->culprits, command.address)) return end(a, faults_->manner, &out);
+        if (faults_->slow.contains(command.address) && a.late == Duration{}) {
+          a.late = faults_->slowness;
+          a.slow_at = i;
+        }
         ++rcpts_;
         ++log.rcpts;
         const bool full = (faults_->rcpts_of_transaction > 0 && rcpts_ >= faults_->rcpts_of_transaction) ||

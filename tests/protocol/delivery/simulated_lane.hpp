@@ -289,9 +289,13 @@ class Lane {
     for (std::size_t n = 0;
          n < window && o.next_rcpt < o.plan.recipients.size() && o.rejects < o.plan.rejects_allowed; ++n) {
       const std::uint32_t number = o.plan.recipients[o.next_rcpt];
-      if (!planner.sending(s.id, o.plan.message, number)) throw std::logic_error("nobody withdrew it");
-      group.push_back(
-          {Command::What::rcpt, o.plan.message, store.at({o.plan.message, number}).address, at, o.next_rcpt});
+      if (planner.sending(s.id, o.plan.message, number, now)) {
+        group.push_back({Command::What::rcpt, o.plan.message, store.at({o.plan.message, number}).address, at,
+                         o.next_rcpt});
+      } else {  // handed over to another connection
+        o.seen.skipped.push_back(number);
+        --n;
+      }
       o.seen.rcpts_sent = static_cast<std::uint32_t>(++o.next_rcpt);
     }
     if (faults.pipelining && o.plan.window > 1 && o.next_rcpt == o.plan.recipients.size()) {
@@ -313,7 +317,7 @@ class Lane {
       group.push_back({Command::What::mail, o.plan.message, {}, at, 0});
       for (std::size_t i = 0; i < o.plan.recipients.size(); ++i) {
         const std::uint32_t number = o.plan.recipients[i];
-        if (!planner.sending(s.id, o.plan.message, number)) throw std::logic_error("nobody withdrew it");
+        if (!planner.sending(s.id, o.plan.message, number, now)) throw std::logic_error("nobody withdrew it");
         group.push_back(
             {Command::What::rcpt, o.plan.message, store.at({o.plan.message, number}).address, at, i});
       }
@@ -359,6 +363,15 @@ class Lane {
     if (faults.pipelining && o.plan.window > 1) add_rcpts(s, at, group);
   }
 
+  /// As the dialog does: the planner's patience only where nothing is written that may be delivered afterwards.
+  Duration patience_at(const Session& s, const Command& oldest) const {
+    const Duration asked = s.open[oldest.transaction].plan.patience;
+    const bool written =
+        std::ranges::any_of(s.open, [](const Open& o) { return o.seen.dot_sent && o.seen.dot.empty(); });
+    return oldest.what == Command::What::rcpt && asked > Duration{} && !written ? std::min(patience, asked)
+                                                                                : patience;
+  }
+
   /// Writes the next group of commands, or reports the oldest transaction when it is answered.
   void go_on(Session& s) {
     std::vector<Command> group;
@@ -402,6 +415,17 @@ class Lane {
   void answered(ConnectionId id, const std::vector<Command>& group) {
     Session& s = sessions_.at(id);
     SimulatedConnection::Answer a = s.remote->handle(group, now);
+    if (a.late == Duration{}) return take(id, group, a);
+    if (a.late < patience_at(s, group[a.slow_at]))
+      return later(a.late, [this, id, group, a] { take(id, group, a); });
+    for (std::size_t i = a.slow_at; i < group.size(); ++i) a.replies[i].reset();
+    a.ended = true;
+    a.how = Drop::How::timeout;
+    take(id, group, a);
+  }
+
+  void take(ConnectionId id, const std::vector<Command>& group, SimulatedConnection::Answer a) {
+    Session& s = sessions_.at(id);
     for (std::size_t i = 0; i < group.size(); ++i) {
       if (!a.replies[i]) continue;
       Open& o = s.open[group[i].transaction];
@@ -446,7 +470,7 @@ class Lane {
       finish(gone, true);
     };
     if (a.how == Drop::How::timeout)
-      later(patience, lost);
+      later(patience_at(s, group[ended_at]), lost);
     else
       lost();
   }

@@ -392,7 +392,7 @@ TEST_CASE("LMTP: each reply after the dot is kept, the unanswered are retried al
   seen.data = go;
   seen.mail_sent = seen.data_sent = seen.content_sent = seen.dot_sent = true;
   for (const auto number : seen.recipients) {
-    CHECK(planner.sending(id, 9, number));
+    CHECK(planner.sending(id, 9, number, start));
     seen.rcpt.push_back(ok);
   }
   seen.dot = {ok, full, std::nullopt, std::nullopt};
@@ -434,11 +434,11 @@ TEST_CASE("withdrawing: idle, withdrawn before its RCPT, committed after it") {
   const ConnectionId id = planner.connected("mx", start);
   const Next n = planner.next(id, start);
   REQUIRE(n.transaction.recipients == std::vector<std::uint32_t>{1, 2, 3, 4});
-  CHECK(planner.sending(id, 5, 1));
+  CHECK(planner.sending(id, 5, 1, start));
   CHECK(planner.withdraw(5, 1) == Withdrawal::committed);
   CHECK(planner.withdraw(5, 2) == Withdrawal::withdrawn);
-  CHECK_FALSE(planner.sending(id, 5, 2));
-  CHECK(planner.sending(id, 5, 3));
+  CHECK_FALSE(planner.sending(id, 5, 2, start));
+  CHECK(planner.sending(id, 5, 3, start));
   Observation seen;
   seen.message = 5;
   seen.recipients = n.transaction.recipients;
