@@ -1,5 +1,6 @@
 // What an answered transaction means for each of its recipients (isolation.md I1: what was heard is kept).
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "protocol/delivery/planner_state.hpp"
@@ -376,6 +377,11 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   // What this connection had done before was survived: this transaction was answered behind it.
   const std::uint32_t rejects_before = c.rejects, messages_before = c.committed;
   if (heard_of(seen)) settle_parting(c, false, now);
+  std::string alone;  // had all the time of the protocol
+  if (f.kind == Flight::Kind::suspect)
+    alone = f.recipients.front()->address;
+  else if (sender_in_trouble(f.work->id))
+    alone = std::to_string(f.work->id);
   Open open = conclude(c, f, seen, nullptr, true, now);
   c.rcpts += open.answered;
   c.rejects += open.refused;
@@ -383,7 +389,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   if (open.refused > 0) host.refused_command();
   if (open.answered > 0 || (seen.mail_sent && seen.mail)) {
     host.answered(c.opened);
-    if (f.window == 1 && f.recipients.size() == 1) host.answered_alone_after(now - f.begun);
+    if (!alone.empty()) host.answered_alone(alone, now - f.begun);
     c.answered(now);
     learned.survived(open.delivered > 0 ? open.answered : 0,
                      open.delivered > 0 ? c.rcpts : c.rcpts - open.answered,

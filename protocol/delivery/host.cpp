@@ -1,10 +1,12 @@
 #include "protocol/delivery/host.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace spoold::delivery {
 namespace {
 constexpr std::uint32_t mute_of_a_fault = 4;  // connections in a row on which no RCPT was answered
+constexpr std::size_t slow_of_a_host = 4;     // recipients that answered late, alone
 constexpr Duration evidence_lasts = std::chrono::minutes(15);  // of one drop, till the next one like it
 constexpr std::uint32_t clean_for_wide_window = 16;
 constexpr std::uint32_t overlapped_drops_enough = 2;
@@ -30,7 +32,7 @@ void Host::restore(const HostMemory& m, TimePoint now) {
 }
 
 void Host::remember(HostMemory& m) const {
-  m.until = until_;
+  m.until = until();
   m.failures = failures_;
   m.half_open = half_open_;
   m.last_error = last_error_;
@@ -71,15 +73,25 @@ void Host::rest(TimePoint until, std::string why, TimePoint now) {
 }
 
 void Host::told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now) {
-  until_ = std::max(until_, until);
+  group_until_ = std::max(group_until_, until);
   failures_ = failures;
   half_open_ = true;
   allowed_ = 1;
   note_error(std::move(why), now);
 }
 
+void Host::shared() {
+  group_until_ = std::max(group_until_, std::exchange(until_, {}));
+}
+
 void Host::freed() {
-  if (half_open_) until_ = {};
+  group_until_ = {};
+}
+
+// What it waits for is as far away as it was.
+void Host::set_back(Duration by) {
+  for (TimePoint* t : {&until_, &group_until_, &more_from_, &reoffer_, &growth_from_})
+    if (*t > TimePoint{} + by) *t -= by;
 }
 
 void Host::answered(TimePoint opened) {
@@ -89,8 +101,12 @@ void Host::answered(TimePoint opened) {
   more_from_ = {};
 }
 
-void Host::answered_alone_after(Duration took) {
-  if (took >= patience_) patience_ = std::min<Duration>(patience_ * 2, std::chrono::minutes(5));
+void Host::answered_alone(const std::string& who, Duration after) {
+  if (after < patience_) return;
+  slow_.insert(who);
+  if (slow_.size() < slow_of_a_host) return;
+  slow_.clear();
+  patience_ = std::min<Duration>(patience_ * 2, std::chrono::minutes(5));
 }
 
 void Host::committed(TimePoint now) {
@@ -109,7 +125,7 @@ void Host::committed(TimePoint now) {
 }
 
 void Host::clear() {
-  until_ = more_from_ = {};
+  until_ = group_until_ = more_from_ = {};
   reoffer_ = {};
   unproductive_.clear();
 }
@@ -148,7 +164,8 @@ bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_
     mute_ = {};
     return false;
   }
-  recent_.push_back({now, drop.opened, drop.message, drop.suspect, drop.finding.stage == Stage::mail,
+  recent_.push_back({now, drop.opened, drop.message, drop.suspect,
+                     drop.message != 0 && drop.finding.stage != Stage::rcpt,
                      drop.finding.stage != Stage::rcpt && !drop.finding.complete,
                      drop.how == Drop::How::timeout, drop.explained});
   if (recent_.size() > 16) recent_.pop_front();
@@ -180,10 +197,10 @@ bool Host::side_by_side(std::uint32_t open_before, bool productive, TimePoint no
     if (now - e.at <= std::chrono::seconds(1)) first = std::min(first, e.at);
   std::uint32_t together = 0, like_host = 0;
   for (auto it = recent_.begin(); it != recent_.end(); ++it) {
-    // The same recipient in several messages, or MAIL of the same message on several connections, is one cause.
+    // The same recipient in several messages, or one message on several connections, is one cause.
     const bool one_culprit = std::any_of(recent_.begin(), it, [&](const Ended& e) {
       return (!it->suspect.empty() && e.suspect == it->suspect) ||
-             (it->at_mail && e.at_mail && e.message == it->message);
+             (it->of_message && e.of_message && e.message == it->message);
     });
     if (it->at < first || it->opened >= first || one_culprit || it->timed_out) continue;
     ++together;

@@ -2,8 +2,10 @@
 // how many transactions in flight on each, and the waits and budget that bind the re-offering of suspects
 // (isolation.md sections 3 and 4). Knows no recipient.
 #pragma once
+#include <algorithm>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
 
 #include "protocol/delivery/learned.hpp"
@@ -20,15 +22,17 @@ class Host {
   void remember(HostMemory&) const;
 
   // The host's clock.
-  bool waiting(TimePoint now) const { return now < until_; }
-  TimePoint until() const { return until_; }
+  bool waiting(TimePoint now) const { return now < until(); }
+  TimePoint until() const { return std::max(until_, group_until_); }
   bool half_open() const { return half_open_; }
   std::uint32_t failures() const { return failures_; }
   void fault(TimePoint now, std::string why);
   void rest(TimePoint until, std::string why,
             TimePoint now);  // asked for by the peer (greylisting), no fault
   void told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now);  // the group's fault
-  void freed();  // the group's fault is over
+  void shared();               // its own fault is the group's too, and ends with it
+  void freed();                // the group's fault is over; what this lane waits for on its own account stays
+  void set_back(Duration by);  // the system's clock was
   /// A transaction was answered on a connection opened at `opened`: no longer half-open.
   void answered(TimePoint opened);
   void committed(TimePoint now);
@@ -62,10 +66,10 @@ class Host {
   void refused_command();
   std::uint32_t window(TimePoint now) const;  // RCPTs in flight
 
-  /// How long one RCPT may stay without an answer while others wait. Too short for a recipient that answers,
-  /// alone, only after more than that: then it is doubled.
+  /// How long one RCPT may stay without an answer while others wait. It is doubled, to 5 min, when several
+  /// recipients answer, alone, only after more than that: then it is the host that is slow.
   Duration patience() const { return patience_; }
-  void answered_alone_after(Duration);
+  void answered_alone(const std::string& who, Duration after);
 
   TimePoint last_commit() const { return last_commit_; }
   TimePoint last_drop() const { return last_drop_; }
@@ -82,8 +86,8 @@ class Host {
     TimePoint at{}, opened{};
     std::uint64_t message = 0;
     std::string suspect;
-    bool at_mail = false;    // of `message`
-    bool like_host = false;  // not at RCPT
+    bool of_message = false;  // at MAIL, DATA or in the content of `message`
+    bool like_host = false;   // not at RCPT
     bool timed_out = false;
     bool explained = false;
   };
@@ -91,12 +95,14 @@ class Host {
   Jitter* jitter_;
   TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{},
       error_at_{};
+  TimePoint group_until_{};  // the part of its clock that ends with the group's fault
   TimePoint coincidence_{};  // of a fault that only connections ended side by side speak for
   std::string last_error_;
   std::uint64_t commits_ = 0;
   TimePoint refused_at_{}, more_from_{};
   std::uint32_t refusals_ = 0;
   Duration patience_ = std::chrono::seconds(10);
+  std::set<std::string> slow_;  // recipients, and messages, that took longer
   std::uint32_t failures_ = 0, allowed_ = 1, drops_ = 0, streak_ = 0, clean_ = 0, overlapped_drops_ = 0,
                 depth_ = 2;
   /// Connections in a row that ended before any RCPT was answered on them.

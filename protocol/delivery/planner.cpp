@@ -149,6 +149,24 @@ TimePoint Planner::State::wake_at() const {
   return at;
 }
 
+// Whatever lies ahead is as far away as it was; else wake_at() would name a time of the old clock, or none.
+void Planner::State::seen(TimePoint now) {
+  if (now >= ticked) return;
+  const Duration by = ticked - now;
+  ticked = now;
+  host.set_back(by);
+  for (auto& c : connections) {
+    c->opened -= by;
+    c->idle_since -= by;
+    for (Flight& f : c->flights) {
+      f.begun -= by;
+      f.moved -= by;
+    }
+  }
+  for (Line* line : {&offered, &parked})
+    for (Recipient* r = line->first; r; r = r->next) r->doubt->since -= by;
+}
+
 void Planner::State::tick(TimePoint now) {
   ticked = now;
   hand_over(now);
@@ -253,6 +271,7 @@ Planner::Planner(Planner&&) noexcept = default;
 Planner& Planner::operator=(Planner&&) noexcept = default;
 
 void Planner::add(Batch batch, TimePoint now) {
+  state_->seen(now);
   state_->add(std::move(batch), now);
 }
 bool Planner::receptive(TimePoint now) const {
@@ -265,10 +284,12 @@ TimePoint Planner::wake_at() const {
   return state_->wake_at();
 }
 void Planner::tick(TimePoint now) {
+  state_->seen(now);
   state_->tick(now);
 }
 
 ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits offered, std::string tls) {
+  state_->seen(now);
   state_->last_fault.reset();
   state_->expiring = false;
   auto c = std::make_unique<Connection>(state_->group);
@@ -283,6 +304,7 @@ ConnectionId Planner::connected(std::string remote, TimePoint now, PeerLimits of
 }
 
 void Planner::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
+  state_->seen(now);
   state_->connect_failed(stage, why, now);
 }
 
@@ -291,6 +313,7 @@ void Planner::unreachable_for_good(const LastReply& why, TimePoint now) {
 }
 
 Next Planner::next(ConnectionId id, TimePoint now) {
+  state_->seen(now);
   return state_->next(id, now);
 }
 
@@ -318,10 +341,12 @@ bool Planner::sending(ConnectionId id, MessageId message, std::uint32_t number, 
 }
 
 void Planner::report(ConnectionId id, const Observation& seen, TimePoint now) {
+  state_->seen(now);
   if (Connection* c = state_->find(id)) state_->report(*c, seen, now);
 }
 void Planner::dropped(ConnectionId id, const Drop& drop, const std::vector<Observation>& open,
                       TimePoint now) {
+  state_->seen(now);
   state_->dropped(id, drop, open, now);
 }
 

@@ -31,6 +31,7 @@ struct Flight {
   std::size_t cursor = 0;  // the next one sending() is expected for
   std::uint32_t window = 1;
   bool overlap = false;
+  Duration patience{};         // of its transaction
   TimePoint begun{}, moved{};  // moved: when its last RCPT was about to be written
 };
 
@@ -88,6 +89,7 @@ struct Planner::State {
   std::uint32_t connections_wanted(std::uint32_t open, TimePoint) const;
   TimePoint wake_at() const;
   void tick(TimePoint);
+  void seen(TimePoint);  // each call with a time: the system's clock may have been set back
   void retry_now(MessageId, TimePoint);
   Withdrawal withdraw(MessageId, std::uint32_t number);
   Connection* find(ConnectionId);
@@ -157,6 +159,7 @@ struct Planner::State {
   void name_in_doubt(MessageId, const Open&);
   void sender_fault(Connection&, Work&, const Drop&, TimePoint);
   bool known_sender(const DropRecord&) const;
+  bool sender_in_trouble(MessageId) const;
   Note& note(MessageId, TimePoint);
   void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
   void host_fault(const LastReply&, TimePoint);

@@ -90,12 +90,14 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
     // The end of its content was sent and not answered. Where MAIL or RCPT was answered 421, it was not taken.
     const bool ended = seen.dot_sent && !ended_by_421(seen);
     if (ended) name_in_doubt(f.work->id, open);
-    const bool ours = drop.how == Drop::How::ours, innocent = behind || finding.complete || ours;
+    // Innocent as a whole: behind the oldest unanswered command, answered, or begun and not written.
+    const bool ours = drop.how == Drop::How::ours;
+    const bool innocent = behind || finding.complete || ours || !seen.mail_sent;
     // A peer that is slow at a RCPT takes the content behind it later: nobody can be suspected of anything.
     const bool may_arrive = ended && works_on(drop.how) && (ours || finding.blame != Blame::in_doubt);
     if (innocent || may_arrive) {
       if (may_arrive || (doubt && ended)) in_doubt_behind(c, open, drop, now);
-      if (!behind && (finding.stopped || !finding.complete)) {
+      if (!behind && seen.mail_sent && (finding.stopped || !finding.complete)) {
         behind = true;
         record.finding = finding;
         record.message = f.work->id;
@@ -137,7 +139,9 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   record.rejects = c.rejects;
   record.messages = c.committed;
   record.last_was_reject = c.last_reject;
-  record.explained = guilty.kind == Flight::Kind::suspect || known_sender(record);
+  const bool hasty = drop.how == Drop::How::timeout && guilty.patience > Duration{};
+  record.explained = guilty.kind == Flight::Kind::suspect || known_sender(record) ||
+                     (hasty && record.finding.stage == Stage::mail);
   record.named = subject == Subject::recipient || subject == Subject::sender;
   if (suspect) record.suspect = suspect->address;
 
@@ -325,6 +329,12 @@ void Planner::State::sender_fault(Connection& c, Work& work, const Drop& drop, T
   rest_of_message(work, now + jitter.spread(wait), words(c, drop, Stage::mail, now));
 }
 
+bool Planner::State::sender_in_trouble(MessageId id) const {
+  if (notes.empty()) return false;
+  const auto n = notes.find(id);
+  return n != notes.end() && n->second.sender > 0;
+}
+
 // Was lost at MAIL of a message that had ended enough connections there to wait for itself.
 bool Planner::State::known_sender(const DropRecord& record) const {
   if (record.finding.stage != Stage::mail) return false;
@@ -354,7 +364,7 @@ void Planner::State::host_fault(const LastReply& last, TimePoint now) {
         std::ranges::count_if(connections, [](const auto& c) { return c->group != nullptr; }));
     HostFault fault{last, host.until(), host.failures()};
     fault.why.at = now;
-    group->with([&](Group& g) { g.fault(fault, own, now); });
+    if (group->with([&](Group& g) { return g.fault(fault, own, now); })) host.shared();
   }
   for (const std::string& address : explained) {
     const Suspicion kept = known[address];

@@ -92,23 +92,28 @@ std::optional<Duration> ClientDialog::limit() const {
   switch (expected_.front().command) {
     case Command::opening:
       return opening_.stage() == Stage::greeting ? limits.greeting : limits.mail;
-    case Command::rcpt: {
-      const Duration patience = expected_.front().open->mail.plan.patience;
-      const auto content = [](const Expected& e) { return e.command == Command::dot; };
-      if (patience == Duration{} || std::ranges::any_of(expected_, content)) return limits.rcpt;
-      return std::min<Duration>(limits.rcpt, patience);
-    }
+    case Command::rcpt:
+      return shortened(limits.rcpt);
     case Command::data:
       return limits.data;
     case Command::dot:
       return limits.dot;
     case Command::quit:
       return std::min<Duration>(limits.mail, std::chrono::seconds(5));
-    case Command::rset:
     case Command::mail:
+      return lock_step(*expected_.front().open) ? limits.mail : shortened(limits.mail);
+    case Command::rset:
       return limits.mail;
   }
   return limits.mail;
+}
+
+/// A peer that holds its replies back until it has looked at the last RCPT of a write answers MAIL late too.
+Duration ClientDialog::shortened(Duration limit) const {
+  const Duration patience = expected_.front().open->mail.plan.patience;
+  const auto content = [](const Expected& e) { return e.command == Command::dot; };
+  if (patience == Duration{} || std::ranges::any_of(expected_, content)) return limit;
+  return std::min(limit, patience);
 }
 
 // ---- writing

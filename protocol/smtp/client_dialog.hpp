@@ -149,6 +149,7 @@ class ClientDialog {
   void finish_front();
   bool refused_locally(Open& open, std::size_t position);
   bool lock_step(const Open& open) const;
+  Duration shortened(Duration limit) const;  // by the planner's patience
   bool all_offered(const Open& open) const;
   bool overlaps() const;
   bool chunks(const Open& open) const;

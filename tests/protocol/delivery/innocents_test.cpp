@@ -229,3 +229,53 @@ TEST_CASE("a suspect that is due comes back by time where no connection is free 
   CHECK(now >= start + minutes(30));
   CHECK(planner.take_outcomes().size() == 1);
 }
+
+TEST_CASE(
+    "the clock is set back: the planner still names the time to wake it, and no host waits longer for it") {
+  Planner planner(usual_limits(), 1);
+  planner.add(numbered(1, 5, true), start);
+  planner.tick(start);
+  TimePoint now = start - minutes(10);
+  LastReply why;
+  why.reply.text = "connection refused";
+  why.stage = Stage::connect;
+  planner.connect_failed(Stage::connect, why, now);
+  CHECK(planner.wake_at() == planner.health(now).until);
+  CHECK(planner.wake_at() - now <= at_worst);
+  planner.tick(now);
+  now -= hours(5);
+  planner.tick(now);
+  CHECK(planner.wake_at() - now <= at_worst);
+  CHECK_FALSE(planner.receptive(now));
+}
+
+TEST_CASE("a close between messages: of the next transaction nothing was written, and it goes on as it was") {
+  Planner planner(usual_limits(), 1);
+  planner.add(numbered(1, 100, false), start);
+  ConnectionId id = planner.connected("mx", start);
+  planner.report(id, all_accepted(planner.next(id, start).transaction), start);
+  planner.add(numbered(2, 100, false), start);
+  Observation begun;
+  begun.message = 2;
+  begun.recipients = planner.next(id, start).transaction.recipients;
+  planner.dropped(id, {Drop::How::closed, Stage::none, {}, ""}, {begun}, start);
+  id = planner.connected("mx", start);
+  const Next n = planner.next(id, start);
+  REQUIRE(n.what == Next::Do::transaction);
+  CHECK(n.transaction.recipients.size() == 100);
+  CHECK(n.transaction.window > 1);
+}
+
+TEST_CASE("the end of a group's fault does not end what a lane waits for on its own account") {
+  Planner planner(usual_limits(), 1);
+  LastReply why;
+  why.reply.text = "connection refused";
+  why.stage = Stage::connect;
+  planner.add(numbered(1, 1, false), start);
+  planner.connect_failed(Stage::connect, why, start);
+  const TimePoint own = planner.health(start).until;
+  planner.told({why, start + minutes(30), 3}, start);
+  CHECK(planner.health(start).until == start + minutes(30));
+  planner.freed();
+  CHECK(planner.health(start).until == own);
+}

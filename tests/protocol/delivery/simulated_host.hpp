@@ -26,6 +26,7 @@ enum class Replies {
 struct Faults {
   std::set<std::string> culprits;  // it ends the connection at their RCPT, in this manner
   Manner manner = Manner::fin;
+  std::map<std::string, Manner> manners;  // of single culprits
   std::set<std::string> slow;  // their RCPT is answered only after so long: late for a short patience
   Duration slowness{};
   Replies replies = Replies::at_once;
@@ -184,7 +185,10 @@ class SimulatedConnection {
           closing_ = true;
           return faults_->closes_late ? void() : end(a, Manner::fin, nullptr);
         }
-        if (kills(faults_->culprits, command.address)) return end(a, faults_->manner, &out);
+        if (kills(faults_->culprits, command.address)) {
+          const auto own = faults_->manners.find(command.address);
+          return end(a, own == faults_->manners.end() ? faults_->manner : own->second, &out);
+        }
         if (faults_->slow.contains(command.address) && a.late == Duration{}) {
           a.late = faults_->slowness;
           a.slow_at = i;

@@ -368,8 +368,10 @@ class Lane {
     const Duration asked = s.open[oldest.transaction].plan.patience;
     const bool written =
         std::ranges::any_of(s.open, [](const Open& o) { return o.seen.dot_sent && o.seen.dot.empty(); });
-    return oldest.what == Command::What::rcpt && asked > Duration{} && !written ? std::min(patience, asked)
-                                                                                : patience;
+    const bool with_rcpts =
+        oldest.what == Command::What::rcpt || (oldest.what == Command::What::mail && faults.pipelining &&
+                                               s.open[oldest.transaction].plan.window > 1);
+    return with_rcpts && asked > Duration{} && !written ? std::min(patience, asked) : patience;
   }
 
   /// Writes the next group of commands, or reports the oldest transaction when it is answered.
