@@ -69,7 +69,7 @@ class Group {
   void give_turn() { rate_.give_back(); }
   TimePoint turn_at(TimePoint now) const { return rate_.at(now); }
 
-  // The budget for suspects (isolation.md section 3).
+  // The budget for suspects (isolation.md section 7).
   void unproductive(TimePoint now);
   TimePoint offer_at(TimePoint now) const;  // a suspect may be offered: `now` or later
 

@@ -1,6 +1,6 @@
 // The health of one next hop: its clock after faults, half-open probing, how many connections it bears and
 // how many transactions in flight on each, and the waits and budget that bind the re-offering of suspects
-// (isolation.md sections 3 and 4). Knows no recipient.
+// (isolation.md sections 6 and 7). Knows no recipient.
 #pragma once
 #include <algorithm>
 #include <cstdint>

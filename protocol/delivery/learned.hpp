@@ -1,4 +1,4 @@
-// Limits of a host that look like culprits (isolation.md section 4): RCPTs in a transaction or a connection,
+// Limits of a host that look like culprits (isolation.md section 6): RCPTs in a transaction or a connection,
 // rejects, messages and seconds of a connection. Each drop is compared with earlier ones; a limit is believed
 // when two drops (four where chance matches easily) agree and no connection of this host ever got further.
 //

@@ -1,5 +1,5 @@
 // What is worth remembering of one next hop beyond the life of its lane and of the daemon (isolation.md
-// section 4): its clock, its last words, and the limits it was found to have, each fact with its age. A
+// section 6): its clock, its last words, and the limits it was found to have, each fact with its age. A
 // value: the planner is made from one and says one; the store keeps it (table `host`). A fact older than
 // host_memory_lasts is forgotten.
 #pragma once

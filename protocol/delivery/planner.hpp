@@ -1,4 +1,4 @@
-// The founding algorithm (isolation.md): who goes into which transaction on which connection, and who is to
+// The founding algorithm (isolation.md beside this file): who goes into which transaction on which connection, and who is to
 // blame when a connection drops. Pure: batches, what sessions observed and times go in; the next plan and
 // outcomes come out. One Planner per lane (one next hop). The lane in server/delivery owns sockets, claims
 // and the store; it asks here.
@@ -43,7 +43,7 @@ struct PeerLimits {
   std::uint32_t recipients = 0, domains = 0;  // of a transaction: RCPTMAX, RCPTDOMAINMAX
 };
 
-/// What the store remembers of an address at this host (isolation.md 3.5).
+/// What the store remembers of an address at this host (isolation.md section 3).
 struct Suspicion {
   std::uint32_t strikes = 0;
   bool parked = false;

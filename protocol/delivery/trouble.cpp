@@ -1,4 +1,4 @@
-// A connection is gone: who is innocent, who is suspect, and is it the host (isolation.md sections 2 to 4).
+// A connection is gone: who is innocent, who is suspect, and is it the host (isolation.md sections 2, 3, 5 and 6).
 #include <algorithm>
 #include <array>
 #include <utility>

@@ -1,4 +1,4 @@
-// Suspicion of isolation.md section 3.5: written in the commit of the settle that tells of the drop. By
+// Suspicion of protocol/delivery/isolation.md section 3: written in the commit of the settle that tells of the drop. By
 // (route, address), without regard to case.
 #pragma once
 #include "store/spool/rows.hpp"

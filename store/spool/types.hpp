@@ -96,7 +96,7 @@ struct Claim {
   std::vector<Recipient> recipients;  // the live ones of the range
 };
 
-/// Suspicion of isolation.md section 3.5, kept for (route, address) across messages and restarts.
+/// Suspicion of protocol/delivery/isolation.md section 3, kept for (route, address) across messages and restarts.
 struct Suspect {
   std::string route, address;
   std::uint32_t strikes = 0;

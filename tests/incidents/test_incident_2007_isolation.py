@@ -1,7 +1,7 @@
 # ctest: slow serial
 """2007: a remote closed the connection on one RCPT, and the list manager put the whole message to sleep.
 
-isolation.md's acceptance bar over real sockets: culprits are drawn from seeds the daemon never sees; each scenario has a
+The acceptance bar of protocol/delivery/isolation.md over real sockets: culprits are drawn from seeds the daemon never sees; each scenario has a
 next hop (domain) of its own; the peers' own logs are the judge.
 """
 import random
@@ -24,7 +24,7 @@ class Scenario:
         # A server that is only slow takes the content that stood behind its RCPT: then nobody can know who has a copy.
         self.may_doubt = how == "mute" and verp and mode == "CHUNKING"
         self.name = f"s{number}: k={k} {how} {mode} {'VERP' if verp else 'bulk'} replies={replies} seed={seed}"
-        # where even the reply to MAIL is lost, the first drop is ambiguous and costs one connection more (isolation.md 2)
+        # where even the reply to MAIL is lost, the first drop is ambiguous and costs one connection more (isolation.md section 2)
         self.spare = 1 if replies == "lose" else 0
         self.domain = f"s{number}.example"
         self.list = f"l{number}@lists.example"

@@ -30,7 +30,7 @@ class Test(harness.Case):
         spoold.check()
 
     def test_a_few_culprits_do_not_slow_the_rest(self):
-        """isolation.md: 50 culprits of 10,000 through one smarthost: innocents within 1.5 times of the time without."""
+        """protocol/delivery/isolation.md: 50 culprits of 10,000 through one smarthost: innocents within 1.5 times of the time without."""
         people = harness.members(PEOPLE, domains=50)
         took = {}
         for culprits in (0, 50):

@@ -1,5 +1,5 @@
 # ctest: serial
-"""Limits that look like culprits (isolation.md section 4), over sockets: a peer that always closes after the 20th RCPT, after
+"""Limits that look like culprits (protocol/delivery/isolation.md section 6), over sockets: a peer that always closes after the 20th RCPT, after
 20 rejects, after a time or after every 10th message is learned as a limit: everybody is delivered once, nobody is suspect."""
 import time
 

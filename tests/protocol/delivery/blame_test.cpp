@@ -1,4 +1,4 @@
-// Section 2 of isolation.md, row by row.
+// Section 2 of protocol/delivery/isolation.md, row by row.
 #include "protocol/delivery/blame.hpp"
 
 #include <doctest/doctest.h>

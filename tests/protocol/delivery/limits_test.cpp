@@ -1,4 +1,4 @@
-// Limits and host faults that look like culprits (isolation.md section 4) are learned: no strikes, no
+// Limits and host faults that look like culprits (isolation.md section 6) are learned: no strikes, no
 // suspects left.
 #include <doctest/doctest.h>
 
