@@ -219,6 +219,7 @@ bool Host::side_by_side(std::uint32_t open_before, bool productive, TimePoint no
 bool Host::of_two_messages() const {
   if (recent_.size() < 2 || streak_ < 2) return false;
   const Ended &last = recent_.back(), &before = recent_[recent_.size() - 2];
+  if (last.timed_out || before.timed_out) return false;  // a silent recipient is known by its time-out
   return !last.explained && !before.explained && last.at - before.at <= evidence_lasts &&
          last.message != before.message && last.suspect != before.suspect;
 }

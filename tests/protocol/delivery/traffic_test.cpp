@@ -87,8 +87,12 @@ void traffic(std::uint64_t seed, Tally& tally) {
       tally.worst_seed = seed;
     }
   }
-  for (const auto& [who, suspicion] : lane.suspicions)
-    if (!faults.culprits.contains(who)) ++tally.suspected;
+  for (const auto& [who, suspicion] : lane.suspicions) {
+    const auto open = [&who = who](const auto& row) {
+      return row.second.address == who && !row.second.final;
+    };
+    if (!faults.culprits.contains(who) && std::ranges::none_of(lane.store, open)) ++tally.suspected;
+  }
 }
 
 void judge(std::uint64_t from, std::uint64_t to) {
