@@ -44,7 +44,7 @@ struct FanOut {
 
   Observation written(const Transaction& t) {
     REQUIRE(t.recipients.size() == 1);
-    REQUIRE(planner.sending(connection, t.message, t.recipients.front()));
+    REQUIRE(planner.sending(connection, t.message, t.recipients.front(), now));
     Observation seen = up_to_rcpt(t);
     seen.mail.reset();
     seen.rcpt.resize(1);
@@ -111,7 +111,7 @@ TEST_CASE("CHUNKING: nobody is in doubt at a RCPT twice: next time his content w
       CHECK_FALSE((t.chunked && f.named.erase(t.recipients.front()) > 0));
       others += t.chunked ? 1u : 0u;
       f.named.erase(t.recipients.front());
-      REQUIRE(f.planner.sending(c, t.message, t.recipients.front()));
+      REQUIRE(f.planner.sending(c, t.message, t.recipients.front(), f.now));
       f.planner.report(c, all_accepted(t), f.now);
     }
     CHECK(f.named.size() <= 1);  // the suspect has a time of his own
@@ -152,7 +152,7 @@ TEST_CASE(
   planner.add(numbered(1, 10, false), start);
   const ConnectionId c = planner.connected("mx", start);
   const Next next = planner.next(c, start);
-  for (const std::uint32_t n : next.transaction.recipients) REQUIRE(planner.sending(c, 1, n));
+  for (const std::uint32_t n : next.transaction.recipients) REQUIRE(planner.sending(c, 1, n, start));
   Observation seen = up_to_rcpt(next.transaction);
   seen.rcpt.resize(10);
   seen.rcpt[0] = seen.mail;
