@@ -1,6 +1,7 @@
 """TLS and AUTH towards the next hop: what is recorded, what never goes in plain text, and who falls back."""
 import os
 import pathlib
+import shutil
 import subprocess
 import unittest
 
@@ -111,6 +112,9 @@ class Tls(harness.Case):
         file = pathlib.Path(self.folder) / "ca.pem"
         file.write_bytes(pathlib.Path(self.authority.file).read_bytes())
         file.chmod(0o600)
+        store = pathlib.Path(self.folder) / f"refused{len(self.daemons)}.store"
+        store.mkdir()
+        shutil.chown(store, "nobody")
         self.refuses_to_start(f"ca_file {file} holds no certificates", server={"user": "nobody"}, delivery={"ca_file": str(file)})
 
     def test_verified_says_what_is_wrong(self):
