@@ -127,8 +127,7 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
   Action action = s.admit();
   bool progress = true;  // a client that dribbles a command octet by octet does not get more time for it
   for (;;) {
-    if (progress)
-      s.watchdog_.limit(action.what == What::more ? action.limit : s.dialog_.profile().block_limit);
+    if (progress) s.set_limit(action);
     if (!s.write_now()) {
       const bool written = co_await s.write();
       if (!written) break;

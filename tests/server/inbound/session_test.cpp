@@ -2,7 +2,9 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
+#include <thread>
 
 #include "store/key.hpp"
 #include "tests/server/inbound/served.hpp"
@@ -167,6 +169,37 @@ TEST_CASE("session: when nearly all places are taken, strangers that send nothin
   CHECK(Client(served).reply().starts_with("421 4.3.2"));
   CHECK(Client(served.folder.path() + "/lmtp").reply().starts_with("220"));
   CHECK(becomes([&] { return served.stats.open_in == 0; }));
+}
+
+TEST_CASE("session: a stranger holds its place no longer by NOOP or by an octet of content now and then") {
+  Served served(nullptr, [](smtp::ServerProfile& profile) {
+    profile.idle_limit = std::chrono::milliseconds(700);
+    profile.message_limit = std::chrono::milliseconds(700);
+  });
+  Client asks(served);
+  asks.reply();
+  std::string said;
+  for (int i = 0; i < 600 && !said.starts_with("421") && said != "closed"; ++i) {
+    said = asks.ask("NOOP");
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  }
+  CHECK(said.starts_with("421 4.4.2"));
+  Client dribbles(served);
+  envelope(dribbles, "anne@far.example", {"test@lists.example"});
+  CHECK(dribbles.ask("DATA").starts_with("354"));
+  // An octet earns 2 ms and takes 20: the 421 comes although something arrives all the time.
+  std::atomic<bool> over = false;
+  std::thread sender([&] {
+    for (int i = 0; i < 600 && !over; ++i) {
+      dribbles.send("x");
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    }
+  });
+  said = dribbles.reply();
+  over = true;
+  sender.join();
+  CHECK((said.starts_with("421 4.4.2") || said == "closed"));  // a reset may overtake the reply
+  CHECK(served.messages().empty());
 }
 
 TEST_CASE("session: a client that dribbles a command gets no more time for it") {
