@@ -58,7 +58,7 @@ TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
   auto claims = s.claim();
   REQUIRE(claims.size() == 1);
   CHECK(claims[0].recipients.size() == 2);
-  CHECK(claims[0].recipients[0].address == "a@one.example");
+  CHECK(claims[0].recipients[0].address == "a@ONE.example");
   CHECK(claims[0].recipients[1].address == "b@two.example");
   CHECK(s.recipients(id)[0].active);
   CHECK(s.claim().empty());
@@ -79,7 +79,7 @@ TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
   CHECK(history[0].event == "delivered");
   CHECK(history[0].recipients.size() == 2);
   CHECK(history[0].recipients[0].second.empty());
-  CHECK(history[0].last.reply.text == "said to a@one.example");
+  CHECK(history[0].last.reply.text == "said to a@ONE.example");
   CHECK(history[0].recipients[1].second == "said to b@two.example");
 
   s.pass(std::chrono::hours(24 * 15));
