@@ -28,7 +28,7 @@ class Script(test_crash.Script):
         for client in clients:
             client.join()
         try:
-            harness.wait_until(lambda: self.ended() or not self.spoold.queue(), 60, "an empty queue", every=0.05)
+            harness.wait_until(lambda: self.ended() or not test_crash.left(self.spoold), 60, "all but the dropper delivered", every=0.05)
         except (OSError, AssertionError):
             if not self.ended():
                 raise
