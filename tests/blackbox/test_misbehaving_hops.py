@@ -104,13 +104,27 @@ class Misbehaving(harness.Case):
         """Its row of `spoolctl destinations`."""
         return next((row for row in self.spool.ctl("destinations") if row["destination"] == hop.peer.url), {})
 
-    def waits(self, hop, words, seconds=20):
+    def waits(self, hop, words, seconds=20, messages=1):
         """Nobody is to blame: the next hop as a whole waits, and says why."""
         row = harness.wait_until(lambda: self.health(hop) if self.health(hop).get("last_error") and self.health(hop)["health"] == "waiting" else None,
                                  seconds, f"{hop.domain} waits", every=0.1)
         self.assertIn(words, row["last_error"], hop.domain)
-        self.assertEqual((row["suspects"], row["recipients"]), (0, len(hop.members)), row)
+        self.assertEqual((row["suspects"], row["recipients"]), (0, messages * len(hop.members)), row)
         self.assertEqual({(r["state"], r["attempts"]) for r in self.rows(hop).values()}, {("queued", 0)}, hop.domain)
+
+    def its_message_waits(self, hop, words, seconds=20):
+        """Lost at MAIL three times, whether by garbage, silence or the end: that is evidence against this message, which waits.
+        The next hop does not: it is offered another message at once. When that one fares alike, it is the next hop."""
+        def drops():
+            return [line for line in self.spool.lines("dropped") if f":{hop.peer.port} " in line and "stage=MAIL" in line]
+        harness.wait_until(lambda: len(drops()) == 3, seconds, f"{hop.domain}: the message was tried three times", every=0.1)
+        row = self.health(hop)
+        self.assertIn(words, row["last_error"], hop.domain)
+        self.assertNotEqual(row["health"], "waiting", "one message alone must not stop the others")
+        self.assertEqual({(r["state"], r["attempts"]) for r in self.rows(hop).values()}, {("queued", 0)}, hop.domain)
+        self.spool.post(hop.list)
+        self.waits(hop, words, messages=2)
+        self.assertEqual(len(drops()), 4, "the first message was not due, and the second was tried once")
 
     def test_busy_greeting(self):
         """421 instead of a greeting: the host waits, no recipient is charged an attempt, `wake` tries at once."""
@@ -149,7 +163,7 @@ class Misbehaving(harness.Case):
                     self.assertIn(words, row["last_reply"]["text"])
                     self.assertIn(name, row["last_reply"]["text"])
             else:
-                self.waits(h, words)
+                self.its_message_waits(h, words) if stage == "mail" else self.waits(h, words)
                 self.assertIn(name, self.health(h)["last_error"])
             self.assertEqual((h.delivered(), bool(h.peer.judge().in_doubt)), ({}, stage == "dot"))
         self.ends_well()
