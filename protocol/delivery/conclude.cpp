@@ -175,11 +175,12 @@ Planner::State::Open Planner::State::conclude(Connection& c, Flight& f, const Ob
                      std::ranges::any_of(seen.rcpt, [](const auto& r) { return r && r->completed(); });
   const smtp::Reply* mail = heard(seen.mail, drop) && !taken ? &*seen.mail : nullptr;
   if (mail) c.last_reject = false;
-  // Refused because of what went before on the wire, not because of this mail: again, without overlapping.
+  // Refused because of what went before on the wire, not because of this mail: again, without overlapping. A
+  // refusal of our own (MAIL was not sent) is always because of this mail.
   const auto out_of_order = [&](const smtp::Reply& reply) {
     return f.overlap && (reply.code == 500 || reply.code == 501 || reply.code == 503 || reply.code == 554);
   };
-  if (mail && out_of_order(*mail)) {
+  if (mail && seen.mail_sent && out_of_order(*mail)) {
     host.overlap_off(now);
     open.unsent = f.recipients;
     return open;

@@ -57,7 +57,9 @@ void ClientDialog::begin(Mail mail) {
   seen.rcpt.resize(seen.recipients.size());
 
   // What the host said in EHLO decides without asking it again.
-  if (!offered_.utf8 && !is_ascii(open.mail.sender))
+  if (open.mail.refused)
+    seen.mail = std::move(open.mail.refused);
+  else if (!offered_.utf8 && !is_ascii(open.mail.sender))
     seen.mail = Reply{553, {5, 6, 7}, "the sender needs SMTPUTF8, which the next hop does not offer"};
   else if (offered_.max_size && open.mail.size > *offered_.max_size)
     seen.mail = Reply{

@@ -34,12 +34,13 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
 
 }  // namespace
 
-Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
-           Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route,
-           std::uint64_t seed)
+Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, SevenBit& seven_bit,
+           std::shared_ptr<TlsClient> tls, Keeper& keeper, std::shared_ptr<const conf::Settings> settings,
+           std::string route, std::uint64_t seed)
     : context_(context),
       io_(io),
       wires_(wires),
+      seven_bit_(seven_bit),
       tls_(std::move(tls)),
       route_(std::move(route)),
       settings_(std::move(settings)),
@@ -280,6 +281,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     mail.addresses.push_back(recipient->address);
   }
   request_reports(session, *held, mail);
+  if (needs_conversion(session, held->message)) convert(held->message, mail);
   return mail;
 }
 
@@ -306,8 +308,9 @@ bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::u
   return planner_.sending(session.connection, message, number, now());
 }
 
-OutboundSession::Content Lane::content(delivery::MessageId message, bool chunk) {
+OutboundSession::Content Lane::content(OutboundSession& session, delivery::MessageId message, bool chunk) {
   const store::Message& m = hand_.find(message)->message;
+  if (needs_conversion(session, m)) return seven_bit_.wire(m, chunk);
   if (Wire wire = wires_.get(m, chunk)) return wire;
   return std::make_unique<WireStream>(context_.store, m, chunk);
 }

@@ -25,6 +25,7 @@
 #include "server/delivery/groups.hpp"
 #include "server/delivery/hand.hpp"
 #include "server/delivery/session.hpp"
+#include "server/delivery/seven_bit.hpp"
 #include "server/delivery/way.hpp"
 #include "server/stats.hpp"
 #include "store/store.hpp"
@@ -62,8 +63,9 @@ class Lane : public OutboundSession::Owner {
     virtual void stand_in_line(Lane&) = 0;
   };
 
-  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
-       Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
+  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, SevenBit& seven_bit,
+       std::shared_ptr<TlsClient> tls, Keeper& keeper, std::shared_ptr<const conf::Settings> settings,
+       std::string route, std::uint64_t seed);
   ~Lane() override;
 
   // All on the lane's thread.
@@ -88,7 +90,7 @@ class Lane : public OutboundSession::Owner {
   void failed(OutboundSession&, const LastReply& why) override;
   std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) override;
   bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) override;
-  OutboundSession::Content content(delivery::MessageId, bool chunk) override;
+  OutboundSession::Content content(OutboundSession&, delivery::MessageId, bool chunk) override;
   void heard(OutboundSession&, delivery::Observation) override;
   void gone(OutboundSession&, bool in_order, const delivery::Drop&,
             std::vector<delivery::Observation> open) override;
@@ -143,6 +145,10 @@ class Lane : public OutboundSession::Owner {
   void take_memory();
   bool at_rest() const;
 
+  // lane_seven_bit.cpp
+  static bool needs_conversion(const OutboundSession& session, const store::Message& message);
+  void convert(const store::Message& message, smtp::ClientDialog::Mail& mail);
+
   void open_connections();
   bool way_is_known(TimePoint at);  // lane_way.cpp
   void way_changed();
@@ -176,6 +182,7 @@ class Lane : public OutboundSession::Owner {
   DeliveryContext& context_;
   asio::io_context& io_;
   WireCache& wires_;
+  SevenBit& seven_bit_;
   const std::shared_ptr<TlsClient> tls_;
   const std::string route_;
   const std::shared_ptr<const conf::Settings> settings_;

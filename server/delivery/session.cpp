@@ -216,7 +216,8 @@ void OutboundSession::feed() {
 bool OutboundSession::start_write() {
   out_.begin();
   writing_ = true;  // before a content that may throw: nothing of this output is written then
-  for (const auto& content : out_.output.contents) out_.add(owner_.content(content.message, content.chunk));
+  for (const auto& content : out_.output.contents)
+    out_.add(owner_.content(*this, content.message, content.chunk));
   return write_on();
 }
 

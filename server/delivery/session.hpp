@@ -42,7 +42,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     /// The next transaction for it, if there is one now. May call quit() on the session.
     virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
     virtual bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) = 0;
-    virtual Content content(delivery::MessageId, bool chunk) = 0;
+    virtual Content content(OutboundSession&, delivery::MessageId, bool chunk) = 0;
     virtual void heard(OutboundSession&, delivery::Observation) = 0;
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
     virtual void gone(OutboundSession&, bool in_order, const delivery::Drop&,

@@ -6,7 +6,6 @@
 #include "store/txn.hpp"
 
 namespace spoold::server {
-namespace {
 
 // A final dot behind fewer octets would make a whole message of a part: the peer would accept it.
 void must_be_whole(const store::Message& message, std::uint64_t octets) {
@@ -16,8 +15,6 @@ void must_be_whole(const store::Message& message, std::uint64_t octets) {
                           " octets, but only " + std::to_string(octets) +
                           " could be read: it was finished meanwhile; its transaction is not completed");
 }
-
-}  // namespace
 
 Wire WireCache::get(const store::Message& message, bool chunk) {
   if (message.size > max_message) return nullptr;

@@ -24,6 +24,9 @@ namespace spoold::server {
 
 using Wire = std::shared_ptr<const std::string>;
 
+/// Throws Broken unless `octets`, read to the end of the content, are all of the message.
+void must_be_whole(const store::Message& message, std::uint64_t octets);
+
 class WireCache {
  public:
   static constexpr std::uint64_t max_message = 1 << 20;

@@ -237,3 +237,25 @@ TEST_CASE("recipients refused on our side use up nothing of the peer's patience"
   CHECK(transactions == 30);
   CHECK(count(planner).failed == 30);
 }
+
+TEST_CASE("a message refused on our side fails behind another one too, and the connection overlaps on") {
+  Limits limits = usual_limits();
+  limits.configured_next_hop = true;
+  Planner planner(limits, 1);
+  planner.add(numbered(1, 1, false), start);
+  planner.add(numbered(2, 1, false), start);
+  const ConnectionId id = planner.connected("mx", start);
+  const Next first = planner.next(id, start), second = planner.next(id, start);
+  REQUIRE(second.what == Next::Do::transaction);
+  REQUIRE(second.transaction.overlap);
+  Observation refused;
+  refused.message = second.transaction.message;
+  refused.recipients = second.transaction.recipients;
+  refused.mail = smtp::Reply{554, {5, 6, 3}, "cannot be converted"};
+  planner.report(id, all_accepted(first.transaction), start);
+  planner.report(id, refused, start);
+  const Count all = count(planner);
+  CHECK(all.delivered == 1);
+  CHECK(all.failed == 1);
+  CHECK(planner.memory().overlap_off_until <= start);
+}

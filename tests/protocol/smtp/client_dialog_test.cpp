@@ -155,6 +155,27 @@ TEST_CASE("an address that needs SMTPUTF8 is refused without asking, the others 
   CHECK(talk.pull() == "QUIT\r\n");
 }
 
+TEST_CASE("a message that its owner refused for this host is not sent; those around it are") {
+  Talk talk;
+  talk.mails = {mail(1, {"a@y"}), mail(2, {"a@y", "b@y"}), mail(3, {"c@y"})};
+  talk.mails[1].refused = Reply{554, {5, 6, 3}, "cannot be converted"};
+  talk.dialog.received("220 hi\r\n");
+  talk.pull();
+  talk.dialog.received(crlf(offers));
+  CHECK(talk.pull() == crlf("MAIL FROM:<s@x>\nRCPT TO:<a@y>\nDATA"));
+  talk.dialog.received("250 ok\r\n250 ok\r\n354 go\r\n");
+  std::string out = talk.pull();
+  talk.dialog.received("250 queued\r\n");
+  out += talk.pull();
+  CHECK(out == crlf("<1>\n.\nMAIL FROM:<s@x>\nRCPT TO:<c@y>\nDATA"));
+  const auto finished = talk.dialog.take_finished();
+  REQUIRE(finished.size() == 2);
+  CHECK(finished[1].message == 2);
+  CHECK(finished[1].recipients.size() == 2);
+  CHECK(finished[1].mail->enhanced == EnhancedStatus{5, 6, 3});
+  CHECK(!finished[1].mail_sent);
+}
+
 TEST_CASE("a message over the host's SIZE is refused without asking") {
   Talk talk;
   talk.mails = {mail(1, {"a@y"})};
