@@ -37,7 +37,14 @@ class Test(harness.Case):
             before = collections.Counter(took())
             spoold.post(name)
             qid = spoold.last_id
-            harness.wait_until(lambda: not spoold.queue(), 120, f"the post with verp={verp} is through", every=0.2)
+            def through():
+                """Copies that were on the way when the hop hung up are in doubt, by name: the operator asks for them now, not in ten minutes."""
+                for message in spoold.queue():
+                    rows = spoold.recipients(message["id"]).values()
+                    if any(r.get("possible_duplicate") and r["state"] == "deferred" for r in rows):
+                        spoold.run("retry", message["id"])
+                return not spoold.queue()
+            harness.wait_until(through, 120, f"the post with verp={verp} is through", every=1)
             rows = spoold.recipients(qid)
             for address in good(members):
                 self.assertEqual(rows[address]["state"], "delivered", rows[address])
