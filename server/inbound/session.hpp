@@ -70,7 +70,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Threads::Seat seat_;
   smtp::ServerDialog dialog_;
   Watchdog watchdog_;
-  Watchdog::Clock::time_point limit_ends_{};  // what the watchdog was told last
+  Watchdog::Clock::time_point limit_ends_{};  // the end of the limit set last
   Deadline deadline_;
   Input input_;
   Content content_;

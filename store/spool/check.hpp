@@ -1,5 +1,5 @@
 // The invariants of the spool (store/README.md), looked at in pieces, each in a short Read of its own, so that a
-// check may run beside a daemon. Guarantees: what is said of one message, of the octets of one content or of one
+// check may run beside a daemon. Guarantees: each finding about a message, the octets of a content or a
 // row is true of one state of the store; a piece looks at 20,000 rows and recipients, or as many as there are due
 // entries (they are in the order of time, so each batch of messages walks them once). References to contents are
 // counted over many states: those that seem wrong are counted again, in one Read over the live messages.
