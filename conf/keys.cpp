@@ -228,7 +228,7 @@ std::vector<Row> make_rows() {
       "delivery", "delay_warning", "when a sender is told of a delay, once a message; 0: never", "\"2h\"",
       [](S s) -> auto& { return s.delivery.delay_warning; }, 0ms));
   add(duration(
-      "delivery", "report_wait", "a failure waits so long for those of the message's other recipients",
+      "delivery", "report_wait", "time to collect further failures of the same message into one report",
       "\"5s\"", [](S s) -> auto& { return s.delivery.report_wait; }, 0ms));
   add(durations(
       "delivery", "isolation_waits", "waits before suspects are offered again after a drop", "[\"1s\"]",

@@ -1,11 +1,12 @@
 // Awaiting the store: a call with a callback on the writer thread becomes an awaitable that resumes on the
 // caller's thread.
 //
-//   auto start = [&](store::Callback<store::Accepted> done) { store.accept(std::move(acceptance),
-//   std::move(done)); }; store::Result<store::Accepted> result = co_await
-//   await_store<store::Accepted>(executor, std::move(start));
+//   auto start = [&](store::Callback<store::Accepted> done) {
+//     store.accept(std::move(acceptance), std::move(done));
+//   };
+//   store::Result<store::Accepted> result = co_await await_store<store::Accepted>(executor, std::move(start));
 //
-// `start` is named on the line before (g++ 12: style.md section 2). It runs at once, on the caller's thread.
+// `start` is named on the line before (g++ 12: scripts/check_co_await). It runs at once, on the caller's thread.
 #pragma once
 #include <memory>
 #include <utility>

@@ -25,9 +25,7 @@ class Key {
   Key& raw(std::string_view text);  // octets as they are: the last part
 
   std::string_view view() const { return {bytes_.data(), size_}; }
-  operator std::string_view() const {
-    return view();
-  }  // NOLINT(google-explicit-constructor): a Key is made to be used as one
+  operator std::string_view() const { return view(); }  // implicit: a Key is made to be used as one
 
  private:
   Key& big_endian(std::uint64_t v, std::size_t octets);

@@ -53,7 +53,7 @@ struct Options {
   /// can be told. Writer thread, within the transaction: repeatable. Absent: what is to be reported waits.
   std::function<Acceptance(const Read&, const Message&, mail::Report)> report;
   std::function<void(const MadeReport&)> on_report;  // writer thread, after the commit
-  /// A failure waits so long for those of its message's other recipients: one report holds them.
+  /// Time to collect further failures of the same message into one report.
   Duration report_wait = std::chrono::minutes(1);
   /// Nothing is scheduled further ahead than this: what is due later is so by a clock that was wrong, and is due now.
   Duration longest_wait = std::chrono::hours(24);
@@ -65,8 +65,8 @@ struct Options {
   std::function<void(std::string)> on_warning;
   /// Writer thread, once: the store has stopped for good (the text says why); the daemon must end with it.
   std::function<void(std::string why)> on_stop;
-  // Tests only. How long work waits for space until it tries again; the map's exact size; and an error number to be had instead of a commit ("commit"), or after
-  // one
+  // Tests only: how long work waits for space until it tries again; the map's exact size; and a function whose
+  // answer, an error number, takes the place of a commit ("commit"). It is called after each commit too
   // ("committed": its answer is ignored; the files can be copied there as a crash would leave them).
   Duration pause_when_full = std::chrono::seconds(1);
   std::uint64_t map_size = 0;

@@ -1,11 +1,9 @@
 // Who is told of what becomes of mail that is not list mail (RFC 3464; protocol/mail/dsn.hpp writes it), as
 // something the store accepts in the commit of what it reports. Reports have the null reverse path. Rules:
-// - a report goes to the reverse path of the original; where that is an alias or an owners' address of ours,
-// to
-//   who answers it;
-// - a report of ours that cannot be delivered goes to the postmaster (<postmaster> as at RCPT), once: what
-// that
-//   message meets is only logged. So does a report to an address of ours that is nobody's.
+// - A report goes to the reverse path of the original. Where that is an alias or an owners' address of ours,
+//   the report goes to the addresses that the alias or the owners lead to.
+// - A report of ours that cannot be delivered goes to the postmaster (<postmaster> as at RCPT), once. Failures
+//   of that message are only logged. A report to an address of ours that is nobody's goes there too.
 // What is reported, and when: store/spool/report.hpp.
 #pragma once
 #include "conf/settings.hpp"

@@ -41,8 +41,8 @@ struct Arrival {
 
 struct Fate {
   std::optional<smtp::Reply> refusal;
-  std::optional<std::size_t>
-      message;  // in Disposition::acceptance.messages; none: refused, or a bounce report
+  /// In Disposition::acceptance.messages; none: refused, or a bounce report.
+  std::optional<std::size_t> message;
 };
 
 struct Disposition {

@@ -3,8 +3,8 @@
 //
 //   begin_import   an `import` row: from now on rows of this import are invisible
 //   import_slice   rows of members, invisible
-//   finish_import  the `import` row goes: all of them are members, the list's count and roster version are
-//   moved on cut_off        instead of finish: sweep() will delete the rows
+//   finish_import  the `import` row goes: all of them are members; moves the list's count and roster version
+//   cut_off        instead of finish_import: sweep() will delete the rows
 #pragma once
 #include <functional>
 #include <span>

@@ -1,12 +1,14 @@
-// The directory's rows: keys, records, visibility, ids. Only store/directory/ includes this; formats:
-// store/README.md.
+// The directory's rows: keys, records, visibility, ids. Only store/directory/ includes this. The formats, with
+// their reasons: README.md beside this file.
 //
-//   list          list id                        -> local, domain, created, roster version, last post,
-//   members, settings list_name     domain, local                  -> list id member        list id, domain,
-//   local key     -> import, member id, delivery, joined, local as given, name member_by_id  member id ->
-//   list id, domain, local key      (stays when the member departs) membership    domain, local key, list id
-//   -> (empty) import        import id                      -> kind, list id, rows, where a sweep goes on
-//   change        sequence                       -> kind, list id, key              (what a replica follows)
+//   list          list id                     -> local, domain, created, roster version, last post, members,
+//                                                settings
+//   list_name     domain, local               -> list id
+//   member        list id, domain, local key  -> import, member id, delivery, joined, local as given, name
+//   member_by_id  member id                   -> list id, domain, local key (stays when the member departs)
+//   membership    domain, local key, list id  -> nothing
+//   import        import id                   -> kind, list id, rows, where a sweep goes on
+//   change        sequence                    -> kind, list id, key (what a replica follows)
 //
 // Domain and local part are in lower case; a NUL ends each but the last, so that members come out in domain
 // order. A member's row with an import that is still written down in `import` is invisible: one delete there

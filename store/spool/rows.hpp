@@ -16,11 +16,9 @@
 
 namespace spoold::store::spool {
 
-/// `message` (live) and `finished`. A message as a whole is held or given up without touching its recipients'
-/// rows:
-/// - held (state): its open recipients that no claim covers count as held, from number held_from on (below it
-/// a release
-///   has already made them due again);
+/// `message` (live) and `finished`. A whole message is held or given up without touching its recipients' rows:
+/// - held (state): its open recipients from number held_from on that no claim covers count as held. Below
+///   held_from a release has already made them due again.
 /// - giving_up: its open recipients that no claim covers count as removed.
 /// Due entries of another generation are void: so a hold, a removal or a release never has to find them.
 struct MessageRow : Message {

@@ -71,6 +71,34 @@ class Checks(unittest.TestCase):
             for name in cases:
                 self.assertIn(name + ":1:", done.stdout)
 
+    def test_documents_finder(self):
+        files = {
+            "README.md": "# a tree", "store/README.md": "`right` and `named-otherwise`: see [the rules](rules.md)", "store/rules.md": "",
+            "protocol/README.md": "| 5321 | SMTP | yes | |\n| 2369, 2919 | lists | yes | |\n| 5321 | again | yes | |",
+        }
+        wrong = {
+            "store/a.cpp": "// see style.md", "store/b.cpp": "// design section 5", "store/c.cpp": "// lists.md A2",
+            "store/d.cpp": "// by RFC 9999", "store/e.cpp": "// RFC 2369, 9998", "store/f.cpp": "// the interface contract",
+            "tests/g.py": "# ../shared/notes.md",
+        }
+        right = {
+            "store/right.hpp": "// README.md, store/rules.md and rules.md; RFC 5321 4.5.3.1, RFC 2369, 2919.  ",
+            "server/h.cpp": "// rules.md is the only one; https://example.org/other.md",
+        }
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in {**files, **wrong, **right, "store/named.hpp": ""}.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+            done = subprocess.run([ROOT / "scripts/check_documents", folder], capture_output=True, text=True)
+            self.assertEqual(done.returncode, 1)
+            for name in wrong:
+                self.assertIn(name + ":1:", done.stdout)
+            for name in right:
+                self.assertNotIn(name, done.stdout)
+            self.assertIn("protocol/README.md:3: RFC 5321", done.stdout)
+            self.assertIn("store/named.hpp", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
