@@ -336,6 +336,7 @@ void Store::make_reports(TimePoint now, Callback<void> callback) {
   try {
     if (state_->reporting.due(Read(*state_->env), now)) return state_->report(std::move(callback));
   } catch (const Broken& broken) {
+    if (broken.ends_the_store()) throw;
     read = tl::unexpected(broken.error);
   }
   if (callback) callback(std::move(read));

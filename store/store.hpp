@@ -221,8 +221,8 @@ class Store {
   void reroute(std::string route, Callback<void>);
   /// An event without a change, such as a bounce that came in (intake: refused when space is short).
   void record(HistoryEvent, Callback<void>);
-  /// Makes the reports that are due by now: failures that waited, warnings of delays. A report on a message
-  /// that a settle finishes is made in that commit.
+  /// Makes the reports that are due by now: failures that waited, warnings of delays. A report on a message that a
+  /// settle finishes is made in that commit. Throws what a Read throws, when it ends the store (Broken).
   void make_reports(TimePoint now, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 
+#include "store/broken.hpp"
+#include "store/key.hpp"
 #include "tests/store/opened.hpp"
 
 using namespace spoold;
@@ -314,4 +316,17 @@ TEST_CASE("delay: 0 is never") {
   house.s.pass(100 * hour);
   house.make_due();
   CHECK(house.made.empty());
+}
+
+TEST_CASE("report: a record that the look for due reports cannot read ends the store, it is no reply") {
+  House house;
+  const Id id = house.accept(plain({"a@x.example"}));
+  house.settle({}, Verdict::deferred);
+  house.s.pass(5 * hour);
+  REQUIRE(house.s.change([&](Write& write) -> Result<void> {
+    write.put(Table::message, Key().u64(id), "\xff");
+    return {};
+  }));
+  const auto look = [&] { house.s.store->make_reports(house.s.now(), [](const Result<void>&) {}); };
+  CHECK_THROWS_AS(look(), Broken);
 }
