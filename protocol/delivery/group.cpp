@@ -77,12 +77,20 @@ bool Group::yield() {
   return true;
 }
 
-void Group::answered(TimePoint now) {
+bool Group::end_fault(TimePoint now) {
   seen_ = std::max(seen_, now);
+  fault_.reset();
+  return std::exchange(half_open_, false);
+}
+
+void Group::reached(TimePoint now) {
+  if (end_fault(now)) call(first);
+}
+
+void Group::answered(TimePoint now) {
+  const bool freed = end_fault(now);
   served_ = seen_;
   excused_ = 0;
-  fault_.reset();
-  const bool freed = std::exchange(half_open_, false);
   if (now >= growth_from_ && base_ < most_of_all) ++base_;
   call(freed ? first : 1);
 }

@@ -59,7 +59,9 @@ class Group {
   void connected() { ++connected_; }  // EHLO was answered
   void answered(TimePoint now);       // so was a transaction, for the first time
   void parted();                      // it ends
-  void refused(TimePoint now);        // it was one too many
+  /// The hosts answered, but take no mail of the lane that asked: the fault is over, nothing else is known.
+  void reached(TimePoint now);
+  void refused(TimePoint now);  // it was one too many
   /// `own`: connections of this lane that are connected. False: it is not the group's.
   bool fault(const Fault& fault, std::uint32_t own, TimePoint now);
   void clear(TimePoint wished);  // an operator's wish; he did not know of later faults
@@ -79,6 +81,7 @@ class Group {
 
  private:
   std::uint32_t allowed(TimePoint now) const;
+  bool end_fault(TimePoint now);  // true: there was one, and a probe was awaited
   void call(std::uint32_t most);
 
   bool same_hosts_ = false, half_open_ = false;

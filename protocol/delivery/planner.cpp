@@ -312,6 +312,11 @@ void Planner::unreachable_for_good(const LastReply& why, TimePoint now) {
   state_->unreachable_for_good(why, now);
 }
 
+void Planner::no_host_takes_mail(const LastReply& why, TimePoint now) {
+  state_->seen(now);
+  state_->no_host_takes_mail(why, now);
+}
+
 Next Planner::next(ConnectionId id, TimePoint now) {
   state_->seen(now);
   return state_->next(id, now);

@@ -168,6 +168,9 @@ class Planner {
 
   /// There is no such host, and will not be: everybody in hand who is not in a transaction has failed.
   void unreachable_for_good(const LastReply& why, TimePoint now);
+  /// Each of its hosts greeted with 521, `why` being the last of them: it takes no mail (RFC 7504 4). The same
+  /// as unreachable_for_good(), unless a connection is open; a failed connection then.
+  void no_host_takes_mail(const LastReply& why, TimePoint now);
 
   /// The next thing for this connection. May be asked while transactions are open (to overlap), answers
   /// `wait` when there must not be another one. After `wait` ask again after a report() of this connection,

@@ -170,6 +170,7 @@ struct Planner::State {
   void share_the_fault();
   void told(const HostFault&, TimePoint);
   void unreachable_for_good(const LastReply&, TimePoint);
+  void no_host_takes_mail(const LastReply&, TimePoint);
   /// Everybody in hand who is not in a flight; `f` gives each an outcome.
   template <typename F>
   void each_waiting(F&& f) {

@@ -59,4 +59,17 @@ void Planner::State::unreachable_for_good(const LastReply& why, TimePoint now) {
   });
 }
 
+// A host that greets with 521 is up: the lanes of its group wait for nothing more. Each of them asks for its own
+// domain, which may have been given other hosts meanwhile.
+void Planner::State::no_host_takes_mail(const LastReply& why, TimePoint now) {
+  if (!connections.empty()) return connect_failed(Stage::greeting, why, now);
+  LastReply last = why;
+  if (!last.reply.enhanced.given()) last.reply.enhanced = {5, 3, 2};  // RFC 7504 6
+  last_fault.reset();
+  expiring = false;
+  host.answered(now);
+  if (group) group->with([now](Group& g) { g.reached(now); });
+  unreachable_for_good(last, now);
+}
+
 }  // namespace spoold::delivery

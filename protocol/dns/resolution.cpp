@@ -165,7 +165,10 @@ void Resolution::cut_ourselves() {
                     "DNS: this server itself is the best MX host of " + options_.name +
                         ", but does not know the domain: mail for it would go round in circles");
   }
-  if (candidates_.size() > most_hosts) candidates_.resize(most_hosts);
+  if (candidates_.size() > most_hosts) {
+    candidates_.resize(most_hosts);
+    whole_ = false;
+  }
   for (Candidate& c : candidates_) {
     if (options_.port) c.host.port = options_.port(c.host.name);
     want(c.host.name, Type::a);
@@ -266,6 +269,7 @@ void Resolution::finish() {
     return refuse(true, {5, 4, 4}, "DNS: no MX host of " + options_.name + " has an address");
   }
   if (failed_) ttl_ = std::min<Duration>(ttl_, std::chrono::minutes(5));  // what is missing may come back
+  found.whole = whole_ && !failed_;
   found.ttl = std::clamp(ttl_, shortest, longest);
   found_ = std::move(found);
 }

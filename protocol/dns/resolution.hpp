@@ -40,6 +40,7 @@ struct Verdict {
 struct Found {
   std::vector<Host> hosts;         // by preference; empty: see verdict
   std::optional<Verdict> verdict;  // exactly when there are no hosts
+  bool whole = true;               // false: there are more hosts, or what was asked of one failed
   Duration ttl{};                  // how long this may be used: 1 min to 1 h
 };
 
@@ -95,6 +96,7 @@ class Resolution {
   std::vector<Candidate> candidates_;
   std::optional<Question> failed_;  // the first one with a temporary answer
   Duration ttl_;
+  bool whole_ = true;
   std::optional<Found> found_;
 };
 

@@ -387,6 +387,10 @@ bool ClientDialog::tls_broke() const {
   return opening_.stage() == Stage::starttls || mute;
 }
 
+bool ClientDialog::takes_no_mail() const {
+  return dead_ && opening_.stage() == Stage::greeting && drop_.reply.code == 521;
+}
+
 void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {
   Open& open = *expected.open;
   --open.in_flight;

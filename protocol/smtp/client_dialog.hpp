@@ -91,6 +91,8 @@ class ClientDialog {
   void handshake_failed(std::string text);
   /// TLS was offered and then did not work, without a word that the host is to be left alone (421).
   bool tls_broke() const;
+  /// The greeting was 521: this host takes no mail at all (RFC 7504 3).
+  bool takes_no_mail() const;
   bool wants_next() const;
   bool idle() const { return established_ && open_.empty() && !quitting_ && !dead_; }
   /// False: nothing to write now. The whole of an output must be written before the next is asked for.

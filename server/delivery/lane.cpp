@@ -243,7 +243,10 @@ void Lane::failed(OutboundSession& session, const LastReply& why) {
   LastReply last = why;
   last.at = now();
   if (!stopping_) {  // else it was our own stop that ended the attempt
-    planner_.connect_failed(last.stage, last, now());
+    if (session.refused_by_all() && way_.all_hosts_in(session.targets()))
+      planner_.no_host_takes_mail(last, now());
+    else
+      planner_.connect_failed(last.stage, last, now());
     memory_stale_ = true;
     log::event(log::Level::warning, "unreachable",
                {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});

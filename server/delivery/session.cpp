@@ -28,7 +28,8 @@ OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, s
         return owner_.sending(*this, message, number);
       }),
       remote_(targets_.empty() ? "" : targets_.front().text),
-      connect_error_("no address to connect to, of a family that [delivery] source has") {
+      connect_error_("no address to connect to, of a family that [delivery] source has"),
+      refused_by_all_(!targets_.empty()) {
   watch();
 }
 
@@ -116,6 +117,7 @@ Awaitable<bool> OutboundSession::try_target(const Target& target) {
   else if (error)
     met_host_ = true;
   if (error || over_) {
+    refused_by_all_ = false;
     connect_error_ = "cannot connect to " + remote_ + ": " + error.message();
     co_return false;
   }
@@ -291,6 +293,7 @@ void OutboundSession::over(std::error_code error) {
     how_ = How::reset;
   watchdog_->stop();
   channel_.close();
+  refused_by_all_ = refused_by_all_ && dialog_.takes_no_mail();
   const bool next = !told_connected_ && !aborted_ && !failed_here_ && !waiting_ && target_ < targets_.size();
   // A write that waits is none that is pending: an abort concludes at once, its owner may end right behind it.
   if ((!waiting_ || aborted_) && !next && !may_fall_back()) conclude();

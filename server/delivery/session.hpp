@@ -77,6 +77,9 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool overlap_refused() const { return dialog_.overlap_refused(); }
   /// Tried in vain before the one that is connected.
   std::span<const Target> passed_over() const { return {targets_.data(), target_ - 1}; }
+  const std::vector<Target>& targets() const { return targets_; }
+  /// After failed(): each target greeted with 521 (RFC 7504).
+  bool refused_by_all() const { return refused_by_all_; }
   const smtp::Capabilities& offered() const { return dialog_.offered(); }
   const std::string& remote() const { return remote_; }
   /// "TLSv1.3 TLS_AES_256_GCM_SHA384 verified"; empty: plain text.
@@ -149,6 +152,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   std::string fault_;         // of this machine, before EHLO was answered
   bool met_host_ = false;     // a target failed by itself
   bool failed_here_ = false;  // TLS did, on this machine
+  bool refused_by_all_;       // so far, by those that were tried
 
   Gather out_;  // the output that is being written
   std::uint64_t bytes_out_ = 0;

@@ -247,6 +247,13 @@ void Way::unreached(std::span<const Target> targets, TimePoint now) {
   for (const Target& target : targets) last_until_[target.text] = now + tried_last;
 }
 
+bool Way::all_hosts_in(std::span<const Target> targets) const {
+  if (!by_mx() || stops_.size() != 1 || !stops_.front().found.whole) return false;
+  return std::ranges::all_of(stops_.front().found.hosts, [targets](const dns::Host& host) {
+    return std::ranges::find(targets, host.name, &Target::host) != targets.end();
+  });
+}
+
 std::vector<Target> Way::targets(std::uint64_t seed, std::uint32_t turn, TimePoint now) const {
   std::vector<asio::ip::address> sources[2];  // IPv4, IPv6
   for (const std::string& source : settings_->delivery.source) {

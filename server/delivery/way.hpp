@@ -37,6 +37,8 @@ class Way {
   /// In the order to try them for one connection; `turn` chooses the source address. May be empty: no source
   /// address is of their family.
   std::vector<Target> targets(std::uint64_t seed, std::uint32_t turn, TimePoint now) const;
+  /// By MX: does each host that takes mail for the domain have one of these targets?
+  bool all_hosts_in(std::span<const Target> targets) const;
   /// Could not be reached while another one could: for some minutes they are tried last, so that not every
   /// connection waits for them first.
   void unreached(std::span<const Target> targets, TimePoint now);

@@ -66,6 +66,44 @@ class Test(harness.Case):
             self.assertEqual(len({r.split("@")[1].lower() for r in message["rcpts"]}), 1, "one domain a transaction")
         spoold.check()
 
+    def test_a_domain_whose_hosts_all_take_no_mail(self):
+        """RFC 7504: 521 of every MX host is final; any other word of one of them, and the domain is tried again."""
+        first = self.peer_at(2, "--at", "banner=521 mx1.x.test does not accept mail")
+        second = self.peer_at(3, "--at", "banner=521 5.3.2 nor does mx2.x.test")
+        other, good = self.peer_at(4, "--at", "banner=554 5.3.2 not here"), self.peer_at(5)
+        spoold = self.house({
+            "x.test": "@ MX 10 mx1\n@ MX 20 mx2\nmx1 A 127.0.0.2\nmx2 A 127.0.0.3\nmx3 A 127.0.0.4\nmx4 A 127.0.0.5\nmx5 A 127.0.0.6\n",
+            "single.test": "@ MX 10 mx1.x.test.\n", "y.test": "@ MX 10 mx1.x.test.\n@ MX 20 mx3.x.test.\n",
+            "z.test": "@ MX 10 mx1.x.test.\n@ MX 20 mx4.x.test.\n", "dead.test": "@ MX 10 mx1.x.test.\n@ MX 20 mx5.x.test.\n",
+            "partly.test": "@ MX 10 mx1.x.test.\n@ MX 20 mx.fail.test.\n"}, broken=["fail.test"], settings={"delivery": {"retry": ["1h"]}})
+        spoold.post("a@x.test", rcpts=[f"a@{d}.test" for d in ("x", "single", "y", "z", "dead", "partly")])
+        for address, text in (("a@x.test", "nor does mx2.x.test"), ("a@single.test", "mx1.x.test does not accept mail")):
+            row = self.outcome(spoold, address)
+            last = row["last_reply"]
+            self.assertEqual((row["state"], last["code"], last["enhanced"], last["text"], last["stage"]), ("failed", 521, "5.3.2", text, "GREETING"), row)
+        self.assertEqual(self.outcome(spoold, "a@z.test")["state"], "delivered")
+        self.assertEqual(good.judge().deliveries()["a@z.test"], 1)
+        waits = {"y.test", "dead.test", "partly.test"}
+        harness.wait_until(lambda: {r["destination"] for r in spoold.ctl("destinations") if r["health"] == "waiting"} == waits, 30, "the others wait")
+        rows = spoold.recipients(spoold.last_id)
+        for domain in ("y", "dead", "partly"):
+            self.assertEqual((rows[f"a@{domain}.test"]["state"], rows[f"a@{domain}.test"]["attempts"]), ("queued", 0))
+        self.assertEqual((second.judge().connections, other.judge().connections), (1, 1))
+        self.assertEqual(first.judge().connections, 6, "one for each domain")
+
+    def test_lanes_that_wait_for_a_probe_learn_that_it_was_answered_521(self):
+        """Domains with the same hosts, which were down and now take no mail."""
+        down = self.peer_at(2, "--at", "banner=421 4.3.2 not now")
+        spoold = self.hoster(retry=["1h"])
+        spoold.post("a@v0.hosted.test", rcpts=[f"a@{d}" for d in self.VANITY])
+        harness.wait_until(lambda: len([r for r in spoold.ctl("destinations") if r["health"] == "waiting"]) == 50, 60, "all wait for the host")
+        down.stop()
+        self.peer("--at", "banner=521 no mail here", listen=f"127.0.0.2:{self.port}", name="no-mail")
+        spoold.ctl("wake", "*")
+        for address, row in harness.wait_until(lambda: (lambda rows: rows if all(r["state"] == "failed" for r in rows.values()) else None)(
+                spoold.recipients(spoold.last_id)), 40, "all have failed").items():
+            self.assertEqual(row["last_reply"]["enhanced"], "5.3.2", address)
+
     def test_dnssec(self):
         good = self.peer_at(2)
         zone = "@ MX 10 mx1\nmx1 A 127.0.0.2\n"

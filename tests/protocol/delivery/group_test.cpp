@@ -293,6 +293,41 @@ TEST_CASE(
 }
 
 TEST_CASE(
+    "lanes of a group: hosts that greet the probe with 521 are up, and nobody waits for them (RFC 7504)") {
+  const auto shared = std::make_shared<Shared>();
+  const auto take = [&shared](const std::string& route, TimePoint at) {
+    return shared->with([&](Group& g) { return g.take(route, 20, false, false, at); });
+  };
+  Planner probe(usual_limits(), 1);
+  probe.join(shared);
+  probe.add(batch(1, 3), start);
+  probe.connect_failed(Stage::connect, refused_by_network(), start);
+  REQUIRE(probe.take_outcomes().size() == 3);
+  const TimePoint then = probe.health(start).until;
+  REQUIRE(take("probe.test", then).granted);
+  REQUIRE_FALSE(take("two.test", then).granted);
+  REQUIRE_FALSE(take("three.test", then).granted);
+  REQUIRE(shared->called.empty());
+
+  probe.add(batch(2, 3), then);
+  LastReply no_mail;
+  no_mail.stage = Stage::greeting;
+  no_mail.reply = {521, {}, "mx1.host.test accepts no mail"};
+  probe.no_host_takes_mail(no_mail, then);
+  CHECK(shared->called == std::vector<std::string>{"two.test", "three.test"});
+  CHECK(take("two.test", then).granted);
+  CHECK(take("three.test", then).granted);
+  const auto outcomes = probe.take_outcomes();
+  REQUIRE(outcomes.size() == 3);
+  for (const auto& [message, outcome] : outcomes) {
+    CHECK(outcome.verdict == Verdict::failed);
+    CHECK(outcome.last.reply.enhanced.text() == "5.3.2");
+    CHECK(outcome.last.stage == Stage::greeting);
+  }
+  CHECK(probe.health(then).state == "up");
+}
+
+TEST_CASE(
     "lanes of a group: a fault is not the group's while another lane is connected; the last one frees all") {
   const auto shared = std::make_shared<Shared>();
   {

@@ -98,6 +98,27 @@ TEST_CASE("what is younger than the failed attempt's lifetime never expires by i
   CHECK(count(planner.take_outcomes(), Verdict::released) == 5);
 }
 
+TEST_CASE(
+    "a domain whose hosts take no mail (RFC 7504) fails; not while a connection to one of them is open") {
+  LastReply no_mail;
+  no_mail.stage = Stage::greeting;
+  no_mail.reply = {521, {5, 7, 1}, "never"};
+  Planner alone(mortal(), 1);
+  alone.add(batch_of(1, 0, 5, start), start);
+  alone.no_host_takes_mail(no_mail, start);
+  const auto outcomes = alone.take_outcomes();
+  CHECK(count(outcomes, Verdict::failed) == 5);
+  CHECK(outcomes.front().second.last.reply == no_mail.reply);  // its own status stays
+  CHECK(alone.receptive(start));
+
+  Planner connected(mortal(), 1);
+  connected.add(batch_of(1, 0, 5, start), start);
+  const ConnectionId id = connected.connected("mx", start);
+  connected.no_host_takes_mail(no_mail, start);
+  CHECK(connected.take_outcomes().empty());
+  CHECK(connected.next(id, start).what == Next::Do::transaction);
+}
+
 TEST_CASE("unreachable for good: everybody in hand has failed, with the words of the verdict; suspects too") {
   Planner planner(mortal(), 1);
   Batch batch = batch_of(1, 0, 5, start);

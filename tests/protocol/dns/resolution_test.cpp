@@ -127,6 +127,7 @@ TEST_CASE("MX hosts come in the order of their preference") {
   CHECK(found.hosts[2].preference == 300);
   CHECK(found.hosts[0].port == 25);
   CHECK_FALSE(found.hosts[0].secure);
+  CHECK(found.whole);
   CHECK(found.ttl == std::chrono::minutes(30));
 }
 
@@ -212,6 +213,7 @@ TEST_CASE("a host that cannot be looked up does not hide the others, for a short
   w.set("b.test", Type::a, {four});
   const Found found = w.resolve("x.test");
   CHECK(names(found) == std::vector<std::string>{"b.test"});
+  CHECK_FALSE(found.whole);
   CHECK(found.ttl == std::chrono::minutes(5));
 }
 
@@ -282,6 +284,7 @@ TEST_CASE("not more than ten hosts are looked at: the best ones") {
   for (int i = 0; i < 60; ++i) w.set("h" + std::to_string(i) + ".test", Type::a, {four});
   const Found found = w.resolve("x.test");
   CHECK(found.hosts.size() == Resolution::most_hosts);
+  CHECK_FALSE(found.whole);
   CHECK(found.hosts[0].name == "h59.test");
   CHECK(w.asked.size() == 1 + 2 * Resolution::most_hosts);
 }

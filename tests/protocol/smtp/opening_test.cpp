@@ -182,6 +182,24 @@ TEST_CASE("TLS is broken when nothing is said under it, but not when the host sa
   }
 }
 
+TEST_CASE("a host takes no mail when its greeting is 521 (RFC 7504), and by no other word") {
+  const auto takes_no_mail = [](const std::vector<std::string>& heard) {
+    ClientDialog dialog(options(Use::never));
+    for (const std::string& line : heard) {
+      hear(dialog, line);
+      said_by(dialog);
+    }
+    dialog.end(Drop::How::closed);
+    return dialog.takes_no_mail();
+  };
+  CHECK(takes_no_mail({"521 no mail here"}));
+  CHECK(takes_no_mail({"521-5.3.2 no mail\n521 5.3.2 here"}));
+  CHECK_FALSE(takes_no_mail({"554 5.3.2 no mail here"}));
+  CHECK_FALSE(takes_no_mail({"421 4.3.2 not now"}));
+  CHECK_FALSE(takes_no_mail({}));
+  CHECK_FALSE(takes_no_mail({"220 hi", "521 no mail", "521 no mail"}));
+}
+
 TEST_CASE("smtps: TLS first, then the greeting") {
   ClientDialog::Options o = options(Use::must);
   o.tls.implicit = true;
