@@ -29,7 +29,7 @@ void Group::set(const GroupRules& rules) {
   rate_count_ = rules.rate;
   rate_per_ = rules.rate_per;
   same_hosts_ = rules.same_hosts;
-  budget_ = rules.isolation_budget;
+  most_unproductive_ = rules.isolation_budget;
   window_ = rules.isolation_window;
 }
 
@@ -40,6 +40,7 @@ std::uint32_t Group::allowed(TimePoint now) const {
   return static_cast<std::uint32_t>(std::min<std::uint64_t>(base_ + grown, most_of_all));
 }
 
+// Who already has a connection does not stand in line: it would only be called to take what others wait for.
 Group::Answer Group::take(const std::string& route, std::uint32_t most, bool has_one, bool modest,
                           TimePoint now) {
   seen_ = std::max(seen_, now);
@@ -63,6 +64,7 @@ void Group::give(bool yielded) {
   if (!fault_ || seen_ >= fault_->until) call(1);
 }
 
+// Called ones have left the line: whoever does not come has lost its place, and take() calls the next one.
 void Group::call(std::uint32_t most) {
   const std::uint32_t may = allowed(seen_);
   for (std::uint32_t n = std::min(most, may - std::min(may, open_)); n > 0 && !line_.empty(); --n) {
@@ -106,6 +108,8 @@ void Group::refused(TimePoint now) {
   growth_from_ = now + after_refusal;
 }
 
+// What is no fault of all is looked for first: of another policy or host, then of too many at once. Only when nobody
+// else is served does one lane's failure stop the others.
 bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
   const bool words = fault.why.reply.code != 0;
   if (!of_host(fault.why.stage) || !(same_hosts_ || words)) return false;
@@ -128,19 +132,12 @@ bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
 void Group::clear(TimePoint wished) {
   if (fault_ && fault_->why.at > wished) return;
   if (fault_) fault_->until = {};
-  unproductive_.clear();
+  budget_.clear();
 }
 
 void Group::unproductive(TimePoint now) {
   seen_ = std::max(seen_, now);
-  while (!unproductive_.empty() && unproductive_.front() + window_ <= now) unproductive_.pop_front();
-  unproductive_.push_back(now);
-  if (unproductive_.size() > std::max(budget_, 1u)) unproductive_.pop_front();
-}
-
-TimePoint Group::offer_at(TimePoint now) const {
-  if (budget_ == 0 || unproductive_.size() < budget_) return now;
-  return std::max(now, unproductive_[unproductive_.size() - budget_] + window_);
+  budget_.spend(now, window_);
 }
 
 bool Group::forgettable(TimePoint now) const {

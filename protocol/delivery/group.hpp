@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/delivery/budget.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/delivery/rate.hpp"
 
@@ -73,7 +74,7 @@ class Group {
 
   // The budget for suspects (isolation.md section 7).
   void unproductive(TimePoint now);
-  TimePoint offer_at(TimePoint now) const;  // a suspect may be offered: `now` or later
+  TimePoint offer_at(TimePoint now) const { return budget_.free_at(now, most_unproductive_, window_); }
 
   std::uint32_t open() const { return open_; }
   /// Nothing is open, and nothing worth knowing would be lost.
@@ -87,7 +88,8 @@ class Group {
   bool same_hosts_ = false, half_open_ = false;
   std::uint64_t rate_count_ = 0;
   Duration rate_per_{}, window_{};
-  std::uint32_t budget_ = 0;
+  std::uint32_t most_unproductive_ = 0;
+  Budget budget_;
   Rate rate_;
   std::optional<Fault> fault_;
   std::uint32_t open_ = 0, connected_ = 0, excused_ = 0, base_;
@@ -95,7 +97,6 @@ class Group {
   TimePoint growth_from_{}, seen_{}, served_{};
   std::deque<std::string> line_;
   std::vector<std::string> calls_;
-  std::deque<TimePoint> unproductive_;
 };
 
 /// A Group and what guards it, where lanes of several threads share it: lock() and unlock() by who derives.

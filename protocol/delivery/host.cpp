@@ -92,6 +92,7 @@ void Host::freed() {
 void Host::set_back(Duration by) {
   for (TimePoint* t : {&until_, &group_until_, &more_from_, &reoffer_, &growth_from_})
     if (*t > TimePoint{} + by) *t -= by;
+  budget_.set_back(by);
 }
 
 void Host::answered(TimePoint opened) {
@@ -127,7 +128,7 @@ void Host::committed(TimePoint now) {
 void Host::clear() {
   until_ = group_until_ = more_from_ = {};
   reoffer_ = {};
-  unproductive_.clear();
+  budget_.clear();
 }
 
 void Host::refused(std::uint32_t open, TimePoint now) {
@@ -140,42 +141,46 @@ void Host::refused(std::uint32_t open, TimePoint now) {
   more_from_ = now + std::min<Duration>(jitter_->spread(pause), std::chrono::minutes(1));
 }
 
+// Whatever the drop means, suspects wait after it. Then the peer's own words decide, and without any only a pattern
+// of several drops.
 bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_words, TimePoint now) {
   ++drops_;
   last_drop_ = now;
   clean_ = 0;
   depth_ = 1;
   const bool productive = drop.messages > 0;
-  const auto& waits = limits_->isolation_waits;
-  Duration wait = std::chrono::seconds(5);
-  if (productive) {
-    streak_ = 0;
-    if (!waits.empty()) wait = waits.front();
-  } else {
-    if (!waits.empty()) wait = waits[std::min<std::size_t>(streak_, waits.size() - 1)];
-    ++streak_;
-    unproductive_.push_back(now);
-  }
-  while (!unproductive_.empty() && unproductive_.front() + limits_->isolation_window <= now)
-    unproductive_.pop_front();
-  reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
-
-  if (drop.named) {  // the peer itself says that the host is well
+  delay_suspects(productive, now);
+  if (drop.named) {  // the peer names a recipient or a sender: by that it says that the host is well
     mute_ = {};
     return false;
   }
-  recent_.push_back({now, drop.opened, drop.message, drop.suspect,
-                     drop.message != 0 && drop.finding.stage != Stage::rcpt,
-                     drop.finding.stage != Stage::rcpt && !drop.finding.complete,
-                     drop.how == Drop::How::timeout, drop.explained});
-  if (recent_.size() > 16) recent_.pop_front();
-
+  note(drop, now);
   if (host_words) {
+    // Beside connections that are served it was one too many.
     if (open_before <= 1 || now - last_commit_ > std::chrono::minutes(1)) return true;
     refused(open_before - 1, now);
     return false;
   }
   return mute(drop, now) || side_by_side(open_before, productive, now) || (!productive && of_two_messages());
+}
+
+// A productive drop has paid for itself: the shortest wait, and no budget.
+void Host::delay_suspects(bool productive, TimePoint now) {
+  const auto& waits = limits_->isolation_waits;
+  const std::size_t step = productive ? 0 : streak_;
+  Duration wait = std::chrono::seconds(5);
+  if (!waits.empty()) wait = waits[std::min(step, waits.size() - 1)];
+  if (!productive) budget_.spend(now, limits_->isolation_window);
+  streak_ = productive ? 0 : streak_ + 1;
+  reoffer_ = std::max(reoffer_, now + jitter_->spread(wait));
+}
+
+void Host::note(const DropRecord& drop, TimePoint now) {
+  recent_.push_back({now, drop.opened, drop.message, drop.suspect,
+                     drop.message != 0 && drop.finding.stage != Stage::rcpt,
+                     drop.finding.stage != Stage::rcpt && !drop.finding.complete,
+                     drop.how == Drop::How::timeout, drop.explained});
+  if (recent_.size() > 16) recent_.pop_front();
 }
 
 // Connections in a row on which no RCPT was answered. With PIPELINING a message that the peer does not like
@@ -233,15 +238,11 @@ void Host::overlap_dropped(TimePoint now) {
 }
 
 TimePoint Host::reoffer_at(TimePoint now) const {
-  if (limits_->isolation_budget > 0 && unproductive(now) >= limits_->isolation_budget)
-    return std::max(reoffer_, unproductive_[unproductive_.size() - limits_->isolation_budget] +
-                                  limits_->isolation_window);
-  return reoffer_;
+  return std::max(reoffer_, budget_.free_at(now, limits_->isolation_budget, limits_->isolation_window));
 }
 
 std::uint32_t Host::unproductive(TimePoint now) const {
-  return static_cast<std::uint32_t>(
-      std::ranges::count_if(unproductive_, [&](TimePoint t) { return t + limits_->isolation_window > now; }));
+  return budget_.spent(now, limits_->isolation_window);
 }
 
 std::uint32_t Host::window(TimePoint now) const {

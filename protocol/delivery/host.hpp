@@ -8,6 +8,7 @@
 #include <set>
 #include <string>
 
+#include "protocol/delivery/budget.hpp"
 #include "protocol/delivery/learned.hpp"
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/retry.hpp"
@@ -48,7 +49,7 @@ class Host {
   /// A drop; true: it is evidence enough of a fault of the host.
   bool dropped(const DropRecord&, std::uint32_t open_before, bool host_words, TimePoint now);
 
-  // Waits and budget for suspects.
+  /// When the next suspect may be offered, by the waits and the budget; the past: at once.
   TimePoint reoffer_at(TimePoint now) const;
 
   // Pipelining.
@@ -75,9 +76,11 @@ class Host {
   TimePoint last_drop() const { return last_drop_; }
   std::uint64_t commits() const { return commits_; }
   std::uint32_t drops() const { return drops_; }
-  std::uint32_t unproductive(TimePoint now) const;
+  std::uint32_t unproductive(TimePoint now) const;  // drops in the window of the budget
 
  private:
+  void delay_suspects(bool productive, TimePoint now);
+  void note(const DropRecord&, TimePoint now);
   bool mute(const DropRecord&, TimePoint now);
   bool side_by_side(std::uint32_t open_before, bool productive, TimePoint now);
   bool of_two_messages() const;
@@ -114,7 +117,7 @@ class Host {
   } mute_;
   std::uint32_t bore_ = 0;  // connections at once, since it last refused one
   bool half_open_ = false;
-  std::deque<TimePoint> unproductive_;
+  Budget budget_;
   std::deque<Ended> recent_;  // drops since the last commit, at most 16
 };
 

@@ -1,3 +1,4 @@
+// The public calls of Planner.
 #include "protocol/delivery/planner.hpp"
 
 #include <algorithm>
@@ -7,9 +8,6 @@
 
 namespace spoold::delivery {
 namespace {
-constexpr Duration remembered = std::chrono::hours(24 * 30);
-constexpr Duration stuck_after =
-    std::chrono::seconds(5);  // a busy connection this long does not count as one
 constexpr Duration evidence_lasts =
     std::chrono::hours(6);  // longer than a suspect waits: two drops must meet in one memory
 }  // namespace
@@ -32,227 +30,6 @@ Connection* Planner::State::find(ConnectionId id) {
 void Planner::State::remove(ConnectionId id) {
   std::erase_if(connections, [&](const auto& c) { return c->id == id; });
   if (isolating == id) isolating = 0;
-}
-
-void Planner::State::add(Batch batch, TimePoint now) {
-  if (batch.recipients.empty()) return;
-  Work& work = hand.work(batch.message, batch.one_each);
-  const auto accept = [&](Candidate& candidate) {
-    const bool isolate = candidate.isolate;
-    std::optional<Suspicion> suspicion = std::move(candidate.suspicion);
-    if (const auto k = known.find(candidate.address); !known.empty() && k != known.end())
-      suspicion = k->second;
-    if (suspicion && suspicion->last_drop + remembered < now) suspicion.reset();
-    Recipient& r = hand.create(work, std::move(candidate));
-    if (!asked_once.empty() && asked_once.contains({work.id, r.number}) && !isolate && !suspicion) {
-      ask_again.push_back(r);
-      return;
-    }
-    if (!isolate && !suspicion) {
-      const bool careful = !lock_step.empty() && lock_step.erase({work.id, r.number}) > 0;
-      r.dropped = careful;
-      (!careful ? work.ready : work.one_each ? work.ambiguous : work.unsent).push_back(r);
-      return;
-    }
-
-    r.doubt = std::make_unique<Doubt>();
-    r.doubt->due = true;
-    r.doubt->since = now;
-    if (suspicion) {
-      r.doubt->recorded = true;
-      r.doubt->suspicion = std::move(*suspicion);
-      known[r.address] = r.doubt->suspicion;
-    } else {
-      r.doubt->no_wait = true;
-    }
-    offered.push_back(r);
-  };
-  // Addresses with a bad history last (section 4): their rejects use up the connection's budget.
-  bool some_tried = false;
-  for (Candidate& candidate : batch.recipients) {
-    if (candidate.attempts > 0 && !batch.one_each)
-      some_tried = true;
-    else
-      accept(candidate);
-  }
-  if (some_tried)
-    for (Candidate& candidate : batch.recipients)
-      if (candidate.attempts > 0) accept(candidate);
-  hand.touch(work);
-  // Its content may kill connections: one recipient probes first.
-  if (const auto n = notes.find(batch.message); n != notes.end() && n->second.in_doubt > 0)
-    hand.pause(work, now);
-  if (last_fault && host.waiting(now)) share_the_fault();
-}
-
-std::uint32_t Planner::State::connections_wanted(std::uint32_t open, TimePoint now) const {
-  if (host.waiting(now) || rate_at(now) > now) return 0;
-  if (open > 0 && now < host.more_from()) return 0;  // the last further connection was refused
-  std::uint32_t idle = 0, stuck = 0;
-  for (const auto& c : connections) {
-    if (c->flights.empty() && !c->quit)
-      ++idle;
-    else if (c->quit || this->stuck(*c, now))
-      ++stuck;
-  }
-  const std::uint32_t opening =
-      open > connections.size() ? open - static_cast<std::uint32_t>(connections.size()) : 0;
-  idle += opening;
-  std::uint32_t work = hand.ready_transactions(now);
-  // One connection isolates, and any that is open and not stuck will do it in its turn.
-  if (work == 0 && hand.anything_to_isolate(now) && isolating == 0 && open <= stuck) work = 1;
-  if (work == 0 && open == 0 && !offered.empty() && may_offer(now)) work = 1;
-  if (work == 0 && open <= stuck && !ask_again.empty()) work = 1;
-  if (work <= idle) return 0;
-  const std::uint32_t allowed = host.allowed() + (host.half_open() ? 0 : stuck);
-  return allowed > open ? std::min(allowed - open, work - idle) : 0;
-}
-
-TimePoint Planner::State::reoffer_at(TimePoint now) const {
-  const TimePoint own = host.reoffer_at(now);
-  return group ? std::max(own, group->with([now](const Group& g) { return g.offer_at(now); })) : own;
-}
-
-TimePoint Planner::State::rate_at(TimePoint now) const {
-  const TimePoint own = rate.at(now);
-  return paced ? std::max(own, group->with([now](const Group& g) { return g.turn_at(now); })) : own;
-}
-
-bool Planner::State::take_rate(TimePoint now) {
-  if (!rate.ready(now) || (paced && !group->with([now](Group& g) { return g.take_turn(now); }))) return false;
-  return rate.take(now);
-}
-
-void Planner::State::give_rate() {
-  rate.give_back();
-  if (paced) group->with([](Group& g) { g.give_turn(); });
-}
-
-TimePoint Planner::State::wake_at() const {
-  TimePoint at = TimePoint::max();
-  // What was due at the last tick has been seen then; only later moments can change anything.
-  const auto earlier = [&](TimePoint t) {
-    if (t > ticked) at = std::min(at, t);
-  };
-  earlier(host.until());
-  earlier(host.more_from());
-  for (const auto& c : connections)
-    if (!c->flights.empty()) earlier(c->flights.front().moved + stuck_after);
-  earlier(hand.next_probe());
-  if (hand.size() > 0) earlier(rate_at(ticked));
-  if (!offered.empty() || !parked.empty()) {
-    const Line& line = offered.empty() ? parked : offered;
-    earlier(reoffer_at(line.first->doubt->since));
-    for (const Line* l : {&offered, &parked})
-      if (!l->empty()) earlier(l->first->doubt->since + patience_with(*l->first));
-  }
-  return at;
-}
-
-// Whatever lies ahead is as far away as it was; else wake_at() would name a time of the old clock, or none.
-void Planner::State::seen(TimePoint now) {
-  if (now >= ticked) return;
-  const Duration by = ticked - now;
-  ticked = now;
-  host.set_back(by);
-  for (auto& c : connections) {
-    c->opened -= by;
-    c->idle_since -= by;
-    for (Flight& f : c->flights) {
-      f.begun -= by;
-      f.moved -= by;
-    }
-  }
-  for (Line* line : {&offered, &parked})
-    for (Recipient* r = line->first; r; r = r->next) r->doubt->since -= by;
-}
-
-void Planner::State::tick(TimePoint now) {
-  ticked = now;
-  hand_over(now);
-  settle_suspects(now);
-}
-
-bool Planner::State::stuck(const Connection& c, TimePoint now) const {
-  return !c.flights.empty() && now - c.flights.front().moved >= stuck_after;
-}
-
-bool Planner::State::all_stuck(TimePoint now) const {
-  return std::ranges::all_of(connections,
-                             [&](const auto& c) { return c->flights.empty() || stuck(*c, now); });
-}
-
-// A silent recipient holds only those whose RCPT is already on its connection: the rest of its batch, and the
-// turn to isolate, are another connection's. The first recipient stays, by it the flight is known.
-void Planner::State::hand_over(TimePoint now) {
-  for (auto& c : connections) {
-    if (!stuck(*c, now)) continue;
-    if (isolating == c->id) isolating = 0;
-    for (Flight& f : c->flights) {
-      const std::size_t kept = std::max<std::size_t>(f.cursor, 1);
-      if (f.recipients.size() <= kept) continue;
-      for (std::size_t i = kept; i < f.recipients.size(); ++i) {
-        Recipient& r = *f.recipients[i];
-        if (r.withdrawn)
-          hand.forget(r);
-        else
-          (f.kind == Flight::Kind::vouched ? f.work->vouched : f.work->unsent).push_back(r);
-      }
-      f.recipients.resize(kept);
-      hand.touch(*f.work, f.kind == Flight::Kind::vouched);
-    }
-  }
-}
-
-Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
-  for (auto& c : connections) {
-    for (Flight& f : c->flights) {
-      if (f.work->id != message) continue;
-      for (Recipient* r : f.recipients) {
-        if (r->number != number || r->withdrawn) continue;
-        if (r->sent) return Withdrawal::committed;
-        hand.withdraw_in_flight(*r);
-        return Withdrawal::withdrawn;
-      }
-    }
-  }
-  Work* work = hand.find(message);
-  if (!work) return Withdrawal::idle;
-  const auto forget = [&](Recipient& r) {
-    ++work->slots;  // keeps it alive for touch()
-    hand.forget(r);
-    --work->slots;
-    hand.touch(*work);
-    return Withdrawal::withdrawn;
-  };
-  for (auto& c : connections)
-    if (c->parting && c->parting->number == number && c->parting->work == work)
-      return forget(*std::exchange(c->parting, nullptr));
-  for (Line* line :
-       {&work->ready, &work->vouched, &work->unsent, &work->ambiguous, &offered, &parked, &ask_again})
-    for (Recipient* r = line->first; r; r = r->next)
-      if (r->number == number && r->work == work) return forget(*r);
-  return Withdrawal::idle;
-}
-
-void Planner::State::retry_now(MessageId message, TimePoint now) {
-  host.clear();
-  expiring = false;
-  Work* work = hand.find(message);
-  if (!work) return;
-  for (Line* line : {&offered, &parked}) {
-    for (Recipient* r = line->first; r;) {
-      Recipient* following = r->next;
-      if (r->work == work) {
-        r->doubt->due = r->doubt->no_wait = true;
-        r->doubt->since = now;
-        line->remove(*r);
-        offered.push_front(*r);
-      }
-      r = following;
-    }
-  }
-  if (work->paused) hand.pause(*work, now);
 }
 
 Planner::Planner(Limits limits, std::uint64_t seed, const HostMemory& memory, TimePoint now)
@@ -358,13 +135,7 @@ void Planner::dropped(ConnectionId id, const Drop& drop, const std::vector<Obser
 void Planner::closed(ConnectionId id, TimePoint now) {
   if (Connection* c = state_->find(id)) {
     state_->settle_parting(*c, false, now);
-    while (!c->flights.empty()) {  // handed out and never begun
-      Flight f = std::move(c->flights.front());
-      c->flights.erase(c->flights.begin());
-      --state_->flying;
-      for (Recipient* r : f.recipients) state_->back(*r, f.kind);
-      state_->end_flight(*c, f);
-    }
+    state_->return_unbegun(*c);
   }
   state_->remove(id);
   state_->settle_suspects(now);

@@ -1,6 +1,7 @@
-// The inside of Planner, shared by its rooms: planner.cpp (coming and going), plan.cpp (what a connection
-// does next), conclude.cpp (answered transactions), trouble.cpp (drops), suspects.cpp (parking, strikes,
-// release).
+// The inside of Planner, shared by its rooms: planner.cpp (the public calls), intake.cpp (what comes in hand),
+// timing.cpp (when), plan.cpp (what a connection does next), conclude.cpp, outcomes.cpp and refusals.cpp (answered
+// transactions), trouble.cpp and message_fault.cpp (drops), suspects.cpp (parking, strikes, release), unreachable.cpp
+// (faults of the host). README.md says more of each.
 #pragma once
 #include <memory>
 #include <optional>
@@ -62,6 +63,10 @@ struct Connection {
   Connection(const Connection&) = delete;
   Connection& operator=(const Connection&) = delete;
   ~Connection() { part(); }
+  LastReply words(smtp::Reply reply, Stage stage, TimePoint now) const {
+    return {std::move(reply), remote, now, stage, tls};
+  }
+  LastReply words(const Drop&, Stage, TimePoint now) const;  // of its end
   void answered(TimePoint now) {
     if (std::exchange(was_answered, true) || !group) return;
     group->with([now](Group& g) { g.answered(now); });
@@ -85,16 +90,21 @@ struct Planner::State {
   State(Limits, std::uint64_t seed);
 
   // planner.cpp
+  Connection* find(ConnectionId);
+  void remove(ConnectionId);
+  std::size_t in_flight() const { return flying; }
+
+  // intake.cpp
   void add(Batch, TimePoint);
+  void take_in(Work&, Candidate&, TimePoint);
+  void retry_now(MessageId, TimePoint);
+  Withdrawal withdraw(MessageId, std::uint32_t number);
+
+  // timing.cpp
   std::uint32_t connections_wanted(std::uint32_t open, TimePoint) const;
   TimePoint wake_at() const;
   void tick(TimePoint);
   void seen(TimePoint);  // each call with a time: the system's clock may have been set back
-  void retry_now(MessageId, TimePoint);
-  Withdrawal withdraw(MessageId, std::uint32_t number);
-  Connection* find(ConnectionId);
-  void remove(ConnectionId);
-  std::size_t in_flight() const { return flying; }
   /// Has waited for one reply so long that it does not count as a connection.
   bool stuck(const Connection&, TimePoint) const;
   bool all_stuck(TimePoint) const;        // no flight makes progress
@@ -121,8 +131,10 @@ struct Planner::State {
   Transaction begin(Connection&, Flight, TimePoint);
 
   // conclude.cpp
+  struct Reading;
   void report(Connection&, const Observation&, TimePoint);
   Flight take_flight(Connection&, const Observation&);
+  void end_flight(Connection&, Flight&);
   /// Gives everybody who was answered the outcome; the others come back in `open`.
   struct Open {
     std::vector<Recipient*> accepted;  // RCPT 2xx, end of content not answered
@@ -133,26 +145,44 @@ struct Planner::State {
   /// `parting`: nothing was heard after this transaction, and the peer has hung up (without a Drop: may do
   /// so).
   Open conclude(Connection&, Flight&, const Observation&, const Drop*, bool parting, TimePoint);
-  bool smaller(Flight&, Open&, const smtp::Reply&, TimePoint);
-  void whole_refused(Connection&, Work&, const Observation&, const Open&, TimePoint);
-  bool not_of_message(Connection&, const Work&, const Observation&, const smtp::Reply&, TimePoint);
-  void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
-  void settle_parting(Connection&, bool hung_up, TimePoint);
-  void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
-  void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);
-  void greylisting(Connection&, const Observation&, const Open&, TimePoint);
+  void conclude_rcpt(Reading&, std::size_t position, const smtp::Reply* mail_refused);
+  void conclude_too_many(Reading&);
+  void conclude_content(Reading&);
+  void no_reply(Connection&, const Flight&, Recipient&, Stage, bool doubtful, TimePoint);
+  void committed(Connection&, Work&, std::uint32_t delivered, TimePoint);
+
+  // outcomes.cpp
   void outcome(Recipient&, Verdict, bool charged, TimePoint next, LastReply);  // and out of the hand
   void defer(Recipient&, bool charged, TimePoint next, LastReply, TimePoint now);
-  void back(Recipient&, Flight::Kind = Flight::Kind::plain);  // to the line it was taken from, uncharged
-  void committed(Connection&, Work&, std::uint32_t delivered, TimePoint);
-  void end_flight(Connection&, Flight&);
+  void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
+  void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);
+  void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
+  void settle_parting(Connection&, bool hung_up, TimePoint);
+  void back(Recipient&, Flight::Kind);  // to the line it was taken from, uncharged
+  void back(std::vector<Recipient*>&, Flight::Kind);
   TimePoint deferral(Connection&, std::uint32_t attempts, TimePoint now);
 
+  // refusals.cpp
+  bool smaller(Flight&, Open&, const smtp::Reply&, TimePoint);
+  bool not_of_message(Connection&, const Work&, const Observation&, const smtp::Reply&, TimePoint);
+  void greylisting(Connection&, const Observation&, const Open&, TimePoint);
+  void whole_refused(Connection&, Work&, const Observation&, const Open&, TimePoint);
+
   // trouble.cpp
+  struct Loss;
   void dropped(ConnectionId, const Drop&, const std::vector<Observation>&, TimePoint);
+  void look_at(const Connection&, Loss&, const std::vector<Observation>&) const;  // the drop as a whole
+  void lose(Connection&, Loss&, const Observation&);  // one transaction that was open
+  void return_unbegun(Connection&);                   // transactions handed out and not begun
+  void complete(const Connection&, Loss&) const;      // the record of the drop
+  void weigh(Connection&, Loss&);
+  void excuse(Connection&, Loss&, bool by_limit);
   /// Everybody but the suspect goes to the line of section 2; answers the suspect, or null.
   Recipient* sort_out(Connection&, Flight&, const Finding&, Open&, const Drop&, Subject, TimePoint);
   void back_unblamed(Flight&, Open&);  // accepted ones to the vouched, the others to their lines
+  void vouch(Work&, Open&);            // the accepted ones
+
+  // message_fault.cpp
   void content_fault(Connection&, Flight&, const Finding&, Open&, const Drop&, TimePoint);
   void in_doubt(Connection&, Flight&, Open&, const Drop&, TimePoint);
   void in_doubt_behind(Connection&, Open&, const Drop&, TimePoint);  // an older command was not answered
@@ -162,9 +192,9 @@ struct Planner::State {
   bool sender_in_trouble(MessageId) const;
   Note& note(MessageId, TimePoint);
   void rest_of_message(Work&, TimePoint next, const LastReply&);  // what waits goes back to the queue
-  void host_fault(const LastReply&, TimePoint);
 
   // unreachable.cpp
+  void host_fault(const LastReply&, TimePoint);
   void connect_failed(Stage, const LastReply&, TimePoint);
   void give_back_all(TimePoint next, const LastReply&, bool failed, TimePoint now);
   void share_the_fault();

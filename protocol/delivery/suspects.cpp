@@ -59,18 +59,13 @@ void Planner::State::describe(Connection& c, Doubt& d, const Finding& finding, c
   s.stage = Stage::rcpt;
   s.how = after_text(drop.how, Stage::rcpt);
   s.next = now + std::max<Duration>(jitter.spread(parked_for(s)), std::chrono::minutes(15));
-  d.last.remote = c.remote;
-  d.last.tls = c.tls;
-  d.last.at = now;
-  d.last.stage = Stage::rcpt;
-  d.last.reply = {};
-  if (drop.how == Drop::How::reply_421)
-    d.last.reply = drop.reply;
-  else
-    d.last.reply.text =
-        drop.text.empty() || drop.oldest != finding.stage ? waiting_text(drop.how, Stage::rcpt) : drop.text;
+  d.last = c.words(drop, Stage::rcpt, now);
+  if (drop.how != Drop::How::reply_421 && drop.oldest != finding.stage)  // the text is about another command
+    d.last.reply.text = waiting_text(drop.how, Stage::rcpt);
 }
 
+// The first drop, or a first half of one, only puts the recipient last (parked). A strike needs an earlier drop on
+// record, at another position or time: the same experiment twice proves nothing new.
 void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& r, const Finding& finding,
                                      const Drop& drop, bool certain, TimePoint now) {
   if (!r.doubt) r.doubt = std::make_unique<Doubt>();
@@ -123,6 +118,7 @@ void Planner::State::settle_suspect(Recipient& r, TimePoint now) {
   defer(r, d.struck, std::max(d.suspicion.next, now), std::move(last), now);
 }
 
+// What a limit explains: no suspicion is left, in the store neither.
 void Planner::State::release(const std::vector<std::string>& addresses) {
   for (const std::string& address : addresses) {
     bool recorded = known.contains(address);
@@ -170,6 +166,8 @@ Duration Planner::State::patience_with(const Recipient& r) const {
   return r.line == &offered && (r.doubt->due || r.doubt->no_wait) ? due_in_hand : parked_in_hand;
 }
 
+// Parked ones first: with nothing else to send they are not worth a connection, offered ones are. Too many of them,
+// or for too long, take memory for nothing.
 void Planner::State::settle_suspects(TimePoint now) {
   const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate(now) && in_flight() == 0;
   const bool none_open = idle && connections.empty();

@@ -1,4 +1,5 @@
 // A host that cannot be reached: for now (its clock waits, nobody is charged), or for good (DNS says so).
+#include <algorithm>
 #include <utility>
 #include <vector>
 
@@ -16,6 +17,34 @@ void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint
     host.note_error(last.reply.oneline(), now);
     if (group) group->with([now](Group& g) { g.refused(now); });
   }
+}
+
+void Planner::State::host_fault(const LastReply& last, TimePoint now) {
+  // What the drops since the last delivery were blamed on is explained now.
+  std::vector<std::string> explained;
+  for (const auto& [address, suspicion] : known)
+    if (suspicion.strikes == 0 && suspicion.last_drop >= host.last_commit() &&
+        now - suspicion.last_drop < std::chrono::minutes(15))
+      explained.push_back(address);
+  host.fault(now, last.reply.oneline());
+  if (group) {
+    const auto own = static_cast<std::uint32_t>(
+        std::ranges::count_if(connections, [](const auto& c) { return c->group != nullptr; }));
+    HostFault fault{last, host.until(), host.failures()};
+    fault.why.at = now;
+    if (group->with([&](Group& g) { return g.fault(fault, own, now); })) host.shared();
+  }
+  for (const std::string& address : explained) {
+    const Suspicion kept = known[address];
+    changes.push_back({address, std::nullopt});
+    for (Line* line : {&offered, &parked})
+      for (Recipient* r = line->first; r; r = r->next)
+        if (r->address == address) r->doubt->recorded = false;
+    known[address] = kept;  // last in order when it comes back (I3), in memory only
+  }
+  last_fault = last;
+  last_fault->at = now;
+  give_back_all(host.until(), last, true, now);
 }
 
 // What waits goes back to the queue, or expires: an attempt failed after its lifetime.

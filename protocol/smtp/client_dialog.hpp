@@ -10,10 +10,10 @@
 //
 // Guarantees: a transaction begun ends up in take_finished() or, when the connection ended first, in
 // take_open(), never in both, oldest first; commands that the kernel did not take whole were not sent. DATA
-// is not written once every RCPT is known to be refused; if it
-// was in flight and is answered 354, a lone dot follows. No command is written after QUIT or after a 421.
-// Misuse by the driver asserts; misbehaviour of the peer is a Drop. See also: client_dialog_end.cpp (what a
-// lost connection means), reply_reader.hpp, data_writer.hpp.
+// is not written once every RCPT is known to be refused; if it was in flight and is answered 354, a lone dot
+// follows. No command is written after QUIT or after a 421.
+// Misuse by the driver asserts; misbehaviour of the peer is a Drop. See also: client_dialog_write.cpp (what
+// goes out), client_dialog_end.cpp (what a lost connection means), reply_reader.hpp, data_writer.hpp.
 #pragma once
 #include <cstdint>
 #include <deque>
