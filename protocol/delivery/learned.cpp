@@ -8,6 +8,7 @@ namespace {
 
 using Blame = Finding::Blame;
 constexpr std::size_t kept = 32;
+constexpr std::uint32_t most_of_a_number = 1'000'000'000;
 constexpr std::uint32_t fewest_rcpts = 5;  // of drops, not replies: smaller positions agree by chance
 
 bool other_recipients(const DropRecord& a, const DropRecord& b) {
@@ -39,10 +40,8 @@ void Learned::restore(const HostMemory& m) {
   };
   rcpts_ = {number(m.rcpts), m.rcpts.since};
   rcpts_of_connection_ = {number(m.rcpts_of_connection), m.rcpts_of_connection.since};
-  messages_ = number(m.messages);
-  messages_since_ = m.messages.since;
-  age_ = Duration(static_cast<Duration::rep>(std::min<std::uint64_t>(m.age.value, 86'400'000)));
-  age_since_ = m.age.since;
+  messages_ = {number(m.messages), m.messages.since};
+  age_ = {static_cast<std::uint32_t>(std::min<std::uint64_t>(m.age.value, 86'400'000)), m.age.since};
   if (m.rejects.value > 0) {
     reject_budget_ = std::min(number(m.rejects), usual_budget);
     rejects_since_ = m.rejects.since;
@@ -53,8 +52,8 @@ void Learned::restore(const HostMemory& m) {
 void Learned::remember(HostMemory& m) const {
   m.rcpts = {rcpts_.value, rcpts_.since};
   m.rcpts_of_connection = {rcpts_of_connection_.value, rcpts_of_connection_.since};
-  m.messages = {messages_, messages_since_};
-  m.age = {static_cast<std::uint64_t>(age_.count()), age_since_};
+  m.messages = {messages_.value, messages_.since};
+  m.age = {age_.value, age_.since};
   if (rejects_since_ != TimePoint{}) m.rejects = {reject_budget_, rejects_since_};
   m.reject_limit = reject_limit_;
 }
@@ -64,7 +63,7 @@ std::uint32_t Learned::Number::at(TimePoint now) const {
   const auto days = std::chrono::duration_cast<std::chrono::hours>(now - since).count() / 24;
   std::uint64_t grown = value;
   for (std::int64_t day = 0; day < std::min<std::int64_t>(days, 40); ++day) grown += grown / 4 + 1;
-  return static_cast<std::uint32_t>(std::min<std::uint64_t>(grown, 100'000));
+  return static_cast<std::uint32_t>(std::min<std::uint64_t>(grown, most_of_a_number));
 }
 
 std::uint32_t Learned::rcpts(TimePoint now) const {
@@ -115,8 +114,7 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
   if (between_messages(drop) && most_.messages <= drop.messages &&
       agree([&](const DropRecord& d) { return between_messages(d) && d.messages == drop.messages; }) >= 1) {
     limit = Limit::messages;
-    messages_ = drop.messages;
-    messages_since_ = drop.at;
+    messages_ = {drop.messages, drop.at};
   } else if (drop.last_was_reject && drop.finding.blame != Blame::in_doubt && most_.rejects == 0 &&
              agree([](const DropRecord& d) { return d.last_was_reject && d.rejects == 1; }) >= 1 &&
              drop.rejects == 1) {
@@ -146,8 +144,9 @@ std::optional<Learned::Limit> Learned::weigh(const DropRecord& drop, std::vector
              agree([&](const DropRecord& d) { return d.how != Drop::How::timeout && same_time(d, drop); }) >=
                  1) {
     limit = Limit::time;
-    age_ = drop.at - drop.opened;
-    age_since_ = drop.at;
+    age_ = {
+        static_cast<std::uint32_t>(std::min<Duration>(drop.at - drop.opened, std::chrono::hours(24)).count()),
+        drop.at};
   }
 
   // Whatever the reason of this drop: so far the connection lived.

@@ -52,31 +52,31 @@ class Learned {
   void rejects_used_up(TimePoint now);
   /// The peer ended the connection because of that many errors: halve the budget.
   void errors_spent(std::uint32_t errors, TimePoint now);
-  /// The limit on RCPTs was chance.
-  void disbelieve() { rcpts_ = rcpts_of_connection_ = {}; }
+  /// The limit on RCPTs or on time was chance.
+  void disbelieve() { rcpts_ = rcpts_of_connection_ = age_ = {}; }
   /// The peer takes no more than `most` recipients in a transaction: it said so, or refused twice as many.
   void too_many_recipients(std::uint32_t most, TimePoint now);
 
   std::uint32_t rcpts(TimePoint now) const;                // of a transaction; 0: no limit known
   std::uint32_t rcpts_of_connection(TimePoint now) const;  // 0: none known
   std::uint32_t rejects() const { return reject_budget_; }
-  std::uint32_t messages() const { return messages_; }  // 0: none known
-  Duration age() const { return age_; }                 // 0: none known
+  std::uint32_t messages(TimePoint now) const { return messages_.at(now); }  // 0: none known
+  Duration age(TimePoint now) const { return Duration(age_.at(now)); }       // 0: none known
   bool reject_limit_known() const { return reject_limit_; }
 
  private:
-  /// A number that may grow by a quarter a day after the first day.
+  /// What was learned may have been chance, or be no longer so: after the first day it grows by a quarter a day.
   struct Number {
     std::uint32_t value = 0;
     TimePoint since{};
     std::uint32_t at(TimePoint now) const;
   };
   std::deque<DropRecord> drops_;  // the last 32
-  Number rcpts_, rcpts_of_connection_;
-  std::uint32_t messages_ = 0, reject_budget_ = usual_budget;
-  TimePoint messages_since_{}, rejects_since_{}, age_since_{};
+  Number rcpts_, rcpts_of_connection_, messages_;
+  Number age_;  // milliseconds
+  std::uint32_t reject_budget_ = usual_budget;
+  TimePoint rejects_since_{};
   bool reject_limit_ = false;
-  Duration age_{};
   struct {
     std::uint32_t in_transaction = 0, in_connection = 0, rejects = 0, messages = 0;
     Duration age{};

@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "protocol/delivery/planner_state.hpp"
+#include "protocol/mail/mailbox.hpp"
 
 namespace spoold::delivery {
 namespace {
@@ -19,8 +20,7 @@ class Domains {
   explicit Domains(std::uint32_t most) : left_(most) {}
   bool admit(const Recipient& r) {
     if (left_ == 0 && last_.empty()) return true;  // no limit
-    const std::string_view address = r.address;
-    const std::string_view domain = address.substr(address.rfind('@') + 1);
+    const std::string_view domain = domain_of(r.address);
     if (domain == last_) return true;
     if (left_ == 0) return false;
     --left_;
@@ -37,8 +37,9 @@ class Domains {
 bool Planner::State::must_quit(const Connection& c, TimePoint now) const {
   if (c.quit) return true;
   if (c.errors >= learned.rejects()) return true;
-  if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages()) return true;
-  if (learned.age() > Duration{} && now - c.opened >= learned.age() * 3 / 4) return true;
+  const std::uint32_t messages = learned.messages(now);
+  if (messages > 0 && c.committed + c.flights.size() >= messages) return true;
+  if (const Duration age = learned.age(now); age > Duration{} && now - c.opened >= age * 3 / 4) return true;
   const std::uint32_t rcpts = learned.rcpts_of_connection(now);
   return rcpts > 0 && c.rcpts >= rcpts;
 }
@@ -215,7 +216,7 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   Work& work = *flight.work;
   c.flights.push_back(std::move(flight));
   ++flying;
-  if (learned.messages() > 0 && c.committed + c.flights.size() >= learned.messages())
+  if (const std::uint32_t most = learned.messages(now); most > 0 && c.committed + c.flights.size() >= most)
     t.quit_after = c.quit = true;
   hand.touch(work);
   return t;

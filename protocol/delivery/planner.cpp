@@ -225,7 +225,7 @@ Health Planner::health(TimePoint now) const {
   h.parked = s.offered.size + s.parked.size;
   h.learned_rcpts = s.learned.rcpts(now);
   h.learned_rejects = s.learned.reject_limit_known() ? s.learned.rejects() : 0;
-  h.learned_messages = s.learned.messages();
+  h.learned_messages = s.learned.messages(now);
   return h;
 }
 

@@ -49,12 +49,12 @@ class Test(harness.Case):
     def owner(self, host):
         return f"_{self.port}._tcp.{host}"
 
-    def house(self, zones, signed, broken=(), post=(), relay=None):
+    def house(self, zones, signed, broken=(), post=(), relay=None, destinations=()):
         dns = Knot(self.folder, zones, signed, broken)
         self.addCleanup(dns.stop)
         self.house_of = self.spoold(settings={
             "resolver": {"forward": [dns.address], "trust_anchor": dns.anchors()}, "delivery": {"retry": ["1h"]},
-            "destination": [{"match": "mx:*", "port": self.port}], **({"relay": relay} if relay else {})})
+            "destination": [*destinations, {"match": "mx:*", "port": self.port}], **({"relay": relay} if relay else {})})
         if post:
             self.house_of.post(post[0], rcpts=post)
         return self.house_of
@@ -179,6 +179,15 @@ class Test(harness.Case):
         self.delivered("a@both.secure.test", "untrusted", self.peers["spare"])
         for name in ("servfail", "unsigned", "both"):
             self.assertEqual(self.peers[name].connections, [], f"{name} is not even connected to")
+
+    def test_lookups_that_fail_where_no_policy_asks_for_them(self):
+        """TLSA records are of no use with tls = none, required or verified: a host is not lost for want of them."""
+        names = {name: self.authority.certificate(f"mx.{name}.secure.test") for name in ("none", "required")}
+        zone = "".join(self.one(name, file, [f"3 1 1 {UNREAD}"]) for name, file in names.items())
+        self.house({}, {"secure.test": zone}, [f"_tcp.mx.{name}.secure.test" for name in names], [f"a@{name}.secure.test" for name in names],
+                   destinations=[{"match": f"{name}.secure.test", "tls": name} for name in names])
+        self.delivered("a@none.secure.test", None, self.peers["none"])
+        self.delivered("a@required.secure.test", "untrusted", self.peers["required"])
 
     def test_aliases(self):
         """RFC 7672 2.2.2: the end of the alias first, then the alias; the alias alone where the end is not signed."""

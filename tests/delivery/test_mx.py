@@ -104,6 +104,23 @@ class Test(harness.Case):
                 spoold.recipients(spoold.last_id)), 40, "all have failed").items():
             self.assertEqual(row["last_reply"]["enhanced"], "5.3.2", address)
 
+    def test_retry_of_a_message_clears_the_clocks_of_its_own_hosts_only(self):
+        peers = {"x": self.peer_at(2, "--at", "banner=421 4.3.2 not now"), "y": self.peer_at(3, "--at", "banner=421 4.3.2 not now")}
+        spoold = self.house({"x.test": "@ MX 10 mx1\nmx1 A 127.0.0.2\n", "y.test": "@ MX 10 mx1\nmx1 A 127.0.0.3\n"}, settings={"delivery": {"retry": ["1h"]}})
+
+        def until():
+            """When each host may be asked again, once both wait."""
+            rows = {r["destination"]: r["until"] for r in spoold.ctl("destinations") if r["health"] == "waiting" and r["until"]}
+            return rows if len(rows) == 2 else None
+        spoold.post("a@y.test")
+        spoold.post("a@x.test")
+        before = harness.wait_until(until, 30, "both hosts wait")
+        spoold.ctl("retry", spoold.last_id)
+        harness.wait_until(lambda: peers["x"].judge().connections == 2 and until(), 30, "its host was asked again, and waits again")
+        self.assertEqual(peers["y"].judge().connections, 1)
+        self.assertEqual(until()["y.test"], before["y.test"])
+        self.assertNotEqual(until()["x.test"], before["x.test"])
+
     def test_dnssec(self):
         good = self.peer_at(2)
         zone = "@ MX 10 mx1\nmx1 A 127.0.0.2\n"

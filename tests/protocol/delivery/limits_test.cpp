@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "protocol/delivery/learned.hpp"
 #include "simulated_lane.hpp"
 
 using namespace spoold;
@@ -267,6 +268,43 @@ TEST_CASE("greylisting: after a row of identical 4xx the rest of the route is le
   lane.faults.refused.clear();
   lane.run(start + std::chrono::minutes(30));
   CHECK(lane.all_final());
+}
+
+TEST_CASE(
+    "what was learned of age and messages is unlearned: it grows by a quarter a day, or a suspect disproves "
+    "it") {
+  const auto drop = [](TimePoint opened, const char* suspect, std::uint32_t messages) {
+    DropRecord d;
+    d.opened = opened;
+    d.at = opened + std::chrono::seconds(3);
+    d.finding.blame = messages > 0 ? Finding::Blame::ambiguous : Finding::Blame::suspect;
+    d.messages = messages;
+    d.suspect = suspect;
+    return d;
+  };
+  const TimePoint later = start + std::chrono::minutes(1);
+  const auto days = [&later](int n) { return later + std::chrono::hours(24 * n + 1); };
+  std::vector<std::string> explained;
+  Learned two_tarpits;
+  REQUIRE_FALSE(two_tarpits.weigh(drop(start, "a@x", 0), explained));
+  REQUIRE(two_tarpits.weigh(drop(later, "b@x", 0), explained) == Learned::Limit::time);
+  CHECK(two_tarpits.age(later) == std::chrono::seconds(3));
+  CHECK(two_tarpits.age(days(1)) == Duration(3751));
+  CHECK(two_tarpits.age(days(20)) > std::chrono::minutes(4));
+  two_tarpits.disbelieve();  // one of them was offered alone, and dropped again
+  CHECK(two_tarpits.age(later) == Duration{});
+
+  Learned ten_messages;
+  REQUIRE_FALSE(ten_messages.weigh(drop(start, "", 10), explained));
+  REQUIRE(ten_messages.weigh(drop(later, "", 10), explained) == Learned::Limit::messages);
+  CHECK(ten_messages.messages(later) == 10);
+  CHECK(ten_messages.messages(days(1)) == 13);
+  HostMemory memory;
+  ten_messages.remember(memory);
+  Learned restored;
+  restored.restore(memory);
+  CHECK(restored.messages(later) == 10);
+  CHECK(restored.messages(days(1)) == 13);
 }
 
 TEST_CASE("421 that speaks of the host is no suspicion of the recipient") {
