@@ -8,6 +8,7 @@
 #include <tl/expected.hpp>
 
 #include "conf/settings.hpp"
+#include "conf/values.hpp"
 
 namespace spoold::conf {
 
@@ -35,21 +36,6 @@ struct Start {
 /// What an operator should see before a start, one line each, "warning: ..." or "note: ...": who may relay,
 /// open relays, overrides that match nothing, limits of the machine. Nothing of it stops the daemon.
 std::vector<std::string> review(const Settings&, const Start& = {});
-
-/// "5m", "10s", "1h" ...; "25MiB"; "smtp://host:port".
-tl::expected<Duration, std::string> parse_duration(std::string_view);
-tl::expected<std::uint64_t, std::string> parse_size(std::string_view);
-tl::expected<Rate, std::string> parse_rate(std::string_view);  // "600/min"; s, min, h
-tl::expected<NextHop, std::string> parse_next_hop(std::string_view);
-tl::expected<Listen, std::string> parse_listen(std::string_view address);
-tl::expected<Network, std::string> parse_network(std::string_view);
-/// Does the network hold this address of its family? (IPv4: the first four octets.)
-bool contains(const Network&, const std::array<std::uint8_t, 16>& address);
-std::string duration_text(Duration);   // the shortest form that parses back
-std::string size_text(std::uint64_t);  // the same of a size
-std::string rate_text(const Rate&);
-
-tl::expected<NameServer, std::string> parse_name_server(std::string_view address);
 
 /// The route of a recipient's domain (lower-case A-labels, or an address literal in brackets): the canonical
 /// URLs of its [[domain]] deliver_to with ',' between them; else "relay", where there is a smarthost; else

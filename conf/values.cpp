@@ -4,7 +4,7 @@
 #include <limits>
 #include <utility>
 
-#include "conf/load.hpp"
+#include "conf/values.hpp"
 
 namespace spoold::conf {
 

@@ -123,7 +123,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
     options.longest_wait = std::max(options.longest_wait, 2 * step);
   options.report_wait = settings->delivery.report_wait;
   options.delay_warning = settings->delivery.delay_warning;
-  options.report = [this](const store::Read& read, const store::Message& about, mail::Report report) {
+  options.report = [this](const store::Read& read, const store::Message& about, smtp::Dsn report) {
     return reports->acceptance(read, about, std::move(report));
   };
   options.on_report = log_report;

@@ -33,7 +33,7 @@ Result<void> Reporting::one(Write& write, Id message, std::vector<Made>& made) c
 Result<void> Reporting::send(Write& write, spool::DueReport due, std::vector<Made>& made) const {
   Made one;
   one.report.about = due.message.id;
-  one.report.subject = mail::subject_of(due.report);
+  one.report.subject = smtp::subject_of(due.report);
   due.report.now = write.now();
   Acceptance acceptance = options_.report(write, due.message, std::move(due.report));
   if (!acceptance.messages.empty()) {

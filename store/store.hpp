@@ -15,7 +15,7 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/mail/dsn.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "store/backup.hpp"
 #include "store/error.hpp"
 #include "store/readers.hpp"
@@ -51,7 +51,7 @@ struct Options {
   std::function<std::string(std::string_view domain)> route;
   /// How a report on this message is sent (the store has filled in all it knows); without messages: nobody
   /// can be told. Writer thread, within the transaction: repeatable. Absent: what is to be reported waits.
-  std::function<Acceptance(const Read&, const Message&, mail::Report)> report;
+  std::function<Acceptance(const Read&, const Message&, smtp::Dsn)> report;
   std::function<void(const MadeReport&)> on_report;  // writer thread, after the commit
   /// Time to collect further failures of the same message into one report.
   Duration report_wait = std::chrono::minutes(1);
@@ -143,7 +143,7 @@ struct Settlement {
   /// Delivered to a next hop that reports nothing (no DSN), and how that is called: of these a sender who
   /// asked for it (NOTIFY=SUCCESS) is told.
   std::vector<std::uint32_t> untold;
-  mail::Action untold_as = mail::Action::relayed;
+  smtp::DsnAction untold_as = smtp::DsnAction::relayed;
   bool report_now = true;  // false: a report on a finished message is left to make_reports()
 };
 

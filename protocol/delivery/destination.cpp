@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "conf/load.hpp"
+#include "conf/values.hpp"
 #include "protocol/mail/ascii.hpp"
 
 namespace spoold::delivery {

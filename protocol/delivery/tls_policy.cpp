@@ -30,20 +30,6 @@ void add_name(std::vector<std::string>& names, std::string_view name) {
 
 }  // namespace
 
-bool usable(const Tlsa& record) {
-  if ((record.usage != 2 && record.usage != 3) || record.selector > 1) return false;
-  switch (record.matching) {
-    case 0:
-      return !record.data.empty();
-    case 1:
-      return record.data.size() == 32;
-    case 2:
-      return record.data.size() == 64;
-    default:
-      return false;
-  }
-}
-
 TlsPlan plan_tls(const TlsRules& rules, const TlsFacts& facts) {
   using Use = TlsPlan::Use;
   using Trust = TlsPlan::Trust;
@@ -69,7 +55,9 @@ TlsPlan plan_tls(const TlsRules& rules, const TlsFacts& facts) {
   if (records && (policy == Tls::opportunistic || policy == Tls::dane)) {
     plan.policy = "dane";
     plan.use = Use::must;
-    if (std::any_of(facts.tlsa->begin(), facts.tlsa->end(), usable)) plan.trust = Trust::dane;
+    if (std::any_of(facts.tlsa->begin(), facts.tlsa->end(),
+                    [](const dns::Tlsa& record) { return dns::usable(record); }))
+      plan.trust = Trust::dane;
   }
   const std::string_view base = facts.tlsa_base.empty() ? facts.host : facts.tlsa_base;
   if (plan.trust == Trust::dane) {  // RFC 7672 3.2.2: the base domain first

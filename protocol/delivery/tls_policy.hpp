@@ -12,7 +12,8 @@
 #include <vector>
 
 #include "conf/settings.hpp"
-#include "protocol/delivery/tlsa.hpp"
+#include "protocol/dns/records.hpp"
+#include "protocol/smtp/tls_plan.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::delivery {
@@ -30,22 +31,13 @@ struct TlsFacts {
   std::string_view host;       // its name, or an address literal
   std::string_view domain;     // what mail is for: the recipients' domain by MX; empty: host
   std::string_view tlsa_base;  // the name that `tlsa` was found at; empty: host
-  const std::vector<Tlsa>* tlsa = nullptr;
+  const std::vector<dns::Tlsa>* tlsa = nullptr;
   bool unix_socket = false, loopback = false;
   bool implicit = false;       // TLS from the first octet
   bool failed_lately = false;  // opportunistic TLS broke there (PlaintextHosts)
 };
 
-struct TlsPlan {
-  enum class Use : std::uint8_t { never, offered, must } use = Use::never;
-  enum class Trust : std::uint8_t { anyone, pkix, dane } trust = Trust::anyone;
-  bool implicit = false;
-  bool may_fall_back = false;      // after a failure: once more, in plain text
-  bool plain_auth = false;         // credentials may go without TLS
-  std::string policy;              // for people: "verified"
-  std::string server_name;         // SNI; empty: none (an address literal)
-  std::vector<std::string> names;  // any of these in the certificate
-};
+using smtp::TlsPlan;
 
 TlsPlan plan_tls(const TlsRules&, const TlsFacts&);
 

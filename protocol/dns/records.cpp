@@ -55,6 +55,20 @@ const char* text(Type type) {
   return "?";
 }
 
+bool usable(const Tlsa& record) {
+  if ((record.usage != 2 && record.usage != 3) || record.selector > 1) return false;
+  switch (record.matching) {
+    case 0:
+      return !record.data.empty();
+    case 1:
+      return record.data.size() == 32;
+    case 2:
+      return record.data.size() == 64;
+    default:
+      return false;
+  }
+}
+
 bool usable(const Address& address) {
   const auto& o = address.octets;
   if (!address.v6) return o[0] != 0 && o[0] < 224;

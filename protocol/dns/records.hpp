@@ -12,7 +12,6 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/delivery/tlsa.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::dns {
@@ -53,7 +52,15 @@ struct Mx {
   std::string host;  // empty: "." (RFC 7505)
 };
 
-using delivery::Tlsa;
+/// RFC 6698 2.1, as far as mail uses it (RFC 7672).
+struct Tlsa {
+  std::uint8_t usage = 0, selector = 0, matching = 0;
+  std::string data;
+  bool operator==(const Tlsa&) const = default;
+};
+
+/// RFC 7672 3.1: usages 2 (DANE-TA) and 3 (DANE-EE), known selectors and digests of the right length.
+bool usable(const Tlsa&);
 
 std::optional<Mx> parse_mx(std::string_view rdata);
 std::optional<Address> parse_address(Type, std::string_view rdata);  // of A or AAAA

@@ -7,14 +7,11 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/ids.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::list {
-
-using ListId = std::uint32_t;  // node number in the top 10 bits; never reused
-using MemberId =
-    std::uint64_t;  // 40 bits: fits the opaque VERP form's 5 octets; node in the top 10; never reused
 
 enum class Verp : std::uint8_t { never, personalized, every, always };
 enum class VerpFormat : std::uint8_t { classic, signed_, opaque };

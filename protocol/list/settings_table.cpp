@@ -4,8 +4,8 @@
 #include <array>
 #include <charconv>
 
-#include "conf/load.hpp"
 #include "conf/near_miss.hpp"
+#include "conf/values.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
 

@@ -46,7 +46,7 @@ void ClientDialog::begin(Mail mail) {
   content_open_ += mail.size;
   if (mail.plan.quit_after || (offered_.mail_max && begun_ >= *offered_.mail_max)) quitting_ = true;
   open.mail = std::move(mail);
-  delivery::Observation& seen = open.seen;
+  Observation& seen = open.seen;
   seen.message = open.mail.plan.message;
   seen.recipients = open.mail.plan.recipients;
   seen.rcpt.resize(seen.recipients.size());
@@ -121,21 +121,21 @@ std::size_t ClientDialog::received(std::string_view bytes) {
     const State state = reader_.read(bytes, reply);
     if (state == State::more) break;
     if (state == State::garbage) {
-      die(delivery::Drop::How::garbage, Reply{0, {}, reader_.what()}, reader_.what());
+      die(Drop::How::garbage, Reply{0, {}, reader_.what()}, reader_.what());
       break;
     }
     ++replies;
     take(reply);
     // RFC 3207 4.2, CVE-2011-0411: what is behind the 220 was not said under TLS.
     if (wants_handshake() && !bytes.empty())
-      die(delivery::Drop::How::garbage, Reply{}, "octets behind the reply to STARTTLS");
+      die(Drop::How::garbage, Reply{}, "octets behind the reply to STARTTLS");
   }
   return replies;
 }
 
 void ClientDialog::take(const Reply& reply) {
   if (expected_.empty())
-    return die(reply.code == 421 ? delivery::Drop::How::reply_421 : delivery::Drop::How::garbage, reply,
+    return die(reply.code == 421 ? Drop::How::reply_421 : Drop::How::garbage, reply,
                "unexpected reply " + reply.oneline());
   const Expected expected = expected_.front();
   const bool wants_354 = expected.command == Command::data;
@@ -144,11 +144,11 @@ void ClientDialog::take(const Reply& reply) {
   if (reply.code == 421 && expected.command != Command::dot && expected.command != Command::quit) {
     if (expected.command == Command::mail) expected.open->seen.mail = reply;
     if (expected.command == Command::rcpt) expected.open->seen.rcpt[expected.position] = reply;
-    return die(delivery::Drop::How::reply_421, reply, {});
+    return die(Drop::How::reply_421, reply, {});
   }
   if (expected.command == Command::opening) return take_opening(reply);
   if (reply.code < 400 && (reply.code >= 300) != wants_354)
-    return die(delivery::Drop::How::garbage, reply, "out of order: " + reply.oneline());
+    return die(Drop::How::garbage, reply, "out of order: " + reply.oneline());
   if (reply.code < 400 && expected.end > written_) return take_too_early(expected, reply);
   expected_.pop_front();
 
@@ -179,13 +179,13 @@ void ClientDialog::take(const Reply& reply) {
       break;
   }
   finish_front();
-  if (reply.code == 421 && !dead_) die(delivery::Drop::How::reply_421, reply, {});
+  if (reply.code == 421 && !dead_) die(Drop::How::reply_421, reply, {});
 }
 
 void ClientDialog::take_opening(const Reply& reply) {
   if (auto fault = opening_.take(reply)) {
     fault_ = fault->garbage ? std::string() : fault->text;
-    using How = delivery::Drop::How;
+    using How = Drop::How;
     // Our own words are the reason then, not the reply (which may have been a friendly one).
     return die(fault->garbage ? How::garbage : How::closed, fault_.empty() ? reply : Reply{}, fault->text);
   }
@@ -204,7 +204,7 @@ void ClientDialog::secured() {
 
 void ClientDialog::handshake_failed(std::string text) {
   fault_ = std::move(text);
-  die(delivery::Drop::How::closed, Reply{}, fault_);
+  die(Drop::How::closed, Reply{}, fault_);
 }
 
 bool ClientDialog::tls_broke() const {
@@ -234,7 +234,7 @@ void ClientDialog::take_too_early(const Expected& expected, const Reply& reply) 
     Open& open = *expected.open;
     std::erase_if(expected_, [&](const Expected& e) { return e.command == Command::dot && e.open == &open; });
   }
-  die(delivery::Drop::How::garbage, reply, "reply before the whole of it was sent: " + reply.oneline());
+  die(Drop::How::garbage, reply, "reply before the whole of it was sent: " + reply.oneline());
 }
 
 void ClientDialog::take_data(Open& open, const Reply& reply) {
@@ -272,7 +272,7 @@ void ClientDialog::finish_front() {
   }
 }
 
-std::vector<delivery::Observation> ClientDialog::take_finished() {
+std::vector<Observation> ClientDialog::take_finished() {
   return std::exchange(finished_, {});
 }
 

@@ -24,10 +24,10 @@
 #include <vector>
 
 #include "conf/settings.hpp"
-#include "protocol/delivery/planner.hpp"
 #include "protocol/smtp/dsn_request.hpp"
 #include "protocol/smtp/opening.hpp"
 #include "protocol/smtp/reply_reader.hpp"
+#include "protocol/smtp/transaction_plan.hpp"
 
 namespace spoold::smtp {
 
@@ -40,13 +40,13 @@ class ClientDialog {
     std::string hostname;  // of EHLO
     Pipelining pipelining = Pipelining::connection;
     conf::Timeouts timeouts = {};
-    delivery::TlsPlan tls = {};
+    TlsPlan tls = {};
     std::shared_ptr<const Credentials> credentials = {};  // absent: no AUTH
   };
 
   /// A planned transaction with what its commands say.
   struct Mail {
-    delivery::Transaction plan;
+    TransactionPlan plan;
     std::string sender;                  // without <>; empty: the null path
     std::vector<std::string> addresses;  // of plan.recipients, by position
     std::uint64_t size = 0;              // octets of the content, exactly; 0: not known (then no BDAT)
@@ -63,7 +63,7 @@ class ClientDialog {
   struct Output {
     struct Content {
       std::size_t at;  // before commands[at]
-      delivery::MessageId message;
+      MessageId message;
       bool chunk;          // as it is, `size` octets (BDAT); else with stuffed dots and the final one
       std::uint64_t size;  // of Mail
     };
@@ -72,7 +72,7 @@ class ClientDialog {
   };
 
   /// Asked just before each RCPT is put out; false: the recipient was withdrawn.
-  using Sending = std::function<bool(delivery::MessageId, std::uint32_t number)>;
+  using Sending = std::function<bool(MessageId, std::uint32_t number)>;
 
   explicit ClientDialog(Options options);
 
@@ -106,23 +106,23 @@ class ClientDialog {
   bool failed() const { return dead_; }        // 421 or garbage: close (after reading what is left)
   bool finished() const { return said_bye_; }  // QUIT was answered
 
-  std::vector<delivery::Observation> take_finished();
+  std::vector<Observation> take_finished();
   /// A command behind a content was answered 500, 501, 503 or 554, or BDAT itself was refused as a command:
   /// no more of that with this host.
   bool overlap_refused() const { return overlap_refused_; }
 
   // The connection is gone (or was given up): to be called once; then drop() and take_open().
-  void end(delivery::Drop::How how);
+  void end(Drop::How how);
   bool left_in_order() const { return left_in_order_; }  // after our QUIT, nothing open
-  const delivery::Drop& drop() const { return drop_; }
-  std::vector<delivery::Observation> take_open();
+  const Drop& drop() const { return drop_; }
+  std::vector<Observation> take_open();
 
  private:
   enum class Command : std::uint8_t { opening, rset, mail, rcpt, data, dot, quit };
 
   struct Open {
     Mail mail;
-    delivery::Observation seen;
+    Observation seen;
     std::size_t next_rcpt = 0;  // position of the next RCPT to write
     std::uint32_t in_flight = 0, accepted = 0, rejects = 0, dots = 0;
     std::uint64_t content_at = 0;  // stream offset where the content starts
@@ -147,7 +147,7 @@ class ClientDialog {
   void take_rcpt(const Expected& expected, const Reply& reply);
   void take_data(Open& open, const Reply& reply);
   void take_dot(Open& open, const Reply& reply);
-  void die(delivery::Drop::How how, const Reply& reply, std::string text);
+  void die(Drop::How how, const Reply& reply, std::string text);
   void take_chunk(Open& open, const Reply& reply);
   void check_done(Open& open);
   void finish_front();
@@ -173,8 +173,8 @@ class ClientDialog {
   Capabilities offered_;
   std::deque<Open> open_;  // oldest first; references stay good
   std::deque<Expected> expected_;
-  std::vector<delivery::Observation> finished_;
-  delivery::Drop drop_;
+  std::vector<Observation> finished_;
+  Drop drop_;
   // Offsets in the stream; a content counts as one octet of it.
   std::uint64_t generated_ = 0, written_ = 0, output_at_ = 0;
   std::uint64_t content_open_ = 0;  // octets of the contents of open transactions

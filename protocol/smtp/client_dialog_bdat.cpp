@@ -66,8 +66,7 @@ void ClientDialog::take_chunk(Open& open, const Reply& reply) {
     // A server that does not know BDAT takes none of those behind it either.
     if (reply.code == 500 || reply.code == 502)
       for (Open& behind : open_) behind.seen.dot_sent = behind.seen.dot_sent && !behind.seen.chunked;
-    return die(delivery::Drop::How::garbage, reply,
-               "CHUNKING was offered, and BDAT refused: " + reply.oneline());
+    return die(Drop::How::garbage, reply, "CHUNKING was offered, and BDAT refused: " + reply.oneline());
   }
   if (!reply.completed()) needs_rset_ = true;
   open.seen.dot.emplace_back(reply);

@@ -9,7 +9,7 @@
 namespace spoold::smtp {
 namespace {
 
-using How = delivery::Drop::How;
+using How = Drop::How;
 
 // What was heard before EHLO was answered may be long.
 void cut(std::string& words) {
@@ -63,7 +63,7 @@ void ClientDialog::end(How how) {
   while (!expected_.empty() && expected_.back().end > written_) {
     const Expected& last = expected_.back();
     if (last.open != nullptr) {
-      delivery::Observation& seen = last.open->seen;
+      Observation& seen = last.open->seen;
       if (last.command == Command::mail) seen.mail_sent = false;
       if (last.command == Command::rcpt) seen.rcpts_sent = std::min(seen.rcpts_sent, last.position);
       if (last.command == Command::data) seen.data_sent = false;
@@ -121,8 +121,8 @@ void ClientDialog::end(How how) {
   dead_ = true;
 }
 
-std::vector<delivery::Observation> ClientDialog::take_open() {
-  std::vector<delivery::Observation> all;
+std::vector<Observation> ClientDialog::take_open() {
+  std::vector<Observation> all;
   for (Open& open : open_) {
     // One answer a recipient is owed after the dot; those not read are empty (LMTP: in doubt one by one).
     if (open.seen.dot_sent) open.seen.dot.resize(std::max<std::size_t>(open.dots, 1));

@@ -155,7 +155,7 @@ void ClientDialog::write_requests(const Mail& mail, std::size_t position, std::s
 
 void ClientDialog::write_rcpts(Open& open, std::string& out, const Sending& sending) {
   const bool step = lock_step(open);
-  const delivery::Transaction& plan = open.mail.plan;
+  const TransactionPlan& plan = open.mail.plan;
   while (!all_offered(open)) {
     // Once somebody is refused, all that are in flight may be: together no more than are allowed.
     const std::uint32_t most =

@@ -2,7 +2,7 @@
 // Values are kept in the encoding in which they came (xtext, RFC 3461 4) and go on octet for octet (5.2.1
 // (d)). Guarantees: what was read is within the limits of RFC 3461 4.2, 4.4 and 5.4, and decodes to printable
 // ASCII. Writing appends to the caller's string and allocates nothing else. Failures: 501 5.5.4. See also:
-// command.hpp, mail/dsn.hpp (the reports themselves).
+// command.hpp, smtp/dsn.hpp (the reports themselves).
 #pragma once
 #include <cstdint>
 #include <optional>

@@ -6,10 +6,9 @@
 
 namespace spoold::smtp {
 
-using Use = delivery::TlsPlan::Use;
+using Use = TlsPlan::Use;
 
-Opening::Opening(bool lmtp, std::string hostname, delivery::TlsPlan tls,
-                 std::shared_ptr<const Credentials> credentials)
+Opening::Opening(bool lmtp, std::string hostname, TlsPlan tls, std::shared_ptr<const Credentials> credentials)
     : lmtp_(lmtp),
       hostname_(std::move(hostname)),
       tls_(std::move(tls)),

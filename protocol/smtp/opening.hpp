@@ -11,9 +11,9 @@
 #include <optional>
 #include <string>
 
-#include "protocol/delivery/outcome.hpp"
-#include "protocol/delivery/tls_policy.hpp"
 #include "protocol/smtp/capabilities.hpp"
+#include "protocol/smtp/stage.hpp"
+#include "protocol/smtp/tls_plan.hpp"
 
 namespace spoold::smtp {
 
@@ -29,8 +29,7 @@ class Opening {
     std::string text;      // empty: its reply says it all
   };
 
-  Opening(bool lmtp, std::string hostname, delivery::TlsPlan tls,
-          std::shared_ptr<const Credentials> credentials);
+  Opening(bool lmtp, std::string hostname, TlsPlan tls, std::shared_ptr<const Credentials> credentials);
 
   bool done() const { return step_ == Step::done; }
   /// 220 was heard (or smtps has just connected): nothing is read or written before secured().
@@ -56,7 +55,7 @@ class Opening {
   bool lmtp_, secure_ = false, sent_ = true, starttls_refused_ = false, plain_ = false;
   Step step_ = Step::greeting;
   std::string hostname_;
-  delivery::TlsPlan tls_;
+  TlsPlan tls_;
   std::shared_ptr<const Credentials> credentials_;
   Capabilities offered_;
 };

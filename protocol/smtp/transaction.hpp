@@ -5,7 +5,7 @@
 #include <string>
 #include <vector>
 
-#include "protocol/list/settings.hpp"
+#include "protocol/ids.hpp"
 #include "protocol/smtp/dsn_request.hpp"
 
 namespace spoold::smtp {

@@ -35,7 +35,7 @@ void Lane::note_untold(store::Settlement& settlement) {
     const store::Recipient* recipient = hand_.recipient(settlement.message, outcome.number);
     if (recipient != nullptr && recipient->dsn.wants_success()) settlement.untold.push_back(outcome.number);
   }
-  settlement.untold_as = way_.lmtp() ? mail::Action::delivered : mail::Action::relayed;
+  settlement.untold_as = way_.lmtp() ? smtp::DsnAction::delivered : smtp::DsnAction::relayed;
 }
 
 }  // namespace spoold::server

@@ -19,7 +19,7 @@ std::string received_from(std::string_view original) {
 }  // namespace
 
 store::Acceptance Reports::acceptance(const store::Read& read, const store::Message& about,
-                                      mail::Report report) const {
+                                      smtp::Dsn report) const {
   report.reporting_mta = settings_.hostname;
   report.received_from = received_from(report.original);
   report.retry_until = report.arrived + settings_.delivery.lifetime;
@@ -34,7 +34,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   store::Acceptance acceptance;
   if (to.empty()) return acceptance;
 
-  auto bytes = std::make_shared<const std::string>(mail::write(report));
+  auto bytes = std::make_shared<const std::string>(smtp::write(report));
   store::NewMessage mail;
   mail.message.arrived = report.now;
   mail.message.size = bytes->size();
@@ -42,7 +42,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
       std::any_of(bytes->begin(), bytes->end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
   mail.message.leading_dots = bytes->find("\n.") != std::string::npos;
   mail.message.from = "MAILER-DAEMON@" + settings_.hostname;
-  mail.message.subject = mail::subject_of(report);
+  mail.message.subject = smtp::subject_of(report);
   mail.message.report = !to_postmaster;
   mail.body.push_back({0, bytes->size(), {}});
   for (std::string& address : to) mail.recipients.push_back({std::move(address)});

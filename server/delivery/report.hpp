@@ -1,4 +1,4 @@
-// Who is told of what becomes of mail that is not list mail (RFC 3464; protocol/mail/dsn.hpp writes it), as
+// Who is told of what becomes of mail that is not list mail (RFC 3464; protocol/smtp/dsn.hpp writes it), as
 // something the store accepts in the commit of what it reports. Reports have the null reverse path. Rules:
 // - A report goes to the reverse path of the original. Where that is an alias or an owners' address of ours,
 //   the report goes to the addresses that the alias or the owners lead to.
@@ -18,8 +18,7 @@ class Reports {
       : settings_(settings), book_(settings, std::move(hmac)) {}
 
   /// store::Options::report. No message: nobody can be told.
-  store::Acceptance acceptance(const store::Read& read, const store::Message& about,
-                               mail::Report report) const;
+  store::Acceptance acceptance(const store::Read& read, const store::Message& about, smtp::Dsn report) const;
 
  private:
   const conf::Settings& settings_;

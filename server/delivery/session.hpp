@@ -17,6 +17,7 @@
 #include <string>
 #include <vector>
 
+#include "protocol/delivery/planner.hpp"
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
 #include "server/delivery/channel.hpp"

@@ -4,12 +4,12 @@
 #include <string>
 #include <vector>
 
-#include "protocol/delivery/tlsa.hpp"
+#include "protocol/dns/records.hpp"
 #include "server/asio.hpp"
 
 namespace spoold::server {
 
-using delivery::Tlsa;
+using dns::Tlsa;
 
 struct Target {
   asio::generic::stream_protocol::endpoint endpoint;

@@ -98,8 +98,9 @@ BIO_METHOD* TlsStream::method() {
 TlsStream::TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan)
     : ssl_(std::move(ssl)), socket_{fd}, plan_(plan) {}
 
-tl::expected<std::unique_ptr<TlsStream>, std::string> TlsStream::make(
-    Ssl ssl, int fd, const delivery::TlsPlan& plan, const std::vector<delivery::Tlsa>& tlsa) {
+tl::expected<std::unique_ptr<TlsStream>, std::string> TlsStream::make(Ssl ssl, int fd,
+                                                                      const delivery::TlsPlan& plan,
+                                                                      const std::vector<dns::Tlsa>& tlsa) {
   std::unique_ptr<TlsStream> stream(new TlsStream(std::move(ssl), fd, plan));
   ERR_clear_error();
   std::string fault = stream->set_up(tlsa);
@@ -115,7 +116,7 @@ TlsStream::~TlsStream() {
 }
 
 // Every demand is checked to have been taken: one that OpenSSL dropped would let anybody pass.
-std::string TlsStream::set_up(const std::vector<delivery::Tlsa>& tlsa) {
+std::string TlsStream::set_up(const std::vector<dns::Tlsa>& tlsa) {
   using Trust = delivery::TlsPlan::Trust;
   SSL* ssl = ssl_.get();
   BIO* bio = method() == nullptr ? nullptr : BIO_new(method());
@@ -150,14 +151,14 @@ std::string TlsStream::set_up(const std::vector<delivery::Tlsa>& tlsa) {
 
 // RFC 7672 2.2: where no record is usable TLS is used all the same, with anyone. A failure of OpenSSL itself is
 // no such case.
-std::string TlsStream::use_dane(const std::vector<delivery::Tlsa>& tlsa) {
+std::string TlsStream::use_dane(const std::vector<dns::Tlsa>& tlsa) {
   SSL* ssl = ssl_.get();
   if (SSL_dane_enable(ssl, plan_.server_name.c_str()) <= 0)
     return "OpenSSL cannot use DANE for " + printable(plan_.server_name);
   SSL_dane_set_flags(ssl, DANE_FLAG_NO_DANE_EE_NAMECHECKS);  // RFC 7672 3.1.1
   bool any = false;
-  for (const delivery::Tlsa& one : tlsa) {
-    if (!delivery::usable(one)) continue;
+  for (const dns::Tlsa& one : tlsa) {
+    if (!dns::usable(one)) continue;
     const int added =
         SSL_dane_tlsa_add(ssl, one.usage, one.selector, one.matching,
                           reinterpret_cast<const unsigned char*>(one.data.data()), one.data.size());

@@ -33,7 +33,7 @@ class TlsStream {
   /// peer has no part in it.
   static tl::expected<std::unique_ptr<TlsStream>, std::string> make(Ssl ssl, int fd,
                                                                     const delivery::TlsPlan& plan,
-                                                                    const std::vector<delivery::Tlsa>& tlsa);
+                                                                    const std::vector<dns::Tlsa>& tlsa);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -60,8 +60,8 @@ class TlsStream {
   static BIO_METHOD* method();
   static int verified(int ok, X509_STORE_CTX* context);
   TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan);
-  std::string set_up(const std::vector<delivery::Tlsa>& tlsa);
-  std::string use_dane(const std::vector<delivery::Tlsa>& tlsa);
+  std::string set_up(const std::vector<dns::Tlsa>& tlsa);
+  std::string use_dane(const std::vector<dns::Tlsa>& tlsa);
   bool expect_host(const std::string& name, bool first);
   bool expect_address(const asio::ip::address& address);
   std::error_code of_write(int result) const;

@@ -11,8 +11,8 @@
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
-#include "protocol/mail/dsn.hpp"
 #include "protocol/mail/header.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "store/directory/directory.hpp"
 
 namespace spoold::server {
@@ -128,7 +128,7 @@ class Disposing {
     made_.events.push_back(std::move(event));
     if (recipient.dsn.wants_failure())
       report_.recipients.push_back(
-          {recipient.address, recipient.dsn.orcpt, mail::Action::failed, std::move(last), false});
+          {recipient.address, recipient.dsn.orcpt, smtp::DsnAction::failed, std::move(last), false});
   }
 
   // RFC 3461 5.2.7: what is delivered here for good, or goes on from here in other names, to a sender who
@@ -141,8 +141,8 @@ class Disposing {
     last.at = arrival_.at;
     const bool alias = recipient.kind == Kind::alias;
     report_.recipients.push_back({recipient.address, recipient.dsn.orcpt,
-                                  alias ? mail::Action::expanded : mail::Action::delivered, std::move(last),
-                                  false});
+                                  alias ? smtp::DsnAction::expanded : smtp::DsnAction::delivered,
+                                  std::move(last), false});
   }
 
   void send_report() {
@@ -162,9 +162,9 @@ class Disposing {
     store::NewMessage made;
     made.message.arrived = arrival_.at;
     made.message.from = "MAILER-DAEMON@" + settings_.hostname;
-    made.message.subject = mail::subject_of(report_);
+    made.message.subject = smtp::subject_of(report_);
     made.message.report = true;
-    made.head = mail::write(report_);
+    made.head = smtp::write(report_);
     made.message.leading_dots = made.head.find("\n.") != std::string::npos;
     put_body(made, made_.acceptance.content.size);
     for (std::string& address : to) made.recipients.push_back({std::move(address)});
@@ -343,7 +343,7 @@ class Disposing {
   Arrival arrival_;
   const mail::Header& header_;
   Disposition made_;
-  mail::Report report_;
+  smtp::Dsn report_;
   std::optional<list::Post> post_;
   std::unordered_map<list::ListId, Fate> posts_;
   std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is

@@ -12,7 +12,7 @@
 namespace spoold::store::spool {
 namespace {
 
-using mail::Action;
+using Action = smtp::DsnAction;
 
 constexpr std::size_t most_in_report = 1000, messages_at_once = 1000, most_of_header = 65536;
 constexpr const char* delayed_key = "delay_warned";  // meta: messages up to this id were looked at
@@ -30,8 +30,8 @@ std::string address_of(const Read& read, const MessageRow& message, std::uint32_
   return address;
 }
 
-mail::Report begun(const Read& read, const MessageRow& message, bool whole) {
-  mail::Report report;
+smtp::Dsn begun(const Read& read, const MessageRow& message, bool whole) {
+  smtp::Dsn report;
   report.to = message.reverse_path;
   report.queue_id = id_text(message.id);
   report.envid = message.dsn.envid;
@@ -41,9 +41,9 @@ mail::Report begun(const Read& read, const MessageRow& message, bool whole) {
   return report;
 }
 
-mail::Report::Recipient recipient(const Read& read, const MessageRow& message, Requests& requests,
-                                  std::uint32_t number, const RecipientRow& row, Action action) {
-  mail::Report::Recipient r;
+smtp::Dsn::Recipient recipient(const Read& read, const MessageRow& message, Requests& requests,
+                               std::uint32_t number, const RecipientRow& row, Action action) {
+  smtp::Dsn::Recipient r;
   r.address = address_of(read, message, number, row);
   r.orcpt = requests.of(number).orcpt;
   r.action = action;
@@ -57,7 +57,7 @@ bool may_warn(const MessageRow& message) {
 }
 
 void add_delayed(const Read& read, MessageRow& message, Requests& requests,
-                 std::vector<mail::Report::Recipient>& to) {
+                 std::vector<smtp::Dsn::Recipient>& to) {
   for (std::uint32_t first = 0; first < message.numbers(); first += page_size) {
     const std::uint32_t count = std::min(page_size, message.numbers() - first);
     const Numbers numbers(read, message, first, count);
@@ -123,7 +123,7 @@ std::optional<DueReport> take_report(Write& write, Id id) {
   const bool failures = std::any_of(rows.begin(), rows.end(),
                                     [](const auto& entry) { return entry.second.report == Action::failed; });
   DueReport due;
-  due.report = begun(write, message, failures && mail::returns_whole(message.dsn.ret, message.size));
+  due.report = begun(write, message, failures && smtp::returns_whole(message.dsn.ret, message.size));
   Requests requests(write, message);
   for (auto& [number, row] : rows) {
     const Action action = std::exchange(row.report, Action::none);
@@ -180,7 +180,7 @@ std::optional<DueReport> delayed(const Read& read, MessageRow& message) {
   if (!may_warn(message) || message.state != MessageState::queued) return std::nullopt;
   DueReport due;
   Requests requests(read, message);
-  std::vector<mail::Report::Recipient> recipients;
+  std::vector<smtp::Dsn::Recipient> recipients;
   add_delayed(read, message, requests, recipients);
   if (recipients.empty()) return std::nullopt;
   due.report = begun(read, message, false);

@@ -7,7 +7,7 @@
 #pragma once
 #include <optional>
 
-#include "protocol/mail/dsn.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
 
@@ -19,14 +19,15 @@ bool has_reports(const Message&);
 
 /// What is to be reported of a recipient with this final state (`success`: what a delivery is called; none:
 /// the next hop reports it).
-mail::Action to_report(const Message&, const smtp::DsnOfRecipient&, RecipientState, mail::Action success);
+smtp::DsnAction to_report(const Message&, const smtp::DsnOfRecipient&, RecipientState,
+                          smtp::DsnAction success);
 
 /// A recipient of it has something to report: by `at` at the latest.
 void report_by(Write&, MessageRow&, TimePoint at);
 
 struct DueReport {
   Message message;
-  mail::Report report;  // what the store knows of it
+  smtp::Dsn report;  // what the store knows of it
 };
 /// What is to be reported of this message now; afterwards nothing is, and the content of a finished message
 /// is gone. Of more than 1,000 recipients the rest is due at once.

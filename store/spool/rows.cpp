@@ -131,11 +131,11 @@ void pack(Packer& p, const RecipientRow& r) {
   p.word(r.state).u8(
       static_cast<std::uint8_t>((r.possible_duplicate ? duplicate : 0) | (r.isolate ? isolate : 0) |
                                 (r.address.empty() ? 0 : own_address) | (r.last ? has_last : 0) |
-                                (r.report != mail::Action::none ? to_report : 0)));
+                                (r.report != smtp::DsnAction::none ? to_report : 0)));
   p.num(r.version).num(r.attempts).time(r.next);
   if (!r.address.empty()) p.str(r.address).num(r.member);
   if (r.last) pack(p, *r.last);
-  if (r.report != mail::Action::none) p.word(r.report);
+  if (r.report != smtp::DsnAction::none) p.word(r.report);
   if (r.last && !r.last->tls.empty()) p.str(r.last->tls);
 }
 
@@ -155,7 +155,7 @@ RecipientRow unpack_recipient(std::string_view value, std::string_view key) {
     if (r.address.empty()) u.bad("lacks its address");
   }
   if (flags & 8) r.last = unpack_reply(u);
-  if (flags & 16) r.report = u.word(mail::Action::expanded);
+  if (flags & 16) r.report = u.word(smtp::DsnAction::expanded);
   if (r.last && !u.at_end()) r.last->tls = u.text();
   return r;
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/mail/dsn.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "store/spool/types.hpp"
@@ -55,7 +55,7 @@ struct RecipientRow {
   std::string address;  // of an added one; empty: as in its page
   std::uint64_t member = 0;
   std::optional<LastReply> last;
-  mail::Action report = mail::Action::none;  // not yet told to the sender
+  smtp::DsnAction report = smtp::DsnAction::none;  // not yet told to the sender
 
   bool open() const { return state == RecipientState::queued || state == RecipientState::deferred; }
   bool final() const { return !open() && state != RecipientState::held; }

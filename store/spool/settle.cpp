@@ -133,7 +133,7 @@ class Settling {
       case Verdict::delivered:
         events_.add("delivered", o);
         recount(message_, from, RecipientState::delivered);
-        if (!has_row && !o.possible_duplicate && report_of(o) == mail::Action::none)
+        if (!has_row && !o.possible_duplicate && report_of(o) == smtp::DsnAction::none)
           return numbers_.set_done(o.number);
         break;
       case Verdict::failed:
@@ -150,16 +150,16 @@ class Settling {
     row.state = state_of(o.verdict);
     row.last = o.last;
     row.report = report_of(o);
-    reports_ = reports_ || row.report != mail::Action::none;
+    reports_ = reports_ || row.report != smtp::DsnAction::none;
     if (o.verdict != Verdict::delivered) recount(message_, from, row.state);
     numbers_.put(write_, o.number, std::move(row));
   }
 
-  mail::Action report_of(const Outcome& o) {
-    if (!has_reports(message_)) return mail::Action::none;
+  smtp::DsnAction report_of(const Outcome& o) {
+    if (!has_reports(message_)) return smtp::DsnAction::none;
     const auto& untold = settlement_.untold;
     if (o.verdict == Verdict::delivered && std::find(untold.begin(), untold.end(), o.number) == untold.end())
-      return mail::Action::none;
+      return smtp::DsnAction::none;
     return to_report(message_, requests_.of(o.number), state_of(o.verdict), settlement_.untold_as);
   }
 

@@ -20,7 +20,7 @@ inline void fuzz_client_dialog(std::string_view data) {
       {(choice & 1) != 0, "me", static_cast<smtp::ClientDialog::Pipelining>((choice >> 1) % 3), {}});
   const std::uint32_t window = 1 + choice / 64;
   const bool chunked = (choice & 32) != 0;
-  std::vector<delivery::Observation> seen;
+  std::vector<smtp::Observation> seen;
   std::uint32_t begun = 0;
   bool quit = false;
   smtp::ClientDialog::Output out;
@@ -43,23 +43,22 @@ inline void fuzz_client_dialog(std::string_view data) {
         fresh = true;
       }
       if (begun == 5 && dialog.idle()) dialog.quit();
-      const bool more =
-          dialog.output(out, [](delivery::MessageId, std::uint32_t number) { return number != 3; });
+      const bool more = dialog.output(out, [](smtp::MessageId, std::uint32_t number) { return number != 3; });
       must(!more || (!quit && !dialog.failed()));
       quit = quit || (more && out.commands.ends_with("QUIT\r\n"));
       if (more) dialog.written();
-      for (delivery::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
+      for (smtp::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
       if (!more && !fresh) return;
     }
   };
   while (!data.empty() && !dialog.failed() && !dialog.finished()) {
     dialog.received(data.substr(0, piece));
     data.remove_prefix(std::min(piece, data.size()));
-    for (delivery::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
+    for (smtp::Observation& one : dialog.take_finished()) seen.push_back(std::move(one));
     pull();
   }
-  dialog.end(delivery::Drop::How::closed);
-  for (delivery::Observation& one : dialog.take_open()) seen.push_back(std::move(one));
+  dialog.end(smtp::Drop::How::closed);
+  for (smtp::Observation& one : dialog.take_open()) seen.push_back(std::move(one));
   must(seen.size() == begun);
   for (std::uint32_t i = 0; i < begun; ++i) {
     must(seen[i].message == i && seen[i].rcpt.size() == 3 && seen[i].rcpts_sent <= 3);

@@ -5,9 +5,9 @@
 #include <string>
 #include <string_view>
 
-#include "protocol/mail/dsn.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
@@ -26,7 +26,7 @@ inline void fuzz_dsn(std::string_view data) {
     return mailbox ? mailbox->text() : std::string("anne@example.net");
   };
   const unsigned choice = octet();
-  mail::Report report;
+  smtp::Dsn report;
   report.reporting_mta = "mx.example.org";
   report.queue_id = "6H05R3BNW0001";
   report.to = address();
@@ -42,12 +42,12 @@ inline void fuzz_dsn(std::string_view data) {
   report.of_report = (choice & 2) != 0;
   report.retry_until = TimePoint(Duration((choice & 4) != 0 ? 1 : 0));
   for (unsigned n = choice / 8 % 8 + 1; n > 0; --n) {
-    mail::Report::Recipient& r = report.recipients.emplace_back();
+    smtp::Dsn::Recipient& r = report.recipients.emplace_back();
     r.address = address();
     smtp::DsnOfRecipient of_recipient;
     (void)smtp::take_orcpt(of_recipient, piece());
     r.orcpt = of_recipient.orcpt;
-    r.action = static_cast<mail::Action>(1 + octet() % 5);
+    r.action = static_cast<smtp::DsnAction>(1 + octet() % 5);
     r.last.stage = static_cast<Stage>(octet() % 13);
     r.last.reply.code = static_cast<int>(octet() * 3);
     r.last.reply.enhanced = {static_cast<std::uint8_t>(octet() % 6), static_cast<std::uint16_t>(octet()), 1};
@@ -56,7 +56,7 @@ inline void fuzz_dsn(std::string_view data) {
     r.expired = (octet() & 1) != 0;
   }
 
-  const std::string out = mail::write(report);
+  const std::string out = smtp::write(report);
   const auto header = mail::Header::scan(out);
   must(header && header->complete());
   for (const char* name : {"From", "To", "Subject", "Date", "Message-ID", "Auto-Submitted", "Content-Type"})

@@ -15,7 +15,7 @@ namespace spoold::tests {
 /// The first octet chooses protocol, TLS, credentials and what becomes of a handshake; the second the piece
 /// size.
 inline void fuzz_opening(std::string_view data) {
-  using Use = delivery::TlsPlan::Use;
+  using Use = smtp::TlsPlan::Use;
   if (data.size() < 2) return;
   const auto choice = static_cast<unsigned char>(data[0]);
   const std::size_t piece = 1 + static_cast<unsigned char>(data[1]);
@@ -70,7 +70,7 @@ inline void fuzz_opening(std::string_view data) {
   }
   must(!dialog.established() || secure || options.tls.use != Use::must);
   must(!dialog.established() || dialog.failed() || dialog.wants_next());
-  dialog.end(delivery::Drop::How::closed);
+  dialog.end(smtp::Drop::How::closed);
   must(!dialog.drop().text.empty() && dialog.take_open().empty() && dialog.take_finished().empty());
 }
 

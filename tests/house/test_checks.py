@@ -60,9 +60,16 @@ class Checks(unittest.TestCase):
             "store/spool/c.cpp": '#include "store/directory/directory.hpp"', "store/d.cpp": "#include <spdlog/spdlog.h>",
             "conf/e.cpp": '#include "protocol/time.hpp"', "protocol/f.cpp": "auto t = std::chrono::system_clock::now();",
             "server/g.cpp": "#include <lmdb.h>", "server/h.cpp": '#include "nowhere.hpp"',
+            "protocol/smtp/i.cpp": '#include "protocol/delivery/planner.hpp"', "protocol/mail/j.cpp": '#include "protocol/smtp/reply.hpp"',
+            "protocol/dns/k.cpp": '#include "protocol/list/settings.hpp"', "protocol/smtp/l.cpp": '#include "protocol/mime/parts.hpp"',
+            "protocol/time.cpp": '#include "protocol/mail/ascii.hpp"', "protocol/list/m.cpp": '#include "conf/load.hpp"',
+        }
+        right = {
+            "protocol/delivery/n.cpp": '#include "protocol/dns/records.hpp"', "protocol/list/o.cpp": '#include "protocol/time.hpp"',
+            "protocol/list/p.cpp": '#include "conf/values.hpp"', "protocol/smtp/q.cpp": '#include "protocol/smtp/reply.hpp"',
         }
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in cases.items():
+            for name, text in [*cases.items(), *right.items()]:
                 path = pathlib.Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text + "\n")
@@ -70,6 +77,9 @@ class Checks(unittest.TestCase):
             self.assertEqual(done.returncode, 1)
             for name in cases:
                 self.assertIn(name + ":1:", done.stdout)
+            for name in right:  # what it includes does not exist here, and nothing else is wrong with it
+                self.assertNotIn("must not", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
+                self.assertNotIn("of conf", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
 
     def test_documents_finder(self):
         files = {

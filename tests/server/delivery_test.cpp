@@ -28,7 +28,7 @@ struct House {
     quiet.level = "error";
     log::configure(quiet);
     opened.options.report = [this](const store::Read& read, const store::Message& about,
-                                   mail::Report report) {
+                                   smtp::Dsn report) {
       return reports->acceptance(read, about, std::move(report));
     };
     opened.options.on_due = [this](const std::string& route) {

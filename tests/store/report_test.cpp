@@ -9,7 +9,7 @@
 
 using namespace spoold;
 using namespace spoold::store;
-using mail::Action;
+using Action = smtp::DsnAction;
 
 namespace {
 
@@ -18,9 +18,9 @@ constexpr Duration minute = std::chrono::minutes(1), hour = std::chrono::hours(1
 /// A store whose reports are kept and sent to the reverse path.
 struct House {
   House() : s(folder.path()) {
-    s.options.report = [this](const Read&, const Message& about, mail::Report report) {
+    s.options.report = [this](const Read&, const Message& about, smtp::Dsn report) {
       Acceptance a = plain({about.reverse_path.empty() ? "postmaster@here.example" : about.reverse_path},
-                           mail::write(report));
+                           smtp::write(report));
       a.messages[0].message.reverse_path.clear();
       a.messages[0].message.report = !about.reverse_path.empty();
       made.push_back(std::move(report));
@@ -61,7 +61,7 @@ struct House {
   }
 
   Folder folder;
-  std::vector<mail::Report> made;
+  std::vector<smtp::Dsn> made;
   Opened s;
 };
 

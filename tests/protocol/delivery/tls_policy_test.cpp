@@ -5,6 +5,7 @@
 using namespace spoold;
 using namespace spoold::delivery;
 using conf::Tls;
+using dns::Tlsa, dns::usable;
 using Use = TlsPlan::Use;
 using Trust = TlsPlan::Trust;
 

@@ -8,7 +8,7 @@ namespace {
 
 const char* const chunking = "250-hello\n250-PIPELINING\n250 CHUNKING";
 
-ClientDialog::Mail chunked(delivery::MessageId message, std::vector<std::string> addresses,
+ClientDialog::Mail chunked(smtp::MessageId message, std::vector<std::string> addresses,
                            std::uint32_t window = 32) {
   auto m = mail(message, std::move(addresses), window);
   m.plan.chunked = true;
@@ -94,7 +94,7 @@ TEST_CASE("CHUNKING: a large content waits for an accepted recipient, and is not
 
 TEST_CASE("CHUNKING: at most 32 transactions and 1 MiB of content in flight") {
   std::vector<ClientDialog::Mail> mails;
-  for (delivery::MessageId m = 0; m < 40; ++m) mails.push_back(chunked(m, {"a@y"}));
+  for (smtp::MessageId m = 0; m < 40; ++m) mails.push_back(chunked(m, {"a@y"}));
   Talk talk = greeted(mails);
   talk.pull();
   CHECK(talk.next == 32);

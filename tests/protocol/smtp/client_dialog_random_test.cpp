@@ -11,8 +11,6 @@
 
 using namespace spoold;
 using namespace spoold::smtp;
-using delivery::Drop;
-using delivery::Observation;
 
 namespace {
 
@@ -200,9 +198,7 @@ void run(const std::vector<std::uint16_t>& seeds) {
   std::uint32_t number = 0;
   bool cut = false;
 
-  const ClientDialog::Sending sending = [&](delivery::MessageId, std::uint32_t) {
-    return dice.roll(12) != 0;
-  };
+  const ClientDialog::Sending sending = [&](smtp::MessageId, std::uint32_t) { return dice.roll(12) != 0; };
   for (unsigned round = 0; round < 500 && !dialog.finished() && !cut; ++round) {
     while (dialog.wants_next() && begun.size() < transactions) {
       ClientDialog::Mail mail;

@@ -10,9 +10,6 @@
 
 namespace spoold::smtp {
 
-using delivery::Drop;
-using delivery::Observation;
-
 struct Step {
   bool client;
   std::string bytes;
@@ -25,7 +22,7 @@ inline Step S(std::string text) {
   return {false, std::move(text)};
 }
 
-inline ClientDialog::Mail mail(delivery::MessageId message, std::vector<std::string> addresses,
+inline ClientDialog::Mail mail(smtp::MessageId message, std::vector<std::string> addresses,
                                std::uint32_t window = 32) {
   ClientDialog::Mail m;
   m.plan.message = message;
@@ -60,7 +57,7 @@ struct Talk {
       while (dialog.wants_next() && next < mails.size()) dialog.begin(mails[next++]);
       if (dialog.wants_next() && next == mails.size() && quit_at_end && dialog.idle()) dialog.quit();
       if (!dialog.output(
-              out, [&](delivery::MessageId, std::uint32_t number) { return !withdrawn.contains(number); })) {
+              out, [&](smtp::MessageId, std::uint32_t number) { return !withdrawn.contains(number); })) {
         if (dialog.wants_next() && next < mails.size()) continue;
         return all;
       }

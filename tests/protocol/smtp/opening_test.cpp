@@ -7,8 +7,6 @@
 
 using namespace spoold;
 using namespace spoold::smtp;
-using delivery::Drop;
-using delivery::TlsPlan;
 using Use = TlsPlan::Use;
 
 namespace {

@@ -1,4 +1,4 @@
-#include "protocol/mail/dsn.hpp"
+#include "protocol/smtp/dsn.hpp"
 
 #include <algorithm>
 #include <array>
@@ -7,8 +7,10 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
 
-namespace spoold::mail {
+namespace spoold::smtp {
 namespace {
+
+using mail::is_ascii, mail::is_utf8, mail::utf8_front;
 
 constexpr std::size_t widest = 990, most_of_header = 65536;
 // With the name of a field before them they are a line (RFC 5322 2.1.1).
@@ -74,42 +76,41 @@ std::string header_only(std::string_view message) {
 }
 
 // A boundary that is in none of the parts.
-std::string boundary_for(const Report& report, std::string_view parts) {
+std::string boundary_for(const Dsn& dsn, std::string_view parts) {
   std::string boundary;
   for (int i = 0;; ++i) {
-    boundary = "=_" + report.queue_id + "_" + std::to_string(i);
+    boundary = "=_" + dsn.queue_id + "_" + std::to_string(i);
     if (parts.find(boundary) == std::string_view::npos) return boundary;
   }
 }
 
-bool any(const Report& report, Action action) {
-  return std::any_of(report.recipients.begin(), report.recipients.end(),
+bool any(const Dsn& dsn, DsnAction action) {
+  return std::any_of(dsn.recipients.begin(), dsn.recipients.end(),
                      [action](const auto& r) { return r.action == action; });
 }
 
 // What people read before the recipients of one action.
-std::string sentence(const Report& report, Action action, bool several) {
+std::string sentence(const Dsn& dsn, DsnAction action, bool several) {
   const std::string to = several ? " these recipients" : " this recipient";
   switch (action) {
-    case Action::failed:
+    case DsnAction::failed:
       return "could not be delivered to" + to + ", and will not be tried again.";
-    case Action::delayed:
+    case DsnAction::delayed:
       return "has not yet been delivered to" + to +
-             ". You need not send it again:\r\nit will be tried until " + rfc5322_date(report.retry_until) +
-             ".";
-    case Action::relayed:
+             ". You need not send it again:\r\nit will be tried until " + rfc5322_date(dsn.retry_until) + ".";
+    case DsnAction::relayed:
       return "was handed on for" + to + " to a server that\r\ndoes not report what becomes of it.";
-    case Action::delivered:
+    case DsnAction::delivered:
       return "was delivered to" + to + ".";
-    case Action::expanded:
+    case DsnAction::expanded:
       return "was delivered to" + to + ", and sent on from there.";
-    case Action::none:
+    case DsnAction::none:
       break;
   }
   return "concerns" + to + ".";
 }
 
-void tell(const Report::Recipient& recipient, std::string& out) {
+void tell(const Dsn::Recipient& recipient, std::string& out) {
   out += "\r\n  <" + flat(recipient.address) + ">\r\n";
   if (recipient.expired) out += "    it was tried until its time was over; the last answer was\r\n";
   const LastReply& last = recipient.last;
@@ -122,20 +123,20 @@ void tell(const Report::Recipient& recipient, std::string& out) {
   out += "    " + readable(words) + "\r\n";
 }
 
-std::string people_part(const Report& report) {
-  std::string out = "This is the mail server at " + report.reporting_mta + ".\r\n";
-  for (const Action action :
-       {Action::failed, Action::delayed, Action::relayed, Action::expanded, Action::delivered}) {
-    const auto count = std::count_if(report.recipients.begin(), report.recipients.end(),
+std::string people_part(const Dsn& dsn) {
+  std::string out = "This is the mail server at " + dsn.reporting_mta + ".\r\n";
+  for (const DsnAction action : {DsnAction::failed, DsnAction::delayed, DsnAction::relayed,
+                                 DsnAction::expanded, DsnAction::delivered}) {
+    const auto count = std::count_if(dsn.recipients.begin(), dsn.recipients.end(),
                                      [action](const auto& r) { return r.action == action; });
     if (count == 0) continue;
-    out += report.of_report ? "\r\nThis server's report of " : "\r\nYour message of ";
-    out += rfc5322_date(report.arrived) + "\r\n" + sentence(report, action, count > 1) + "\r\n";
-    for (const auto& recipient : report.recipients)
+    out += dsn.of_report ? "\r\nThis server's report of " : "\r\nYour message of ";
+    out += rfc5322_date(dsn.arrived) + "\r\n" + sentence(dsn, action, count > 1) + "\r\n";
+    for (const auto& recipient : dsn.recipients)
       if (recipient.action == action) tell(recipient, out);
   }
-  const std::string it = report.of_report ? "the report" : "your message";
-  out += report.whole ? "\r\nAttached is " + it + ".\r\n" : "\r\nAttached is the header of " + it + ".\r\n";
+  const std::string it = dsn.of_report ? "the report" : "your message";
+  out += dsn.whole ? "\r\nAttached is " + it + ".\r\n" : "\r\nAttached is the header of " + it + ".\r\n";
   return out;
 }
 
@@ -143,90 +144,88 @@ std::string people_part(const Report& report) {
 std::string original_recipient(const std::string& orcpt) {
   const std::size_t semicolon = orcpt.find(';');
   if (semicolon == std::string::npos) return {};
-  return flat(orcpt.substr(0, semicolon) + "; " + smtp::decode_xtext(orcpt.substr(semicolon + 1)));
+  return flat(orcpt.substr(0, semicolon) + "; " + decode_xtext(orcpt.substr(semicolon + 1)));
 }
 
 // RFC 6533 3: who has an ASCII address himself need not be able to read UTF-8 in fields.
-bool global(const Report& report) {
-  return !is_ascii(report.to);
+bool global(const Dsn& dsn) {
+  return !is_ascii(dsn.to);
 }
 
-std::string final_recipient(const Report& report, const std::string& address) {
+std::string final_recipient(const Dsn& dsn, const std::string& address) {
   if (is_ascii(address)) return "rfc822; " + flat(address);
-  if (global(report)) return "utf-8; " + flat(address);
+  if (global(dsn)) return "utf-8; " + flat(address);
   std::string ascii;
-  smtp::append_orcpt(ascii, address);
+  append_orcpt(ascii, address);
   return ascii.insert(ascii.find(';') + 1, " ");
 }
 
-void recipient_fields(const Report& report, const Report::Recipient& recipient, std::string& out) {
+void recipient_fields(const Dsn& dsn, const Dsn::Recipient& recipient, std::string& out) {
   const LastReply& last = recipient.last;
   if (const std::string original = original_recipient(recipient.orcpt); !original.empty())
     out += "Original-Recipient: " + original + "\r\n";
-  out += "Final-Recipient: " + final_recipient(report, recipient.address) + "\r\n";
+  out += "Final-Recipient: " + final_recipient(dsn, recipient.address) + "\r\n";
   out += std::string("Action: ") + text(recipient.action) + "\r\nStatus: " + status_of(recipient) + "\r\n";
-  const bool by_us = last.remote == report.reporting_mta;
+  const bool by_us = last.remote == dsn.reporting_mta;
   if (const std::string host = host_of(last.remote); !host.empty() && !host.starts_with("unix:") && !by_us)
     out += "Remote-MTA: dns; " + flat(host) + "\r\n";
-  const std::string words =
-      global(report) ? readable(diagnostic(last)) : ascii(diagnostic(last), most_of_words);
+  const std::string words = global(dsn) ? readable(diagnostic(last)) : ascii(diagnostic(last), most_of_words);
   if (!words.empty())
     out +=
         (last.reply.code != 0 ? "Diagnostic-Code: smtp; " : "Diagnostic-Code: X-Spoold; ") + words + "\r\n";
   if (last.at != TimePoint{}) out += "Last-Attempt-Date: " + rfc5322_date(last.at) + "\r\n";
-  if (recipient.action == Action::delayed && report.retry_until != TimePoint{})
-    out += "Will-Retry-Until: " + rfc5322_date(report.retry_until) + "\r\n";
+  if (recipient.action == DsnAction::delayed && dsn.retry_until != TimePoint{})
+    out += "Will-Retry-Until: " + rfc5322_date(dsn.retry_until) + "\r\n";
 }
 
-std::string status_part(const Report& report) {
+std::string status_part(const Dsn& dsn) {
   std::string out;
-  if (!report.envid.empty())
-    out += "Original-Envelope-Id: " + flat(smtp::decode_xtext(report.envid)) + "\r\n";
-  out += "Reporting-MTA: dns; " + report.reporting_mta + "\r\n";
-  if (!report.received_from.empty()) out += "Received-From-MTA: dns; " + flat(report.received_from) + "\r\n";
-  out += "X-Spoold-Queue-ID: " + report.queue_id + "\r\n";
-  out += "Arrival-Date: " + rfc5322_date(report.arrived) + "\r\n";
-  for (const auto& recipient : report.recipients) {
+  if (!dsn.envid.empty()) out += "Original-Envelope-Id: " + flat(decode_xtext(dsn.envid)) + "\r\n";
+  out += "Reporting-MTA: dns; " + dsn.reporting_mta + "\r\n";
+  if (!dsn.received_from.empty()) out += "Received-From-MTA: dns; " + flat(dsn.received_from) + "\r\n";
+  out += "X-Spoold-Queue-ID: " + dsn.queue_id + "\r\n";
+  out += "Arrival-Date: " + rfc5322_date(dsn.arrived) + "\r\n";
+  for (const auto& recipient : dsn.recipients) {
     out += "\r\n";
-    recipient_fields(report, recipient, out);
+    recipient_fields(dsn, recipient, out);
   }
   // Envelope-Id and Original-Recipient come from xtext, which can hold any octet.
-  return global(report) && is_utf8(out) ? out : ascii(out);
+  return global(dsn) && is_utf8(out) ? out : ascii(out);
 }
 
 }  // namespace
 
-const char* text(Action action) {
+const char* text(DsnAction action) {
   static constexpr std::array words{"none", "failed", "delayed", "relayed", "delivered", "expanded"};
   return words.at(static_cast<std::size_t>(action));
 }
 
-const char* subject_of(const Report& report) {
-  if (report.of_report) return "Report that could not be delivered";
-  if (any(report, Action::failed)) return "Undelivered mail returned to sender";
-  if (any(report, Action::delayed)) return "Delayed mail, still being tried";
+const char* subject_of(const Dsn& dsn) {
+  if (dsn.of_report) return "Report that could not be delivered";
+  if (any(dsn, DsnAction::failed)) return "Undelivered mail returned to sender";
+  if (any(dsn, DsnAction::delayed)) return "Delayed mail, still being tried";
   return "Mail delivery report";
 }
 
-bool returns_whole(smtp::Ret ret, std::uint64_t size) {
-  if (ret == smtp::Ret::headers) return false;
-  return size <= (ret == smtp::Ret::full ? whole_when_asked : whole_anyway);
+bool returns_whole(Ret ret, std::uint64_t size) {
+  if (ret == Ret::headers) return false;
+  return size <= (ret == Ret::full ? whole_when_asked : whole_anyway);
 }
 
-std::string status_of(const Report::Recipient& recipient) {
-  const smtp::Reply& reply = recipient.last.reply;
+std::string status_of(const Dsn::Recipient& recipient) {
+  const Reply& reply = recipient.last.reply;
   const auto heard = [&](int klass) { return reply.enhanced.given() && reply.enhanced.klass == klass; };
   switch (recipient.action) {
-    case Action::relayed:
-    case Action::delivered:
-    case Action::expanded:
+    case DsnAction::relayed:
+    case DsnAction::delivered:
+    case DsnAction::expanded:
       return heard(2) ? reply.enhanced.text() : "2.0.0";
-    case Action::delayed:
+    case DsnAction::delayed:
       if (heard(4)) return reply.enhanced.text();
       if (reply.code != 0) return "4.0.0";
       return recipient.last.stage == Stage::connect ? "4.4.1" : "4.4.2";
-    case Action::none:
-    case Action::failed:
+    case DsnAction::none:
+    case DsnAction::failed:
       break;
   }
   // RFC 3464 2.3.4 wants a failure's class: what expired was temporary until then (RFC 3463 3.5, X.4.7).
@@ -245,25 +244,25 @@ std::string status_of(const Report::Recipient& recipient) {
   }
 }
 
-std::string write(const Report& report) {
-  const std::string people = people_part(report), status = status_part(report);
-  const std::string returned = report.whole ? report.original : header_only(report.original);
-  const std::string boundary = boundary_for(report, people + status + returned);
+std::string write(const Dsn& dsn) {
+  const std::string people = people_part(dsn), status = status_part(dsn);
+  const std::string returned = dsn.whole ? dsn.original : header_only(dsn.original);
+  const std::string boundary = boundary_for(dsn, people + status + returned);
   const auto encoding = [](std::string_view part) {
     return is_ascii(part) ? std::string() : std::string("Content-Transfer-Encoding: 8bit\r\n");
   };
   // RFC 6533 6: the global types where the header holds UTF-8.
   const bool utf8_header = !is_ascii(std::string_view(returned).substr(0, returned.find("\r\n\r\n")));
-  const char* const returned_type = report.whole
+  const char* const returned_type = dsn.whole
                                         ? (utf8_header ? "message/global" : "message/rfc822")
                                         : (utf8_header ? "message/global-headers" : "text/rfc822-headers");
 
-  std::string out = "From: Mail Delivery System <MAILER-DAEMON@" + report.reporting_mta + ">\r\n";
-  out += "To: <" + report.to + ">\r\n";
-  out += std::string("Subject: ") + subject_of(report) + "\r\n";
-  out += "Date: " + rfc5322_date(report.now) + "\r\n";
-  out += "Message-ID: <" + report.queue_id + "." + std::to_string(report.now.time_since_epoch().count()) +
-         ".report@" + report.reporting_mta + ">\r\n";
+  std::string out = "From: Mail Delivery System <MAILER-DAEMON@" + dsn.reporting_mta + ">\r\n";
+  out += "To: <" + dsn.to + ">\r\n";
+  out += std::string("Subject: ") + subject_of(dsn) + "\r\n";
+  out += "Date: " + rfc5322_date(dsn.now) + "\r\n";
+  out += "Message-ID: <" + dsn.queue_id + "." + std::to_string(dsn.now.time_since_epoch().count()) +
+         ".report@" + dsn.reporting_mta + ">\r\n";
   out += "Auto-Submitted: auto-replied\r\n";  // RFC 3834 5
   out += "MIME-Version: 1.0\r\n";
   out +=
@@ -276,15 +275,15 @@ std::string write(const Report& report) {
 
   out += "\r\n--" + boundary + "\r\nContent-Description: Delivery report\r\n";
   out += std::string("Content-Type: message/") +
-         (global(report) ? "global-delivery-status" : "delivery-status") + "\r\n";
+         (global(dsn) ? "global-delivery-status" : "delivery-status") + "\r\n";
   out += encoding(status) + "\r\n" + status;
 
   out += "\r\n--" + boundary +
-         "\r\nContent-Description: " + (report.whole ? "The message" : "Header of the message") + "\r\n";
+         "\r\nContent-Description: " + (dsn.whole ? "The message" : "Header of the message") + "\r\n";
   out += std::string("Content-Type: ") + returned_type + "\r\n";
   out += encoding(returned) + "\r\n" + returned;
   out += "\r\n--" + boundary + "--\r\n";
   return out;
 }
 
-}  // namespace spoold::mail
+}  // namespace spoold::smtp

@@ -9,20 +9,20 @@
 #include <string>
 #include <vector>
 
-#include "protocol/delivery/outcome.hpp"
 #include "protocol/smtp/dsn_request.hpp"
+#include "protocol/smtp/stage.hpp"
 
-namespace spoold::mail {
+namespace spoold::smtp {
 
 /// Of RFC 3464 2.3.3. none: nothing is to be reported.
-enum class Action : std::uint8_t { none, failed, delayed, relayed, delivered, expanded };
-const char* text(Action);
+enum class DsnAction : std::uint8_t { none, failed, delayed, relayed, delivered, expanded };
+const char* text(DsnAction);
 
-struct Report {
+struct Dsn {
   struct Recipient {
     std::string address;
     std::string orcpt;  // as it came (smtp/dsn_request.hpp); empty: not known
-    Action action = Action::failed;
+    DsnAction action = DsnAction::failed;
     LastReply last;
     bool expired = false;  // failed after its lifetime
   };
@@ -40,14 +40,14 @@ struct Report {
 };
 
 /// The whole message, header included.
-std::string write(const Report& report);
-const char* subject_of(const Report& report);
+std::string write(const Dsn& dsn);
+const char* subject_of(const Dsn& dsn);
 
 /// Whether a report that returns all of its original, where that is small enough, was asked for: RET (RFC
 /// 3461 4.3) holds for failures only. `size` is that of the original.
-bool returns_whole(smtp::Ret ret, std::uint64_t size);
+bool returns_whole(Ret ret, std::uint64_t size);
 
 /// Status: of RFC 3464 2.3.4 for what was heard: the enhanced status, else what the code and the stage say.
-std::string status_of(const Report::Recipient& recipient);
+std::string status_of(const Dsn::Recipient& recipient);
 
-}  // namespace spoold::mail
+}  // namespace spoold::smtp

@@ -1,4 +1,4 @@
-#include "protocol/delivery/outcome.hpp"
+#include "protocol/smtp/stage.hpp"
 
 namespace spoold {
 

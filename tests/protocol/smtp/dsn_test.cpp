@@ -1,4 +1,4 @@
-#include "protocol/mail/dsn.hpp"
+#include "protocol/smtp/dsn.hpp"
 
 #include <doctest/doctest.h>
 
@@ -11,14 +11,14 @@
 #include "tests/source_dir.hpp"
 
 using namespace spoold;
-using namespace spoold::mail;
+using namespace spoold::smtp;
 
 namespace {
 
 const TimePoint noon{std::chrono::milliseconds(1795348800000)};
 
-Report::Recipient refused(std::string address, smtp::Reply reply, Stage stage = Stage::rcpt) {
-  Report::Recipient r;
+Dsn::Recipient refused(std::string address, smtp::Reply reply, Stage stage = Stage::rcpt) {
+  Dsn::Recipient r;
   r.address = std::move(address);
   r.last.reply = std::move(reply);
   r.last.remote = "mx1.example.net[192.0.2.1]:25";
@@ -27,8 +27,8 @@ Report::Recipient refused(std::string address, smtp::Reply reply, Stage stage = 
   return r;
 }
 
-Report report(std::vector<Report::Recipient> failed) {
-  Report r;
+Dsn report(std::vector<Dsn::Recipient> failed) {
+  Dsn r;
   r.reporting_mta = "lists.example.org";
   r.to = "anne@example.org";
   r.queue_id = "01ABCDEFG";
@@ -39,9 +39,9 @@ Report report(std::vector<Report::Recipient> failed) {
   return r;
 }
 
-// Compares with tests/protocol/mail/dsn/NAME.eml; SPOOLD_WRITE_GOLDEN=1 writes it anew.
+// Compares with tests/protocol/smtp/dsn/NAME.eml; SPOOLD_WRITE_GOLDEN=1 writes it anew.
 void golden(const std::string& name, const std::string& text) {
-  const std::string path = source_dir() + "/tests/protocol/mail/dsn/" + name + ".eml";
+  const std::string path = source_dir() + "/tests/protocol/smtp/dsn/" + name + ".eml";
   if (std::getenv("SPOOLD_WRITE_GOLDEN") != nullptr) std::ofstream(path, std::ios::binary) << text;
   std::ostringstream expected;
   expected << std::ifstream(path, std::ios::binary).rdbuf();
@@ -56,7 +56,7 @@ TEST_CASE("a report on one refused recipient") {
 }
 
 TEST_CASE("one report for all recipients of a message, one of them expired") {
-  Report::Recipient expired;
+  Dsn::Recipient expired;
   expired.address = "cris@example.com";
   expired.last.reply.text = "connection closed while waiting for the reply to RCPT TO";
   expired.last.remote = "mx.example.com[2001:db8::1]:25";
@@ -70,7 +70,7 @@ TEST_CASE("one report for all recipients of a message, one of them expired") {
 TEST_CASE("a UTF-8 address is written in ASCII, to a UTF-8 reader as it is, in the type of RFC 6533") {
   golden("utf8",
          write(report({refused("j\xc3\xb6rg@example.net", {553, {5, 6, 7}, "the address needs SMTPUTF8"})})));
-  Report r = report({refused("j\xc3\xb6rg@example.net", {550, {5, 1, 1}, "no"})});
+  Dsn r = report({refused("j\xc3\xb6rg@example.net", {550, {5, 1, 1}, "no"})});
   r.to = "\xc3\xa5sa@example.org";
   const std::string text = write(r);
   CHECK(text.find("\r\nContent-Type: message/global-delivery-status\r\n") != std::string::npos);
@@ -96,10 +96,10 @@ TEST_CASE("a peer's 8-bit words: message/delivery-status is 7bit, and the part f
     const std::size_t status = text.find("Content-Type: message/delivery-status");
     REQUIRE(status != std::string::npos);
     const std::string part = text.substr(status, text.find("\r\n--=_", status) - status);
-    CHECK(is_ascii(part));
+    CHECK(mail::is_ascii(part));
     CHECK(part.find("8bit") == std::string::npos);
     CHECK(part.find("Diagnostic-Code: smtp; 550 5.1.1 unbekannter Empf\\x") != std::string::npos);
-    CHECK(is_utf8(text));
+    CHECK(mail::is_utf8(text));
   }
 }
 
@@ -118,8 +118,8 @@ TEST_CASE("a status for every failure, always of class 5") {
 
 namespace {
 
-Report::Recipient told(std::string address, Action action, smtp::Reply reply = {}) {
-  Report::Recipient r = refused(std::move(address), std::move(reply), Stage::dot);
+Dsn::Recipient told(std::string address, DsnAction action, smtp::Reply reply = {}) {
+  Dsn::Recipient r = refused(std::move(address), std::move(reply), Stage::dot);
   r.action = action;
   return r;
 }
@@ -129,9 +129,9 @@ Report::Recipient told(std::string address, Action action, smtp::Reply reply = {
 TEST_CASE("everything that RFC 3464 has a field for") {
   auto bart = refused("bart@example.net", {550, {5, 1, 1}, "no such user"});
   bart.orcpt = "rfc822;The+2BBoss@example.org";
-  Report r =
-      report({bart, told("cris@example.net", Action::relayed, {250, {2, 0, 0}, "queued"}),
-              told("staff@example.org", Action::expanded), told("list@example.org", Action::delivered)});
+  Dsn r = report({bart, told("cris@example.net", DsnAction::relayed, {250, {2, 0, 0}, "queued"}),
+                  told("staff@example.org", DsnAction::expanded),
+                  told("list@example.org", DsnAction::delivered)});
   r.envid = "QQ314159+20a+3Db";
   r.received_from = "client.example.org";
   r.original = "Subject: x\r\n\r\nthe body\r\n";
@@ -140,17 +140,17 @@ TEST_CASE("everything that RFC 3464 has a field for") {
 }
 
 TEST_CASE("a delay says until when it will be tried") {
-  Report::Recipient waits = told("bart@example.net", Action::delayed);
+  Dsn::Recipient waits = told("bart@example.net", DsnAction::delayed);
   waits.last = {};
   waits.last.reply.text = "cannot connect to mx1.example.net[192.0.2.1]:25: Connection refused";
   waits.last.stage = Stage::connect;
-  Report r = report({waits, told("cris@example.net", Action::delayed, {451, {4, 7, 1}, "greylisted"})});
+  Dsn r = report({waits, told("cris@example.net", DsnAction::delayed, {451, {4, 7, 1}, "greylisted"})});
   r.retry_until = noon + std::chrono::hours(100);
   golden("delayed", write(r));
 }
 
 TEST_CASE("a report that could not be delivered reads as one to the postmaster") {
-  Report r = report({refused("anne@example.org", {550, {5, 1, 1}, "no such user"})});
+  Dsn r = report({refused("anne@example.org", {550, {5, 1, 1}, "no such user"})});
   r.of_report = true;
   r.to = "postmaster@lists.example.org";
   const std::string text = write(r);
@@ -168,9 +168,9 @@ TEST_CASE("what is returned: RET, and a limit") {
 }
 
 TEST_CASE("a status of the class that the action has") {
-  CHECK(status_of(told("a@b", Action::relayed, {250, {2, 1, 5}, ""})) == "2.1.5");
-  CHECK(status_of(told("a@b", Action::delivered)) == "2.0.0");
-  CHECK(status_of(told("a@b", Action::delayed, {451, {4, 7, 1}, ""})) == "4.7.1");
-  CHECK(status_of(told("a@b", Action::delayed, {451, {}, ""})) == "4.0.0");
-  CHECK(status_of(told("a@b", Action::delayed)) == "4.4.2");
+  CHECK(status_of(told("a@b", DsnAction::relayed, {250, {2, 1, 5}, ""})) == "2.1.5");
+  CHECK(status_of(told("a@b", DsnAction::delivered)) == "2.0.0");
+  CHECK(status_of(told("a@b", DsnAction::delayed, {451, {4, 7, 1}, ""})) == "4.7.1");
+  CHECK(status_of(told("a@b", DsnAction::delayed, {451, {}, ""})) == "4.0.0");
+  CHECK(status_of(told("a@b", DsnAction::delayed)) == "4.4.2");
 }

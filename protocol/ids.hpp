@@ -1,0 +1,11 @@
+// Names of lists and members, as the whole program passes them. Never reused; the node that gave it out is in the top
+// 10 bits.
+#pragma once
+#include <cstdint>
+
+namespace spoold::list {
+
+using ListId = std::uint32_t;
+using MemberId = std::uint64_t;  // 40 bits: fits the 5 octets of the opaque VERP form
+
+}  // namespace spoold::list
