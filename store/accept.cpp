@@ -273,7 +273,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       const auto post = directory::next_post(write, row.list);
       if (!post) return tl::unexpected(post.error());
       row.post = *post;
-      row.envelope = m.envelope ? *m.envelope : list::envelope_for(list->settings, *post);
+      row.copies = m.copies ? *m.copies : list::copies_for(list->settings, *post);
       row.verp_format = list->settings.verp_format;
       row.roster_version = list->roster_version;
     }

@@ -101,7 +101,7 @@ struct PlainRecipient {
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
-  Message message;   // id, content, counts, post, envelope, roster_version are filled in by the store
+  Message message;   // id, content, counts, post, copies, roster_version are filled in by the store
   std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
                      // (one splice)
   /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
@@ -110,8 +110,8 @@ struct NewMessage {
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
-  std::optional<list::Envelope>
-      envelope;  // posts: forced; absent: as the list's settings say for this post's number
+  std::optional<list::Copies>
+      copies;  // posts: forced; absent: as the list's settings say for this post's number
   // posts: message.list is set; the roster is expanded in the accepting commit(s)
 };
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "conf/values.hpp"
-#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/glob.hpp"
 
 namespace spoold::delivery {
 namespace {
@@ -51,7 +51,7 @@ bool is_network(const conf::Destination& d) {
   return d.match.find('/') != std::string::npos;
 }
 bool fits_mx(const conf::Destination& d, std::string_view host) {
-  return is_mx(d) && fits(std::string_view(d.match).substr(3), host);
+  return is_mx(d) && mail::glob(std::string_view(d.match).substr(3), host);
 }
 
 template <class Matches>
@@ -62,25 +62,6 @@ const conf::Destination* first(const conf::Settings& settings, Matches matches) 
 }
 
 }  // namespace
-
-bool fits(std::string_view pattern, std::string_view host) {
-  std::size_t p = 0, h = 0, star = std::string_view::npos, from = 0;
-  while (h < host.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      from = h;
-    } else if (p < pattern.size() && mail::lower(pattern[p]) == mail::lower(host[h])) {
-      ++p, ++h;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      h = ++from;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
 
 const conf::Destination* destination_of(const conf::Settings& settings, const Whereabouts& where) {
   const auto by_name = [&where](const conf::Destination& d) {
@@ -131,7 +112,7 @@ std::optional<GroupRules> group_of(const conf::Settings& settings, const Whereab
     return rules;
   }
   for (const Provider& provider : providers)
-    if (fits(provider.pattern, where.mx_hosts.front())) {
+    if (mail::glob(provider.pattern, where.mx_hosts.front())) {
       rules.name = provider.group;
       rules.connections = at_least_one(usual);
       return rules;

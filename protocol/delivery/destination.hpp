@@ -33,7 +33,4 @@ std::uint16_t port_of(const conf::Settings&, std::string_view domain, std::strin
 /// a configured next hop, is on its own.
 std::optional<GroupRules> group_of(const conf::Settings&, const Whereabouts&);
 
-/// '*' stands for anything; case does not matter.
-bool fits(std::string_view pattern, std::string_view host);
-
 }  // namespace spoold::delivery

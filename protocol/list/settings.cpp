@@ -10,21 +10,21 @@ std::optional<std::string> member_name_fault(std::string_view name) {
   return {};
 }
 
-Envelope envelope_for(const Settings& settings, std::uint32_t post_number) {
+Copies copies_for(const Settings& settings, std::uint32_t post_number) {
   const bool individual = settings.personalize != Personalize::none;
   switch (settings.verp) {
     case Verp::never:
-      return individual ? Envelope::each_plain : Envelope::bulk;
+      return individual ? Copies::each_plain : Copies::bulk;
     case Verp::personalized:
-      return individual ? Envelope::each_verp : Envelope::bulk;
+      return individual ? Copies::each_verp : Copies::bulk;
     case Verp::every:
-      if (individual) return Envelope::each_verp;
-      return settings.verp_every != 0 && post_number % settings.verp_every == 0 ? Envelope::each_verp
-                                                                                : Envelope::bulk;
+      if (individual) return Copies::each_verp;
+      return settings.verp_every != 0 && post_number % settings.verp_every == 0 ? Copies::each_verp
+                                                                                : Copies::bulk;
     case Verp::always:
-      return Envelope::each_verp;
+      return Copies::each_verp;
   }
-  return Envelope::bulk;
+  return Copies::bulk;
 }
 
 }  // namespace spoold::list

@@ -56,7 +56,7 @@ struct Member {
 
 /// How one post goes out; decided once, in the accepting transaction, with the post's own number (lists.md
 /// A2).
-enum class Envelope : std::uint8_t { bulk, each_plain, each_verp };
-Envelope envelope_for(const Settings& settings, std::uint32_t post_number);
+enum class Copies : std::uint8_t { bulk, each_plain, each_verp };
+Copies copies_for(const Settings& settings, std::uint32_t post_number);
 
 }  // namespace spoold::list

@@ -164,7 +164,7 @@ std::vector<Mailbox> mailboxes(const Header& header, const std::vector<std::stri
   for (const Field& field : header.fields())
     for (std::string_view name : names)
       if (same(field.name, name))
-        for (Address& address : address_list(field.value).addresses)
+        for (NameAddr& address : address_list(field.value).addresses)
           found.push_back(std::move(address.mailbox));
   return found;
 }

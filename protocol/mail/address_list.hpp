@@ -13,13 +13,13 @@
 
 namespace spoold::mail {
 
-struct Address {
+struct NameAddr {
   std::string name;  // display name: quotes and folding undone, encoded words as they are; may be empty
   Mailbox mailbox;
 };
 
 struct AddressList {
-  std::vector<Address> addresses;
+  std::vector<NameAddr> addresses;
   std::vector<std::string> faults;  // one sentence for each element that is no address
 };
 AddressList address_list(std::string_view value);
@@ -27,7 +27,7 @@ AddressList address_list(std::string_view value);
 /// Who wrote the message: its From field, when there is exactly one with exactly one address.
 struct Author {
   enum class Kind { one, none, several_fields, several_addresses, malformed } kind = Kind::none;
-  std::optional<Address> address;  // when one
+  std::optional<NameAddr> address;  // when one
 };
 Author author(const Header&);
 

@@ -1,5 +1,7 @@
 #include "protocol/mail/domain.hpp"
 
+#include <algorithm>
+
 #include "protocol/mail/ascii.hpp"
 
 namespace spoold::mail {
@@ -78,6 +80,13 @@ std::optional<std::string> domain_fault(std::string_view domain) {
     }
   }
   return {};
+}
+
+std::optional<std::string> mail_domain_fault(std::string_view domain) {
+  if (domain.find('_') == std::string_view::npos) return domain_fault(domain);
+  std::string letters(domain);
+  std::replace(letters.begin(), letters.end(), '_', 'x');
+  return domain_fault(letters);
 }
 
 std::optional<std::string> address_literal_fault(std::string_view literal) {

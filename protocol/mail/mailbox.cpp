@@ -36,14 +36,6 @@ std::string written(std::string_view local) {
   return out += '"';
 }
 
-// RFC 5321 has no '_' in a domain, the DNS has; mail comes from such domains, and answers go there.
-std::optional<std::string> mail_domain_fault(std::string_view domain) {
-  if (domain.find('_') == std::string_view::npos) return mail::domain_fault(domain);
-  std::string letters(domain);
-  std::replace(letters.begin(), letters.end(), '_', 'x');
-  return mail::domain_fault(letters);
-}
-
 struct Local {
   std::string value;  // unquoted
   std::size_t end;    // where the '@' must be
@@ -97,7 +89,7 @@ tl::expected<Mailbox, std::string> Mailbox::parse(std::string_view text, Allow a
   }
   std::string_view domain = text.substr(local->end + 1);
   if (auto fault = !domain.empty() && domain.front() == '[' ? mail::address_literal_fault(domain)
-                                                            : mail_domain_fault(domain))
+                                                            : mail::mail_domain_fault(domain))
     return tl::unexpected(*fault);
   std::size_t length = written(local->value).size();
   if (length > max_local) return tl::unexpected<std::string>("the local part is longer than 64 octets");

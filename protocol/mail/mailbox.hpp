@@ -30,10 +30,23 @@ class Mailbox {
   std::string local_, domain_;
 };
 
-/// What stands behind the last '@' of an address in text form; empty when there is none.
+namespace mail {
+
+/// The parts of an address in text form, which are before and behind its last '@'; without one all of it is local part.
+/// Views of the text: nothing is unquoted or checked.
+struct Address {
+  explicit constexpr Address(std::string_view text) : Address(text, text.rfind('@')) {}
+  std::string_view local, domain;
+
+ private:
+  constexpr Address(std::string_view text, std::size_t at)
+      : local(text.substr(0, at)), domain(at == text.npos ? std::string_view{} : text.substr(at + 1)) {}
+};
+
+}  // namespace mail
+
 constexpr std::string_view domain_of(std::string_view address) {
-  const auto at = address.rfind('@');
-  return at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
+  return mail::Address(address).domain;
 }
 
 }  // namespace spoold

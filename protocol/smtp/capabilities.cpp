@@ -60,7 +60,6 @@ Capabilities capabilities(const Reply& ehlo) {
     const std::string keyword = upper(next_word(line));
     if (keyword == "PIPELINING") offered.pipelining = true;
     if (keyword == "8BITMIME") offered.eight_bit = true;
-    if (keyword == "ENHANCEDSTATUSCODES") offered.enhanced_status = true;
     if (keyword == "SMTPUTF8") offered.utf8 = true;
     if (keyword == "STARTTLS") offered.starttls = true;
     if (keyword == "CHUNKING") offered.chunking = true;

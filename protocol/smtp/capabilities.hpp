@@ -10,7 +10,6 @@ namespace spoold::smtp {
 struct Capabilities {
   bool pipelining = false;                                           // RFC 2920
   bool eight_bit = false;                                            // RFC 6152
-  bool enhanced_status = false;                                      // RFC 2034
   bool utf8 = false;                                                 // RFC 6531
   bool starttls = false;                                             // RFC 3207
   bool chunking = false;                                             // RFC 3030

@@ -28,8 +28,6 @@ class ReplyReader {
   void keep(std::size_t octets) { most_text_ = octets; }
   /// After garbage: why, with the line as far as it was read.
   const std::string& what() const { return what_; }
-  /// True in the middle of a reply: something was heard that is not yet a reply.
-  bool partial() const { return !line_.empty() || lines_ > 0; }
   /// The lines of a reply whose last line has not come. Code 0: none.
   const Reply& begun() const { return reply_; }
 

@@ -5,6 +5,7 @@
 #include <set>
 
 #include "conf/load.hpp"
+#include "protocol/mail/glob.hpp"
 #include "server/admin/await.hpp"
 #include "server/admin/filter.hpp"
 #include "server/admin/requests.hpp"
@@ -83,10 +84,10 @@ store::Result<std::vector<DestinationState>> ask_lanes(Lanes& lanes) {
 
 bool destination_matches(const conf::Settings& settings, const std::string& pattern,
                          const std::string& route) {
-  if (pattern.empty() || glob_match(pattern, route)) return true;
+  if (pattern.empty() || mail::glob(pattern, route)) return true;
   const auto hops = conf::next_hops_of(settings, route);
   return std::any_of(hops.begin(), hops.end(), [&pattern](const conf::NextHop& hop) {
-    return glob_match(pattern, hop.host) || glob_match(pattern, hop.text);
+    return mail::glob(pattern, hop.host) || mail::glob(pattern, hop.text);
   });
 }
 

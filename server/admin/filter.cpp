@@ -4,36 +4,10 @@
 #include <stdexcept>
 
 #include "conf/load.hpp"
-#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/glob.hpp"
 #include "protocol/mail/mailbox.hpp"
 
 namespace spoold::server::admin {
-
-namespace {
-
-using mail::lower;
-
-}  // namespace
-
-bool glob_match(std::string_view pattern, std::string_view text) {
-  // Greedy with one place to go back to: linear but for the last star, so no pattern can make it explode.
-  std::size_t p = 0, t = 0, star = std::string_view::npos, mark = 0;
-  while (t < text.size()) {
-    if (p < pattern.size() && pattern[p] == '*') {
-      star = p++;
-      mark = t;
-    } else if (p < pattern.size() && (pattern[p] == '?' || lower(pattern[p]) == lower(text[t]))) {
-      ++p, ++t;
-    } else if (star != std::string_view::npos) {
-      p = star + 1;
-      t = ++mark;
-    } else {
-      return false;
-    }
-  }
-  while (p < pattern.size() && pattern[p] == '*') ++p;
-  return p == pattern.size();
-}
 
 const std::vector<std::string>& recipient_states() {
   static const std::vector<std::string> states{"queued",    "active", "deferred", "held",
@@ -49,8 +23,8 @@ std::string state_text(const store::Recipient& recipient) {
 
 bool Filter::matches(const store::Message& message, TimePoint now) const {
   if (!ids.empty() && std::find(ids.begin(), ids.end(), message.id) == ids.end()) return false;
-  if (!list.empty() && !glob_match(list, message.list_address)) return false;
-  if (!sender.empty() && !glob_match(sender, message.reverse_path) && !glob_match(sender, message.from))
+  if (!list.empty() && !mail::glob(list, message.list_address)) return false;
+  if (!sender.empty() && !mail::glob(sender, message.reverse_path) && !mail::glob(sender, message.from))
     return false;
   // A request may name any number: what is older than a century is older than all mail.
   constexpr Duration century = std::chrono::hours(24 * 36'525);
@@ -58,17 +32,17 @@ bool Filter::matches(const store::Message& message, TimePoint now) const {
 }
 
 bool Filter::matches(const store::Recipient& one, const conf::Settings& settings) const {
-  if (!recipient.empty() && !glob_match(recipient, one.address)) return false;
+  if (!recipient.empty() && !mail::glob(recipient, one.address)) return false;
   if (!states.empty() && std::find(states.begin(), states.end(), state_text(one)) == states.end())
     return false;
   if (destination.empty()) return true;
   const auto domain = domain_of(one.address);
-  if (glob_match(destination, domain)) return true;
+  if (mail::glob(destination, domain)) return true;
   const auto route = conf::route_of(settings, domain);
-  if (glob_match(destination, route)) return true;
+  if (mail::glob(destination, route)) return true;
   const auto hops = conf::next_hops_of(settings, route);
   return std::any_of(hops.begin(), hops.end(), [this](const conf::NextHop& hop) {
-    return glob_match(destination, hop.host) || glob_match(destination, hop.text);
+    return mail::glob(destination, hop.host) || mail::glob(destination, hop.text);
   });
 }
 

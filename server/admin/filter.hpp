@@ -11,9 +11,6 @@
 
 namespace spoold::server::admin {
 
-/// `*` any octets, `?` one; ASCII without regard to case.
-bool glob_match(std::string_view pattern, std::string_view text);
-
 /// "active" for a queued or deferred recipient that a claim covers, else the state's name.
 std::string state_text(const store::Recipient&);
 

@@ -55,7 +55,7 @@ Json post(const Request& request) {
   const auto found = [&] {
     const std::string key = address->key();
     const store::Read read(request.store);
-    return store::directory::find_list(read, key.substr(0, key.rfind('@')), address->domain());
+    return store::directory::find_list(read, mail::Address(key).local, address->domain());
   }();
   if (!found) return failure(Exit::nothing_matched, "there is no list " + address->text());
   const auto decoded = mail::base64_decode(request.text("content"));
@@ -86,7 +86,7 @@ Json post(const Request& request) {
       .protocol = "LOCAL",
       .at = request.store.now(),
       .by_operator = true};
-  if (request.json.value("verp", false)) arrival.envelope = list::Envelope::each_verp;
+  if (request.json.value("verp", false)) arrival.copies = list::Copies::each_verp;
   auto disposition = [&] {
     const store::Read read(request.store);
     return dispose(request.settings, read, std::move(arrival));

@@ -341,7 +341,7 @@ std::optional<list::List> Reads::list(const std::string& address) const {
   if (!mailbox) return std::nullopt;
   const std::string key = mailbox->key();
   const store::Read read(store_);
-  return directory::find_list(read, key.substr(0, key.rfind('@')), mailbox->domain());
+  return directory::find_list(read, mail::Address(key).local, mailbox->domain());
 }
 
 void Reads::members(const list::List& list, const std::function<void(const list::Member&)>& sink) const {

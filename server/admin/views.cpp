@@ -4,6 +4,7 @@
 
 #include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "server/admin/filter.hpp"
 
 namespace spoold::server::admin {
@@ -54,7 +55,7 @@ Json message_json(const store::Message& m) {
   if (m.list != 0) {
     constexpr std::array envelopes{"bulk", "each_plain", "each_verp"};
     json["post"] = m.post;
-    json["envelope"] = envelopes[static_cast<std::size_t>(m.envelope)];
+    json["envelope"] = envelopes[static_cast<std::size_t>(m.copies)];
   }
   if (m.dsn.ret != smtp::Ret::absent) json["ret"] = value_of(smtp::DsnOfMessage{m.dsn.ret, {}});
   if (!m.dsn.envid.empty()) json["envid"] = m.dsn.envid;
@@ -131,13 +132,13 @@ EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optio
   if (message.list == 0) return;
   list::List of = list.value_or(list::List{});
   if (!list) {  // the list is gone; its posts still go out under its name
-    const auto at = message.list_address.rfind('@');
+    const mail::Address address(message.list_address);
     of.id = message.list;
-    of.local = message.list_address.substr(0, at);
-    of.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
+    of.local = address.local;
+    of.domain = address.domain;
   }
   if (plain_.empty()) plain_ = list::bounces_address(of);
-  if (message.envelope == list::Envelope::each_verp)
+  if (message.copies == list::Copies::each_verp)
     verp_.emplace(of, message.verp_format, delimiter, list::verp_epoch(message.arrived), std::move(hmac));
 }
 

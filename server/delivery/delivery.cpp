@@ -8,6 +8,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
@@ -147,7 +148,7 @@ void Delivery::retry_now(store::Id message) {
     for (const store::Recipient& recipient : page)
       if (recipient.state == store::RecipientState::queued ||
           recipient.state == store::RecipientState::deferred)
-        domains.insert(recipient.address.substr(recipient.address.rfind('@') + 1));
+        domains.emplace(domain_of(recipient.address));
     if (page.size() < recipients_at_once) break;
     from = page.back().number + 1;
   }

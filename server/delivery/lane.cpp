@@ -5,6 +5,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "server/log.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
@@ -292,12 +293,12 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
 std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient) {
   const store::Message& message = held.message;
   if (message.list == 0) return message.reverse_path;
-  const std::size_t at = message.list_address.rfind('@');
+  const mail::Address address(message.list_address);
   list::List list;
   list.id = message.list;
-  list.local = message.list_address.substr(0, at);
-  list.domain = at == std::string::npos ? "" : message.list_address.substr(at + 1);
-  if (message.envelope != list::Envelope::each_verp)
+  list.local = address.local;
+  list.domain = address.domain;
+  if (message.copies != list::Copies::each_verp)
     return message.reverse_path.empty() ? list::bounces_address(list) : message.reverse_path;
   if (!held.verp)  // of the epoch it arrived in: each try uses the same sender (greylisting, callouts)
     held.verp.emplace(list, message.verp_format, settings_->verp.delimiter, list::verp_epoch(message.arrived),

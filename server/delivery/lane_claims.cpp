@@ -143,7 +143,7 @@ void Lane::take_claim(store::Claim& claim) {
   const Hand::Held* held = hand_.find(id);
   delivery::Batch batch;
   batch.message = id;
-  batch.one_each = held->message.list != 0 && held->message.envelope != list::Envelope::bulk;
+  batch.one_each = held->message.list != 0 && held->message.copies != list::Copies::bulk;
   mostly_single_ = batch.one_each || claim.recipients.size() == 1;
   batch.recipients.reserve(claim.recipients.size());
   for (const store::Recipient& recipient : claim.recipients) {

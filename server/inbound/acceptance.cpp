@@ -11,6 +11,7 @@
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/domain.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/dsn.hpp"
 #include "store/directory/directory.hpp"
@@ -26,11 +27,9 @@ std::string cut(std::string text) {
   return text;
 }
 
-bool host_name(std::string_view text) {
-  return std::all_of(text.begin(), text.end(), [](char c) {
-    return mail::is_alpha(c) || mail::is_digit(c) ||
-           std::string_view(".-_:[]").find(c) != std::string_view::npos;
-  });
+// RFC 5321 4.4: what stands behind FROM is a domain or an address literal. A client may call itself anything.
+bool host_name(std::string_view hello) {
+  return !(hello.starts_with('[') ? mail::address_literal_fault(hello) : mail::mail_domain_fault(hello));
 }
 
 // What the parts of one acceptance share.
@@ -275,7 +274,7 @@ class Disposing {
     made.message.list_address = list->address();
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
-    made.envelope = arrival_.envelope;
+    made.copies = arrival_.copies;
     made.except = list::left_out(*list, the_post(), judgement.poster);
     list::Cooked cooked = list::cook(header_, *list, received(made), new_message_id());
     made.head = std::move(cooked.head);
@@ -370,7 +369,7 @@ Disposition dispose(const conf::Settings& settings, const store::Read& read, Arr
 }
 
 std::string client_text(std::string_view hello, std::string_view literal) {
-  std::string out(host_name(hello) && !hello.empty() ? hello : "unknown");
+  std::string out(host_name(hello) ? hello : "unknown");
   return out.append(" (").append(literal).append(")");
 }
 

@@ -32,9 +32,9 @@ struct Arrival {
   std::string client;         // who sent it, for Received: "client.example ([192.0.2.1])"
   std::string_view protocol;  // the `with` of Received
   TimePoint at{};
-  bool one_reply = true;     // SMTP; false: each recipient hears its own (LMTP)
-  bool by_operator = false;  // `spoolctl post`: the lists' policies are not asked
-  std::optional<list::Envelope> envelope = std::nullopt;  // forced for posts
+  bool one_reply = true;                              // SMTP; false: each recipient hears its own (LMTP)
+  bool by_operator = false;                           // `spoolctl post`: the lists' policies are not asked
+  std::optional<list::Copies> copies = std::nullopt;  // forced for posts
   const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
   bool may_relay = true;  // false: a stranger, whose wish for success reports is not followed
 };

@@ -2,6 +2,7 @@
 
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "store/broken.hpp"
 
 namespace spoold::store::directory {
@@ -22,11 +23,11 @@ std::uint64_t next_number(Write& write, std::string_view name, unsigned bits, co
 }  // namespace
 
 std::string place_of(std::string_view address_key) {
-  const std::size_t at = address_key.rfind('@');
-  if (at == std::string_view::npos) return {};
-  std::string place(address_key.substr(at + 1));
+  const mail::Address address(address_key);
+  if (address.domain.empty()) return {};
+  std::string place(address.domain);
   place += '\0';
-  return place += address_key.substr(0, at);
+  return place += address.local;
 }
 
 std::string address_key_of(std::string_view place) {
@@ -208,7 +209,7 @@ bool trim_changes(Write& write, const std::function<bool()>& enough) {
 }
 
 std::string_view local_as_given(std::string_view address) {
-  const std::string_view local = address.substr(0, address.rfind('@'));
+  const std::string_view local = mail::Address(address).local;
   for (char c : local)
     if (mail::lower(c) != c) return local;
   return {};

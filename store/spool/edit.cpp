@@ -209,7 +209,7 @@ Result<void> edit_sender(Write& write, Id id, const std::string& reverse_path, c
   if (message->state == MessageState::finished)
     return fail(Kind::conflict,
                 "message " + id_text(id) + " is finished: its sender cannot be changed any more");
-  if (message->envelope == list::Envelope::each_verp)
+  if (message->copies == list::Copies::each_verp)
     return fail(Kind::conflict,
                 "message " + id_text(id) + " has an envelope sender of its own for each recipient (VERP)");
   if (!reverse_path.empty())

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -16,9 +17,7 @@ Key done_key(Id message, std::uint32_t block) {
 }  // namespace
 
 void PageWriter::add(std::string_view address, std::uint64_t member) {
-  const auto at = address.rfind('@');
-  const auto local = address.substr(0, at);
-  const auto domain = at == std::string_view::npos ? std::string_view{} : address.substr(at + 1);
+  const auto [local, domain] = mail::Address(address);
   packed_.str(local);
   if (count_ > 0 && domain == domain_) {
     packed_.num(0);
@@ -96,9 +95,8 @@ std::uint32_t page_before(const Read& read, const MessageRow& message, std::stri
 std::vector<std::uint32_t> find_originals(const Read& read, const MessageRow& message,
                                           std::string_view address_key) {
   std::vector<std::uint32_t> out;
-  const auto sign = address_key.rfind('@');
-  if (message.originals == 0 || sign == std::string_view::npos) return out;
-  const std::string_view local = address_key.substr(0, sign), domain = address_key.substr(sign + 1);
+  const auto [local, domain] = mail::Address(address_key);
+  if (message.originals == 0 || domain.empty()) return out;
   bool behind = false;
   for (std::uint32_t page = page_before(read, message, domain);
        std::uint64_t{page} * page_size < message.originals && !behind; ++page) {

@@ -4,6 +4,7 @@
 #include <map>
 #include <utility>
 
+#include "protocol/mail/mailbox.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/numbers.hpp"
 
@@ -52,9 +53,7 @@ void move(Write& write, const DueRow& entry, TimePoint wished, const RouteOf& ro
   for (std::uint32_t number = std::max(entry.first, message->originals); number < end; ++number)
     if (const RecipientRow* row = numbers.row(number)) {
       const std::string address = row->address;
-      const auto sign = address.rfind('@');
-      add(number,
-          sign == std::string::npos ? std::string_view{} : std::string_view(address).substr(sign + 1));
+      add(number, domain_of(address));
     }
   for (auto& [name, way] : ways) {
     way.runs.finish(write);

@@ -20,7 +20,7 @@ enum Flag : std::uint8_t {
 void pack(Packer& p, const MessageRow& m) {
   const bool reports = m.dsn.given() || m.requests || m.report || m.report_at != TimePoint{};
   p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
-  p.word(m.envelope).word(m.verp_format).num(m.roster_version).num(m.size);
+  p.word(m.copies).word(m.verp_format).num(m.roster_version).num(m.size);
   p.u8(static_cast<std::uint8_t>((m.eight_bit ? eight_bit : 0) | (m.leading_dots ? leading_dots : 0) |
                                  (m.giving_up ? giving_up : 0) | (m.few ? few : 0) | (reports ? asked : 0) |
                                  (m.unwarned ? unwarned : 0)));
@@ -43,7 +43,7 @@ MessageRow unpack_message(Id id, std::string_view value) {
   m.list = u.num32();
   m.list_address = u.text();
   m.post = u.num32();
-  m.envelope = u.word(list::Envelope::each_verp);
+  m.copies = u.word(list::Copies::each_verp);
   m.verp_format = u.word(list::VerpFormat::opaque);
   m.roster_version = u.num();
   m.size = u.num();

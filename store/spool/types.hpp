@@ -53,7 +53,7 @@ struct Message {
   list::ListId list = 0;     // 0: not list mail
   std::string list_address;
   std::uint32_t post = 0;
-  list::Envelope envelope = list::Envelope::bulk;
+  list::Copies copies = list::Copies::bulk;
   list::VerpFormat verp_format = list::VerpFormat::classic;
   std::uint64_t roster_version = 0;
   std::uint64_t size = 0;     // octets as it goes out: cooked head + body

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/mail/mailbox.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/edit.hpp"
 #include "store/spool/finish.hpp"
@@ -87,9 +88,7 @@ class Rebuilding {
     for (std::uint32_t number = std::max(first, message_.originals); number < end; ++number)
       if (const RecipientRow* row = numbers.row(number)) {
         const std::string address = row->address;
-        const auto sign = address.rfind('@');
-        release(numbers, claimed, number,
-                sign == std::string::npos ? std::string_view{} : std::string_view(address).substr(sign + 1));
+        release(numbers, claimed, number, domain_of(address));
       }
     message_.held_from = end;
     return end == message_.numbers();

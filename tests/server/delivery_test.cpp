@@ -27,8 +27,7 @@ struct House {
     conf::Log quiet;
     quiet.level = "error";
     log::configure(quiet);
-    opened.options.report = [this](const store::Read& read, const store::Message& about,
-                                   smtp::Dsn report) {
+    opened.options.report = [this](const store::Read& read, const store::Message& about, smtp::Dsn report) {
       return reports->acceptance(read, about, std::move(report));
     };
     opened.options.on_due = [this](const std::string& route) {
@@ -120,13 +119,13 @@ std::map<std::string, int> copies(const ScriptedPeer& peer) {
   return all;
 }
 
-store::Acceptance post(const list::List& list, list::Envelope envelope) {
+store::Acceptance post(const list::List& list, list::Copies copies) {
   store::Acceptance a;
   a.content.bytes = std::make_shared<const std::string>("Subject: x\r\n\r\nbody\r\n");
   store::NewMessage& m = a.messages.emplace_back();
   m.message.list = list.id;
   m.message.list_address = list.address();
-  m.envelope = envelope;
+  m.copies = copies;
   return a;
 }
 
@@ -187,7 +186,7 @@ TEST_CASE("VERP: one copy a member with a reverse path of its own, the dot in co
   house.settings.delivery.connections_per_destination = 1;
   house.start();
   const list::List list = make_list(house, 300);
-  const store::Id id = house.accept(post(list, list::Envelope::each_verp));
+  const store::Id id = house.accept(post(list, list::Copies::each_verp));
   REQUIRE(house.until([&] { return house.all_are(id, RecipientState::delivered); }));
   CHECK(house.peer.got.size() == 300);
   std::set<std::string> senders;
@@ -207,7 +206,7 @@ TEST_CASE("bulk: transactions of 100 with the list's own reverse path") {
   house.settings.delivery.connections_per_destination = 2;
   house.start();
   const list::List list = make_list(house, 250);
-  const store::Id id = house.accept(post(list, list::Envelope::bulk));
+  const store::Id id = house.accept(post(list, list::Copies::bulk));
   REQUIRE(house.until([&] { return house.all_are(id, RecipientState::delivered); }));
   CHECK(copies(house.peer).size() == 250);
   CHECK(house.peer.got.size() <= 5);
@@ -409,7 +408,7 @@ TEST_CASE("a post to three is not behind a post to many at a slow host") {
     if (stage == "dot" && argument.starts_with("test-bounces")) ++copies_of_many;
     return "";
   };
-  const store::Id many = house.accept(post(list, list::Envelope::each_verp));
+  const store::Id many = house.accept(post(list, list::Copies::each_verp));
   REQUIRE(house.until([&] { return copies_of_many > 20; }));
   const int before = copies_of_many;
   const store::Id few = house.accept(store::plain({"a@dest.example", "b@dest.example", "c@dest.example"}));
@@ -423,7 +422,7 @@ TEST_CASE("stop: open transactions end, the rest goes back to the queue unclaime
   house.settings.delivery.connections_per_destination = 1;
   house.start();
   const list::List list = make_list(house, 500);
-  const store::Id id = house.accept(post(list, list::Envelope::each_verp));
+  const store::Id id = house.accept(post(list, list::Copies::each_verp));
   REQUIRE(house.until([&] { return house.peer.got.size() > 10; }));
   bool stopped = false;
   house.delivery->stop(std::chrono::seconds(5), [&] { stopped = true; });
@@ -447,7 +446,7 @@ TEST_CASE(
   house.settings.delivery.connections_per_destination = 3;
   house.start();
   const list::List list = make_list(house, 1000);
-  const store::Id id = house.accept(post(list, list::Envelope::each_verp));
+  const store::Id id = house.accept(post(list, list::Copies::each_verp));
   REQUIRE(house.until([&] { return house.peer.got.size() > 100; }));
   full = true;
   house.until([] { return false; }, std::chrono::milliseconds(300));

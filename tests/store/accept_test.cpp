@@ -81,7 +81,7 @@ TEST_CASE("a post is expanded inside its acceptance") {
   CHECK(s.problems() == "");
   const auto m = s.message(accepted->ids[0]);
   CHECK(m->post == 1);
-  CHECK(m->envelope == list::Envelope::each_verp);
+  CHECK(m->copies == list::Copies::each_verp);
   CHECK(m->counts.queued == 899);
   CHECK(s.message(accepted->ids[1])->content == m->content);
   CHECK(s.message(accepted->ids[2])->state == MessageState::finished);

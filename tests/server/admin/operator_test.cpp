@@ -393,7 +393,7 @@ TEST_CASE_FIXTURE(House, "a post by hand") {
   REQUIRE(answer["ok"] == true);
   CHECK(answer["recipients"] == 2);
   const auto id = *store::parse_id(answer["id"].get<std::string>());
-  CHECK(opened.message(id)->envelope == list::Envelope::bulk);
+  CHECK(opened.message(id)->copies == list::Copies::bulk);
   CHECK(opened.message(id)->leading_dots);
   std::string octets;
   admin::Reads(*opened.store, settings, {}).content(*opened.message(id), [&](const std::string& part) {
@@ -403,8 +403,8 @@ TEST_CASE_FIXTURE(House, "a post by hand") {
   CHECK(octets.find("From anne") == std::string::npos);
   CHECK(octets.ends_with("\r\n\r\nline\r\n.dot\r\n"));
   const auto individual = post(text, true);
-  CHECK(opened.message(*store::parse_id(individual["id"].get<std::string>()))->envelope ==
-        list::Envelope::each_verp);
+  CHECK(opened.message(*store::parse_id(individual["id"].get<std::string>()))->copies ==
+        list::Copies::each_verp);
   CHECK(post("", false)["exit"] == 2);
   CHECK(post("no header at all", false)["exit"] == 2);
   CHECK(post(std::string("From: a@b.example\n\n\0", 21), false)["exit"] == 2);

@@ -27,18 +27,6 @@ TEST_CASE("JSON that a terminal shows: what it would obey is escaped, and reads 
   CHECK(dump(Json("cut \xe2\x80")).find("cut ") == 1);
 }
 
-TEST_CASE("globs") {
-  CHECK(glob_match("*", ""));
-  CHECK(glob_match("*@example.com", "Anne@EXAMPLE.com"));
-  CHECK(glob_match("a?ne@*", "anne@example.com"));
-  CHECK(glob_match("*ab*ab", "abxabab"));
-  CHECK(!glob_match("*@example.com", "anne@example.com.org"));
-  CHECK(!glob_match("", "a"));
-  CHECK(!glob_match("?", ""));
-  // No pattern may cost more than pattern times text.
-  CHECK(!glob_match("*a*a*a*a*a*a*a*a*a*a*b", std::string(20'000, 'a')));
-}
-
 TEST_CASE("a filter chooses messages and recipients") {
   conf::Settings settings;
   conf::RelayDomain relayed;

@@ -21,7 +21,7 @@ TEST_CASE("inbound: a post is in the store, expanded, when the 250 is read") {
   CHECK(message.list_address == "test@lists.example");
   CHECK(message.reverse_path == "test-bounces@lists.example");
   CHECK(message.post == 1);
-  CHECK(message.envelope == list::Envelope::each_verp);
+  CHECK(message.copies == list::Copies::each_verp);
   CHECK(message.subject == "hello");
   CHECK(served.recipients(message.id) ==
         std::vector<std::string>{"anne@far.example", "bart@near.example", "cris@near.example"});
@@ -36,6 +36,16 @@ TEST_CASE("inbound: a post is in the store, expanded, when the 250 is read") {
   CHECK(served.stats.accepted == 1);
   CHECK(served.stats.recipients == 3);
   CHECK(served.woken == std::vector<std::string>{"relay"});
+}
+
+TEST_CASE(
+    "inbound: Received shows what EHLO said where it is a domain or an address literal (RFC 5321 4.4)") {
+  for (const char* shown :
+       {"mx.example.net", "localhost", "win_pc", "192.0.2.1", "[192.0.2.1]", "[IPv6:2001:db8::1]"})
+    CHECK(client_text(shown, "[192.0.2.9]") == std::string(shown) + " ([192.0.2.9])");
+  for (const char* odd :
+       {"", "..", "x(y", "mx..example", "-a.example", "[", "[]", "[192.0.2.300]", "a:b", "x;y"})
+    CHECK(client_text(odd, "[192.0.2.9]") == "unknown ([192.0.2.9])");
 }
 
 TEST_CASE("inbound: what an address is") {
