@@ -1,5 +1,5 @@
-// The text forms of values in spoold.toml and on the command line: durations, sizes, rates, addresses. Pure functions;
-// a failure is one sentence that says what is wrong. (Whole files: load.hpp.)
+// The text forms of values in spoold.toml and on the command line: durations, sizes, rates, addresses. Pure
+// functions; a failure is one sentence that says what is wrong. (Whole files: load.hpp.)
 #pragma once
 #include <array>
 #include <cstdint>

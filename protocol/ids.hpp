@@ -1,5 +1,5 @@
-// Names of lists and members, as the whole program passes them. Never reused; the node that gave it out is in the top
-// 10 bits.
+// Names of lists and members, as the whole program passes them. Never reused; the node that gave it out is in
+// the top 10 bits.
 #pragma once
 #include <cstdint>
 

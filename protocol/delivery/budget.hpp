@@ -1,5 +1,5 @@
-// The budget for suspects, of one host or of a group (isolation.md section 7): how many unproductive drops in a window
-// of time may be spent on offering them again.
+// The budget for suspects, of one host or of a group (isolation.md section 7): how many unproductive drops in
+// a window of time may be spent on offering them again.
 #pragma once
 #include <algorithm>
 #include <cstdint>

@@ -98,8 +98,8 @@ void Planner::State::conclude_rcpt(Reading& reading, std::size_t i, const smtp::
   }
   if (i >= seen.rcpt.size() || !heard(seen.rcpt[i], reading.drop)) return open.silent.push_back(&r);
   const smtp::Reply& reply = *seen.rcpt[i];
-  // Temporary, whatever the code (RFC 5321 4.5.3.1.10). Only the first RCPT of a transaction has its verdict in
-  // these words, so that each transaction settles somebody.
+  // Temporary, whatever the code (RFC 5321 4.5.3.1.10). Only the first RCPT of a transaction has its verdict
+  // in these words, so that each transaction settles somebody.
   if (!reply.completed() && open.answered > 0 && too_many_recipients(reply)) {
     ++open.answered;
     reading.too_many.push_back(&r);
@@ -119,7 +119,8 @@ void Planner::State::conclude_rcpt(Reading& reading, std::size_t i, const smtp::
   ++open.refused;
   if (reading.parting != i || c.rejects + open.refused <= refusals_borne)
     return refuse(c, r, reply, Stage::rcpt, reading.now);
-  // The last words of a peer that was refused much may be for the others. Has it hung up with them, or not yet?
+  // The last words of a peer that was refused much may be for the others. Has it hung up with them, or not
+  // yet?
   LastReply words = c.words(reply, Stage::rcpt, reading.now);
   if (reading.drop) return refuse_at_parting(c, r, std::move(words), true, reading.now);
   c.parting = &r;
@@ -134,7 +135,8 @@ void Planner::State::conclude_too_many(Reading& reading) {
   back(reading.too_many, reading.f.kind);  // first of the next one
 }
 
-// DATA, and the end of the content, for those whose RCPT was accepted. Who keeps no reply stays in open.accepted.
+// DATA, and the end of the content, for those whose RCPT was accepted. Who keeps no reply stays in
+// open.accepted.
 void Planner::State::conclude_content(Reading& reading) {
   Connection& c = reading.c;
   const Observation& seen = reading.seen;
@@ -149,8 +151,9 @@ void Planner::State::conclude_content(Reading& reading) {
   if (!limits.lmtp && !seen.dot.empty() && heard(seen.dot.front(), reading.drop) &&
       smaller(reading.f, open, *seen.dot.front(), reading.now))
     return;
-  // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still open, and
-  // to no other), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that one's.
+  // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still open,
+  // and to no other), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that
+  // one's.
   const Drop* const drop = reading.drop;
   const smtp::Reply* last_words =
       drop && drop->how == Drop::How::reply_421 && drop->reply.code == 421 && open.silent.empty()
@@ -229,8 +232,8 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   c.idle_since = now;
 }
 
-// The transaction was given up before this recipient had a reply. It is asked again, but not for ever; and not at
-// once where it may have its copy.
+// The transaction was given up before this recipient had a reply. It is asked again, but not for ever; and
+// not at once where it may have its copy.
 void Planner::State::no_reply(Connection& c, const Flight& f, Recipient& r, Stage stage, bool doubtful,
                               TimePoint now) {
   if (!doubtful && ++r.returned < returned_at_most) return back(r, f.kind);

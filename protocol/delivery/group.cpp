@@ -61,6 +61,7 @@ Group::Answer Group::take(const std::string& route, std::uint32_t most, bool has
 void Group::give(bool yielded) {
   --open_;
   if (yielded) --yielding_;
+  // While the clock waits, whoever is called would lose its place in line for nothing.
   if (!fault_ || seen_ >= fault_->until) call(1);
 }
 
@@ -73,6 +74,7 @@ void Group::call(std::uint32_t most) {
   }
 }
 
+// Not more than stand in line, or all connections would be given up for the first who asks.
 bool Group::yield() {
   if (yielding_ >= line_.size()) return false;
   ++yielding_;
@@ -97,6 +99,7 @@ void Group::answered(TimePoint now) {
   call(freed ? first : 1);
 }
 
+// It was served until now: see fault().
 void Group::parted() {
   --connected_;
   served_ = seen_;
@@ -104,12 +107,13 @@ void Group::parted() {
 
 void Group::refused(TimePoint now) {
   seen_ = std::max(seen_, now);
+  // The refused connection is one of those open.
   base_ = std::max(1u, std::min(allowed(now), open_ > 0 ? open_ - 1 : 0));
   growth_from_ = now + after_refusal;
 }
 
-// What is no fault of all is looked for first: of another policy or host, then of too many at once. Only when nobody
-// else is served does one lane's failure stop the others.
+// What is no fault of all is looked for first: of another policy or host, then of too many at once. Only when
+// nobody else is served does one lane's failure stop the others.
 bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
   const bool words = fault.why.reply.code != 0;
   if (!of_host(fault.why.stage) || !(same_hosts_ || words)) return false;

@@ -67,11 +67,13 @@ void Host::fault(TimePoint now, std::string why) {
   note_error(std::move(why), now);
 }
 
+// The host answers: it is neither half-open afterwards, nor does the next fault wait longer for this.
 void Host::rest(TimePoint until, std::string why, TimePoint now) {
   until_ = std::max(until_, until);
   note_error(std::move(why), now);
 }
 
+// On a clock of its own, because it ends with the group's fault: what the lane waits for itself goes on.
 void Host::told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now) {
   group_until_ = std::max(group_until_, until);
   failures_ = failures;
@@ -80,6 +82,7 @@ void Host::told(TimePoint until, std::uint32_t failures, std::string why, TimePo
   note_error(std::move(why), now);
 }
 
+// The group's probe frees this lane too, so nothing of the fault may be left on its own clock.
 void Host::shared() {
   group_until_ = std::max(group_until_, std::exchange(until_, {}));
 }
@@ -97,11 +100,12 @@ void Host::set_back(Duration by) {
 
 void Host::answered(TimePoint opened) {
   half_open_ = false;
-  if (opened < refused_at_) return;
+  if (opened < refused_at_) return;  // older than the refusal: shows nothing about room for one more
   refusals_ = 0;
   more_from_ = {};
 }
 
+// Several of them, because one that is slow alone is a slow recipient, not a slow host.
 void Host::answered_alone(const std::string& who, Duration after) {
   if (after < patience_) return;
   slow_.insert(who);
@@ -122,6 +126,7 @@ void Host::committed(TimePoint now) {
   depth_ = std::min(depth_ + 1, deepest);
   recent_.clear();
   bore_ = std::max(bore_, allowed_);
+  // Slow start: doubles with each round of deliveries, not for a minute after "one too many".
   if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, most_connections);
 }
 
@@ -141,8 +146,8 @@ void Host::refused(std::uint32_t open, TimePoint now) {
   more_from_ = now + std::min<Duration>(jitter_->spread(pause), std::chrono::minutes(1));
 }
 
-// Whatever the drop means, suspects wait after it. Then the peer's own words decide, and without any only a pattern
-// of several drops.
+// Whatever the drop means, suspects wait after it. Then the peer's own words decide, and without any only a
+// pattern of several drops.
 bool Host::dropped(const DropRecord& drop, std::uint32_t open_before, bool host_words, TimePoint now) {
   ++drops_;
   last_drop_ = now;
@@ -245,6 +250,7 @@ std::uint32_t Host::unproductive(TimePoint now) const {
   return budget_.spent(now, limits_->isolation_window);
 }
 
+// At a drop each RCPT in flight becomes doubtful and goes in lock-step, so a host that drops gets few at a time.
 std::uint32_t Host::window(TimePoint now) const {
   if (drops_ > 0 && now - last_drop_ < std::chrono::hours(24 * 30)) return 8;
   return clean_ >= clean_for_wide_window ? 32 : 8;

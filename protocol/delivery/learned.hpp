@@ -65,7 +65,8 @@ class Learned {
   bool reject_limit_known() const { return reject_limit_; }
 
  private:
-  /// What was learned may have been chance, or be no longer so: after the first day it grows by a quarter a day.
+  /// What was learned may have been chance, or be no longer so: after the first day it grows by a quarter a
+  /// day.
   struct Number {
     std::uint32_t value = 0;
     TimePoint since{};

@@ -1,5 +1,5 @@
-// What a lost connection says of a message: its content is in doubt or kills connections, its sender is not liked
-// (isolation.md sections 5 and 6).
+// What a lost connection says of a message: its content is in doubt or kills connections, its sender is not
+// liked (isolation.md sections 5 and 6).
 #include <algorithm>
 #include <array>
 #include <utility>
@@ -17,6 +17,7 @@ constexpr std::size_t notes_kept = 1000;
 
 }  // namespace
 
+// A thousand messages in trouble at one host at once: the oldest trouble begins anew then.
 Note& Planner::State::note(MessageId id, TimePoint now) {
   if (notes.size() >= notes_kept && !notes.contains(id)) {
     const auto oldest = std::ranges::min_element(notes, {}, [](const auto& n) { return n.second.last; });
@@ -37,7 +38,7 @@ void Planner::State::content_fault(Connection& c, Flight& f, const Finding& find
   Work& work = *f.work;
   const std::uint32_t times = ++note(work.id, now).content;
   const auto accepted = static_cast<std::uint32_t>(open.accepted.size());
-  if (times == 1) return;
+  if (times == 1) return;            // chance, until it happens again
   if (times == 2 && accepted > 1) {  // bisect once
     work.vouched_limit = (accepted + 1) / 2;
     return;
@@ -70,6 +71,7 @@ void Planner::State::in_doubt(Connection& c, Flight& f, Open& open, const Drop& 
     }
     defer(*r, false, now + wait, last, now);
   }
+  // Without a delivery to anybody it may be the host that dies at contents, whatever is in them.
   const bool others_commit = host.commits() > n.commits;
   if (n.in_doubt >= doubts_to_hold) {
     if (others_commit) {
@@ -101,6 +103,8 @@ void Planner::State::in_doubt_behind(Connection& c, Open& open, const Drop& drop
     for (Recipient* r : std::exchange(*line, {})) defer(*r, false, next, c.words(drop, Stage::dot, now), now);
 }
 
+// One drop at MAIL is chance, and two are a limit on messages. From the third on the whole message waits, so
+// that it does not end a connection for each of its recipients.
 void Planner::State::sender_fault(Connection& c, Work& work, const Drop& drop, TimePoint now) {
   const std::uint32_t times = ++note(work.id, now).sender;
   if (times < sender_drops) return;

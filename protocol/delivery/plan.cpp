@@ -209,8 +209,8 @@ Transaction Planner::State::begin(Connection& c, Flight flight, TimePoint now) {
   const bool alone = flight.kind == Flight::Kind::suspect || flight.kind == Flight::Kind::ambiguous ||
                      flight.kind == Flight::Kind::again;
   c.isolated_last = flight.kind == Flight::Kind::chunk || alone;
-  // Alone, or in one write with a MAIL that was too slow before, a recipient has all the time of the protocol; not
-  // while others wait for the reply to it.
+  // Alone, or in one write with a MAIL that was too slow before, a recipient has all the time of the
+  // protocol; not while others wait for the reply to it.
   if (!alone && hand.size() > 1 && (t.window == 1 || !sender_in_trouble(t.message)))
     t.patience = flight.patience = host.patience();
   Work& work = *flight.work;

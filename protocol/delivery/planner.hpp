@@ -1,7 +1,7 @@
-// The founding algorithm (isolation.md beside this file): who goes into which transaction on which connection, and who is to
-// blame when a connection drops. Pure: batches, what sessions observed and times go in; the next plan and
-// outcomes come out. One Planner per lane (one next hop). The lane in server/delivery owns sockets, claims
-// and the store; it asks here.
+// The founding algorithm (isolation.md beside this file): who goes into which transaction on which
+// connection, and who is to blame when a connection drops. Pure: batches, what sessions observed and times go
+// in; the next plan and outcomes come out. One Planner per lane (one next hop). The lane in server/delivery
+// owns sockets, claims and the store; it asks here.
 //
 // Guarantees: invariants I1-I4 of isolation.md. Every recipient added is either in hand, or has got exactly
 // one Outcome by take_outcomes(), or was withdrawn. A recipient is in at most one transaction at a time.
@@ -131,8 +131,8 @@ class Planner {
 
   /// There is no such host, and will not be: everybody in hand who is not in a transaction has failed.
   void unreachable_for_good(const LastReply& why, TimePoint now);
-  /// Each of its hosts greeted with 521, `why` being the last of them: it takes no mail (RFC 7504 4). The same
-  /// as unreachable_for_good(), unless a connection is open; a failed connection then.
+  /// Each of its hosts greeted with 521, `why` being the last of them: it takes no mail (RFC 7504 4). The
+  /// same as unreachable_for_good(), unless a connection is open; a failed connection then.
   void no_host_takes_mail(const LastReply& why, TimePoint now);
 
   /// The next thing for this connection. May be asked while transactions are open (to overlap), answers
@@ -157,8 +157,8 @@ class Planner {
   /// To be written in the same commit as the outcomes taken with it, even when there are none (I3).
   std::vector<SuspectChange> take_suspects();
   /// Who may have got a copy without a reply, since the last call: to be named in the log and marked as
-  /// possible duplicates. To be taken right after dropped(): some of them are still in hand and are sent again
-  /// at once.
+  /// possible duplicates. To be taken right after dropped(): some of them are still in hand and are sent
+  /// again at once.
   std::vector<InDoubt> take_in_doubt();
   /// Messages whose content seems to kill connections (section 3, in doubt): their recipients here become
   /// held.

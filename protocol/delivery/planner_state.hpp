@@ -1,7 +1,7 @@
-// The inside of Planner, shared by its rooms: planner.cpp (the public calls), intake.cpp (what comes in hand),
-// timing.cpp (when), plan.cpp (what a connection does next), conclude.cpp, outcomes.cpp and refusals.cpp (answered
-// transactions), trouble.cpp and message_fault.cpp (drops), suspects.cpp (parking, strikes, release), unreachable.cpp
-// (faults of the host). README.md says more of each.
+// The inside of Planner, shared by its rooms: planner.cpp (the public calls), intake.cpp (what comes in
+// hand), timing.cpp (when), plan.cpp (what a connection does next), conclude.cpp, outcomes.cpp and
+// refusals.cpp (answered transactions), trouble.cpp and message_fault.cpp (drops), suspects.cpp (parking,
+// strikes, release), unreachable.cpp (faults of the host). README.md says more of each.
 #pragma once
 #include <memory>
 #include <optional>

@@ -1,4 +1,5 @@
-// Temporary refusals that are not about a recipient: of how many, of a message, of everybody (isolation.md section 6).
+// Temporary refusals that are not about a recipient: of how many, of a message, of everybody (isolation.md
+// section 6).
 #include <algorithm>
 #include <utility>
 
@@ -87,8 +88,8 @@ void Planner::State::greylisting(Connection& c, const Observation& seen, const O
 // A temporary refusal of MAIL, DATA or the content is not about a recipient. Without a brake each of them
 // would be asked with a whole transaction. One message that is refused again and again waits as a whole. Two
 // messages refused alike, with nothing delivered in between, or words about the host (4.3.x), are about the
-// host: it rests for 1, 2, 4 .. minutes. A message that was refused before, while others were delivered since,
-// explains itself and is no evidence against the host.
+// host: it rests for 1, 2, 4 .. minutes. A message that was refused before, while others were delivered
+// since, explains itself and is no evidence against the host.
 void Planner::State::whole_refused(Connection& c, Work& work, const Observation& seen, const Open& open,
                                    TimePoint now) {
   const auto refusal = open.delivered == 0 ? refusal_of_all(seen, limits.lmtp) : std::nullopt;

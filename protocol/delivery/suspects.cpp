@@ -14,6 +14,7 @@ constexpr Duration parked_in_hand = std::chrono::minutes(2);
 constexpr Duration due_in_hand = std::chrono::minutes(30);
 constexpr Duration soon = std::chrono::seconds(150);  // worth waiting for in hand
 
+// By three strikes at once it may still be the host: hours apart, with somebody else delivered, it is not.
 bool poisoned(const Suspicion& s) {
   return s.strikes >= 3 && s.last_drop - s.first >= std::chrono::hours(4) && s.commits_between > 0;
 }
@@ -34,6 +35,7 @@ Duration parked_for(const Suspicion& s) {
 
 }  // namespace
 
+// Bounded: whoever is forgotten here still has a row in the store.
 void Planner::State::remember(const std::string& address, const Suspicion& suspicion) {
   if (known.size() >= known_at_most && !known.contains(address)) known.erase(known.begin());
   known[address] = suspicion;
@@ -64,14 +66,15 @@ void Planner::State::describe(Connection& c, Doubt& d, const Finding& finding, c
     d.last.reply.text = waiting_text(drop.how, Stage::rcpt);
 }
 
-// The first drop, or a first half of one, only puts the recipient last (parked). A strike needs an earlier drop on
-// record, at another position or time: the same experiment twice proves nothing new.
+// The first drop, or a first half of one, only puts the recipient last (parked). A strike needs an earlier
+// drop on record, at another position or time: the same experiment twice proves nothing new.
 void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& r, const Finding& finding,
                                      const Drop& drop, bool certain, TimePoint now) {
   if (!r.doubt) r.doubt = std::make_unique<Doubt>();
   Doubt& d = *r.doubt;
   Suspicion& s = d.suspicion;
   const bool half = drop.how == Drop::How::reply_421;  // two of them make one
+  // The same position within a minute repeats the first experiment, and its host may be short of something.
   const bool differs = c.rcpts + 1 != s.last_position || now - s.last_drop >= std::chrono::minutes(1);
   d.struck = false;
   if (!d.recorded) {
@@ -97,6 +100,7 @@ void Planner::State::suspect_dropped(Connection& c, const Flight& f, Recipient& 
     wait_as_suspect(r);
 }
 
+// Where lock-step left no doubt, a connection only to make sure is not worth it; a due one has waited for it.
 void Planner::State::wait_as_suspect(Recipient& r) {
   r.sent = false;
   (r.doubt->certain && !r.doubt->due ? parked : offered).push_back(r);
@@ -130,7 +134,7 @@ void Planner::State::release(const std::vector<std::string>& addresses) {
       Doubt& d = *r->doubt;
       recorded = recorded || d.recorded;
       r->line->remove(*r);
-      if (r->work->one_each) {
+      if (r->work->one_each) {  // nobody shares its transaction: it may go at once
         r->doubt.reset();
         r->work->ready.push_front(*r);
         hand.touch(*r->work);
@@ -166,8 +170,8 @@ Duration Planner::State::patience_with(const Recipient& r) const {
   return r.line == &offered && (r.doubt->due || r.doubt->no_wait) ? due_in_hand : parked_in_hand;
 }
 
-// Parked ones first: with nothing else to send they are not worth a connection, offered ones are. Too many of them,
-// or for too long, take memory for nothing.
+// Parked ones first: with nothing else to send they are not worth a connection, offered ones are. Too many of
+// them, or for too long, take memory for nothing.
 void Planner::State::settle_suspects(TimePoint now) {
   const bool idle = hand.ready_transactions(now) == 0 && !hand.anything_to_isolate(now) && in_flight() == 0;
   const bool none_open = idle && connections.empty();

@@ -1,4 +1,5 @@
-// When: how many connections now, when to ask again, which rates and waits bind, and who has been slow for too long.
+// When: how many connections now, when to ask again, which rates and waits bind, and who has been slow for
+// too long.
 #include <algorithm>
 #include <utility>
 

@@ -1,5 +1,5 @@
-// A connection is gone: who is innocent, who is suspect, and is it the host (isolation.md sections 2, 3, 5 and 6).
-// What the drop means for a message and its sender: message_fault.cpp.
+// A connection is gone: who is innocent, who is suspect, and is it the host (isolation.md sections 2, 3, 5
+// and 6). What the drop means for a message and its sender: message_fault.cpp.
 #include <algorithm>
 #include <utility>
 
@@ -152,8 +152,8 @@ void Planner::State::complete(const Connection& c, Loss& loss) const {
   if (loss.suspect) record.suspect = loss.suspect->address;
 }
 
-// A limit, the host, or the suspect? In this order: a limit excuses suspects of several connections, a fault of
-// the host those of this moment, and only what neither explains is the suspect's own.
+// A limit, the host, or the suspect? In this order: a limit excuses suspects of several connections, a fault
+// of the host those of this moment, and only what neither explains is the suspect's own.
 void Planner::State::weigh(Connection& c, Loss& loss) {
   complete(c, loss);
   const DropRecord& record = loss.record;
@@ -201,9 +201,9 @@ void Planner::State::excuse(Connection& c, Loss& loss, bool by_limit) {
   wait_as_suspect(suspect);
 }
 
-// The transaction of the oldest unanswered command. Whom the words of a 421 name is taken out first: then nothing
-// is left to find out about the others. Else vouched ones come first on the next connection, and whoever may be
-// the cause goes in lock-step.
+// The transaction of the oldest unanswered command. Whom the words of a 421 name is taken out first: then
+// nothing is left to find out about the others. Else vouched ones come first on the next connection, and
+// whoever may be the cause goes in lock-step.
 Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& finding, Open& open,
                                     const Drop& drop, Subject subject, TimePoint now) {
   Work& work = *f.work;
@@ -248,8 +248,9 @@ Recipient* Planner::State::sort_out(Connection& c, Flight& f, const Finding& fin
       }
     }
   }
-  // With PIPELINING the RCPT is in the same write, and MAIL looks ambiguous: it is evidence against its sender
-  // all the same. Not behind the content of another transaction: there a limit on messages ends connections.
+  // With PIPELINING the RCPT is in the same write, and MAIL looks ambiguous: it is evidence against its
+  // sender all the same. Not behind the content of another transaction: there a limit on messages ends
+  // connections.
   if (finding.stage == Stage::mail && !f.overlap) sender_fault(c, work, drop, now);
   hand.touch(work, !work.vouched.empty());
   return suspect;

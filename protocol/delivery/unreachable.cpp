@@ -26,7 +26,7 @@ void Planner::State::host_fault(const LastReply& last, TimePoint now) {
     if (suspicion.strikes == 0 && suspicion.last_drop >= host.last_commit() &&
         now - suspicion.last_drop < std::chrono::minutes(15))
       explained.push_back(address);
-  host.fault(now, last.reply.oneline());
+  host.fault(now, last.reply.oneline());  // sets until(), which the group and the outcomes below need
   if (group) {
     const auto own = static_cast<std::uint32_t>(
         std::ranges::count_if(connections, [](const auto& c) { return c->group != nullptr; }));
@@ -88,8 +88,8 @@ void Planner::State::unreachable_for_good(const LastReply& why, TimePoint now) {
   });
 }
 
-// A host that greets with 521 is up: the lanes of its group wait for nothing more. Each of them asks for its own
-// domain, which may have been given other hosts meanwhile.
+// A host that greets with 521 is up: the lanes of its group wait for nothing more. Each of them asks for its
+// own domain, which may have been given other hosts meanwhile.
 void Planner::State::no_host_takes_mail(const LastReply& why, TimePoint now) {
   if (!connections.empty()) return connect_failed(Stage::greeting, why, now);
   LastReply last = why;

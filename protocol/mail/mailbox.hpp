@@ -32,8 +32,8 @@ class Mailbox {
 
 namespace mail {
 
-/// The parts of an address in text form, which are before and behind its last '@'; without one all of it is local part.
-/// Views of the text: nothing is unquoted or checked.
+/// The parts of an address in text form, which are before and behind its last '@'; without one all of it is
+/// local part. Views of the text: nothing is unquoted or checked.
 struct Address {
   explicit constexpr Address(std::string_view text) : Address(text, text.rfind('@')) {}
   std::string_view local, domain;

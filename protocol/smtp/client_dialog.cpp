@@ -230,7 +230,8 @@ void ClientDialog::take_rcpt(const Expected& expected, const Reply& reply) {
 // 2xx to what the peer cannot have read yet: a refusal may come early (RFC 5321 4.2.5), consent may not.
 void ClientDialog::take_too_early(const Expected& expected, const Reply& reply) {
   if (expected.command == Command::dot) {
-    // Whether it keeps what it had of the content nobody knows: in doubt, so end() must not take it for unsent.
+    // Whether it keeps what it had of the content nobody knows: in doubt, so end() must not take it for
+    // unsent.
     Open& open = *expected.open;
     std::erase_if(expected_, [&](const Expected& e) { return e.command == Command::dot && e.open == &open; });
   }

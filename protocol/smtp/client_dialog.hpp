@@ -55,7 +55,8 @@ class ClientDialog {
     DsnOfMessage dsn;
     std::vector<DsnOfRecipient> requests;  // by position; empty: of nobody
     bool list_copies = false;              // instead: NOTIFY=FAILURE ORCPT=<its address> for everybody
-    /// It cannot be sent to this host: nothing is written, and this is reported as if MAIL had been answered so.
+    /// It cannot be sent to this host: nothing is written, and this is reported as if MAIL had been answered
+    /// so.
     std::optional<Reply> refused = {};
   };
 

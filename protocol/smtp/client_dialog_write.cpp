@@ -1,5 +1,5 @@
-// What the client writes: the commands of a transaction, in lock-step or in groups (RFC 2920 3.1), and its content.
-// BDAT: client_dialog_bdat.cpp.
+// What the client writes: the commands of a transaction, in lock-step or in groups (RFC 2920 3.1), and its
+// content. BDAT: client_dialog_bdat.cpp.
 #include <algorithm>
 #include <cassert>
 

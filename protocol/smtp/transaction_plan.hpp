@@ -1,5 +1,5 @@
-// A transaction of the client side as values: what is planned, what was seen of it, and how its connection ended. The
-// dialog carries them out and fills them in; delivery/planner.hpp makes and judges them.
+// A transaction of the client side as values: what is planned, what was seen of it, and how its connection
+// ended. The dialog carries them out and fills them in; delivery/planner.hpp makes and judges them.
 #pragma once
 #include <cstdint>
 #include <optional>
@@ -19,9 +19,9 @@ struct TransactionPlan {
   std::uint32_t window = 32;  // RCPTs in flight; 1: lock-step, and MAIL, RCPT, DATA each alone too
   std::uint32_t rejects_allowed =
       1000;  // after so many 4xx/5xx to RCPT here write no further RCPT (DATA if one was accepted)
-  /// Others wait: so long one RCPT, or MAIL with RCPTs behind it in the same write, may stay without an answer
-  /// (the session's own limit may be shorter), as long as no content is written that the peer may deliver
-  /// afterwards. 0: only the session's own limit.
+  /// Others wait: so long one RCPT, or MAIL with RCPTs behind it in the same write, may stay without an
+  /// answer (the session's own limit may be shorter), as long as no content is written that the peer may
+  /// deliver afterwards. 0: only the session's own limit.
   Duration patience{};
   bool overlap = false;     // MAIL may follow the end of the previous content in one write
   bool chunked = false;     // where CHUNKING is offered, its content may go out before RCPT is answered
