@@ -182,9 +182,12 @@ void Store::stage_begin(Callback<Id> callback) {
 }
 
 void Store::stage_append(Id id, std::string bytes, Callback<void> callback) {
-  auto shared = std::make_shared<const std::string>(std::move(bytes));
-  state_->submit({Job::Kind::intake, [id, shared](Write& write) { return append_upload(write, id, *shared); },
-                  std::move(callback)});
+  auto slice = std::make_shared<std::string>(std::move(bytes));
+  state_->submit({Job::Kind::intake, [id, slice](Write& write) { return append_upload(write, id, *slice); },
+                  [slice, callback = std::move(callback)](Result<void> result) {
+                    std::string().swap(*slice);  // now: jobs that were committed together go together
+                    if (callback) callback(std::move(result));
+                  }});
 }
 
 void Store::stage_abandon(Id id, Callback<void> callback) {
