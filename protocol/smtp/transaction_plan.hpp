@@ -47,8 +47,8 @@ struct Observation {
 struct Drop {
   enum class How { closed, reset, timeout, reply_421, garbage, ours } how = How::closed;  // ours: we cut it
   Stage oldest = Stage::none;  // the oldest command without a reply; none: nothing was unanswered
-  Reply reply;                 // the 421, or the last words heard
-  std::string text;            // "connection closed while waiting for the reply to RCPT TO"
+  Reply reply{};               // the 421, or the last words heard
+  std::string text{};          // "connection closed while waiting for the reply to RCPT TO"
 };
 
 }  // namespace spoold::smtp

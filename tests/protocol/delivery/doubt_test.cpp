@@ -156,7 +156,7 @@ TEST_CASE(
   Observation seen = up_to_rcpt(next.transaction);
   seen.rcpt.resize(10);
   seen.rcpt[0] = seen.mail;
-  planner.dropped(c, {Drop::How::ours, Stage::rcpt, {}, ""}, {seen}, start);
+  planner.dropped(c, {Drop::How::ours, Stage::rcpt}, {seen}, start);
   CHECK(planner.take_in_doubt().empty());
   CHECK(planner.take_outcomes().empty());
   CHECK(planner.take_suspects().empty());

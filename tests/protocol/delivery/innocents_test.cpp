@@ -211,7 +211,7 @@ TEST_CASE("a further connection that is refused beside a stalled one is not aske
   CHECK(tries >= 10);
   CHECK(tries <= 20);
   planner.connect_failed(Stage::connect, why, now);
-  planner.dropped(stalled, {Drop::How::closed, Stage::none, {}, ""}, {}, now);
+  planner.dropped(stalled, {Drop::How::closed}, {}, now);
   CHECK(planner.connections_wanted(0, now) == 1);  // beside nothing it is no further connection
 }
 
@@ -258,7 +258,7 @@ TEST_CASE("a close between messages: of the next transaction nothing was written
   Observation begun;
   begun.message = 2;
   begun.recipients = planner.next(id, start).transaction.recipients;
-  planner.dropped(id, {Drop::How::closed, Stage::none, {}, ""}, {begun}, start);
+  planner.dropped(id, {Drop::How::closed}, {begun}, start);
   id = planner.connected("mx", start);
   const Next n = planner.next(id, start);
   REQUIRE(n.what == Next::Do::transaction);

@@ -169,7 +169,7 @@ TEST_CASE(
     } else if (then == Then::left) {
       planner.closed(id, start);
     } else if (then == Then::hung_up) {
-      planner.dropped(id, {Drop::How::closed, Stage::none, {}, ""}, {}, start);
+      planner.dropped(id, {Drop::How::closed}, {}, start);
       expected = Verdict::deferred;
     } else {
       CHECK(planner.withdraw(1, fourth) == Withdrawal::withdrawn);

@@ -254,7 +254,7 @@ class Lane {
   bool ask(Session& s) {
     Next n = planner.next(s.id, now);
     if (n.what != Next::Do::transaction && s.remote->closing()) {
-      planner.dropped(s.id, {Drop::How::closed, Stage::none, {}, ""}, {}, now);
+      planner.dropped(s.id, {Drop::How::closed}, {}, now);
       finish(s, true);
       return true;
     }

@@ -396,7 +396,10 @@ TEST_CASE("LMTP: each reply after the dot is kept, the unanswered are retried al
     seen.rcpt.push_back(ok);
   }
   seen.dot = {ok, full, std::nullopt, std::nullopt};
-  planner.dropped(id, {Drop::How::closed, Stage::dot, {}, "closed"}, {seen}, start);
+  Drop lost;
+  lost.oldest = Stage::dot;
+  lost.text = "closed";
+  planner.dropped(id, lost, {seen}, start);
   const auto outcomes = planner.take_outcomes();
   REQUIRE(outcomes.size() == 4);
   CHECK(outcomes[0].second.verdict == Verdict::delivered);
@@ -450,7 +453,7 @@ TEST_CASE("withdrawing: idle, withdrawn before its RCPT, committed after it") {
   seen.mail = ok;
   seen.mail_sent = true;
   seen.rcpt = {ok, std::nullopt, std::nullopt};
-  planner.dropped(id, {Drop::How::reset, Stage::rcpt, {}, ""}, {seen}, start);
+  planner.dropped(id, {Drop::How::reset, Stage::rcpt}, {seen}, start);
   CHECK(planner.in_hand() == 3);
   CHECK(planner.withdraw(5, 1) == Withdrawal::withdrawn);  // vouched for, not delivered
   CHECK(planner.withdraw(5, 3) == Withdrawal::withdrawn);  // the suspect
