@@ -223,6 +223,6 @@ TEST_CASE("each commit of each piece of work fails once: it comes to its end") {
     for (const int error : {ENOSPC, EIO})
       for (int n = 0; n < 40 && run(chain, base.path(), n, error); ++n) ++steps;
     MESSAGE(std::string(chain.name) << ": " << steps << " failures");
-    CHECK(steps > 2);
+    CHECK(steps >= 2);  // a quick machine does some of them in one commit
   }
 }
