@@ -148,7 +148,7 @@ std::string print_max_size(const Settings& settings) {
   return settings.max_size == 0 ? "0" : conf::size_text(settings.max_size);
 }
 
-/// Of the contract (lists.md A8), without anything behind them yet.
+/// Settings that this version does not have: naming one is refused with that sentence, never ignored.
 constexpr std::array<std::string_view, 28> not_built = {"moderators",
                                                         "subject_prefix",
                                                         "header",
@@ -184,10 +184,10 @@ const std::vector<SettingKey>& setting_keys() {
   static const std::vector<SettingKey> keys = {
       {"description", "text", "one line about the list; goes into List-Id", read_description,
        [](const Settings& s) { return s.description; }},
-      {"owner", "addresses", "who gets mail to -owner and what is not built yet; at least one", read_owner,
+      {"owner", "addresses", "addresses that receive mail sent to LIST-owner; at least one", read_owner,
        print_owner},
       {"verp", "never | personalized | every:N | always",
-       "which posts tell each member's bounces apart by the envelope sender", read_verp, print_verp},
+       "which posts have an envelope sender of its own for each member", read_verp, print_verp},
       {"verp_format", "classic | opaque", "how that envelope sender names the member",
        [](Settings& s, std::string_view t) { return read_word(s.verp_format, t, format_words, {"signed"}); },
        [](const Settings& s) { return print_word(s.verp_format, format_words); }},

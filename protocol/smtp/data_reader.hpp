@@ -40,9 +40,8 @@ class DataReader {
   Reply refusal() const;  // code 0: none so far; final when ended()
 
   std::uint64_t size() const { return size_; }  // content octets so far, also of refused content
-  std::uint64_t header_size() const {
-    return header_size_;
-  }                                                    // up to and including the blank line, or all there is
+  /// Octets up to and including the blank line, or all there are so far.
+  std::uint64_t header_size() const { return header_size_; }
   bool eight_bit() const { return eight_bit_; }        // some octet is above 127
   bool leading_dots() const { return leading_dots_; }  // some line of the content begins with '.'
   int received() const { return received_; }
