@@ -58,7 +58,7 @@ LineBuffer::~LineBuffer() {
 }
 
 void LineBuffer::start() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (running_ || alive_) return;
   running_ = alive_ = true;
   flusher_ = std::thread([this] { run(); });
@@ -66,10 +66,10 @@ void LineBuffer::start() {
 
 bool LineBuffer::stop(std::chrono::milliseconds limit) {
   {
-    std::unique_lock lock(mutex_);
+    Lock lock(mutex_);
     running_ = false;
     wake_.notify_all();
-    if (!written_.wait_for(lock, limit, [this] { return !alive_; })) return false;
+    if (!written_.wait_for(lock.inner(), limit, [this]() REQUIRES(mutex_) { return !alive_; })) return false;
   }
   if (flusher_.joinable()) flusher_.join();
   return true;
@@ -78,7 +78,7 @@ bool LineBuffer::stop(std::chrono::milliseconds limit) {
 void LineBuffer::add(std::string_view line, bool urgent) {
   bool wake = false;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (!alive_) {
       // Alone with the descriptor; waiting for it is all that is left.
       std::string whole(line);
@@ -108,13 +108,13 @@ bool LineBuffer::put(std::string_view line) {
 }
 
 bool LineBuffer::flush(std::chrono::milliseconds limit) {
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   if (!alive_) return true;
   // The round that is being written does not hold what was added last.
   const std::uint64_t wanted = rounds_ + (on_its_way_ ? 2 : 1);
   urgent_ = true;
   wake_.notify_one();
-  return written_.wait_for(lock, limit, [&] {
+  return written_.wait_for(lock.inner(), limit, [&]() REQUIRES(mutex_) {
     return rounds_ >= wanted || !alive_ || (!on_its_way_ && filling_.load()->size == 0);
   });
 }
@@ -130,13 +130,13 @@ void LineBuffer::rescue() noexcept {
 }
 
 void LineBuffer::run() {
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   for (;;) {
-    const auto waits = [this] {
+    const auto waits = [this]() REQUIRES(mutex_) {
       return lost_ > 0 || filling_.load()->size.load(std::memory_order_relaxed) > 0;
     };
-    wake_.wait(lock, [&] { return !running_ || urgent_ || waits(); });
-    wake_.wait_for(lock, patience, [this] { return !running_ || urgent_; });
+    wake_.wait(lock.inner(), [&]() REQUIRES(mutex_) { return !running_ || urgent_ || waits(); });
+    wake_.wait_for(lock.inner(), patience, [this]() REQUIRES(mutex_) { return !running_ || urgent_; });
     urgent_ = false;
     if (!running_ && !waits()) break;
     on_its_way_ = true;

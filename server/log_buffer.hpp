@@ -11,10 +11,11 @@
 #include <chrono>
 #include <condition_variable>
 #include <functional>
-#include <mutex>
 #include <string>
 #include <string_view>
 #include <thread>
+
+#include "store/guarded.hpp"
 
 namespace spoold::server::log {
 
@@ -54,18 +55,21 @@ class LineBuffer {
     const std::size_t capacity;
     std::atomic<std::size_t> size{0};
   };
-  bool put(std::string_view line);  // with the lock; false: it is full
+  bool put(std::string_view line) REQUIRES(mutex_);  // false: it is full
   void run();
 
   const int descriptor_;
   const LostLine lost_line_;
   Region one_, two_;
   std::atomic<Region*> filling_{&one_}, writing_{&two_};  // the flusher swaps them, with the lock
-  std::mutex mutex_;
+  Mutex mutex_;
   std::condition_variable wake_, written_;
-  std::uint64_t lost_ = 0, rounds_ = 0;
+  std::uint64_t lost_ GUARDED_BY(mutex_) = 0;
+  std::uint64_t rounds_ GUARDED_BY(mutex_) = 0;
   std::atomic<bool> on_its_way_{false};  // the flusher has octets that are not written yet
-  bool running_ = false, alive_ = false, urgent_ = false;
+  bool running_ GUARDED_BY(mutex_) = false;
+  bool alive_ GUARDED_BY(mutex_) = false;
+  bool urgent_ GUARDED_BY(mutex_) = false;
   std::thread flusher_;
 };
 

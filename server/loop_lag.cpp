@@ -1,14 +1,15 @@
 #include "server/loop_lag.hpp"
 
 #include <map>
-#include <mutex>
+
+#include "store/guarded.hpp"
 
 namespace spoold::server {
 namespace {
 
 struct Loops {
-  std::mutex mutex;
-  std::vector<const LoopLag*> running;
+  Mutex mutex;
+  std::vector<const LoopLag*> running GUARDED_BY(mutex);
 };
 Loops& loops() {
   static Loops of_process;
@@ -19,21 +20,21 @@ Loops& loops() {
 
 LoopLag::LoopLag(asio::io_context& io, const char* name) : name_(name), timer_(io) {
   {
-    const std::scoped_lock lock(loops().mutex);
+    const Lock lock(loops().mutex);
     loops().running.push_back(this);
   }
   beat(Clock::now() + every);
 }
 
 LoopLag::~LoopLag() {
-  const std::scoped_lock lock(loops().mutex);
+  const Lock lock(loops().mutex);
   std::erase(loops().running, this);
 }
 
 std::vector<LoopLag::Worst> LoopLag::all() {
   std::vector<Worst> found;
   std::map<std::string, int> numbers;
-  const std::scoped_lock lock(loops().mutex);
+  const Lock lock(loops().mutex);
   for (const LoopLag* loop : loops().running)
     found.push_back({loop->name_ + " " + std::to_string(numbers[loop->name_]++), loop->worst()});
   return found;

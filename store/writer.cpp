@@ -48,18 +48,18 @@ Writer::~Writer() {
 
 void Writer::close() {
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     stopping_ = true;
   }
   wake_.notify_one();
-  const std::lock_guard lock(closing_);
+  const Lock lock(closing_);
   if (thread_.joinable()) thread_.join();
 }
 
 void Writer::submit(Job job, Clock::duration delay) {
   bool wake = true;
   {
-    std::unique_lock lock(mutex_);
+    Lock lock(mutex_);
     // The writer thread itself may still submit: an acceptance in slices that has begun is finished. Any
     // other thread could keep the writer busy for ever, and after the join nobody would run its job.
     if (stopping_ && std::this_thread::get_id() != writer_) {
@@ -102,17 +102,17 @@ void Writer::admit() {
 }
 
 Announcement Writer::announce() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   ++*announced_;
   return {nullptr, [this, among = announced_](void*) {
             if (--*among > 0) return;
-            const std::lock_guard last(mutex_);
+            const Lock last(mutex_);
             wake_.notify_one();
           }};
 }
 
 int Writer::expected() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return announced();
 }
 
@@ -121,25 +121,26 @@ bool Writer::enough(Clock::duration worked) const {
 }
 
 std::string Writer::trouble() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return trouble_;
 }
 
 void Writer::run() {
   be_prompt();
   std::vector<Waiting> batch;
-  std::unique_lock lock(mutex_);
+  Lock lock(mutex_);
   for (;;) {
-    const auto something = [this] { return !queue_.empty() || stopping_; };
+    const auto something = [this]() REQUIRES(mutex_) { return !queue_.empty() || stopping_; };
     const auto earlier = [](const Later& a, const Later& b) { return a.at < b.at; };
     if (const auto first = std::min_element(later_.begin(), later_.end(), earlier); first == later_.end())
-      wake_.wait(lock, [&] { return something() || !later_.empty(); });
+      wake_.wait(lock.inner(), [&]() REQUIRES(mutex_) { return something() || !later_.empty(); });
     else
-      wake_.wait_until(lock, Clock::time_point(first->at), something);
+      wake_.wait_until(lock.inner(), Clock::time_point(first->at), something);
     admit();
     if (queue_.empty() && !stopping_) continue;
     if (urgent_ == 0 && !stopping_)
-      wake_.wait_until(lock, oldest_patient_ + patient_wait, [this] { return urgent_ > 0 || stopping_; });
+      wake_.wait_until(lock.inner(), oldest_patient_ + patient_wait,
+                       [this]() REQUIRES(mutex_) { return urgent_ > 0 || stopping_; });
     if (queue_.empty() && stopping_) return;
     busy_ = true;
     take(batch);
@@ -159,8 +160,8 @@ void Writer::take(std::vector<Waiting>& batch) {
 
 /// What came meanwhile, and, until then, what was announced.
 void Writer::gather(std::vector<Waiting>& batch, Clock::time_point until) {
-  std::unique_lock lock(mutex_);
-  wake_.wait_until(lock, until, [this] { return announced() == 0 || stopping_; });
+  Lock lock(mutex_);
+  wake_.wait_until(lock.inner(), until, [this]() REQUIRES(mutex_) { return announced() == 0 || stopping_; });
   announced_before_ = std::exchange(announced_, std::make_shared<std::atomic<int>>());
   take(batch);
 }
@@ -238,7 +239,7 @@ void Writer::together(std::span<Waiting> batch) {
         return;
       }
       if (w.job.kind != Job::Kind::intake && w.result.error().kind == Kind::full) {
-        const std::lock_guard lock(mutex_);
+        const Lock lock(mutex_);
         trouble_ = w.result.error().text;
       }
       return answer(w);
@@ -290,7 +291,7 @@ int Writer::commit(std::unique_ptr<Write> write) {
   ++commits_;
   if (wiring_.fault) wiring_.fault("committed");
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     trouble_.clear();
   }
   if (work && wiring_.on_work) wiring_.on_work();
@@ -309,7 +310,7 @@ void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
   room_.found_full();
   if (!again) {
     {
-      const std::lock_guard lock(mutex_);
+      const Lock lock(mutex_);
       trouble_ = error.text;
     }
     for (Waiting& w : batch) {
@@ -342,7 +343,7 @@ void Writer::stop_for_good(const Error& why) {
   stopped_ = true;
   dead_ = why;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     trouble_ = why.text;
   }
   if (wiring_.on_stop) wiring_.on_stop(why.text);

@@ -23,6 +23,7 @@
 #include <vector>
 
 #include "store/env.hpp"
+#include "store/guarded.hpp"
 #include "store/room.hpp"
 #include "store/store.hpp"
 
@@ -66,10 +67,10 @@ class Writer {
     bool answered = false;
   };
   void run();
-  int announced() const { return *announced_ + *announced_before_; }
-  void enqueue(Job job);
-  void admit();
-  void take(std::vector<Waiting>& batch);
+  int announced() const REQUIRES(mutex_) { return *announced_ + *announced_before_; }
+  void enqueue(Job job) REQUIRES(mutex_);
+  void admit() REQUIRES(mutex_);
+  void take(std::vector<Waiting>& batch) REQUIRES(mutex_);
   void gather(std::vector<Waiting>& batch, Clock::time_point until);
   void group(std::vector<Waiting>& batch);
   void alone(Waiting& waiting);
@@ -84,27 +85,29 @@ class Writer {
   Env& env_;
   Room& room_;
   Wiring wiring_;
-  mutable std::mutex mutex_;
+  mutable Mutex mutex_;
   std::condition_variable wake_;
-  std::vector<Waiting> queue_;
+  std::vector<Waiting> queue_ GUARDED_BY(mutex_);
   struct Later {
     Clock::time_point at;
     Job job;
   };
-  std::vector<Later> later_;                                        // few: what waits for space
-  std::shared_ptr<std::atomic<int>> announced_, announced_before_;  // since the last commit, and before it
-  std::size_t urgent_ = 0;                                          // of queue_: all but the patient
-  Clock::time_point oldest_patient_{};
-  std::string trouble_;
-  std::string failed_;  // what a commit failed with, until the next one succeeds
-  std::string lost_;    // why the last commit failed, if one did since the last good one
-  Error dead_{};        // of the writer thread, once stopped_ is set
-  bool busy_ = false;   // it will look at queue_ before it sleeps
+  std::vector<Later> later_ GUARDED_BY(mutex_);  // few: what waits for space
+  /// Those since the last commit, and those between it and the one before.
+  std::shared_ptr<std::atomic<int>> announced_ GUARDED_BY(mutex_), announced_before_ GUARDED_BY(mutex_);
+  std::size_t urgent_ GUARDED_BY(mutex_) = 0;  // of queue_: all but the patient
+  Clock::time_point oldest_patient_ GUARDED_BY(mutex_){};
+  std::string trouble_ GUARDED_BY(mutex_);
+  bool busy_ GUARDED_BY(mutex_) = false;  // it will look at queue_ before it sleeps
+  // Of the writer thread alone:
+  std::string lost_;  // why the last commit failed, if one did since the last good one
+  Error dead_{};      // once stopped_ is set
   bool stopped_ = false;
+
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> owed_{0};  // answers, but those to the patient
   std::atomic<std::uint64_t> commits_{0}, jobs_{0};
-  std::mutex closing_;  // held by the one thread that joins
+  Mutex closing_;  // held by the one thread that joins
   std::thread thread_;
   std::thread::id writer_;  // of thread_, also after it was joined
 };

@@ -9,7 +9,7 @@ Connections::Connections(int most, std::function<void()> on_crowded)
     : on_crowded_(std::move(on_crowded)), most_(std::max(most, 1)) {}
 
 bool Connections::take() {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (open_ >= most_ || !line_.empty()) return false;
   ++open_;
   return true;
@@ -18,7 +18,7 @@ bool Connections::take() {
 void Connections::wait(Go go) {
   bool first = false;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (open_ >= most_) {
       first = line_.empty();
       line_.push_back(std::exchange(go, nullptr));
@@ -34,7 +34,7 @@ void Connections::wait(Go go) {
 void Connections::give(bool yielded) {
   Go go;
   {
-    const std::lock_guard lock(mutex_);
+    const Lock lock(mutex_);
     if (yielded) --yielding_;
     if (line_.empty()) {
       --open_;
@@ -49,14 +49,14 @@ void Connections::give(bool yielded) {
 
 bool Connections::yield() {
   if (!crowded()) return false;
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   if (yielding_ >= line_.size()) return false;
   ++yielding_;
   return true;
 }
 
 int Connections::open() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return open_;
 }
 

@@ -9,7 +9,8 @@
 #include <atomic>
 #include <deque>
 #include <functional>
-#include <mutex>
+
+#include "store/guarded.hpp"
 
 namespace spoold::server {
 
@@ -34,12 +35,12 @@ class Connections {
   int open() const;
 
  private:
-  mutable std::mutex mutex_;
-  std::function<void()> on_crowded_;
-  std::deque<Go> line_;
+  const std::function<void()> on_crowded_;
   const int most_;
-  int open_ = 0;
-  std::size_t yielding_ = 0;
+  mutable Mutex mutex_;
+  std::deque<Go> line_ GUARDED_BY(mutex_);
+  int open_ GUARDED_BY(mutex_) = 0;
+  std::size_t yielding_ GUARDED_BY(mutex_) = 0;
   std::atomic<bool> crowded_{false};
 };
 

@@ -5,7 +5,7 @@
 namespace spoold::server {
 
 std::shared_ptr<LockedGroup> Groups::of(const delivery::GroupRules& rules, TimePoint now) {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   auto& found = all_[(rules.same_hosts ? "=" : "") + rules.name];  // a pattern may be spelled like hosts
   if (!found) found = std::make_shared<LockedGroup>(rules.name, call_);
   found->with([&rules](delivery::Group& g) { g.set(rules); });
@@ -21,7 +21,7 @@ std::shared_ptr<LockedGroup> Groups::of(const delivery::GroupRules& rules, TimeP
 }
 
 std::size_t Groups::size() const {
-  const std::lock_guard lock(mutex_);
+  const Lock lock(mutex_);
   return all_.size();
 }
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/delivery/group.hpp"
+#include "store/guarded.hpp"
 
 namespace spoold::server {
 
@@ -70,9 +71,9 @@ class Groups {
 
  private:
   const LockedGroup::Call call_;
-  mutable std::mutex mutex_;
-  std::map<std::string, std::shared_ptr<LockedGroup>> all_;
-  std::size_t sweep_at_ = 64;
+  mutable Mutex mutex_;
+  std::map<std::string, std::shared_ptr<LockedGroup>> all_ GUARDED_BY(mutex_);
+  std::size_t sweep_at_ GUARDED_BY(mutex_) = 64;
 };
 
 }  // namespace spoold::server
