@@ -139,7 +139,7 @@ class Copy {
       forget(states[now]->used());
     }
     const State& whole = *states[now];
-    for (const std::uint64_t page : {0, 1})
+    for (const std::uint64_t page : {0u, 1u})
       write_at(target_, page * whole.page_size(), meta_page(whole.meta(), page, txn_of(whole.meta())));
     figures_.octets = whole.used().size() * whole.page_size();
     note_age(whole);
@@ -255,7 +255,7 @@ Result<CompactFigures> compact(const std::string& path, std::uint64_t max_size, 
     auto meta = read_meta(copy.get(), stat.ms_psize, 1);
     if (!meta) return fail(Kind::io, "the compact copy has no root");
     const std::uint64_t next = (*env)->last_txn() + 1;
-    for (const std::uint64_t page : {0, 1})
+    for (const std::uint64_t page : {0u, 1u})
       write_at(copy.get(), page * stat.ms_psize, meta_page(*meta, page, next));
     if (::fsync(copy.get()) != 0) io_failed("flushed to the disk", errno);
     if (::fstat(copy.get(), &status) == 0) figures.after = static_cast<std::uint64_t>(status.st_size);

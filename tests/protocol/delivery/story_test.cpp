@@ -274,7 +274,8 @@ TEST_CASE("three culprits at the same moment look like a fault of the host, whic
       DropRecord drop;
       drop.at = start;
       drop.opened = start - std::chrono::minutes(1);
-      drop.in_connection = drop.messages = drop.message = open;
+      drop.in_connection = drop.messages = open;
+      drop.message = open;
       drop.finding.stage = Stage::rcpt;
       drop.suspect = "r" + std::to_string(open) + "@example.net";
       fault = host.dropped(drop, open, false, start);
@@ -303,7 +304,7 @@ TEST_CASE(
   Drop drop;
   drop.oldest = Stage::rcpt;
   std::set<std::uint32_t> culprits;
-  for (int i = 0; i < 3; ++i) {
+  for (std::size_t i = 0; i < 3; ++i) {
     planner.dropped(open[i].first, drop, {open[i].second}, moment);
     culprits.insert(open[i].second.recipients.front());
   }

@@ -126,7 +126,7 @@ TEST_CASE("data reader: the answer does not depend on how the input is cut") {
     for (const auto& piece : pieces) input += piece;
     const DataLimits limits{.size = 30, .line = 12, .header = 20, .received = 1};
     const Outcome whole = run(input, 0, limits);
-    for (const std::size_t step : {1, 2, 3, 7}) RC_ASSERT(run(input, step, limits) == whole);
+    for (const std::size_t step : {1u, 2u, 3u, 7u}) RC_ASSERT(run(input, step, limits) == whole);
   });
 }
 

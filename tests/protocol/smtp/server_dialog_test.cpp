@@ -75,7 +75,7 @@ TEST_CASE("server dialog: cut off after every octet, nothing is committed that w
       whole.feed({&c, 1});
       commits_after.push_back(whole.committed.size());
     }
-    for (std::size_t cut = 0; cut<all.size(); cut += all.size()> 5000 ? 997 : 1) {
+    for (std::size_t cut = 0; cut<all.size(); cut += all.size()> 5000 ? 997u : 1u) {
       Driver driver(script.profile, script.room);
       std::size_t fed = 0;
       for (const Step& step : script.steps) {

@@ -149,7 +149,7 @@ TEST_CASE("directory: members come in domain order, in pages of any size") {
   const std::vector<std::string> order = {
       "m@[192.0.2.1]",     "y@a",         "x@a-b.example", "z@a.example", "x@a.example.org",
       "\"a@z\"@b.example", "A@b.example", "b@b.example"};
-  for (std::size_t page : {1, 2, 3, 8, 100}) CHECK(place.roster(id, page) == order);
+  for (std::size_t page : {1u, 2u, 3u, 8u, 100u}) CHECK(place.roster(id, page) == order);
   CHECK(place.read([&](const Read& r) { return directory::list(r, id)->members; }) == 8);
   CHECK(place.check().empty());
 }
