@@ -1,5 +1,5 @@
 // Which [[destination]] applies to a route, and to which group (provider) it belongs: many domains have their
-// mail with one provider, whose limits count for all of them together (design section 7). Pure functions.
+// mail with one provider, whose limits count for all of them together (README.md, Groups). Pure functions.
 //
 // Guarantees: a group is known by its name alone; every route by MX has one, unless it is its own MX host.
 #pragma once

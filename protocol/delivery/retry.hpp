@@ -1,5 +1,5 @@
 // When to try again: the schedule of [delivery] retry, spread by jitter. Jitter is drawn once for a session,
-// not for a recipient, so that recipients deferred together stay together (design.md section 7).
+// not for a recipient, so that recipients deferred together stay together: in one claim, and in one transaction.
 #pragma once
 #include <cstdint>
 #include <vector>

@@ -1,5 +1,5 @@
-// The addresses that belong to a list (`test-owner@`, `test-bounces+...@`) and to every list domain (lists.md
-// A1), all compared without regard to case; and the list names that would collide with them. sub_address() is
+// The addresses that belong to a list (`test-owner@`, `test-bounces+...@`) and to every list domain
+// (README.md of protocol/), all compared without regard to case; and the list names that would collide with them. sub_address() is
 // pure syntax: whether the list exists is the caller's question to the directory.
 #pragma once
 #include <optional>

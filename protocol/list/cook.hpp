@@ -1,4 +1,4 @@
-// Cooking: the header block of a post as its members get it (lists.md A4; RFC 2369, 2919, 5064).
+// Cooking: the header block of a post as its members get it (RFC 2369, 2919, 5064).
 //
 // Guarantees: byte-preserving: a field that is neither removed nor replaced goes out exactly as it came in,
 // in its place; the body is untouched. Ours go to the end, `received` to the top. Replaced, never doubled:

@@ -1,4 +1,4 @@
-// Who may post (lists.md A5): judged after the header is known, answered at the end of data.
+// Who may post (README.md of protocol/): judged after the header is known, answered at the end of data.
 //
 // The sender is the author in From, then the envelope sender with BATV's prvs= undone; never Reply-To or
 // Sender, which a stranger can fill with a member's address. First match decides: null reverse path and
@@ -56,7 +56,7 @@ struct Judgement {
 Judgement judge(const List& list, const Post& post,
                 const std::function<bool(const std::string& key)>& is_member);
 
-/// The Mailbox keys that this post is not sent to although they are members (lists.md A3): the poster when
+/// The Mailbox keys that this post is not sent to although they are members: the poster when
 /// own_posts = false; To, Cc, Resent-To and Resent-Cc when avoid_duplicates = true.
 std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster);
 

@@ -54,8 +54,8 @@ struct Member {
   TimePoint joined{};
 };
 
-/// How one post goes out; decided once, in the accepting transaction, with the post's own number (lists.md
-/// A2).
+/// How one post goes out; decided once, in the accepting transaction, with the post's own number. The table
+/// is in protocol/README.md.
 enum class Copies : std::uint8_t { bulk, each_plain, each_verp };
 Copies copies_for(const Settings& settings, std::uint32_t post_number);
 

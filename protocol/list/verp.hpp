@@ -1,4 +1,4 @@
-// VERP: the reverse path of one member's copy of a post, and back (lists.md A2).
+// VERP: the reverse path of one member's copy of a post, and back.
 //
 //   classic  test-bounces+aperson=example.com@lists.example     Mailman's form, decoded from the *last* '='
 //   opaque   test-bounces+b=<28 of base32>@lists.example        or bounces+b=<28 of base32>@ when that passes

@@ -4,7 +4,7 @@
 // (and begin(), if its planner has a transaction), then output(), writes what that gives, and says written().
 // Every command put out is remembered in one queue; each reply belongs to its head. So what the oldest
 // unanswered command is, is always known: isolation.md section 2 judges by it. With PIPELINING the end of one
-// content and MAIL, RCPT, DATA of the next transaction come out together (RFC 2920 3.1; design section 7): a
+// content and MAIL, RCPT, DATA of the next transaction come out together (RFC 2920 3.1): a
 // copy costs one round trip. With CHUNKING as well (RFC 3030) whole transactions go out together, MAIL, RCPT
 // and BDAT with the content, many of them before any reply (client_dialog_bdat.cpp).
 //

@@ -1,7 +1,7 @@
 // Reads the content that follows DATA, incrementally: finds the end, takes off the dot-stuffing (RFC
 // 5321 4.5.2), judges.
 //
-// Guarantees: only CRLF.CRLF ends the data (SMTP smuggling: style.md 5). No octet is looked at again when
+// Guarantees: only CRLF.CRLF ends the data (else: SMTP smuggling). No octet is looked at again when
 // more input comes; content is appended in runs, one copy, never a line at a time. Whatever is wrong, the
 // reader goes on to the end of the data, so that the session stays in step; nothing is appended once
 // something is wrong. What is answered does not depend on how the input was cut into pieces. Failures

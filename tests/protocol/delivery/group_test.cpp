@@ -1,4 +1,4 @@
-// Many lanes of one provider: what one of them meets counts for all (design section 7), and nobody is charged
+// Many lanes of one provider: what one of them meets counts for all (protocol/delivery/README.md, Groups), and nobody is charged
 // for another's lane.
 #include "protocol/delivery/group.hpp"
 

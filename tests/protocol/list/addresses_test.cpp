@@ -14,7 +14,7 @@ std::string meaning(std::string_view local, char delimiter = '+') {
 
 }  // namespace
 
-TEST_CASE("sub_address: the addresses of lists.md A1, without regard to case") {
+TEST_CASE("sub_address: the addresses of a list, without regard to case") {
   CHECK(meaning("test") == "post list=test detail=");
   CHECK(meaning("TEST") == "post list=test detail=");
   CHECK(meaning("test-join") == "join list=test detail=");

@@ -4,7 +4,7 @@
 
 using namespace spoold::list;
 
-TEST_CASE("copies_for: the table of lists.md A2") {
+TEST_CASE("copies_for: the table of protocol/README.md") {
   struct Row {
     Verp verp;
     Personalize personalize;
