@@ -17,7 +17,7 @@ constexpr Duration overdue = std::chrono::minutes(10), overdue_between = std::ch
 // Counts domains as recipients are taken in order: a domain that comes again later counts again.
 class Domains {
  public:
-  explicit Domains(std::uint32_t most) : left_(most) {}
+  explicit Domains(std::uint32_t most) : left_(most) {}  // 0: any number
   bool admit(const Recipient& r) {
     if (left_ == 0 && last_.empty()) return true;  // no limit
     const std::string_view domain = domain_of(r.address);
@@ -100,11 +100,6 @@ std::uint32_t Planner::State::most_recipients(const Connection& c, TimePoint now
   return std::max(1u, most);
 }
 
-std::uint32_t Planner::State::most_domains(const Connection& c) const {
-  const std::uint32_t ours = limits.domains_per_transaction, theirs = c.limits.domains;
-  return ours == 0 || theirs == 0 ? std::max(ours, theirs) : std::min(ours, theirs);
-}
-
 bool Planner::State::divert(Recipient& r, TimePoint now) {
   if (known.empty() || r.doubt) return false;
   const auto k = known.find(r.address);
@@ -132,7 +127,7 @@ bool Planner::State::take_turn(Connection& c, Flight& flight, TimePoint now) {
       flight.kind = Flight::Kind::probe;
       most = 1;
     }
-    Domains domains(most_domains(c));
+    Domains domains(c.limits.domains);
     while (!line.empty() && flight.recipients.size() < most && domains.admit(*line.first)) {
       Recipient& r = line.pop_front();
       if (!divert(r, now)) flight.recipients.push_back(&r);
@@ -158,7 +153,7 @@ bool Planner::State::take_isolation(Connection& c, Flight& flight, TimePoint now
   if (!work->unsent.empty()) {
     flight.kind = Flight::Kind::chunk;
     const std::uint32_t most = std::min(work->chunk, most_recipients(c, now));
-    Domains domains(most_domains(c));
+    Domains domains(c.limits.domains);
     while (!work->unsent.empty() && flight.recipients.size() < most && domains.admit(*work->unsent.first))
       flight.recipients.push_back(&work->unsent.pop_front());
   } else {

@@ -35,8 +35,7 @@ struct Limits {
   std::vector<Duration> isolation_waits;
   std::uint32_t isolation_budget = 3;
   Duration isolation_window{};
-  std::uint32_t domains_per_transaction = 0;  // 0: any number
-  std::uint64_t rate = 0;                     // transactions in `rate_per`; 0: as many as go
+  std::uint64_t rate = 0;  // transactions in `rate_per`; 0: as many as go
   Duration rate_per = std::chrono::seconds(1);
 };
 

@@ -122,7 +122,6 @@ struct Planner::State {
   bool may_offer(TimePoint) const;                          // a suspect, now
   bool offers_overdue(const Connection&, TimePoint) const;  // before untainted work
   std::uint32_t most_recipients(const Connection&, TimePoint) const;
-  std::uint32_t most_domains(const Connection&) const;
   bool take_turn(Connection&, Flight&, TimePoint);
   bool take_isolation(Connection&, Flight&, TimePoint);
   bool take_suspect(Flight&);
