@@ -4,7 +4,6 @@
 
 #include "protocol/list/base32.hpp"
 #include "protocol/mail/ascii.hpp"
-#include "protocol/mail/mailbox.hpp"
 
 namespace spoold::list {
 
@@ -61,20 +60,20 @@ void VerpEncoder::append(std::string& out, std::string_view address, MemberId me
 }
 
 bool VerpEncoder::append_classic(std::string& out, std::string_view address) const {
-  const mail::Address parts(address);
-  if (parts.domain.empty()) return false;
-  if (address.front() == '"' || parts.domain.front() == '[') return false;  // the result would need quotes
+  const std::size_t at = address.rfind('@');
+  if (at == std::string_view::npos || at + 1 == address.size()) return false;
+  if (address.front() == '"' || address[at + 1] == '[') return false;  // the result would need quotes
   if (prefix_.size() + address.size() > max_local) return false;
   if (prefix_.size() + address.size() + suffix_.size() > max_mailbox) return false;
   if (std::any_of(address.begin(), address.end(),
                   [](char c) { return static_cast<unsigned char>(c) >= 0x80; }))
     return false;
   // b@<28 letters of base32> would be read back as opaque
-  if (parts.domain.size() == characters && mail::same(parts.local, "b")) return false;
+  if (at == 1 && address.size() == 2 + characters && mail::lower(address[0]) == 'b') return false;
   out += prefix_;
-  out += parts.local;
+  out += address.substr(0, at);
   out += '=';
-  out += parts.domain;
+  out += address.substr(at + 1);
   out += suffix_;
   return true;
 }

@@ -23,15 +23,6 @@ ClientDialog::ClientDialog(Options options)
   if (opening_.owed()) expect(Command::opening, nullptr);
 }
 
-void ClientDialog::expect(Command command, Open* open, std::uint32_t position) {
-  expected_.push_back({command, position, generated_, open});
-}
-
-void ClientDialog::put(std::string& out, std::string_view text) {
-  out += text;
-  generated_ += text.size();
-}
-
 void ClientDialog::begin(Mail mail) {
   assert(wants_next() && mail.addresses.size() == mail.plan.recipients.size());
   // The planner hears of refusals when a transaction is done: those of the open ones are not in its figures.

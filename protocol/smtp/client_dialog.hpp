@@ -140,8 +140,20 @@ class ClientDialog {
     Open* open;
   };
 
-  void expect(Command command, Open* open, std::uint32_t position = 0);
-  void put(std::string& out, std::string_view text);
+  // Inline: called for each command, from several files.
+  void expect(Command command, Open* open, std::uint32_t position = 0) {
+    expected_.push_back({command, position, generated_, open});
+  }
+  void put(std::string& out, std::string_view text) {
+    out += text;
+    generated_ += text.size();
+  }
+  bool lock_step(const Open& open) const {
+    return open.mail.plan.window <= 1 || !offered_.pipelining || options_.pipelining == Pipelining::none;
+  }
+  bool all_offered(const Open& open) const {
+    return open.next_rcpt == open.seen.recipients.size() || open.rejects >= open.mail.plan.rejects_allowed;
+  }
   void take(const Reply& reply);
   void take_opening(const Reply& reply);
   void take_too_early(const Expected& expected, const Reply& reply);
@@ -153,9 +165,7 @@ class ClientDialog {
   void check_done(Open& open);
   void finish_front();
   bool refused_locally(Open& open, std::size_t position);
-  bool lock_step(const Open& open) const;
   Duration shortened(Duration limit) const;  // by the planner's patience
-  bool all_offered(const Open& open) const;
   bool overlaps() const;
   bool chunks(const Open& open) const;
   bool whole(const Open& open) const;

@@ -18,10 +18,6 @@ bool needs_utf8(const ClientDialog::Mail& mail) {
 
 }  // namespace
 
-bool ClientDialog::lock_step(const Open& open) const {
-  return open.mail.plan.window <= 1 || !offered_.pipelining || options_.pipelining == Pipelining::none;
-}
-
 bool ClientDialog::output(Output& out, const Sending& sending) {
   assert(written_ == generated_);
   out.commands.clear();
@@ -131,10 +127,6 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
   open.behind_content = &open != &open_.front();
   expect(Command::mail, &open);
   return true;
-}
-
-bool ClientDialog::all_offered(const Open& open) const {
-  return open.next_rcpt == open.seen.recipients.size() || open.rejects >= open.mail.plan.rejects_allowed;
 }
 
 bool ClientDialog::refused_locally(Open& open, std::size_t position) {
