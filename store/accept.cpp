@@ -7,7 +7,7 @@
 
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
@@ -112,9 +112,11 @@ void Accepting::advance() {
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty())
     return fail(Kind::invalid, "there is no recipient to accept a message for");
+  // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
   Progress& p = *next_;
   const ContentSource& source = acceptance_.content;
+  // Ids and the time of arrival are those of the first slice that was committed: `stage` names the ids.
   if (!p.begun) {
     p.begun = true;
     p.at = write.now();
@@ -135,6 +137,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
                          .any = false});
     }
   }
+  // Recipients before the content: only then is known whether anybody gets it.
   bool complete = true;
   for (std::size_t i = 0; complete && i < p.parts.size(); ++i) {
     if (p.parts[i].complete) continue;
@@ -157,6 +160,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
     if (auto ok = make_exist(write, p); !ok) return tl::unexpected(ok.error());
     return true;
   }
+  // This will take another slice: from here on a crash must find what was written. (An upload has its row already.)
   if (!p.staged) {
     p.staged = true;
     if (!source.staged) write.put(Table::stage, spool::stage_key(spool::StageKind::accept, p.content), {});
@@ -171,6 +175,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
   Part& part = p.parts[index];
   const bool due = m.message.state != MessageState::held;
   const auto add = [&](std::string_view address, std::uint64_t member) {
+    // Recipients come in domain order: the route is asked for once a domain.
     const auto domain = domain_of(address);
     if (!part.any || domain != part.domain) {
       part.domain = domain;
@@ -186,6 +191,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
       part.requests.put(write, part.id, part.count - 1);
     }
   };
+  // At least one step in each slice: also beside others an acceptance comes to its end.
   do {
     std::size_t skipped = 0;
     if (m.message.list == 0) {
@@ -267,6 +273,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
                 part.page.take());
     }
+    // The number is taken in the commit that makes the post exist: none is lost to an acceptance that failed.
     if (row.list != 0) {
       const auto list = directory::list(write, row.list);
       if (!list) return fail(Kind::not_found, "the list " + row.list_address + " was removed meanwhile");
@@ -289,6 +296,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       row.size = cooked ? m.head.size() : size;
       for (const Splice& s : m.body) row.size += s.length + s.own.size();
     }
+    // A post that nobody gets is finished at once.
     if (!spool::finish_if_done(write, row)) spool::put_message(write, row);
     p.accepted.ids.push_back(row.id);
     p.accepted.recipients.push_back(part.count);

@@ -1,5 +1,5 @@
-// Acceptance: content, messages and their recipients come to exist in one commit (design section 6.3
-// and 6.4). Joins the spool (what is written) and the directory (a list's members, its post number), which
+// Acceptance: content, messages and their recipients come to exist in one commit (README,
+// Durable states of a message). Joins the spool (what is written) and the directory (a list's members, its post number), which
 // know nothing of each other. What does not fit into a slice (Writer::enough()) is written in slices before,
 // under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
 // once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
@@ -9,7 +9,8 @@
 #include <memory>
 #include <string>
 
-#include "store/store.hpp"
+#include "store/error.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::store {

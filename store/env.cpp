@@ -31,7 +31,7 @@ std::string words(int error) {
   return std::strerror(error);
 }
 
-/// Memory maps and locks of network file systems are not those of a disk (design section 5).
+/// Memory maps and locks of network file systems are not those of a disk.
 Result<void> local_file_system(const std::string& path) {
   struct statfs fs {};
   if (::statfs(path.c_str(), &fs) != 0)

@@ -17,8 +17,8 @@
 #include "protocol/time.hpp"
 #include "store/data_file.hpp"
 #include "store/error.hpp"
+#include "store/id.hpp"
 #include "store/readers.hpp"
-#include "store/spool/types.hpp"
 #include "store/tables.hpp"
 #include "store/txn.hpp"
 

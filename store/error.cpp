@@ -22,6 +22,8 @@ const char* text(Error::Kind kind) {
       return "invalid";
     case Error::Kind::stopped:
       return "stopped";
+    case Error::Kind::unavailable:
+      return "unavailable";
   }
   return "?";
 }

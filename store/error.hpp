@@ -16,6 +16,7 @@ struct Error {
     conflict,   // the precondition does not hold (already member, claimed meanwhile, not held ...)
     invalid,    // bad input; the text says what and what to do
     stopped,    // the writer is shutting down
+    unavailable,  // who decides did not answer; whether the change was made is not known: submit the same operation again
   };
   Kind kind;
   std::string text;  // one sentence for a person: what, where, what to do

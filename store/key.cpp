@@ -35,12 +35,21 @@ Key& Key::raw(std::string_view text) {
 }
 
 std::uint64_t KeyReader::big_endian(std::size_t octets) {
-  if (rest_.size() < octets)
-    throw Broken(Error::Kind::corrupt, "a key of the store is shorter than its table demands");
+  if (rest_.size() < octets) bad();
   std::uint64_t v = 0;
   for (std::size_t i = 0; i < octets; ++i) v = v << 8 | static_cast<unsigned char>(rest_[i]);
   rest_.remove_prefix(octets);
   return v;
+}
+
+void KeyReader::bad() const {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::string hex;
+  for (const char octet : key_) {
+    hex += digits[static_cast<unsigned char>(octet) >> 4];
+    hex += digits[static_cast<unsigned char>(octet) & 15];
+  }
+  throw Broken(Error::Kind::corrupt, "the key " + hex + " of the store is shorter than its table demands");
 }
 
 TimePoint KeyReader::time() {
@@ -49,8 +58,7 @@ TimePoint KeyReader::time() {
 
 std::string_view KeyReader::str() {
   const auto end = rest_.find('\0');
-  if (end == std::string_view::npos)
-    throw Broken(Error::Kind::corrupt, "a key of the store is shorter than its table demands");
+  if (end == std::string_view::npos) bad();
   const auto text = rest_.substr(0, end);
   rest_.remove_prefix(end + 1);
   return text;

@@ -1,6 +1,7 @@
 // Composite keys: big-endian numbers and NUL-ended strings, so that memcmp order is the order of the parts.
 // A key is at most 511 octets (LMDB's limit); a longer one is a bug of the caller and throws Broken(invalid).
-// KeyReader takes a key apart again; a key that is too short throws Broken(corrupt).
+// KeyReader takes a key apart again; a key that is too short throws Broken(corrupt), which
+// shows the key.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -35,7 +36,7 @@ class Key {
 
 class KeyReader {
  public:
-  explicit KeyReader(std::string_view key) : rest_(key) {}
+  explicit KeyReader(std::string_view key) : key_(key), rest_(key) {}
   std::uint8_t u8() { return static_cast<std::uint8_t>(big_endian(1)); }
   std::uint16_t u16() { return static_cast<std::uint16_t>(big_endian(2)); }
   std::uint32_t u32() { return static_cast<std::uint32_t>(big_endian(4)); }
@@ -47,7 +48,8 @@ class KeyReader {
 
  private:
   std::uint64_t big_endian(std::size_t octets);
-  std::string_view rest_;
+  [[noreturn]] void bad() const;
+  std::string_view key_, rest_;
 };
 
 }  // namespace spoold::store

@@ -1,11 +1,12 @@
 #include "store/record.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <limits>
 
 #include "store/broken.hpp"
+#include "store/id.hpp"
 #include "store/key.hpp"
-#include "store/spool/types.hpp"
 
 namespace spoold::store {
 
@@ -58,12 +59,18 @@ std::string key_as_text(std::string_view table, std::string_view key) {
 }  // namespace
 
 void Unpacker::bad(const char* why) const {
-  throw Broken(Error::Kind::corrupt,
-               std::string("the record ") +
-                   (key_.empty() && id_ ? key_as_text(what_, Key().u64(id_)) : key_as_text(what_, key_)) +
-                   " of table " + what_ + " " + why +
-                   ": the store is damaged; keep a copy of data.mdb, then run spoolctl check --repair while "
-                   "spoold does not run");
+  // The tables that store/spool/mend.hpp mends.
+  static constexpr std::string_view mended[] = {"message", "recipient", "due",     "claim",
+                                                "history", "host",      "suspect", "request"};
+  const bool mends = std::find(std::begin(mended), std::end(mended), what_) != std::end(mended);
+  throw Broken(
+      Error::Kind::corrupt,
+      std::string("the record ") +
+          (key_.empty() && id_ ? key_as_text(what_, Key().u64(id_)) : key_as_text(what_, key_)) +
+          " of table " + what_ + " " + why + ": the store is damaged; keep a copy of data.mdb, then " +
+          (mends ? "run spoolctl check --repair while spoold does not run"
+                 : "put the last file of spoolctl backup in its place (spoolctl check --repair does not "
+                   "mend this table)"));
 }
 
 std::uint8_t Unpacker::u8() {

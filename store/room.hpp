@@ -1,5 +1,5 @@
 // Is there room for more mail? Intake stops at [spool] max_size, and when the file system has less than
-// [spool] reserve free, so that settling, editing and removing always have room (design section 5). Looked at
+// [spool] reserve free, so that settling, editing and removing always have room (README, Files of a store). Looked at
 // 10 times a second at most, by whoever asks; any thread. Where the disk has plenty, the store's ballast is kept.
 #pragma once
 #include <atomic>

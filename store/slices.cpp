@@ -2,9 +2,8 @@
 
 #include <utility>
 
-#include "store/job.hpp"
-
 namespace spoold::store {
+
 Slices::Slices(Writer& writer, Duration pause, std::function<Result<bool>(Write&, const Enough&)> backlog,
                std::function<void(bool)> committed)
     : writer_(writer), pause_(pause) {
@@ -23,6 +22,7 @@ void Slices::begin(Work work) {
 }
 
 void Slices::look() {
+  // Wanted first: the backlog that runs sees the wish when it ends, whichever of the two is first.
   wanted_ = true;
   if (running_.exchange(true)) return;
   wanted_ = false;
@@ -30,6 +30,7 @@ void Slices::look() {
 }
 
 void Slices::next(std::shared_ptr<Work> work, Writer::Clock::duration delay) {
+  // The job's callback owns the work, and lives as long as the job's slice.
   Work* const w = work.get();
   writer_.submit(job<bool>(
                      w->kind,
@@ -43,11 +44,13 @@ void Slices::next(std::shared_ptr<Work> work, Writer::Clock::duration delay) {
 }
 
 void Slices::answer(const std::shared_ptr<Work>& work, Result<bool> all) {
+  // Before the next slice is submitted: that one goes on from what this one left.
   if (all && work->committed) work->committed(*all);
   Result<void> end;
   if (!all) end = tl::unexpected(all.error());
   const bool wait = !all && work->waits_for_space && all.error().kind == Error::Kind::full;
   if ((all && !*all) || wait) {
+    // A full disk may last: at a stop even work that runs to its end does not wait for it.
     if (!writer_.stopping() || (all && work->runs_to_its_end))
       return next(work, wait ? Writer::Clock::duration(pause_) : Writer::Clock::duration{});
     end =

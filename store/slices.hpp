@@ -19,7 +19,7 @@
 #include <functional>
 #include <memory>
 
-#include "store/store.hpp"
+#include "store/job.hpp"
 #include "store/txn.hpp"
 #include "store/writer.hpp"
 

@@ -18,6 +18,9 @@
 
 namespace spoold::store {
 
+/// Of meta: kept from a crash until something is claimed again (Store::claim).
+inline constexpr const char* possible_duplicates_key = "possible_duplicates";
+
 struct Store::State {
   Options options;
   std::unique_ptr<Env> env;

@@ -4,13 +4,15 @@
 #include <utility>
 
 #include "store/broken.hpp"
-#include "store/directory/directory.hpp"
-#include "store/key.hpp"
+#include "store/directory/apply.hpp"
+#include "store/directory/check.hpp"
+#include "store/spool/changes.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
+#include "store/spool/repair.hpp"
 #include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
 #include "store/spool/suspect.hpp"
@@ -18,13 +20,6 @@
 #include "store/upload.hpp"
 
 namespace spoold::store {
-namespace {
-
-constexpr std::size_t claims_a_slice = 50, leftovers_a_step = 100;
-constexpr const char* possible_duplicates_key = "possible_duplicates";
-
-}  // namespace
-
 Store::Store() : state_(std::make_unique<State>()) {}
 Store::~Store() = default;
 
@@ -33,105 +28,6 @@ void Store::close() {
 }
 
 Read::Read(const Store& store) : Read(*store.state_->env) {}
-
-Result<std::unique_ptr<Store>> Store::open(Options options) {
-  std::unique_ptr<Store> store(new Store);
-  State& s = *store->state_;
-  s.options = std::move(options);
-  Env::Settings settings;
-  settings.path = s.options.path;
-  settings.max_size = s.options.max_size;
-  settings.map_size = s.options.map_size;
-  switch (s.options.open) {
-    case Options::Open::create:
-      settings.open = Env::Settings::Open::create;
-      break;
-    case Options::Open::existing:
-      settings.open = Env::Settings::Open::existing;
-      break;
-    case Options::Open::read_only:
-      settings.open = Env::Settings::Open::read_only;
-      break;
-  }
-  auto env = Env::open(settings);
-  if (!env) return tl::unexpected(env.error());
-  s.env = std::move(*env);
-  s.room = std::make_unique<Room>(*s.env, s.options.max_size, s.options.reserve);
-  if (s.env->read_only()) return store;
-  s.backlog.first_new = s.env->first_new();
-  s.backlog.longest_wait = s.options.longest_wait;
-  if (auto ok = s.reclaim(); !ok) return tl::unexpected(ok.error());
-  s.start_writer();
-  s.slices->look();
-  if (!s.options.on_warning) return store;
-  try {
-    for (const std::string& text : s.odd()) s.options.on_warning(text);
-  } catch (const Broken& broken) {
-    return tl::unexpected(broken.error);
-  }
-  return store;
-}
-
-void Store::State::start_writer() {
-  Writer::Wiring wiring;
-  wiring.clock = [this] { return now(); };
-  wiring.on_stop = options.on_stop;
-  wiring.fault = options.fault;
-  wiring.on_work = [this] { slices->look(); };
-  writer = std::make_unique<Writer>(*env, *room, std::move(wiring));
-  slices = std::make_unique<Slices>(
-      *writer, options.pause_when_full,
-      [this](Write& write, const Enough& enough) -> Result<bool> {
-        if (!spool::do_work(write, backlog, route_of(), enough)) return false;
-        while (directory::sweep(write, leftovers_a_step))
-          if (enough()) return false;
-        return true;
-      },
-      [this](bool) {
-        backlog.recalling = backlog.recalled;
-        due(backlog.routes);
-      });
-}
-
-/// What an operator should know, although the store goes on with it.
-std::vector<std::string> Store::State::odd() const {
-  std::vector<std::string> out = directory::unread_settings(Read(*env));
-  const auto ahead = std::chrono::milliseconds(backlog.first_new >> 22) - now().time_since_epoch();
-  if (ahead > std::chrono::hours(24))
-    out.push_back("the ids of the store are " +
-                  std::to_string(std::chrono::duration_cast<std::chrono::hours>(ahead).count()) +
-                  " hours ahead of the clock: the clock was ahead before, or is behind now. Queue ids will "
-                  "not show when "
-                  "a message came; nothing else follows");
-  return out;
-}
-
-/// Before the writer starts: nobody can claim yet. The number is kept in meta until something is claimed
-/// again: spoolctl may open the store between a crash and the daemon's start, which is what logs it.
-Result<void> Store::State::reclaim() {
-  try {
-    for (bool all = false, tried_again = false; !all;) {
-      auto write = env->begin(now());
-      directory::recover(*write);
-      const auto kept = write->get(Table::meta, possible_duplicates_key);
-      duplicates = kept ? KeyReader(*kept).u64() : 0;
-      const spool::Reclaimed r = spool::reclaim(*write, claims_a_slice);
-      all = r.all;
-      duplicates += r.recipients;
-      if (r.recipients > 0) write->put(Table::meta, possible_duplicates_key, Key().u64(duplicates));
-      if (write->changes() == 0) break;
-      const int code = env->commit(std::move(write));
-      if (code == 0) continue;
-      const Error error = lmdb_error(code, "commit that what was on the wire is due again");
-      // On a full disk the failure has set free what is kept for this.
-      if (error.kind != Error::Kind::full || std::exchange(tried_again, true)) return tl::unexpected(error);
-      all = false;
-    }
-  } catch (const Broken& broken) {
-    return tl::unexpected(broken.error);
-  }
-  return {};
-}
 
 void Store::submit(Job j) {
   state_->submit(std::move(j));
@@ -312,6 +208,32 @@ void Store::reroute(std::string route, Callback<void> callback) {
   s.begin(std::move(work));
 }
 
+void Store::clear_clocks(std::vector<std::string> routes, Callback<void> callback) {
+  state_->submit({Job::Kind::change,
+                  [routes = std::move(routes)](Write& write) -> Result<void> {
+                    for (const std::string& route : routes) spool::clear_host(write, route);
+                    return {};
+                  },
+                  std::move(callback)});
+}
+
+void Store::repair(Repair repair, Callback<std::string> callback) {
+  state_->submit(job<std::string>(
+      Job::Kind::change,
+      [repair](Write& write) -> Result<std::string> {
+        switch (repair.what) {
+          case Repair::What::message:
+            return spool::repair_message(write, repair.id);
+          case Repair::What::content:
+            return spool::repair_content(write, repair.id);
+          case Repair::What::list:
+            return directory::repair_list(write, static_cast<list::ListId>(repair.id));
+        }
+        return std::string();
+      },
+      std::move(callback)));
+}
+
 void Store::record(HistoryEvent event, Callback<void> callback) {
   if (event.at == TimePoint{}) event.at = now();
   state_->submit({Job::Kind::intake,
@@ -362,7 +284,7 @@ void Store::sweep(TimePoint now, Callback<void> callback) {
            spool::sweep_finished(write, cutoff, next->finished, enough) &&
            spool::sweep_hosts(write, forgotten, next->host, enough) &&
            spool::sweep_suspects(write, forgotten, next->suspect, enough) &&
-           directory::trim_changes(write, enough);
+           directory::trim_changes(write, cutoff, enough);
   };
   work.committed = [place, next](bool) { *place = *next; };
   work.done = std::move(callback);

@@ -1,10 +1,10 @@
-// The store's front door: one LMDB environment, one writer thread, group commit (design sections 4 and 5).
+// The store's front door: one LMDB environment, one writer thread, group commit (README, Rules).
 //
 // Guarantees: a callback with a value runs after the commit that holds the change reached the disk. A job is
 // a pure, repeatable function of the transaction; when one of a group fails the others are run again without
 // it. No write transaction is longer than about 20 ms: accept() and remove() go in slices, chained on the
 // writer thread. Callbacks run on the writer thread: they must only hand the result on (asio::post) and never
-// block. Reads: make a Read, copy out, destroy it; it must not live across a co_await (style.md; a forgotten
+// block. Reads: make a Read, copy out, destroy it; it must not live across a co_await (a forgotten
 // reader grows the file). See also: spool/types.hpp (values), spool/*.hpp (what can be read and written),
 // directory/*.hpp, README.md (format).
 #pragma once
@@ -15,21 +15,37 @@
 #include <string_view>
 #include <vector>
 
-#include "protocol/smtp/dsn.hpp"
+#include "protocol/time.hpp"
 #include "store/backup.hpp"
 #include "store/error.hpp"
+#include "store/id.hpp"
+#include "store/job.hpp"
 #include "store/readers.hpp"
-#include "store/spool/types.hpp"
+
+namespace spoold::smtp {
+struct Dsn;
+}
 
 namespace spoold::store {
 
 class Read;   // a short read transaction (store/txn.hpp)
 class Write;  // the writer's transaction, also readable
 
-template <class T>
-using Callback = std::function<void(Result<T>)>;
-
+// Values (spool/types.hpp, spool/changes.hpp, spool/acceptance.hpp): included by those who use them.
+struct Message;
+struct Claim;
+struct HistoryEvent;
+struct Settlement;
+struct Settled;
+struct Edit;
+struct Edited;
+enum class Whole;
 struct Acceptance;
+struct Accepted;
+namespace directory {
+struct Operation;
+struct Applied;
+}  // namespace directory
 
 /// A report that was accepted for delivery in the commit of what it reports.
 struct MadeReport {
@@ -73,103 +89,10 @@ struct Options {
   std::function<int(const char* point)> fault;
 };
 
-/// That a job will come soon; reset() withdraws it. It must not outlive the store.
-using Announcement = std::shared_ptr<void>;
-
-struct Job {
-  enum class Kind {
-    intake,  // refused when space is short
-    change,
-    patient  // may wait 5 ms for company
-  };
-  Kind kind = Kind::change;
-  std::function<Result<void>(Write&)> apply;
-  std::function<void(Result<void>)> done;
-};
-
-/// The bytes of a message as received. Small ones come in memory, larger ones were staged under `staged`.
-struct ContentSource {
-  std::shared_ptr<const std::string> bytes;
-  Id staged = 0;
-  std::uint64_t size = 0;
-};
-
-struct PlainRecipient {
-  std::string address;
-  smtp::DsnOfRecipient dsn = {};
-};
-
-/// One envelope of an accepted transaction: one list's post, or everything else.
-struct NewMessage {
-  Message message;   // id, content, counts, post, copies, roster_version are filled in by the store
-  std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
-                     // (one splice)
-  /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
-  /// queue id that Received shows.
-  std::optional<std::size_t> id_at;
-  std::vector<Splice> body;
-  std::vector<PlainRecipient> recipients;  // of mail that is not a post
-  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
-  std::optional<list::Copies>
-      copies;  // posts: forced; absent: as the list's settings say for this post's number
-  // posts: message.list is set; the roster is expanded in the accepting commit(s)
-};
-
-struct Acceptance {
-  ContentSource content;
-  std::vector<NewMessage> messages;
-  std::function<std::string(std::string_view domain)> route;  // absent: Options::route
-};
-
-struct Accepted {
-  std::vector<Id> ids;                    // same order as Acceptance::messages
-  std::vector<std::uint32_t> recipients;  // how many each got
-  std::vector<std::string> routes;        // routes with something due now: wake their lanes
-  std::shared_ptr<const void> spent;  // what was accepted: its memory goes back to the thread it came from
-};
-
-/// Outcomes of one claim, in full or in part. Without outcomes it writes only suspects, forgotten and host,
-/// and then may name no message (0). Facts beat wishes: see design section 5.
-struct Settlement {
-  Id message = 0;
-  std::string route;
-  std::uint32_t claim_first = 0;
-  std::vector<Outcome> outcomes;             // Verdict::released: due again at next_attempt, not charged
-  std::vector<std::uint32_t> versions;       // of each outcome's recipient as claimed
-  std::vector<Suspect> suspects;             // written in the same commit (isolation.md I3)
-  std::vector<std::string> forgotten;        // addresses whose suspicion is deleted
-  std::optional<delivery::HostMemory> host;  // of `route`, when it is worth a write
-  bool hold = false;  // planner's take_held(): the open recipients of this message on this route become held
-  /// Delivered to a next hop that reports nothing (no DSN), and how that is called: of these a sender who
-  /// asked for it (NOTIFY=SUCCESS) is told.
-  std::vector<std::uint32_t> untold;
-  smtp::DsnAction untold_as = smtp::DsnAction::relayed;
-  bool report_now = true;  // false: a report on a finished message is left to make_reports()
-};
-
-struct Settled {
-  bool finished = false;    // it was the message's last open recipient
-  bool report_due = false;  // its sender has yet to be told of failures (spool/report.hpp)
-  TimePoint next_due{};     // earliest due of this route written by this settle; TimePoint{}: none
-};
-
-/// What an edit asks of one recipient.
-struct Edit {
-  enum class What { remove, add, replace, isolate, hold, release, retry } what = What::remove;
-  std::uint32_t number = 0;  // not for add
-  std::string address;       // add, replace: the new one
-  /// Its lane withdrew it from the claim that was due at this time (Edited::claim): it may be changed although that
-  /// claim covers it. Not although another one does: that one's lane has not been asked.
-  std::optional<TimePoint> withdrawn = {};
-};
-
-struct Edited {
-  // claimed: ask its lane (again). held: it, or the message as a whole, is held: release that. exists: add,
-  // replace: the address is an open recipient already (number says which).
-  enum class How { done, claimed, finished, not_found, held, exists } how = How::done;
-  RecipientState state = RecipientState::queued;  // what it is now
-  std::uint32_t number = 0;                       // add, replace: the new recipient's number
-  TimePoint claim{};  // claimed: when the claim that covers it was due, which names it
+/// What is to be mended: spool/repair.hpp, directory/check.hpp.
+struct Repair {
+  enum class What { message, content, list } what = What::message;
+  std::uint64_t id = 0;
 };
 
 class Store {
@@ -187,7 +110,11 @@ class Store {
   /// Blocks as long as the disk does. Any thread but the writer's; a second call does nothing.
   void close();
 
-  // Any thread. For changes without a function of their own (the directory's operations).
+  /// A change of the directory (directory/changes.hpp) and its audit event, in one commit. An operation that was applied
+  /// before is answered as it was then. unavailable: this store cannot write.
+  void change(directory::Operation, Callback<directory::Applied>);
+
+  /// A change without a function of its own: for tests. Any thread, as all of these.
   void submit(Job);
   /// Said by a client that was told to send its message: those that wait for a commit meanwhile wait for it
   /// as well, for a moment, and one flush does for all. To be withdrawn when the job is submitted, or will
@@ -214,11 +141,15 @@ class Store {
   /// All of a message at once. The answer: numbers that a claim covers, so unchanged yet: their lanes must be
   /// asked, then edit(). hold and remove are one small transaction whatever the size; release and retry make
   /// due in slices.
-  enum class Whole { remove, hold, release, retry };
+  using Whole = store::Whole;
   void whole(Id, Whole, std::string who, Callback<std::vector<std::uint32_t>>);
   /// A next hop is gone from the configuration: what is due on its route goes to the routes of now, in
   /// slices.
   void reroute(std::string route, Callback<void>);
+  /// An operator's wish: the clocks of these next hops no longer wait.
+  void clear_clocks(std::vector<std::string> routes, Callback<void>);
+  /// Mends one finding of `spoolctl check`. The answer says what was changed; empty: nothing was wrong.
+  void repair(Repair, Callback<std::string>);
   /// An event without a change, such as a bounce that came in (intake: refused when space is short).
   void record(HistoryEvent, Callback<void>);
   /// Makes the reports that are due by now: failures that waited, warnings of delays. A report on a message that a

@@ -32,18 +32,16 @@ enum class Table : unsigned {
   member_by_id,
   membership,
   import,
-  pending,
-  score,
   change,
+  applied,
 };
 
 inline constexpr std::array table_names{
-    "meta",      "content", "message", "finished",  "head",    "recipients",   "done",
-    "recipient", "due",     "claim",   "stage",     "suspect", "history",      "host",
-    "request",   "report",  "list",    "list_name", "member",  "member_by_id", "membership",
-    "import",    "pending", "score",   "change",
+    "meta", "content",   "message", "finished",     "head",       "recipients", "done",    "recipient",
+    "due",  "claim",     "stage",   "suspect",      "history",    "host",       "request", "report",
+    "list", "list_name", "member",  "member_by_id", "membership", "import",     "change",  "applied",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::change) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::applied) + 1 == table_count);
 
 }  // namespace spoold::store

@@ -1,7 +1,7 @@
 // Typed access to the tables inside one LMDB transaction: Read (short, any thread) and Write (the writer's
 // own; also readable). Keys are made with key.hpp, values with record.hpp. Guarantees: a Read sees one
 // consistent state for its whole life. Views handed out point into the store: those of a Read die with it,
-// those of a Write already at the next put or del. A Read must not live across a co_await (style.md): one
+// those of a Write already at the next put or del. A Read must not live across a co_await (README, Rules): one
 // forgotten reader grows the file without end.
 // Failures: what LMDB refuses, or a record that is not what was written, throws Broken (broken.hpp).
 // See also: env.hpp (the environment), store.hpp (how jobs get a Write).
@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "protocol/time.hpp"
-#include "store/spool/types.hpp"
+#include "store/id.hpp"
 #include "store/tables.hpp"
 
 struct MDB_txn;

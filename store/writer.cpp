@@ -145,7 +145,7 @@ void Writer::run() {
     busy_ = true;
     take(batch);
     lock.unlock();
-    while (!batch.empty()) group(batch);
+    while (!batch.empty()) transact(batch, Try::first);
     lock.lock();
     busy_ = false;
   }
@@ -166,25 +166,28 @@ void Writer::gather(std::vector<Waiting>& batch, Clock::time_point until) {
   take(batch);
 }
 
-/// Runs as many jobs from the front as fit into one transaction, and answers all of those; they leave the
-/// batch.
-void Writer::group(std::vector<Waiting>& batch) {
+/// One transaction: runs jobs from the front of the batch, as many as fit, and answers all of those; they leave the
+/// batch. The second try of jobs whose first transaction was given up takes no others in.
+void Writer::transact(std::vector<Waiting>& batch, Try which) {
   if (stopped_) {
-    for (Waiting& w : batch) w.result = tl::unexpected(dead_), answer(w);
+    for (Waiting& w : batch) {
+      w.result = tl::unexpected(dead_);
+      answer(w);
+    }
     return batch.clear();
   }
-  const auto leave = [&batch](std::size_t count) {
-    batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(count));
-  };
+  const bool alone = which == Try::again && batch.size() == 1;
   const auto begin = Clock::now();
   std::unique_ptr<Write> write;
   try {
     write = begin_write();
   } catch (const Broken& broken) {
-    return stop_for_good(broken.error);
+    return stop_for_good(broken.error);  // the next call answers the batch
   }
   std::size_t taken = 0;
-  for (bool gathered = false; taken == 0 || Clock::now() - begin < longest; ++taken) {
+  bool tainted = false;
+  for (bool gathered = which == Try::again; !tainted && (taken == 0 || Clock::now() - begin < longest);
+       ++taken) {
     // Those who are waited for are gathered when the first ones are done: that costs them no time.
     if (taken == batch.size() && !std::exchange(gathered, true)) gather(batch, begin + announced_wait);
     if (taken == batch.size()) break;
@@ -196,65 +199,42 @@ void Writer::group(std::vector<Waiting>& batch) {
     const auto before = write->changes();
     w.result = apply(w, *write);
     if (stopped_) return;
-    if (!w.result && write->changes() != before) {
-      write.reset();
-      for (std::size_t i = 0; i <= taken; ++i) alone(batch[i]);
-      return leave(taken + 1);
-    }
+    // What a failed job has written cannot be taken out again but with the whole transaction. One that failed before it
+    // wrote anything is just answered.
+    tainted = !w.result && write->changes() != before;
   }
   const auto applied = std::span(batch).first(taken);
-  const int code = write->changes() ? commit(std::move(write)) : 0;
-  write.reset();
-  if (code)
-    commit_failed(applied, code, true);
-  else
+  if (tainted) {
+    write.reset();  // before the jobs are run again: there is one write transaction at a time
+    aborted(applied, alone);
+  } else if (const int code = write->changes() ? commit(std::move(write)) : 0) {
+    commit_failed(applied, code, which);
+  } else {
+    // Without a change too: a transaction that is over before its answers are given holds nobody up.
+    write.reset();
     for (Waiting& w : applied) answer(w);
-  leave(taken);
+  }
+  batch.erase(batch.begin(), batch.begin() + static_cast<std::ptrdiff_t>(taken));
 }
 
-/// A transaction of its own for a job whose company failed.
-void Writer::alone(Waiting& w) {
-  together(std::span(&w, 1));
-}
-
-void Writer::together(std::span<Waiting> batch) {
-  if (stopped_) {
-    for (Waiting& w : batch) w.result = tl::unexpected(dead_), answer(w);
+/// The last of these jobs failed after it had changed something. Each is run again in a transaction of its own: so it
+/// harms none of the others, and has the pages to itself of which there were too few.
+void Writer::aborted(std::span<Waiting> applied, bool alone) {
+  if (!alone) {
+    for (Waiting& w : applied) again(std::span(&w, 1));
     return;
   }
-  try {
-    auto write = begin_write();
-    for (Waiting& w : batch) {
-      if (w.job.kind == Job::Kind::intake && !room_.open()) {
-        w.result = tl::unexpected(no_room());
-        continue;
-      }
-      const auto before = write->changes();
-      w.result = apply(w, *write);
-      if (stopped_) break;
-      if (w.result || write->changes() == before) continue;
-      write.reset();
-      if (batch.size() > 1) {
-        for (Waiting& again : batch) alone(again);
-        return;
-      }
-      if (w.job.kind != Job::Kind::intake && w.result.error().kind == Kind::full) {
-        const Lock lock(mutex_);
-        trouble_ = w.result.error().text;
-      }
-      return answer(w);
-    }
-    if (!stopped_) {
-      const int code = write->changes() ? commit(std::move(write)) : 0;
-      if (code) return commit_failed(batch, code, false);
-    }
-  } catch (const Broken& broken) {
-    stop_for_good(broken.error);
+  Waiting& w = applied.front();
+  if (w.job.kind != Job::Kind::intake && w.result.error().kind == Kind::full) {
+    const Lock lock(mutex_);
+    trouble_ = w.result.error().text;
   }
-  for (Waiting& w : batch) {
-    if (stopped_) w.result = tl::unexpected(dead_);
-    answer(w);
-  }
+  answer(w);
+}
+
+void Writer::again(std::span<Waiting> batch) {
+  std::vector<Waiting> rest(std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
+  while (!rest.empty()) transact(rest, Try::again);
 }
 
 Result<void> Writer::apply(Waiting& w, Write& write) {
@@ -298,17 +278,22 @@ int Writer::commit(std::unique_ptr<Write> write) {
   return 0;
 }
 
-void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
+void Writer::commit_failed(std::span<Waiting> batch, int code, Try which) {
   const Error error = lmdb_error(code, "commit");
   lost_ = error.text;
+  // Any other error but a lack of space: the pages may be on the disk or not, and nothing may be tried again.
   if (error.kind != Kind::full) {
     stop_for_good({Kind::io, error.text + unknown_outcome});
-    for (Waiting& w : batch) w.result = tl::unexpected(dead_), answer(w);
+    for (Waiting& w : batch) {
+      w.result = tl::unexpected(dead_);
+      answer(w);
+    }
     return;
   }
-  if (again && env_.check_readers() > 0) return together(batch);
+  // Readers that died may pin the pages that are missing.
+  if (which == Try::first && env_.check_readers() > 0) return again(batch);
   room_.found_full();
-  if (!again) {
+  if (which == Try::again) {
     {
       const Lock lock(mutex_);
       trouble_ = error.text;
@@ -329,7 +314,7 @@ void Writer::commit_failed(std::span<Waiting> batch, int code, bool again) {
       rest.push_back(std::move(w));
     }
   }
-  if (!rest.empty()) together(rest);
+  again(rest);
 }
 
 void Writer::answer(Waiting& w) {

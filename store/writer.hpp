@@ -1,5 +1,5 @@
 // The one thread that writes: takes the jobs that wait, applies them in one transaction, commits (one flush),
-// then answers all of them: group commit (design section 4). What comes while they are applied joins them.
+// then answers all of them: group commit. What comes while they are applied joins them.
 //
 // Guarantees: intake and changes are committed at once with whatever else waits; patient jobs wait at most
 // 5 ms for company; who has announced a job is waited for 0.3 ms. A transaction takes no further job after 20
@@ -24,8 +24,8 @@
 
 #include "store/env.hpp"
 #include "store/guarded.hpp"
+#include "store/job.hpp"
 #include "store/room.hpp"
-#include "store/store.hpp"
 
 namespace spoold::store {
 
@@ -72,13 +72,14 @@ class Writer {
   void admit() REQUIRES(mutex_);
   void take(std::vector<Waiting>& batch) REQUIRES(mutex_);
   void gather(std::vector<Waiting>& batch, Clock::time_point until);
-  void group(std::vector<Waiting>& batch);
-  void alone(Waiting& waiting);
-  void together(std::span<Waiting> batch);
+  enum class Try { first, again };
+  void transact(std::vector<Waiting>& batch, Try which);
+  void again(std::span<Waiting> batch);
+  void aborted(std::span<Waiting> applied, bool alone);
   Result<void> apply(Waiting& waiting, Write& write);
   std::unique_ptr<Write> begin_write();
   int commit(std::unique_ptr<Write> write);
-  void commit_failed(std::span<Waiting> batch, int code, bool again);
+  void commit_failed(std::span<Waiting> batch, int code, Try which);
   void answer(Waiting& waiting);
   void stop_for_good(const Error& why);
 

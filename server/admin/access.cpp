@@ -17,6 +17,7 @@
 #include "server/admin/control_client.hpp"
 #include "server/admin/interrupt.hpp"
 #include "server/admin/operator.hpp"
+#include "store/mend.hpp"
 
 namespace spoold::server::admin {
 
@@ -139,8 +140,17 @@ Json Access::change(Json request) {
 
     store_.reset();  // one process must not open an environment twice
     become_owner(settings_.spool.path);
-    auto opened = store::Store::open(options(store::Options::Open::existing));
-    if (opened) return execute_here(**opened, request);
+    const auto how = options(store::Options::Open::existing);
+    // Rows that cannot be read are mended before the store is opened: to open it reads some of them.
+    store::Result<std::vector<std::string>> mended;
+    if (request.value("verb", "") == "repair" && !request.value("rows", Json::array()).empty())
+      mended = store::mend(how);
+    auto opened = mended ? store::Store::open(how) : tl::unexpected(mended.error());
+    if (opened) {
+      Json answer = execute_here(**opened, request);
+      for (const std::string& row : *mended) answer["repaired"].push_back(row);
+      return answer;
+    }
     if (opened.error().kind != store::Error::Kind::locked) return failure(Exit::failed, opened.error().text);
     // A daemon that comes up or goes down holds the lock without a socket for a moment.
     if (std::chrono::steady_clock::now() > until)

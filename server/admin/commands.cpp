@@ -263,8 +263,12 @@ int Commands::check(bool repair, bool dry_run) {
     put(fields_text(report));
     put(ok ? "The store is sound.\n"
            : "The store is NOT sound: keep a copy (spoolctl backup FILE) before anything else.\n");
-    if (any_of(checked.repairable))
-      put("Numbers that do not add up are counted anew by: spoolctl check --repair\n");
+    Json counts = checked.repairable;
+    counts.erase("rows");
+    if (any_of(counts)) put("Numbers that do not add up are counted anew by: spoolctl check --repair\n");
+    if (!checked.repairable.at("rows").empty())
+      put("Rows that cannot be read are mended while spoold does not run: stop it, then spoolctl check "
+          "--repair\n");
     return static_cast<int>(ok ? Exit::done : Exit::failed);
   });
 }

@@ -11,7 +11,6 @@
 #include "server/admin/requests.hpp"
 #include "server/admin/retry_waiting.hpp"
 #include "server/admin/views.hpp"
-#include "store/spool/host.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -172,14 +171,8 @@ Json wake(const Request& request) {
 
   const std::vector<std::string> named(routes.begin(), routes.end());
   if (!request.dry_run) {
-    const auto cleared = await_result<void>([&](auto callback) {
-      request.store.submit({store::Job::Kind::change,
-                            [named](store::Write& write) -> store::Result<void> {
-                              for (const std::string& route : named) store::spool::clear_host(write, route);
-                              return {};
-                            },
-                            std::move(callback)});
-    });
+    const auto cleared =
+        await_result<void>([&](auto callback) { request.store.clear_clocks(named, std::move(callback)); });
     if (!cleared) return failure(cleared.error());
   }
   // What waits for a time of its own is due now, too.

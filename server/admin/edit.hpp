@@ -12,6 +12,7 @@
 
 #include "server/admin/json.hpp"
 #include "server/admin/lanes.hpp"
+#include "store/spool/changes.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server::admin {

@@ -16,8 +16,7 @@ const std::vector<std::string>& recipient_states() {
 }
 
 std::string state_text(const store::Recipient& recipient) {
-  const bool waits =
-      recipient.state == store::RecipientState::queued || recipient.state == store::RecipientState::deferred;
+  const bool waits = store::is_waiting(recipient.state);
   return recipient.active && waits ? "active" : text(recipient.state);
 }
 

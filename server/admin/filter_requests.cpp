@@ -46,14 +46,13 @@ class Sweep {
  private:
   /// Is there anything to do for a recipient in this state?
   bool concerns(RecipientState state) const {
-    const bool waits = state == RecipientState::queued || state == RecipientState::deferred;
-    const bool held = state == RecipientState::held;
-    return what_ == What::release ? held : what_ == What::remove ? waits || held : waits;
+    return what_ == What::release  ? state == RecipientState::held
+           : what_ == What::remove ? store::is_open(state)
+                                   : store::is_waiting(state);
   }
 
   std::uint32_t concerned(const store::Counts& counts) const {
-    const auto waits = counts.queued + counts.deferred;
-    return what_ == What::release ? counts.held : what_ == What::remove ? counts.open() : waits;
+    return what_ == What::release ? counts.held : what_ == What::remove ? counts.open() : counts.waiting();
   }
 
   bool some(const store::Message& message, const Filter& filter) {

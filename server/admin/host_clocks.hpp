@@ -8,6 +8,7 @@
 
 #include "conf/settings.hpp"
 #include "server/admin/json.hpp"
+#include "store/spool/types.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server::admin {

@@ -1,5 +1,5 @@
-// Requests that change lists and members. Each is one job of the store's writer (imports and removals go in
-// slices).
+// Requests that change lists and members. Each is one operation on the directory, submitted and awaited (an import is a
+// chain of them). A request may name its operation ("operation"): asked again after "unavailable" it is done once.
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
@@ -11,10 +11,10 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/base64.hpp"
 #include "protocol/mail/mailbox.hpp"
-#include "server/admin/await.hpp"
 #include "server/admin/requests.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
+#include "store/blocking.hpp"
 #include "store/directory/directory.hpp"
 #include "store/txn.hpp"
 
@@ -28,14 +28,29 @@ constexpr std::size_t members_at_once = 2000;  // of one job; more come by impor
 
 using mail::lower;
 
-/// Runs one repeatable change on the writer thread and waits for its commit.
-store::Result<void> run(store::Store& store, std::function<store::Result<void>(store::Write&)> apply) {
-  return await_result<void>([&](auto callback) {
-    store::Job job;
-    job.apply = std::move(apply);
-    job.done = std::move(callback);
-    store.submit(std::move(job));
-  });
+struct Done {
+  directory::Applied applied;
+  Json failure;  // null: it was applied
+};
+
+/// Submits the change and waits for its commit, which holds the audit event too.
+Done submit(const Request& request, directory::Change change) {
+  directory::Operation operation;
+  operation.id = request.json.value("operation", std::string());
+  if (operation.id.empty()) operation.id = directory::new_operation_id();
+  operation.who = request.who;
+  operation.change = std::move(change);
+  auto applied = directory::change(request.store, operation);
+  Done done;
+  if (!applied) {
+    done.failure = failure(applied.error());
+    if (applied.error().kind == store::Error::Kind::unavailable) done.failure["operation"] = operation.id;
+    return done;
+  }
+  if (!applied->repeated)
+    for (const std::string& event : applied->events) audit(request, event);
+  done.applied = std::move(*applied);
+  return done;
 }
 
 Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii) {
@@ -51,7 +66,13 @@ store::Result<list::List> find_list(const Request& request) {
   return store::fail(store::Error::Kind::not_found, "there is no list " + address.text());
 }
 
-using Wishes = std::vector<std::pair<std::string, std::string>>;
+using Wishes = directory::Texts;
+
+std::vector<std::string> addresses_of(const std::vector<list::Member>& members) {
+  std::vector<std::string> out;
+  for (const list::Member& member : members) out.push_back(member.address);
+  return out;
+}
 
 /// {"settings": {"key": "text", ...}}
 Wishes settings_of(const Json& request) {
@@ -106,16 +127,9 @@ Json list_create(const Request& request) {
     planned.local = local, planned.domain = address.domain(), planned.settings = settings;
     return with_list(request, planned);
   }
-  auto created = std::make_shared<list::List>();
-  const auto done = run(request.store, [=](store::Write& write) -> store::Result<void> {
-    auto made = directory::create_list(write, local, address.domain(), settings, write.now());
-    if (!made) return tl::unexpected(made.error());
-    *created = *made;
-    return {};
-  });
-  if (!done) return failure(done.error());
-  audit(request, "created list " + created->address(), created->id);
-  return with_list(request, *created);
+  const Done done =
+      submit(request, directory::CreateList{local, address.domain(), directory::texts_of(settings), 0});
+  return done.failure.is_null() ? with_list(request, done.applied.list) : done.failure;
 }
 
 Json list_set(const Request& request) {
@@ -126,21 +140,9 @@ Json list_set(const Request& request) {
   list::Settings settings = found->settings;
   if (const auto wrong = apply_settings(wishes, settings)) return failure(Exit::usage, *wrong);
   if (!request.dry_run) {
-    // The keys are set again on what the list holds at that moment: two operators changing two keys both win.
-    const auto id = found->id;
-    const auto done = run(request.store, [wishes, id](store::Write& write) -> store::Result<void> {
-      const auto now = directory::list(write, id);
-      if (!now) return store::fail(store::Error::Kind::not_found, "the list was removed meanwhile");
-      list::Settings changed = now->settings;
-      if (const auto wrong = apply_settings(wishes, changed))
-        return store::fail(store::Error::Kind::invalid, *wrong);
-      return directory::set_list(write, id, changed, write.now());
-    });
-    if (!done) return failure(done.error());
+    const Done done = submit(request, directory::SetList{found->id, wishes});
+    if (!done.failure.is_null()) return done.failure;
   }
-  std::string what = "set " + found->address() + ":";
-  for (const auto& [key, value] : wishes) what += " " + key + "=" + value;
-  audit(request, what, found->id);
   found->settings = settings;
   return with_list(request, *found);
 }
@@ -149,13 +151,8 @@ Json list_remove(const Request& request) {
   const auto found = find_list(request);
   if (!found) return failure(found.error());
   if (!request.dry_run) {
-    const auto id = found->id;
-    const auto done = run(
-        request.store, [id](store::Write& write) { return directory::remove_list(write, id, write.now()); });
-    if (!done) return failure(done.error());
-    audit(request, "removed list " + found->address(), id);
-    // The list is gone already; what is left of a large one goes in slices, now or at the next start.
-    if (const auto swept = directory::sweep_all(request.store); !swept) return failure(swept.error());
+    const Done done = submit(request, directory::RemoveList{found->id, 0});
+    if (!done.failure.is_null()) return done.failure;
   }
   Json answer = success(request);
   answer["list"] = found->address();
@@ -178,39 +175,26 @@ Json member_add(const Request& request) {
   for (auto& member : members) member.joined = request.store.now();
   if (members.empty()) return failure(Exit::usage, "name at least one address");
   if (members.size() > members_at_once) return failure(Exit::usage, "more than 2000 addresses: use import");
-  auto added = std::make_shared<std::vector<std::string>>(),
-       already = std::make_shared<std::vector<std::string>>();
-  const auto id = found->id;
-  const auto apply = [members, id, added, already](store::Write& write) -> store::Result<void> {
-    added->clear(), already->clear();
-    for (const auto& member : members) {
-      const auto one = directory::add_member(write, id, member, write.now());
-      if (one)
-        added->push_back(one->address);
-      else if (one.error().kind == store::Error::Kind::conflict)
-        already->push_back(member.address);
-      else
-        return tl::unexpected(one.error());
-    }
-    return {};
-  };
+  std::vector<std::string> added, already;
   if (request.dry_run) {
     const store::Read read(request.store);
-    for (const auto& member : members)
-      (directory::find_member(read, id, mailbox_of(member.address, Mailbox::Allow::utf8).key()) ? already
-                                                                                                : added)
-          ->push_back(member.address);
-  } else if (const auto done = run(request.store, apply); !done) {
-    return failure(done.error());
+    for (const auto& member : members) {
+      const auto key = mailbox_of(member.address, Mailbox::Allow::utf8).key();
+      (directory::find_member(read, found->id, key) ? already : added).push_back(member.address);
+    }
+  } else {
+    Done done = submit(request, directory::Subscribe{found->id, std::move(members)});
+    if (!done.failure.is_null()) return done.failure;
+    added = addresses_of(done.applied.members);
+    already = std::move(done.applied.unchanged);
   }
   Json answer = success(request);
   answer["list"] = found->address();
-  answer["added"] = *added;
-  answer["already"] = *already;
-  for (const auto& address : *added) audit(request, "added " + address + " to " + found->address(), id);
-  if (added->empty())
+  answer["added"] = added;
+  answer["already"] = already;
+  if (added.empty())
     answer.update(
-        failure(Exit::failed, already->size() == 1 ? "is a member already" : "all are members already"));
+        failure(Exit::failed, already.size() == 1 ? "is a member already" : "all are members already"));
   return answer;
 }
 
@@ -222,37 +206,29 @@ Json member_remove(const Request& request) {
     wanted.emplace_back(text, mailbox_of(text, Mailbox::Allow::utf8).key());
   if (wanted.empty()) return failure(Exit::usage, "name at least one address");
   if (wanted.size() > members_at_once) return failure(Exit::usage, "more than 2000 addresses at once");
-  auto removed = std::make_shared<std::vector<std::string>>(),
-       unknown = std::make_shared<std::vector<std::string>>();
-  const auto id = found->id;
-  const auto apply = [=](store::Write& write) -> store::Result<void> {
-    removed->clear(), unknown->clear();
-    for (const auto& [text, key] : wanted) {
-      const auto one = directory::remove_member(write, id, key, write.now());
-      if (one)
-        removed->push_back(one->address);
-      else if (one.error().kind == store::Error::Kind::not_found)
-        unknown->push_back(text);
-      else
-        return tl::unexpected(one.error());
-    }
-    return {};
-  };
+  std::vector<std::string> removed, unknown;
   if (request.dry_run) {
     const store::Read read(request.store);
     for (const auto& [text, key] : wanted)
-      (directory::find_member(read, id, key) ? removed : unknown)->push_back(text);
-  } else if (const auto done = run(request.store, apply); !done) {
-    return failure(done.error());
+      (directory::find_member(read, found->id, key) ? removed : unknown).push_back(text);
+  } else {
+    directory::Unsubscribe change{found->id, {}};
+    for (const auto& [text, key] : wanted) change.addresses.push_back(key);
+    const Done done = submit(request, std::move(change));
+    if (!done.failure.is_null()) return done.failure;
+    removed = addresses_of(done.applied.members);
+    for (const std::string& key : done.applied.unchanged) {
+      const auto written = [&key](const auto& one) { return one.second == key; };
+      unknown.push_back(std::find_if(wanted.begin(), wanted.end(), written)->first);
+    }
   }
   Json answer = success(request);
   answer["list"] = found->address();
-  answer["removed"] = *removed;
-  answer["unknown"] = *unknown;
-  for (const auto& address : *removed) audit(request, "removed " + address + " from " + found->address(), id);
-  if (removed->empty())
+  answer["removed"] = removed;
+  answer["unknown"] = unknown;
+  if (removed.empty())
     answer.update(failure(Exit::nothing_matched, "not a member of " + found->address()));
-  else if (!unknown->empty())
+  else if (!unknown.empty())
     answer.update(failure(Exit::failed, "some are not members of " + found->address()));
   return answer;
 }
@@ -262,26 +238,21 @@ Json member_set(const Request& request) {
   if (!found) return failure(found.error());
   const auto key = mailbox_of(request.text("address"), Mailbox::Allow::utf8).key();
   const Json& settings = request.json.at("settings");
-  std::optional<std::string> name;
-  std::optional<list::Delivery> delivery;
+  directory::SetMember change{found->id, key, {}, {}};
   for (const auto& [what, value] : settings.items()) {
     const auto text = value.get<std::string>();
     if (what == "name")
-      name = text;
+      change.name = text;
     else if (what == "delivery") {
       list::Delivery parsed{};
       if (!list::parse_delivery(text, parsed))
         return failure(Exit::usage, "'" + text + "' is none of: " + std::string(list::delivery_values()));
-      delivery = parsed;
+      change.delivery = parsed;
     } else
       return failure(Exit::usage, "a member has no setting '" + what + "': name, delivery");
   }
-  if (!name && !delivery) return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery");
-  const auto change = [name, delivery](list::Member member) {
-    if (name) member.name = *name;
-    if (delivery) member.delivery = *delivery;
-    return member;
-  };
+  if (!change.name && !change.delivery)
+    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery");
   const auto current = [&]() -> std::optional<list::Member> {
     const store::Read read(request.store);
     return directory::find_member(read, found->id, key);
@@ -289,23 +260,17 @@ Json member_set(const Request& request) {
   if (!current)
     return failure(Exit::nothing_matched,
                    request.text("address") + " is not a member of " + found->address());
-  auto result = std::make_shared<list::Member>(change(*current));
+  list::Member member = *current;
+  if (change.name) member.name = *change.name;
+  if (change.delivery) member.delivery = *change.delivery;
   if (!request.dry_run) {
-    const auto id = found->id;
-    const auto done = run(request.store, [=](store::Write& write) -> store::Result<void> {
-      const auto now = directory::find_member(write, id, key);
-      if (!now) return store::fail(store::Error::Kind::not_found, "the member left meanwhile");
-      const auto set = directory::set_member(write, id, change(*now), write.now());
-      if (!set) return tl::unexpected(set.error());
-      *result = *set;
-      return {};
-    });
-    if (!done) return failure(done.error());
+    Done done = submit(request, std::move(change));
+    if (!done.failure.is_null()) return done.failure;
+    member = std::move(done.applied.members.at(0));
   }
-  audit(request, "changed " + result->address + " of " + found->address(), found->id);
   Json answer = success(request);
   answer["list"] = found->address();
-  answer.update(member_json(*result));
+  answer.update(member_json(member));
   return answer;
 }
 
@@ -342,11 +307,11 @@ Json import_members(const Request& request) {
                : imported.added);
     }
   } else {
-    const auto done = directory::import_members(request.store, found->id, std::move(file->members), now);
+    const auto done =
+        directory::import_members(request.store, found->id, std::move(file->members), request.who);
     if (!done) return failure(done.error());
     imported = *done;
-    audit(request, "imported " + std::to_string(imported.added) + " members into " + found->address(),
-          found->id);
+    audit(request, "imported " + std::to_string(imported.added) + " members into " + found->address());
   }
   answer["added"] = imported.added;
   answer["already"] = imported.already;

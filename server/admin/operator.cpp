@@ -17,19 +17,10 @@ Json success(const Request& request) {
   return answer;
 }
 
-void audit(const Request& request, const std::string& detail, list::ListId list) {
+void audit(const Request& request, const std::string& detail) {
   if (request.dry_run) return;
   log::event(log::Level::info, "edited",
              {{"verb", request.text("verb")}, {"who", request.who}, {"what", detail}});
-  if (list == 0) return;
-  store::HistoryEvent event;
-  event.at = request.store.now();
-  event.event = "edited";
-  event.who = request.who;
-  event.detail = detail;
-  event.list = list;
-  // Nobody waits for it: the change itself is on the disk, and a full disk must not make it look undone.
-  request.store.record(std::move(event), [](store::Result<void>) {});
 }
 
 store::Error stopped_at(const std::string& place) {

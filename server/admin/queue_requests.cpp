@@ -22,8 +22,7 @@ using What = store::Edit::What;
 using store::RecipientState;
 
 bool is_open(const store::Recipient& r) {
-  return r.state == RecipientState::queued || r.state == RecipientState::deferred ||
-         r.state == RecipientState::held;
+  return store::is_open(r.state);
 }
 
 store::Id id_of(const Json& json) {

@@ -28,7 +28,7 @@ constexpr std::size_t rows_at_once = 1000;
 constexpr std::size_t addresses_named = 100;  // of one event
 
 bool waits(const store::Recipient& r) {
-  return r.state == store::RecipientState::queued || r.state == store::RecipientState::deferred;
+  return store::is_waiting(r.state);
 }
 
 std::string key_of(const std::string& address) {
@@ -378,7 +378,10 @@ Reads::Checked Reads::check() const {
   Json json{{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},
             {"open", report.open},           {"due", report.due},           {"claims", report.claims},
             {"contents", report.contents},   {"problems", report.problems}};
-  Json repairable{{"messages", Json::array()}, {"contents", Json::array()}, {"lists", Json::array()}};
+  Json repairable{{"messages", Json::array()},
+                  {"contents", Json::array()},
+                  {"lists", Json::array()},
+                  {"rows", spool.unreadable()}};
   for (const store::Id id : report.miscounted) repairable["messages"].push_back(store::id_text(id));
   for (const store::Id id : report.miscounted_contents) repairable["contents"].push_back(store::id_text(id));
   for (const list::ListId id : directory.miscounted) repairable["lists"].push_back(id);

@@ -26,9 +26,8 @@ struct Request {
 
 /// {"ok":true,"exit":0} and "dry_run" when it is one.
 Json success(const Request&);
-/// Logs event=edited, and writes a line of history for what the store does not write itself (lists and
-/// members).
-void audit(const Request&, const std::string& detail, list::ListId list = 0);
+/// Logs event=edited. (The line of history is part of the change that the store makes.)
+void audit(const Request&, const std::string& detail);
 
 /// For a request over many messages or recipients that ends early because the daemon does.
 store::Error stopped_at(const std::string& what_was_done);

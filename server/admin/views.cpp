@@ -66,7 +66,7 @@ Json message_json(const store::Message& m) {
 
 Json recipient_json(const store::Recipient& r, const std::string& envelope_sender,
                     const std::optional<store::Suspect>& suspect) {
-  const bool waits = r.state == store::RecipientState::queued || r.state == store::RecipientState::deferred;
+  const bool waits = store::is_waiting(r.state);
   Json json{{"address", r.address},
             {"state", state_text(r)},
             {"attempts", r.attempts},

@@ -146,9 +146,7 @@ void Delivery::retry_now(store::Id message) {
       page = store::spool::recipients(read, message, from, recipients_at_once);
     }
     for (const store::Recipient& recipient : page)
-      if (recipient.state == store::RecipientState::queued ||
-          recipient.state == store::RecipientState::deferred)
-        domains.emplace(domain_of(recipient.address));
+      if (store::is_waiting(recipient.state)) domains.emplace(domain_of(recipient.address));
     if (page.size() < recipients_at_once) break;
     from = page.back().number + 1;
   }

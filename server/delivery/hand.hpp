@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "protocol/list/verp.hpp"
+#include "store/spool/changes.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {

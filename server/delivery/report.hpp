@@ -7,7 +7,9 @@
 // What is reported, and when: store/spool/report.hpp.
 #pragma once
 #include "conf/settings.hpp"
+#include "protocol/smtp/dsn.hpp"
 #include "server/inbound/address_book.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {

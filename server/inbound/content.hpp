@@ -12,6 +12,7 @@
 #include <string_view>
 
 #include "server/asio.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {

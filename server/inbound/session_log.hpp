@@ -12,6 +12,7 @@
 #include "protocol/smtp/reply.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/stats.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {

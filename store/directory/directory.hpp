@@ -1,5 +1,5 @@
-// Lists and members. Reads take a short Read; each write is one named, idempotent operation on a Write, to be
-// submitted as a Job (Store::submit). Knows nothing of the spool (design section 5).
+// Lists and members: what is read of them, in a short Read. They are changed by operations (changes.hpp), which
+// Store::change submits. Knows nothing of the spool.
 #pragma once
 #include <functional>
 #include <optional>
@@ -13,7 +13,6 @@ namespace spoold::store {
 
 class Read;
 class Write;
-class Store;
 
 namespace directory {
 
@@ -59,38 +58,17 @@ std::string visit_members(const Read&, ListId, std::string_view after,
 /// The lists that an address belongs to.
 std::vector<ListId> lists_of_member(const Read&, std::string_view address_key);
 
-Result<List> create_list(Write&, std::string_view local, std::string_view domain, list::Settings,
-                         TimePoint now);
-Result<void> set_list(Write&, ListId, const list::Settings&, TimePoint now);
-/// The list is gone at once, whatever its size; its members' rows go in slices: call sweep() until it answers
-/// false.
-Result<void> remove_list(Write&, ListId, TimePoint now);
-Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: already a member
-Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
-Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
-/// The next post number; increases, never given twice.
-Result<std::uint32_t> next_post(Write&, ListId);
-
-/// All or nothing, in slices of at most ~20 ms: rows are written invisible, one last transaction makes them
-/// members.
+/// What an import did (store/blocking.hpp).
 struct Imported {
   std::uint64_t added = 0, already = 0;
 };
-Result<Imported> import_members(Store&, ListId, std::vector<Member>,
-                                TimePoint now);  // blocks; not on a network thread
 
 /// Rows that nobody can see any more: of imports that were cut off and of removed lists. recover() once,
 /// before any import can run: every import that is still written down was cut off. sweep() deletes at most
 /// `at_once` rows and says whether there is more: the store does that in slices after a commit that left some.
-/// sweep_all() waits for it, and must not run on the writer thread.
 void recover(Write&);
 bool has_leftovers(const Read&);
 bool sweep(Write&, std::size_t at_once = 2000);
-Result<void> sweep_all(Store&);
-
-/// The newest 100,000 changes are kept for followers; deletes a slice of those before. True: nothing is left. The last
-/// one always stays: the next number follows from it.
-bool trim_changes(Write&, const std::function<bool()>& enough);
 
 /// Settings of lists that this version does not know or cannot read, one sentence each: it uses the default instead.
 std::vector<std::string> unread_settings(const Read&);

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "store/broken.hpp"
+#include "store/directory/apply.hpp"
 
 namespace spoold::store::directory {
 
@@ -32,22 +32,22 @@ Result<std::vector<Incoming>> sorted(std::vector<Member> members) {
   return incoming;
 }
 
-Result<std::uint64_t> begin_import(Write& write, ListId list) {
+Result<ImportId> begin_import(Write& write, ListId list, ImportId import) {
   if (!write.has(Table::list, list_key(list))) return fail(Error::Kind::not_found, "there is no such list");
   for (std::uint64_t other : pending_imports(write, list)) {
     const ImportRow row = unpack_import(*write.get(Table::import, Key().u64(other)));
     if (row.kind == ImportRow::Kind::active)
       return fail(Error::Kind::conflict, "another import into this list is running: wait for its end");
   }
-  const std::uint64_t import = write.next_id();
+  import = next_import_id(write, import);
   ImportRow row;
   row.list = list;
   write.put(Table::import, Key().u64(import), pack(row));
   return import;
 }
 
-Result<std::uint64_t> import_slice(Write& write, std::uint64_t import, std::span<const Incoming> slice,
-                                   TimePoint now) {
+Result<std::uint64_t> import_slice(Write& write, ImportId import, std::span<const Incoming> slice,
+                                   TimePoint now, std::vector<Member>* written) {
   const auto record = write.get(Table::import, Key().u64(import));
   if (!record) return gone();
   ImportRow state = unpack_import(*record);
@@ -71,9 +71,11 @@ Result<std::uint64_t> import_slice(Write& write, std::uint64_t import, std::span
         continue;
       }
       if (old.import == import) continue;  // this slice was written before
-      row.id = old.id;                     // of an import that was cut off and is not swept yet
+      // Of an import that was cut off and is not swept yet.
+      row.id = one.member.id != 0 ? next_member_id(write, one.member.id) : old.id;
+      if (row.id != old.id) write.del(Table::member_by_id, Key().u40(old.id));
     } else {
-      row.id = next_member_id(write);
+      row.id = next_member_id(write, one.member.id);
     }
     row.delivery = one.member.delivery;
     row.joined = one.member.joined == TimePoint{} ? now : one.member.joined;
@@ -81,12 +83,16 @@ Result<std::uint64_t> import_slice(Write& write, std::uint64_t import, std::span
     row.name = one.member.name;
     put_member(write, state.list, one.place, row);
     ++state.rows;
+    if (!written) continue;
+    written->push_back(one.member);
+    written->back().id = row.id;
+    written->back().joined = row.joined;
   }
   write.put(Table::import, Key().u64(import), pack(state));
   return already;
 }
 
-Result<std::uint64_t> finish_import(Write& write, std::uint64_t import) {
+Result<std::uint64_t> finish_import(Write& write, ImportId import, List* list_then) {
   const auto record = write.get(Table::import, Key().u64(import));
   if (!record) return gone();
   const ImportRow state = unpack_import(*record);
@@ -96,11 +102,11 @@ Result<std::uint64_t> finish_import(Write& write, std::uint64_t import) {
   ++list->roster_version;
   save(write, *list);
   write.del(Table::import, Key().u64(import));
-  log_change(write, Change::members_imported, state.list, Key().u64(import));
+  if (list_then) *list_then = std::move(*list);
   return state.rows;
 }
 
-void cut_off(Write& write, std::uint64_t import) {
+void cut_off(Write& write, ImportId import) {
   const auto record = write.get(Table::import, Key().u64(import));
   if (!record) return;
   ImportRow row = unpack_import(*record);
@@ -109,46 +115,30 @@ void cut_off(Write& write, std::uint64_t import) {
   write.leaves_work();
 }
 
-Result<Imported> import_members(const Run& run, const Run& change, ListId list, std::vector<Member> members,
-                                TimePoint now) {
+Result<Imported> import_members(const Submit& submit, ListId list, std::vector<Member> members,
+                                const std::string& who) {
   auto incoming = sorted(std::move(members));
   if (!incoming) return tl::unexpected(incoming.error());
-  std::uint64_t import = 0;
-  auto begun = run([&](Write& write) -> Result<void> {
-    auto id = begin_import(write, list);
-    if (!id) return tl::unexpected(id.error());
-    import = *id;
-    return {};
-  });
-  if (!begun) return tl::unexpected(begun.error());
+  const auto step = [&](Change change) { return submit({new_operation_id(), who, std::move(change)}); };
+  auto done = step(BeginImport{list, 0});
+  if (!done) return tl::unexpected(done.error());
+  const ImportId import = done->import;
 
   Imported imported;
-  Result<void> done;
-  const std::span<const Incoming> all(*incoming);
-  for (std::size_t at = 0; done && at < all.size(); at += slice_rows) {
-    std::uint64_t already = 0;  // set, not added to: a job may be run again
-    done = run([&](Write& write) -> Result<void> {
-      auto slice = import_slice(write, import, all.subspan(at, std::min(slice_rows, all.size() - at)), now);
-      if (!slice) return tl::unexpected(slice.error());
-      already = *slice;
-      return {};
-    });
-    imported.already += already;
+  for (std::size_t at = 0; done && at < incoming->size(); at += slice_rows) {
+    ImportRows rows{import, {}};
+    for (std::size_t i = at; i < std::min(at + slice_rows, incoming->size()); ++i)
+      rows.members.push_back(std::move((*incoming)[i].member));
+    done = step(std::move(rows));
+    if (done) imported.already += done->already;
   }
+  if (done) done = step(FinishImport{import});
   if (done) {
-    done = run([&](Write& write) -> Result<void> {
-      auto added = finish_import(write, import);
-      if (!added) return tl::unexpected(added.error());
-      imported.added = *added;
-      return {};
-    });
+    imported.added = done->added;
+    return imported;
   }
-  if (done) return imported;
   // Where even this cannot be written (a dead disk), recover() does it at the next start.
-  (void)change([&](Write& write) -> Result<void> {
-    cut_off(write, import);
-    return {};
-  });
+  (void)step(CutImport{import});
   return tl::unexpected(done.error());
 }
 
@@ -158,7 +148,7 @@ void recover(Write& write) {
     if (unpack_import(record).kind == ImportRow::Kind::active) active.push_back(KeyReader(key).u64());
     return true;
   });
-  for (std::uint64_t import : active) cut_off(write, import);
+  for (const ImportId import : active) (void)apply(write, {{}, {}, CutImport{import}});
 }
 
 bool has_leftovers(const Read& read) {

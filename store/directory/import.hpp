@@ -1,5 +1,5 @@
 // The steps of an import and of a sweep, each one job of at most about 20 ms; import_members() and
-// sweep_all() in directory.hpp chain them. Here so that tests can stop between any two of them.
+// sweep_all() in store/blocking.hpp chain them. Here so that tests can stop between any two of them.
 //
 //   begin_import   an `import` row: from now on rows of this import are invisible
 //   import_slice   rows of members, invisible
@@ -22,17 +22,18 @@ Result<std::vector<Incoming>> sorted(std::vector<Member>);
 
 inline constexpr std::size_t slice_rows = 2000;
 
-Result<std::uint64_t> begin_import(Write&,
-                                   ListId);  // the import's id; conflict: another one runs into this list
-/// How many were members already (and stay as they are).
-Result<std::uint64_t> import_slice(Write&, std::uint64_t import, std::span<const Incoming>, TimePoint now);
-Result<std::uint64_t> finish_import(Write&, std::uint64_t import);  // how many it added
-void cut_off(Write&, std::uint64_t import);
+/// The import's id (0: the next one). conflict: another import into this list is running.
+Result<ImportId> begin_import(Write&, ListId, ImportId import = 0);
+/// How many were members already (and stay as they are). `written` gets the members whose rows were written.
+Result<std::uint64_t> import_slice(Write&, ImportId, std::span<const Incoming>, TimePoint now,
+                                   std::vector<Member>* written = nullptr);
+/// How many members it added. `list`: as it is then.
+Result<std::uint64_t> finish_import(Write&, ImportId, List* list = nullptr);
+void cut_off(Write&, ImportId);
 
-/// Runs one job and answers when it is committed or refused.
-using Run = std::function<Result<void>(const std::function<Result<void>(Write&)>&)>;
-/// `intake` may be refused when space is short; `change` must not be: it undoes what intake began.
-Result<Imported> import_members(const Run& intake, const Run& change, ListId, std::vector<Member>,
-                                TimePoint now);
+/// Submits an operation and answers when it is committed or refused.
+using Submit = std::function<Result<Applied>(Operation)>;
+/// The operations of one import, in order; after an error CutImport undoes what the others began.
+Result<Imported> import_members(const Submit&, ListId, std::vector<Member>, const std::string& who);
 
 }  // namespace spoold::store::directory

@@ -2,8 +2,11 @@
 #include <cstdint>
 
 #include "protocol/list/addresses.hpp"
+#include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/domain.hpp"
+#include "store/directory/apply.hpp"
+#include "store/directory/operations.hpp"
 #include "store/directory/rows.hpp"
 
 namespace spoold::store::directory {
@@ -92,7 +95,7 @@ std::optional<std::string> own_address_fault(const Read& read, ListId id, std::s
 }
 
 Result<List> create_list(Write& write, std::string_view local, std::string_view domain,
-                         list::Settings settings, TimePoint now) {
+                         list::Settings settings, TimePoint now, ListId id, const Texts& unread) {
   List made;
   made.local = mail::lower(local);
   made.domain = mail::lower(domain);
@@ -106,25 +109,29 @@ Result<List> create_list(Write& write, std::string_view local, std::string_view 
     return fail(Error::Kind::conflict, "the list " + made.address() + " exists already");
   made.settings = std::move(settings);
   made.created = now;
-  made.id = next_list_id(write);
-  save(write, made);
+  made.id = next_list_id(write, id);
+  save(write, made, unread);
   write.put(Table::list_name, list_name_key(made.local, made.domain), Key().u32(made.id));
-  log_change(write, Change::list_created, made.id, made.address());
   return made;
 }
 
-Result<void> set_list(Write& write, ListId id, const list::Settings& settings, TimePoint) {
+Result<List> set_list(Write& write, ListId id, const Texts& settings, bool keep_unread) {
   auto found = load(write, id);
   if (!found) return no_list();
-  if (auto fault = settings_fault(settings)) return fail(Error::Kind::invalid, *fault);
-  found->settings = settings;
-  save(write, *found);
-  log_change(write, Change::list_set, id, found->address());
-  return {};
+  Texts unread = unread_of(write, id);
+  for (const auto& [name, text] : settings) {
+    const auto set = list::set(found->settings, name, text);
+    if (!set && !keep_unread) return fail(Error::Kind::invalid, set.error());
+    std::erase_if(unread, [&name = name](const auto& one) { return one.first == name; });
+    if (!set) unread.emplace_back(name, text);
+  }
+  if (auto fault = settings_fault(found->settings)) return fail(Error::Kind::invalid, *fault);
+  save(write, *found, unread);
+  return std::move(*found);
 }
 
-Result<void> remove_list(Write& write, ListId id, TimePoint) {
-  const auto found = load(write, id);
+Result<List> remove_list(Write& write, ListId id, ImportId leftover_id) {
+  auto found = load(write, id);
   if (!found) return no_list();
   write.del(Table::list, list_key(id));
   write.del(Table::list_name, list_name_key(found->local, found->domain));
@@ -133,10 +140,9 @@ Result<void> remove_list(Write& write, ListId id, TimePoint) {
   ImportRow leftover;
   leftover.kind = ImportRow::Kind::list_removed;
   leftover.list = id;
-  write.put(Table::import, Key().u64(write.next_id()), pack(leftover));
+  write.put(Table::import, Key().u64(next_import_id(write, leftover_id)), pack(leftover));
   write.leaves_work();
-  log_change(write, Change::list_removed, id, found->address());
-  return {};
+  return std::move(*found);
 }
 
 Result<std::uint32_t> next_post(Write& write, ListId id) {
@@ -146,7 +152,12 @@ Result<std::uint32_t> next_post(Write& write, ListId id) {
     return fail(Error::Kind::full, "the list has given out all its post numbers");
   ++found->last_post;
   save(write, *found);
-  log_change(write, Change::post, id, {});
+  log_change(write, {.sequence = 0,
+                     .node = 0,
+                     .operation = {},
+                     .who = {},
+                     .at = write.now(),
+                     .change = NumberPost{id, found->last_post}});
   return found->last_post;
 }
 

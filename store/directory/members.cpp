@@ -1,6 +1,7 @@
 // Members: find, page, visit, add, set, remove.
 #include <algorithm>
 
+#include "store/directory/operations.hpp"
 #include "store/directory/rows.hpp"
 
 namespace spoold::store::directory {
@@ -38,10 +39,9 @@ tl::unexpected<Error> no_member(const List& list, std::string_view who) {
   return fail(Error::Kind::not_found, std::string(who) + " is not a member of " + list.address());
 }
 
-void changed(Write& write, List& list, Change kind, std::string_view address_key) {
+void changed(Write& write, List& list) {
   ++list.roster_version;
   save(write, list);
-  log_change(write, kind, list.id, address_key);
 }
 
 }  // namespace
@@ -147,13 +147,14 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
       return fail(Error::Kind::conflict,
                   good->mailbox.key() + " is a member of " + list->address() + " already");
     // The row of an import that has not finished (or was cut off): from here on it is this member's own.
-    row.id = old.id;
+    row.id = member.id != 0 ? next_member_id(write, member.id) : old.id;
+    if (row.id != old.id) write.del(Table::member_by_id, Key().u40(old.id));
     const Key import = Key().u64(old.import);
     ImportRow pending = unpack_import(*write.get(Table::import, import));
     if (pending.rows > 0) --pending.rows;
     write.put(Table::import, import, pack(pending));
   } else {
-    row.id = next_member_id(write);
+    row.id = next_member_id(write, member.id);
   }
   const std::string address = good->mailbox.text();
   row.delivery = member.delivery;
@@ -162,7 +163,7 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
   row.name = member.name;
   put_member(write, id, good->place, row);
   ++list->members;
-  changed(write, *list, Change::member_added, good->mailbox.key());
+  changed(write, *list);
   return member_of(good->place, row);
 }
 
@@ -181,7 +182,7 @@ Result<Member> set_member(Write& write, ListId id, const Member& member, TimePoi
   row.local = local_as_given(address);
   row.name = member.name;
   write.put(Table::member, member_key(id, good->place), pack(row));
-  changed(write, *list, Change::member_set, good->mailbox.key());
+  changed(write, *list);
   return member_of(good->place, row);
 }
 
@@ -193,7 +194,7 @@ Result<Member> remove_member(Write& write, ListId id, std::string_view address_k
   // member_by_id stays: a bounce that comes later still names the address
   del_member(write, id, place_of(address_key), member->id, false);
   if (list->members > 0) --list->members;
-  changed(write, *list, Change::member_removed, address_key);
+  changed(write, *list);
   return *member;
 }
 

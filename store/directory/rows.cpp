@@ -1,5 +1,7 @@
 #include "store/directory/rows.hpp"
 
+#include <algorithm>
+
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
@@ -9,15 +11,33 @@ namespace spoold::store::directory {
 
 namespace {
 
-/// The next number of a counter in meta; ids are node << bits | number.
-std::uint64_t next_number(Write& write, std::string_view name, unsigned bits, const char* what) {
-  const auto last = write.get(Table::meta, name);
-  const std::uint64_t number = (last ? KeyReader(*last).u64() : 0) + 1;
-  if (number >> bits != 0)
-    throw Broken(Error::Kind::full, std::string("this node has given out all its numbers for ") + what);
-  write.put(Table::meta, name, Key().u64(number));
-  const auto node = write.get(Table::meta, "node");
-  return (node ? KeyReader(*node).u16() & 0x3ffull : 0) << bits | number;
+/// A counter in meta. The ids made of it are node << bits | number.
+struct Counter {
+  const char* name;
+  unsigned bits;
+  const char* what;
+};
+constexpr Counter lists_counter{"last_list", 22, "lists"}, members_counter{"last_member", 30, "members"},
+    imports_counter{"last_import", 48, "imports"};
+
+std::uint64_t last_number(const Read& read, const Counter& counter) {
+  const auto last = read.get(Table::meta, counter.name);
+  return last ? KeyReader(*last).u64() : 0;
+}
+
+std::uint64_t next_number(Write& write, const Counter& counter, std::uint64_t given) {
+  if (given != 0) {
+    const std::uint64_t number = given & ((std::uint64_t{1} << counter.bits) - 1);
+    if (given >> counter.bits == own_node(write) && number > last_number(write, counter))
+      write.put(Table::meta, counter.name, Key().u64(number));
+    return given;
+  }
+  const std::uint64_t number = last_number(write, counter) + 1;
+  if (number >> counter.bits != 0)
+    throw Broken(Error::Kind::full,
+                 std::string("this node has given out all its numbers for ") + counter.what);
+  write.put(Table::meta, counter.name, Key().u64(number));
+  return std::uint64_t{own_node(write)} << counter.bits | number;
 }
 
 }  // namespace
@@ -51,12 +71,18 @@ Key membership_key(std::string_view place, ListId list) {
   return Key().raw(place).u8(0).u32(list);
 }
 
-std::string pack(const List& list) {
+std::string pack(const List& list, const Texts& unread) {
+  const auto is_unread = [&unread](std::string_view name) {
+    return std::any_of(unread.begin(), unread.end(), [name](const auto& one) { return one.first == name; });
+  };
   Packer out;
   out.str(list.local).str(list.domain).time(list.created);
   out.num(list.roster_version).num(list.last_post).num(list.members);
-  out.num(list::setting_keys().size());
-  for (const auto& key : list::setting_keys()) out.str(key.name).str(key.print(list.settings));
+  Texts settings = unread;
+  for (auto& [name, text] : texts_of(list.settings))
+    if (!is_unread(name)) settings.emplace_back(std::move(name), std::move(text));
+  out.num(settings.size());
+  for (const auto& [name, text] : settings) out.str(name).str(text);
   return out.take();
 }
 
@@ -91,9 +117,9 @@ std::vector<std::string> unread_settings(const Read& read) {
         unpack_list(KeyReader(key).u32(), record,
                     [&](std::string_view name, std::string_view text) { unread.emplace_back(name, text); });
     for (const auto& [name, text] : unread)
-      out.push_back("list " + list.address() + ": this spoold cannot read the setting " + name + " = '" +
-                    text +
-                    "', which another version wrote, and uses the default: set it again with spoolctl");
+      out.push_back(
+          "list " + list.address() + ": this spoold cannot read the setting " + name + " = '" + text +
+          "', which another version wrote: it keeps the text and uses the default until spoolctl sets it");
     return true;
   });
   return out;
@@ -105,8 +131,20 @@ std::optional<List> load(const Read& read, ListId id) {
   return unpack_list(id, *record);
 }
 
+Texts unread_of(const Read& read, ListId id) {
+  Texts unread;
+  if (const auto record = read.get(Table::list, list_key(id)))
+    unpack_list(id, *record,
+                [&](std::string_view name, std::string_view text) { unread.emplace_back(name, text); });
+  return unread;
+}
+
 void save(Write& write, const List& list) {
-  write.put(Table::list, list_key(list.id), pack(list));
+  save(write, list, unread_of(write, list.id));
+}
+
+void save(Write& write, const List& list, const Texts& unread) {
+  write.put(Table::list, list_key(list.id), pack(list, unread));
 }
 
 std::string pack(const MemberRow& row) {
@@ -179,33 +217,19 @@ void del_member(Write& write, ListId list, std::string_view place, MemberId id, 
   if (forget_id) write.del(Table::member_by_id, Key().u40(id));
 }
 
-ListId next_list_id(Write& write) {
-  return static_cast<ListId>(next_number(write, "last_list", 22, "lists"));
+ListId next_list_id(Write& write, ListId given) {
+  return static_cast<ListId>(next_number(write, lists_counter, given));
 }
-MemberId next_member_id(Write& write) {
-  return next_number(write, "last_member", 30, "members");
+MemberId next_member_id(Write& write, MemberId given) {
+  return next_number(write, members_counter, given);
 }
-
-void log_change(Write& write, Change kind, ListId list, std::string_view key) {
-  Cursor cursor = write.cursor(Table::change);
-  const std::uint64_t sequence = cursor.last() ? KeyReader(cursor.key()).u64() + 1 : 1;
-  Packer out;
-  out.word(kind).num(list).str(key);
-  write.append(Table::change, Key().u64(sequence), out.bytes());
+ImportId next_import_id(Write& write, ImportId given) {
+  return next_number(write, imports_counter, given);
 }
 
-bool trim_changes(Write& write, const std::function<bool()>& enough) {
-  constexpr std::uint64_t kept = 100'000;
-  for (unsigned looked = 1;; ++looked) {
-    {
-      Cursor cursor = write.cursor(Table::change);
-      if (!cursor.last()) return true;
-      const std::uint64_t last = KeyReader(cursor.key()).u64();
-      if (!cursor.first() || last - KeyReader(cursor.key()).u64() < kept) return true;
-      cursor.del(write);
-    }
-    if (looked % 64 == 0 && enough()) return false;
-  }
+std::uint16_t own_node(const Read& read) {
+  const auto node = read.get(Table::meta, "node");
+  return node ? KeyReader(*node).u16() & 0x3ff : 0;
 }
 
 std::string_view local_as_given(std::string_view address) {

@@ -20,7 +20,7 @@
 #include <string_view>
 #include <vector>
 
-#include "store/directory/directory.hpp"
+#include "store/directory/changes.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "store/txn.hpp"
@@ -36,12 +36,16 @@ Key list_name_key(std::string_view local, std::string_view domain);
 Key member_key(ListId, std::string_view place);
 Key membership_key(std::string_view place, ListId);
 
-std::string pack(const List&);
+/// `unread`: names and texts of settings that this version does not know or cannot read; they are kept as they came.
+std::string pack(const List&, const Texts& unread = {});
 /// `unread` gets name and text of each setting that this version does not know or cannot read.
 List unpack_list(ListId, std::string_view record,
                  const std::function<void(std::string_view, std::string_view)>& unread = {});
 std::optional<List> load(const Read&, ListId);
+/// The settings that this version does not know or cannot read stay as they are in the row; or become `unread`.
 void save(Write&, const List&);
+void save(Write&, const List&, const Texts& unread);
+Texts unread_of(const Read&, ListId);
 
 struct MemberRow {
   std::uint64_t import = 0;
@@ -76,20 +80,12 @@ std::optional<std::string> own_address_fault(const Read&, ListId, std::string_vi
 void put_member(Write&, ListId, std::string_view place, const MemberRow&);
 void del_member(Write&, ListId, std::string_view place, MemberId, bool forget_id);
 
-ListId next_list_id(Write&);  // throws Broken(full) when the node has given out all its ids
-MemberId next_member_id(Write&);
-
-enum class Change : std::uint8_t {
-  list_created,
-  list_set,
-  list_removed,
-  post,
-  member_added,
-  member_set,
-  member_removed,
-  members_imported
-};
-void log_change(Write&, Change, ListId, std::string_view key);
+// The directory's own ids: node and number. They throw Broken(full) when the node has given out all of them.
+// `given`: an id that another store gave. It is the answer then, and this store, which may be a copy, does not give it again.
+ListId next_list_id(Write&, ListId given = 0);
+MemberId next_member_id(Write&, MemberId given = 0);
+ImportId next_import_id(Write&, ImportId given = 0);
+std::uint16_t own_node(const Read&);
 
 /// `text` as given when it differs from its own lower case, else empty: the local column of MemberRow.
 std::string_view local_as_given(std::string_view address);

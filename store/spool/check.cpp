@@ -7,6 +7,7 @@
 #include "store/broken.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
+#include "store/spool/mend.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -23,10 +24,6 @@ bool staged(const Read& read, Id id) {
   return false;
 }
 
-bool is_open(RecipientState state) {
-  return state == RecipientState::queued || state == RecipientState::deferred;
-}
-
 /// The spans that hold the number the walk stands at: numbers only grow, spans are sorted by their first one. A
 /// recipient with a time of its own is covered by those of just that time, one without by all.
 class Cover {
@@ -40,7 +37,7 @@ class Cover {
       if (span.claim)
         claims_.push_back(next_);
       else
-        ++entries_[span.at], ++open_, ends_.emplace(span.end(), span.at);
+        begin_entry(span);
     }
     std::erase_if(claims_, [&](std::size_t i) { return spans_[i].end() <= number; });
     while (!ends_.empty() && ends_.begin()->first <= number) {
@@ -63,12 +60,31 @@ class Cover {
   }
 
  private:
+  void begin_entry(const Span& span) {
+    ++entries_[span.at];
+    ++open_;
+    ends_.emplace(span.end(), span.at);
+  }
+
   const std::vector<Span>& spans_;
   std::size_t next_ = 0, open_ = 0;
   std::map<TimePoint, std::size_t> entries_;
   std::multimap<std::uint64_t, TimePoint> ends_;  // of these entries
   std::vector<std::size_t> claims_;               // few: what is on the wire around one number
 };
+
+/// All entries but those that cannot be read, which records() names.
+template <class F>
+void each_due(const Read& read, F f) {
+  read.each(Table::due, {}, [&](auto key, auto value) {
+    try {
+      f(unpack_due(key, value));
+    } catch (const Broken& broken) {
+      if (broken.error.kind != Error::Kind::corrupt) throw;
+    }
+    return true;
+  });
+}
 
 std::vector<Span> claims_of(const Read& read, Id message) {
   std::vector<Span> spans;
@@ -89,11 +105,9 @@ bool same(const Counts& a, const Counts& b) {
 
 std::vector<Span> spans_of(const Read& read, const MessageRow& message) {
   std::vector<Span> spans = claims_of(read, message.id);
-  read.each(Table::due, {}, [&](auto key, auto value) {
-    const DueRow d = unpack_due(key, value);
+  each_due(read, [&](const DueRow& d) {
     if (d.message == message.id && d.generation == message.generation)
       spans.push_back({d.first, d.count, d.at, 0, false});
-    return true;
   });
   return spans;
 }
@@ -113,16 +127,20 @@ Sum sum_of(const Read& read, MessageRow& message, std::vector<Span>& spans,
       if (number >= message.originals && (!row || row->address.empty())) say("lacks an added recipient");
       std::size_t entries = 0, claims = 0;
       cover.move_to(number);
-      if (row ? row->open() : !numbers.done(number)) {
+      if (row ? is_waiting(row->state) : !numbers.done(number)) {
         entries = cover.entries(row);
-        cover.each_claim(row, [&](std::size_t i) { ++claims, ++sum.covered[i]; });
+        cover.each_claim(row, [&](std::size_t i) {
+          ++claims;
+          ++sum.covered[i];
+        });
       }
       const RecipientState state = effective(message, number, numbers.stored(number), claims > 0);
       ++count_of(sum.counts, state);
       const std::size_t times = entries + claims;
-      if (is_open(state) ? times != 1 : times > 0 && state != RecipientState::removed)
+      if (is_waiting(state) && times == 0) sum.uncovered.push_back(number);
+      if (is_waiting(state) ? times != 1 : times > 0 && state != RecipientState::removed)
         say("recipient " + std::to_string(number) + " is " + text(state) +
-            (is_open(state) ? " and covered " + std::to_string(times) + " times" : ", but still due"));
+            (is_waiting(state) ? " and covered " + std::to_string(times) + " times" : ", but still due"));
     }
   }
   return sum;
@@ -174,8 +192,8 @@ bool Check::step(const Read& read) {
       case Stage::rows:
         more = rows(read);
         break;
-      case Stage::hosts:
-        more = hosts(read);
+      case Stage::records:
+        more = records(read);
         break;
       case Stage::done:
         return false;
@@ -192,6 +210,7 @@ void Check::next_stage() {
   stage_ = report_.problems.size() >= most_problems ? Stage::done
                                                     : static_cast<Stage>(static_cast<int>(stage_) + 1);
   after_ = 0;
+  table_ = 0;
   // A content that no message refers to was noted when its row was met; this is the other way round.
   if (stage_ == Stage::again)
     for (const auto& [id, used] : references_) doubtful_.push_back(id);
@@ -218,12 +237,10 @@ bool Check::messages(const Read& read, Table table) {
   std::map<Id, std::uint32_t> generations;
   for (const MessageRow& message : batch) generations[message.id] = message.generation;
   if (table == Table::message)
-    read.each(Table::due, {}, [&](auto key, auto value) {
-      const DueRow d = unpack_due(key, value);
+    each_due(read, [&](const DueRow& d) {
       const auto generation = generations.find(d.message);
       if (generation != generations.end() && generation->second == d.generation)
         spans[d.message].push_back({d.first, d.count, d.at, 0, false});
-      return true;
     });
   for (MessageRow& message : batch) {
     try {
@@ -324,10 +341,29 @@ bool Check::rows(const Read& read) {
   return ++table_ < tables_of_messages.size();
 }
 
-bool Check::hosts(const Read& read) {
-  const auto page = spool::hosts(read, after_route_, numbers_at_once);  // each was unpacked
-  if (!page.empty()) after_route_ = page.back().route;
-  return !page.empty();
+/// Each row that can be mended is read once, also where a stage before stopped at one of them.
+bool Check::records(const Read& read) {
+  const Table table = mended_tables[table_];
+  Cursor c = read.cursor(table);
+  bool more = after_key_.empty() ? c.first() : c.seek(after_key_ + '\0');
+  for (std::uint64_t looked_at = 0; more && looked_at < rows_at_once; ++looked_at, more = c.next()) {
+    after_key_ = c.key();
+    try {
+      read_row(table, c.key(), c.value());
+    } catch (const Broken& broken) {
+      const std::string& text = broken.error.text;
+      const auto named = [&text](const std::string& problem) {
+        return problem.find(text) != std::string::npos;
+      };
+      if (std::none_of(report_.problems.begin(), report_.problems.end(), named))
+        report_.problems.push_back(text);
+      unreadable_.push_back(text);
+      if (unreadable_.size() >= most_problems) return false;
+    }
+  }
+  if (more) return true;
+  after_key_.clear();
+  return ++table_ < mended_tables.size();
 }
 
 CheckReport check(const Read& read) {

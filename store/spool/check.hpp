@@ -26,7 +26,8 @@ struct Span {
 /// What a message's recipients add up to.
 struct Sum {
   Counts counts;
-  std::vector<std::uint32_t> covered;  // by each span
+  std::vector<std::uint32_t> covered;    // by each span
+  std::vector<std::uint32_t> uncovered;  // waiting numbers that no span covers
 };
 /// Goes over all numbers once, whatever the number of spans. `spans` are sorted by it. `say` gets what is wrong with
 /// a single recipient.
@@ -43,23 +44,26 @@ class Check {
   /// Looks at the next piece; false: that was the last one.
   bool step(const Read&);
   const CheckReport& report() const { return report_; }
+  /// Rows that mend.hpp can mend: what is wrong with each.
+  const std::vector<std::string>& unreadable() const { return unreadable_; }
 
  private:
-  enum class Stage { live, finished, contents, again, rows, hosts, done };
+  enum class Stage { live, finished, contents, again, rows, records, done };
   void problem(Id id, const std::string& what);
   bool messages(const Read&, Table);
   void one(const Read&, MessageRow&, std::vector<Span> spans, bool finished);
   bool contents(const Read&);
   void again(const Read&);
   bool rows(const Read&);
-  bool hosts(const Read&);
+  bool records(const Read&);
   void next_stage();
 
   CheckReport report_;
   Stage stage_ = Stage::live;
-  Id after_ = 0;             // of messages, contents, rows
-  std::size_t table_ = 0;    // of rows
-  std::string after_route_;  // of hosts
+  Id after_ = 0;           // of messages, contents, rows
+  std::size_t table_ = 0;  // of rows, records
+  std::string after_key_;  // of records
+  std::vector<std::string> unreadable_;
   std::map<Id, std::uint32_t> references_;
   std::vector<Id> doubtful_;  // contents whose references seem wrong
 };

@@ -6,7 +6,6 @@
 
 #include "store/spool/due.hpp"
 #include "store/spool/numbers.hpp"
-#include "store/store.hpp"
 
 namespace spoold::store::spool {
 

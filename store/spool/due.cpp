@@ -2,13 +2,11 @@
 
 #include <algorithm>
 
-#include "store/broken.hpp"
 #include "store/spool/spool.hpp"
 
 namespace spoold::store::spool {
 
-// A row that cannot be read ends the daemon: its text must name the row.
-DueRow unpack_due(std::string_view key, std::string_view value) try {
+DueRow unpack_due(std::string_view key, std::string_view value) {
   DueRow d;
   KeyReader k(key);
   d.route = k.str();
@@ -20,12 +18,6 @@ DueRow unpack_due(std::string_view key, std::string_view value) try {
   d.generation = u.num32();
   if (d.count == 0 || d.first > ~d.count) u.bad("covers an impossible range");
   return d;
-} catch (const Broken& broken) {
-  constexpr char digits[] = "0123456789abcdef";
-  std::string row;
-  for (const char octet : key)
-    (row += digits[static_cast<unsigned char>(octet) >> 4]) += digits[static_cast<unsigned char>(octet) & 15];
-  throw Broken(broken.error.kind, "row " + row + " of table due: " + broken.error.text);
 }
 
 Key due_key(const DueRow& d) {

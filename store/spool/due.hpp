@@ -1,6 +1,6 @@
 // Due entries: who is to be tried when, by route. One entry covers a range of numbers of one message: those
 // of its open recipients that have no row, or a row with exactly the entry's time. Routes are known without
-// DNS (design section 5). An entry of another generation than its message's is void; whoever meets it deletes
+// DNS (README, Two stores behind one door). An entry of another generation than its message's is void; whoever meets it deletes
 // it.
 #pragma once
 #include <cstdint>

@@ -44,10 +44,15 @@ class Editing {
     RecipientRow row = numbers.row_or_new(e.number);
     const auto claim = covering_claim(write_, message_.id, numbers, e.number);
     const bool active = claim.has_value();
+    // As everybody sees it, the message's own state laid over its row: what the counts hold.
     const RecipientState before = effective(message_, e.number, numbers.stored(e.number), active);
     const auto as_it_is = [&](How how) { return Edited{how, before, e.number, {}}; };
+    // An outcome is final, also when the message was given up around it.
     if (numbers.finished(e.number) || before == RecipientState::removed) return as_it_is(How::finished);
+    // Facts beat wishes: a copy may be on the wire. The lane must give back just this claim; an earlier one that it gave
+    // back says nothing about the copy that is on the wire now.
     if (active && e.withdrawn != claim->due) return {How::claimed, before, e.number, claim->due};
+    // What is still on the wire of a removed message comes to its outcome; nothing is made due again.
     if (message_.giving_up && e.what != Edit::What::remove) return as_it_is(How::finished);
     std::optional<Edited> replacement;
     switch (e.what) {
@@ -58,6 +63,7 @@ class Editing {
         row.state = RecipientState::held;
         break;
       case Edit::What::replace:
+        // First the new one: when it is a recipient already, or cannot be added, the old one stays.
         replacement = add(e.address);
         if (replacement->how != How::done) return *replacement;
         row.state = RecipientState::removed;
@@ -65,25 +71,29 @@ class Editing {
       case Edit::What::isolate:
         row.isolate = true;
         break;
-      case Edit::What::release:
+      case Edit::What::release:  // both below: they depend on what holds the recipient
       case Edit::What::retry:
-        break;
-      case Edit::What::add:
+      case Edit::What::add:  // above
         break;
     }
+    // Held as part of the message: only a release of the message ends that, not one of a recipient.
     const bool overlaid =
         effective(message_, e.number, RecipientState::queued, false) == RecipientState::held;
     const bool go = e.what == Edit::What::release || e.what == Edit::What::retry;
     if (go && overlaid) return as_it_is(How::held);
+    // A retry is not a release: an operator who holds somebody must not lose that to `retry '*'`.
     if (e.what == Edit::What::retry && row.state == RecipientState::held) return as_it_is(How::held);
     if (e.what == Edit::What::release && row.state != RecipientState::held) return as_it_is(How::done);
     if (go && row.state == RecipientState::held)
       row.state = row.attempts > 0 ? RecipientState::deferred : RecipientState::queued;
     const std::string address = address_of(e.number, row);
-    if (row.open() && !overlaid)
+    // The row gets a time that only its own new entry has; or, when it is not due, none that a claim has: so whatever
+    // covered the number until now does so no more (README, "Who is covered by what").
+    if (is_waiting(row.state) && !overlaid)
       row.next = make_due(e.number, address);
     else
-      row.next = times_.from({}, write_.now());  // not that of a claim
+      row.next = times_.from({}, write_.now());
+    // The outcome of an attempt that was made before this edit is late from now on.
     ++row.version;
     if (active) uncover(*claim);
     const RecipientState after = effective(message_, e.number, row.state, false);
@@ -107,6 +117,7 @@ class Editing {
     const std::string address = mailbox->text();
     if (const auto there = open_one(mailbox->key())) return *there;
     const std::uint32_t number = message_.numbers();
+    // Counted as queued first: recount() then moves it to what the message's state makes of it.
     ++message_.added;
     ++message_.counts.queued;
     RecipientRow row;
@@ -136,13 +147,9 @@ class Editing {
       const Numbers numbers(write_, message_, number, 1);
       const bool active = covering_claim(write_, message_.id, numbers, number).has_value();
       const RecipientState state = effective(message_, number, numbers.stored(number), active);
-      if (effective_open(state)) return Edited{How::exists, state, number, {}};
+      if (is_open(state)) return Edited{How::exists, state, number, {}};
     }
     return std::nullopt;
-  }
-
-  static bool effective_open(RecipientState s) {
-    return s == RecipientState::queued || s == RecipientState::deferred || s == RecipientState::held;
   }
 
   std::string address_of(std::uint32_t number, const RecipientRow& row) const {
@@ -160,10 +167,8 @@ class Editing {
   }
 
   void uncover(ClaimRow claim) {
-    if (--claim.left > 0)
-      put_claim(write_, claim);
-    else
-      del_claim(write_, claim);
+    --claim.left;
+    put_claim(write_, claim);
   }
 
   void note(const Edit& e, std::uint32_t number, const std::string& address) {

@@ -6,8 +6,9 @@
 #include <string_view>
 #include <vector>
 
+#include "store/error.hpp"
+#include "store/spool/changes.hpp"
 #include "store/spool/rows.hpp"
-#include "store/store.hpp"
 
 namespace spoold::store::spool {
 
@@ -29,7 +30,7 @@ struct WholeResult {
 };
 /// One transaction whatever the size: hold and remove change the message's own row only; release and retry
 /// begin a rebuild of its due entries: here as far as `enough` allows; a `stage` row remembers the rest.
-Result<WholeResult> whole(Write&, Id, Store::Whole, const std::string& who, const RouteOf&, const Enough&);
+Result<WholeResult> whole(Write&, Id, Whole, const std::string& who, const RouteOf&, const Enough&);
 
 /// A slice of a release or retry; deletes its row in `stage` when it is done (or overtaken by a later hold or removal).
 void rebuild(Write&, Id, const RouteOf&, std::vector<std::string>& routes, const Enough&);

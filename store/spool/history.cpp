@@ -27,6 +27,8 @@ void pack_event(Packer& p, const HistoryEvent& e) {
   if (!e.last.tls.empty()) p.str(e.last.tls);
 }
 
+}  // namespace
+
 HistoryEvent unpack_event(std::string_view key, std::string_view value) {
   HistoryEvent e;
   KeyReader k(key);
@@ -59,8 +61,6 @@ HistoryEvent unpack_event(std::string_view key, std::string_view value) {
   if (!u.at_end()) e.last.tls = u.text();
   return e;
 }
-
-}  // namespace
 
 void add_history(Write& write, const HistoryEvent& event) {
   std::uint16_t sequence = 0;

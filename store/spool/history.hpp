@@ -7,5 +7,6 @@ namespace spoold::store::spool {
 
 /// Written under (event.at, event.message, the next free sequence).
 void add_history(Write&, const HistoryEvent&);
+HistoryEvent unpack_event(std::string_view key, std::string_view value);
 
 }  // namespace spoold::store::spool

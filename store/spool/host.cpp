@@ -21,6 +21,8 @@ HostMemory::Fact unpack_fact(Unpacker& u) {
   return fact;
 }
 
+}  // namespace
+
 HostRow unpack_host(std::string_view key, std::string_view value) {
   HostRow row;
   row.route = std::string(KeyReader(key).str());
@@ -42,8 +44,6 @@ HostRow unpack_host(std::string_view key, std::string_view value) {
   m.reject_limit = u.flag();
   return row;
 }
-
-}  // namespace
 
 void put_host(Write& write, std::string_view route, const HostMemory& m) {
   Packer p;

@@ -9,6 +9,7 @@
 
 namespace spoold::store::spool {
 
+HostRow unpack_host(std::string_view key, std::string_view value);
 void put_host(Write&, std::string_view route, const delivery::HostMemory&);
 /// An operator's wish: its clock no longer waits. False: nothing is known of it, or it does not wait.
 bool clear_host(Write&, std::string_view route);

@@ -163,7 +163,7 @@ const RecipientRow* Numbers::row(std::uint32_t number) const {
 
 bool Numbers::finished(std::uint32_t number) const {
   const RecipientRow* r = row(number);
-  return r ? r->final() : done(number);
+  return r ? !is_open(r->state) : done(number);
 }
 
 RecipientRow Numbers::row_or_new(std::uint32_t number) const {
@@ -178,7 +178,7 @@ RecipientState Numbers::stored(std::uint32_t number) const {
 
 bool Numbers::covered_at(std::uint32_t number, TimePoint due) const {
   if (number - first_ >= count_) return false;
-  if (const RecipientRow* r = row(number)) return r->open() && r->next == due;
+  if (const RecipientRow* r = row(number)) return is_waiting(r->state) && r->next == due;
   return !done(number);
 }
 
@@ -215,9 +215,7 @@ std::optional<ClaimRow> covering_claim(const Read& read, Id message, const Numbe
 
 RecipientState effective(const MessageRow& message, std::uint32_t number, RecipientState stored,
                          bool active) {
-  const bool open = stored == RecipientState::queued || stored == RecipientState::deferred ||
-                    stored == RecipientState::held;
-  if (!open || active) return stored;
+  if (!is_open(stored) || active) return stored;
   if (message.giving_up || message.state == MessageState::finished) return RecipientState::removed;
   if (message.state == MessageState::held && number >= message.held_from) return RecipientState::held;
   return stored;

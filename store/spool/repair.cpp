@@ -36,10 +36,7 @@ std::string repair_message(Write& write, Id id) {
       what += "message " + id_text(id) + ": a claim covers " + std::to_string(sum.covered[i]) + ", not " +
               std::to_string(claim.left) + "; ";
       claim.left = sum.covered[i];
-      if (claim.left > 0)
-        put_claim(write, claim);
-      else
-        del_claim(write, claim);
+      put_claim(write, claim);
     }
   }
   if (!same(sum.counts, message->counts))

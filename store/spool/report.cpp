@@ -63,7 +63,7 @@ void add_delayed(const Read& read, MessageRow& message, Requests& requests,
     const Numbers numbers(read, message, first, count);
     for (std::uint32_t number = first; number < first + count && to.size() < most_in_report; ++number) {
       const RecipientRow row = numbers.row_or_new(number);
-      if (numbers.finished(number) || !row.open() || !requests.of(number).wants_delay()) continue;
+      if (numbers.finished(number) || !is_waiting(row.state) || !requests.of(number).wants_delay()) continue;
       to.push_back(recipient(read, message, requests, number, row, Action::delayed));
     }
   }
@@ -112,7 +112,7 @@ std::optional<DueReport> take_report(Write& write, Id id) {
     const Key prefix = Key().u64(id);
     Cursor c = write.cursor(Table::recipient);
     for (bool more = c.seek(prefix); more && c.at(prefix); more = c.next()) {
-      RecipientRow row = unpack_recipient(c.value());
+      RecipientRow row = unpack_recipient(c.value(), c.key());
       if (row.report == Action::none) continue;
       if (!(all = rows.size() < most_in_report)) break;
       KeyReader key(c.key());

@@ -16,21 +16,27 @@ void RequestWriter::put(Write& write, Id message, std::uint32_t number) {
   packed_.clear();
 }
 
+RequestsOfPage unpack_requests(std::string_view key, std::string_view value) {
+  KeyReader k(key);
+  k.u64();
+  const std::uint32_t first = k.u32() * page_size;
+  RequestsOfPage requests;
+  for (Unpacker u(value, "request", key); !u.at_end();) {
+    smtp::DsnOfRecipient& dsn = requests[first + u.num32()];
+    dsn.notify = u.u8();
+    dsn.orcpt = u.text();
+  }
+  return requests;
+}
+
 const smtp::DsnOfRecipient& Requests::of(std::uint32_t number) {
   if (!message_.requests || number >= message_.originals) return none_;
   const std::uint32_t page = number / page_size;
   if (page_ != page) {
     page_ = page;
     loaded_.clear();
-    const auto value = read_.get(Table::request, Key().u64(message_.id).u32(page));
-    if (!value) return none_;
-    Unpacker u(*value, "request");
-    while (!u.at_end()) {
-      const std::uint32_t at = page * page_size + u.num32();
-      smtp::DsnOfRecipient& dsn = loaded_[at];
-      dsn.notify = u.u8();
-      dsn.orcpt = u.text();
-    }
+    const Key key = Key().u64(message_.id).u32(page);
+    if (const auto value = read_.get(Table::request, key)) loaded_ = unpack_requests(key, *value);
   }
   const auto found = loaded_.find(number);
   return found == loaded_.end() ? none_ : found->second;

@@ -25,6 +25,9 @@ class RequestWriter {
   bool any_ = false;
 };
 
+using RequestsOfPage = std::map<std::uint32_t, smtp::DsnOfRecipient>;  // by number
+RequestsOfPage unpack_requests(std::string_view key, std::string_view value);
+
 /// Answers for numbers in any order; cheap when they come in order.
 class Requests {
  public:
@@ -35,7 +38,7 @@ class Requests {
   const Read& read_;
   const Message& message_;
   std::optional<std::uint32_t> page_;
-  std::map<std::uint32_t, smtp::DsnOfRecipient> loaded_;
+  RequestsOfPage loaded_;
   const smtp::DsnOfRecipient none_;
 };
 

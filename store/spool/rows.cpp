@@ -1,12 +1,15 @@
 #include "store/spool/rows.hpp"
 
+#include <initializer_list>
+#include <utility>
+
 #include "store/broken.hpp"
 #include "store/spool/numbers.hpp"
 
 namespace spoold::store::spool {
 namespace {
 
-enum Flag : std::uint8_t {
+enum Flag : std::uint8_t {  // of a message
   eight_bit = 1,
   leading_dots = 2,
   giving_up = 4,
@@ -14,6 +17,20 @@ enum Flag : std::uint8_t {
   asked = 16,
   unwarned = 32
 };
+enum RecipientFlag : std::uint8_t {
+  duplicate = 1,
+  isolated = 2,
+  own_address = 4,
+  has_last = 8,
+  unreported = 16
+};
+
+std::uint8_t flags_of(std::initializer_list<std::pair<bool, std::uint8_t>> flags) {
+  unsigned out = 0;
+  for (const auto& [set, flag] : flags)
+    if (set) out |= flag;
+  return static_cast<std::uint8_t>(out);
+}
 
 }  // namespace
 
@@ -21,9 +38,12 @@ void pack(Packer& p, const MessageRow& m) {
   const bool reports = m.dsn.given() || m.requests || m.report || m.report_at != TimePoint{};
   p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
   p.word(m.copies).word(m.verp_format).num(m.roster_version).num(m.size);
-  p.u8(static_cast<std::uint8_t>((m.eight_bit ? eight_bit : 0) | (m.leading_dots ? leading_dots : 0) |
-                                 (m.giving_up ? giving_up : 0) | (m.few ? few : 0) | (reports ? asked : 0) |
-                                 (m.unwarned ? unwarned : 0)));
+  p.u8(flags_of({{m.eight_bit, eight_bit},
+                 {m.leading_dots, leading_dots},
+                 {m.giving_up, giving_up},
+                 {m.few, few},
+                 {reports, asked},
+                 {m.unwarned, unwarned}}));
   p.time(m.arrived).time(m.finished);
   const Counts& c = m.counts;
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
@@ -127,11 +147,11 @@ LastReply unpack_reply(Unpacker& u) {
 }
 
 void pack(Packer& p, const RecipientRow& r) {
-  enum : std::uint8_t { duplicate = 1, isolate = 2, own_address = 4, has_last = 8, to_report = 16 };
-  p.word(r.state).u8(
-      static_cast<std::uint8_t>((r.possible_duplicate ? duplicate : 0) | (r.isolate ? isolate : 0) |
-                                (r.address.empty() ? 0 : own_address) | (r.last ? has_last : 0) |
-                                (r.report != smtp::DsnAction::none ? to_report : 0)));
+  p.word(r.state).u8(flags_of({{r.possible_duplicate, duplicate},
+                               {r.isolate, isolated},
+                               {!r.address.empty(), own_address},
+                               {r.last.has_value(), has_last},
+                               {r.report != smtp::DsnAction::none, unreported}}));
   p.num(r.version).num(r.attempts).time(r.next);
   if (!r.address.empty()) p.str(r.address).num(r.member);
   if (r.last) pack(p, *r.last);
@@ -144,18 +164,18 @@ RecipientRow unpack_recipient(std::string_view value, std::string_view key) {
   RecipientRow r;
   r.state = u.word(RecipientState::removed);
   const auto flags = u.u8();
-  r.possible_duplicate = flags & 1;
-  r.isolate = flags & 2;
+  r.possible_duplicate = flags & duplicate;
+  r.isolate = flags & isolated;
   r.version = u.num32();
   r.attempts = u.num32();
   r.next = u.time();
-  if (flags & 4) {
+  if (flags & own_address) {
     r.address = u.text();
     r.member = u.num();
     if (r.address.empty()) u.bad("lacks its address");
   }
-  if (flags & 8) r.last = unpack_reply(u);
-  if (flags & 16) r.report = u.word(smtp::DsnAction::expanded);
+  if (flags & has_last) r.last = unpack_reply(u);
+  if (flags & unreported) r.report = u.word(smtp::DsnAction::expanded);
   if (r.last && !u.at_end()) r.last->tls = u.text();
   return r;
 }
@@ -198,7 +218,8 @@ void each_claim_time(const Read& read, Id message, const std::function<void(Time
     KeyReader k(key);
     k.u64();
     k.u32();
-    return f(k.time()), true;
+    f(k.time());
+    return true;
   });
 }
 
@@ -221,6 +242,7 @@ Key claim_key(const ClaimRow& c) {
 }  // namespace
 
 void put_claim(Write& write, const ClaimRow& c) {
+  if (c.left == 0) return del_claim(write, c);
   write.put(Table::claim, claim_key(c), Packer().num(c.count).num(c.left).time(c.since).str(c.route).bytes());
 }
 

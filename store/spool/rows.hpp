@@ -56,9 +56,6 @@ struct RecipientRow {
   std::uint64_t member = 0;
   std::optional<LastReply> last;
   smtp::DsnAction report = smtp::DsnAction::none;  // not yet told to the sender
-
-  bool open() const { return state == RecipientState::queued || state == RecipientState::deferred; }
-  bool final() const { return !open() && state != RecipientState::held; }
 };
 
 void pack(Packer&, const RecipientRow&);
@@ -84,6 +81,7 @@ ClaimRow unpack_claim(std::string_view key, std::string_view value);
 std::vector<ClaimRow> claims_from(const Read&, Id message, std::uint32_t from, std::uint32_t to);
 /// The times of all claims of this message, from their keys alone.
 void each_claim_time(const Read&, Id message, const std::function<void(TimePoint due)>&);
+/// A claim that covers nobody any more is deleted.
 void put_claim(Write&, const ClaimRow&);
 void del_claim(Write&, const ClaimRow&);
 

@@ -31,7 +31,8 @@ RecipientState state_of(Verdict verdict) {
   return RecipientState::deferred;
 }
 
-/// Events of one settle, those alike in one row.
+/// Events of one settle. Recipients that got the same answer share a row of history: a post to 500 members of one host is
+/// one row, not 500.
 class Events {
  public:
   Events(const Settlement& s, TimePoint now) : settlement_(s), now_(now) {}
@@ -87,16 +88,19 @@ class Settling {
       const std::uint32_t version = i < settlement_.versions.size() ? settlement_.versions[i] : 0;
       const RecipientRow* row = numbers_.row(o.number);
       ClaimRow* claim = covering(o.number);
+      // An edit raises the version: the outcome is then that of an attempt which nobody wants any more. What the next hop
+      // answered stays true all the same (late()).
       if (claim && (row ? row->version : 0) == version)
         settle(o, *claim);
       else
         late(o);
     }
+    // After all outcomes: whether those that go back need rows depends on what the claims still cover then.
     Settled result = requeue();
     numbers_.flush(write_);
     events_.write(write_);
-    for (const ClaimRow& claim : claims_)
-      claim.left > 0 ? put_claim(write_, claim) : del_claim(write_, claim);
+    for (const ClaimRow& claim : claims_) put_claim(write_, claim);
+    // Before finish_if_done(): a finished message with a report due keeps its content until the report is made.
     if (reports_) report_by(write_, message_, write_.now() + report_wait_);
     result.report_due = message_.report_at != TimePoint{};
     result.finished = message_.state != MessageState::finished && finish_if_done(write_, message_);
@@ -105,6 +109,8 @@ class Settling {
   }
 
  private:
+  /// How many numbers to load: those that the claims span. Without a claim (all of it was edited or settled) those of the
+  /// outcomes, for late().
   static std::uint32_t span(const Settlement& s, const std::vector<ClaimRow>& claims) {
     std::uint32_t count = 0;
     for (const ClaimRow& claim : claims) count = std::max(count, claim.count);
@@ -133,6 +139,7 @@ class Settling {
       case Verdict::delivered:
         events_.add("delivered", o);
         recount(message_, from, RecipientState::delivered);
+        // A delivery with nothing to tell is one bit: the normal case of a large post.
         if (!has_row && !o.possible_duplicate && report_of(o) == smtp::DsnAction::none)
           return numbers_.set_done(o.number);
         break;
@@ -144,6 +151,7 @@ class Settling {
         break;
       case Verdict::deferred:
       case Verdict::released:
+        // Released: no attempt was made of which history should tell.
         if (o.verdict == Verdict::deferred) events_.add("deferred", o);
         return back(o, std::move(row), has_row);
     }
@@ -157,6 +165,7 @@ class Settling {
 
   smtp::DsnAction report_of(const Outcome& o) {
     if (!has_reports(message_)) return smtp::DsnAction::none;
+    // A next hop that reports deliveries itself (RFC 3461) leaves nothing for us to report.
     const auto& untold = settlement_.untold;
     if (o.verdict == Verdict::delivered && std::find(untold.begin(), untold.end(), o.number) == untold.end())
       return smtp::DsnAction::none;
@@ -178,9 +187,10 @@ class Settling {
       if (!o.last.reply.text.empty()) row.last = o.last;
       events_.add("held", o, "its content seems to end connections");
     }
+    // Counted as what it is from now on, without its claim: the message as a whole may be held or given up since.
     const RecipientState to = effective(message_, o.number, row.state, false);
     recount(message_, from, to);
-    const bool due = to == RecipientState::queued || to == RecipientState::deferred;
+    const bool due = is_waiting(to);
     const bool row_needed =
         has_row || o.verdict == Verdict::deferred || o.possible_duplicate || settlement_.hold;
     again_.push_back({o.number, o.next_attempt, due, row_needed});
@@ -191,6 +201,7 @@ class Settling {
   void late(const Outcome& o) {
     Numbers other(write_, message_, o.number, 1);
     Numbers& numbers = o.number - settlement_.claim_first < count_ ? numbers_ : other;
+    // A failure of an attempt that was edited away changes nothing: the edit decided. A copy that arrived is a fact.
     if (o.verdict != Verdict::delivered) {
       if (o.verdict != Verdict::released) events_.add(text(state_of(o.verdict)), o, "late: edited meanwhile");
       return;
@@ -205,7 +216,8 @@ class Settling {
       --own->left;
     } else if (auto claim = covering_claim(write_, message_.id, numbers, o.number)) {
       active = true;
-      --claim->left > 0 ? put_claim(write_, *claim) : del_claim(write_, *claim);
+      --claim->left;
+      put_claim(write_, *claim);
     }
     recount(message_, effective(message_, o.number, row.state, active), RecipientState::delivered);
     row.state = RecipientState::delivered;
@@ -229,6 +241,7 @@ class Settling {
     FreeTimes free(write_, message_.id);
     std::map<TimePoint, TimePoint> times;  // wished, free
     for (Back& b : again_) {
+      // One wished time is one free time for all of this settle: so they can share an entry.
       if (b.due) {
         const auto [at, fresh] = times.try_emplace(b.next);
         if (fresh) at->second = free.from(settlement_.route, b.next);
@@ -290,11 +303,13 @@ class Settling {
 }  // namespace
 
 Settled settle(Write& write, const Settlement& s, Duration report_wait) {
+  // What was learned of hosts and suspects is true whatever became of the message.
   for (const Suspect& suspect : s.suspects) put_suspect(write, suspect);
   for (const std::string& address : s.forgotten) del_suspect(write, s.route, address);
   if (s.host) put_host(write, s.route, *s.host);
   if (s.outcomes.empty() && !s.hold) return {};
   auto message = find_message(write, s.message);
+  // Before the outcomes: they go back as held, and the work that is left here holds what else waits of the message on this route.
   if (message && s.hold)
     leave_hold(write, *message, s.route, s.outcomes.empty() ? LastReply{} : s.outcomes.front().last);
   if (s.outcomes.empty()) return {};

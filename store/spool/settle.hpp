@@ -1,10 +1,10 @@
-// Outcomes become facts (design section 5, "facts beat wishes").
+// Outcomes become facts: "facts beat wishes".
 #pragma once
 #include <string>
 #include <vector>
 
+#include "store/spool/changes.hpp"
 #include "store/spool/rows.hpp"
-#include "store/store.hpp"
 
 namespace spoold::store::spool {
 

@@ -19,7 +19,9 @@ Key suspect_key(std::string_view route, std::string_view address_key) {
   return key.raw(address_key.substr(0, Key::max_size - 9 - route.size())).u64(hash);
 }
 
-Suspect unpack(std::string_view key, std::string_view value) {
+}  // namespace
+
+Suspect unpack_suspect(std::string_view key, std::string_view value) {
   Unpacker u(value, "suspect", key);
   Suspect s;
   s.route = u.text();
@@ -36,8 +38,6 @@ Suspect unpack(std::string_view key, std::string_view value) {
   return s;
 }
 
-}  // namespace
-
 void put_suspect(Write& write, const Suspect& s) {
   Packer p;
   p.str(s.route).str(s.address).num(s.strikes).flag(s.parked).time(s.first).time(s.last_drop).time(s.next);
@@ -52,8 +52,10 @@ void del_suspect(Write& write, std::string_view route, std::string_view address)
 std::vector<Suspect> suspects(const Read& read, std::string_view route) {
   std::vector<Suspect> out;
   const Key prefix = Key().str(route);
-  read.each(Table::suspect, prefix,
-            [&](auto key, auto value) { return out.push_back(unpack(key, value)), true; });
+  read.each(Table::suspect, prefix, [&](auto key, auto value) {
+    out.push_back(unpack_suspect(key, value));
+    return true;
+  });
   return out;
 }
 
@@ -61,7 +63,7 @@ std::optional<Suspect> suspect(const Read& read, std::string_view route, std::st
   const Key key = suspect_key(route, lower(address_key));
   const auto value = read.get(Table::suspect, key);
   if (!value) return std::nullopt;
-  return unpack(key, *value);
+  return unpack_suspect(key, *value);
 }
 
 bool sweep_suspects(Write& write, TimePoint cutoff, std::string& after, const Enough& enough) {
@@ -70,7 +72,7 @@ bool sweep_suspects(Write& write, TimePoint cutoff, std::string& after, const En
       Cursor c = write.cursor(Table::suspect);
       if (!c.seek(after + '\0')) return true;
       after = c.key();
-      const Suspect s = unpack(c.key(), c.value());
+      const Suspect s = unpack_suspect(c.key(), c.value());
       if (std::max(s.last_drop, s.next) < cutoff) c.del(write);
     }
     if (looked % 64 == 0 && enough()) return false;

@@ -6,6 +6,7 @@
 
 namespace spoold::store::spool {
 
+Suspect unpack_suspect(std::string_view key, std::string_view value);
 void put_suspect(Write&, const Suspect&);
 void del_suspect(Write&, std::string_view route, std::string_view address);
 

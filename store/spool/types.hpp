@@ -12,13 +12,9 @@
 #include "protocol/list/settings.hpp"
 #include "protocol/smtp/dsn_request.hpp"
 #include "protocol/time.hpp"
+#include "store/id.hpp"
 
 namespace spoold::store {
-
-using Id = std::uint64_t;             // message and content ids: 42 bits ms, 10 bits node, 12 bits sequence
-constexpr std::size_t id_width = 13;  // of id_text
-std::string id_text(Id);  // the queue id as people see it: fixed width, Crockford base32, sorts by time
-std::optional<Id> parse_id(std::string_view);
 
 enum class MessageState : std::uint8_t { staged, held, queued, finished, removable };
 enum class RecipientState : std::uint8_t {
@@ -33,6 +29,15 @@ enum class RecipientState : std::uint8_t {
 const char* text(MessageState);
 const char* text(RecipientState);
 
+/// It waits for an attempt, or one is being made: a due entry or a claim covers it.
+constexpr bool is_waiting(RecipientState s) {
+  return s == RecipientState::queued || s == RecipientState::deferred;
+}
+/// It has no outcome yet: it waits, or is held.
+constexpr bool is_open(RecipientState s) {
+  return is_waiting(s) || s == RecipientState::held;
+}
+
 /// One piece of the outgoing body: a range of the content as received, then own bytes.
 struct Splice {
   std::uint64_t offset = 0, length = 0;
@@ -41,7 +46,8 @@ struct Splice {
 
 struct Counts {
   std::uint32_t queued = 0, deferred = 0, held = 0, delivered = 0, failed = 0, expired = 0, removed = 0;
-  std::uint32_t open() const { return queued + deferred + held; }
+  std::uint32_t waiting() const { return queued + deferred; }  // as is_waiting()
+  std::uint32_t open() const { return waiting() + held; }      // as is_open()
   std::uint32_t total() const { return open() + delivered + failed + expired + removed; }
 };
 

@@ -164,21 +164,21 @@ void rebuild(Write& write, Id id, const RouteOf& route, std::vector<std::string>
   if (!finish_if_done(write, *message)) put_message(write, *message);
 }
 
-Result<WholeResult> whole(Write& write, Id id, Store::Whole what, const std::string& who,
-                          const RouteOf& route, const Enough& enough) {
+Result<WholeResult> whole(Write& write, Id id, Whole what, const std::string& who, const RouteOf& route,
+                          const Enough& enough) {
   auto message = find_message(write, id);
   if (!message) return fail(Kind::not_found, "there is no message " + id_text(id));
   if (message->state == MessageState::finished)
     return fail(Kind::conflict, "message " + id_text(id) + " is finished already");
-  if (message->giving_up && what != Store::Whole::remove)
+  if (message->giving_up && what != Whole::remove)
     return fail(Kind::conflict,
                 "message " + id_text(id) + " was removed; only what is on the wire is still open");
-  if (what == Store::Whole::retry && message->state == MessageState::held)
+  if (what == Whole::retry && message->state == MessageState::held)
     return fail(Kind::conflict, "message " + id_text(id) + " is held: release it");
   WholeResult result;
   Active claimed = active(write, *message, 0, message->numbers());
   ++message->generation;
-  if (what == Store::Whole::remove) {
+  if (what == Whole::remove) {
     overlay(*message, claimed, RecipientState::removed);
     message->giving_up = true;
     message->state = MessageState::queued;  // of what is still on the wire
@@ -189,22 +189,22 @@ Result<WholeResult> whole(Write& write, Id id, Store::Whole what, const std::str
     overlay(*message, claimed, RecipientState::held);
     message->state = MessageState::held;
     message->held_from = 0;
-    const bool hold = what == Store::Whole::hold;
+    const bool hold = what == Whole::hold;
     note(write, *message,
-         hold                            ? "held"
-         : what == Store::Whole::release ? "released"
-                                         : "edited",
+         hold                     ? "held"
+         : what == Whole::release ? "released"
+                                  : "edited",
          who,
-         hold                            ? "hold"
-         : what == Store::Whole::release ? "release"
-                                         : "retry");
+         hold                     ? "hold"
+         : what == Whole::release ? "release"
+                                  : "retry");
     put_message(write, *message);
     if (!hold) {
       leave_work(write, stage_key(StageKind::rebuild, id),
                  Packer()
                      .num(message->generation)
                      .time(FreeTimes(write, id).from({}, write.now()))
-                     .flag(what == Store::Whole::release)
+                     .flag(what == Whole::release)
                      .bytes());
       rebuild(write, id, route, result.routes, enough);
     }

@@ -17,7 +17,7 @@
 #include "protocol/smtp/data_writer.hpp"
 #include "protocol/smtp/server_dialog.hpp"
 #include "store/accept.hpp"
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "store/env.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/settle.hpp"

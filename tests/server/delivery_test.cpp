@@ -12,7 +12,7 @@
 #include "server/delivery/report.hpp"
 #include "server/log.hpp"
 #include "server/verp_key.hpp"
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "tests/server/scripted_peer.hpp"
 #include "tests/store/opened.hpp"
 

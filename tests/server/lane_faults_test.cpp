@@ -14,8 +14,9 @@
 #include "server/log.hpp"
 #include "server/verp_key.hpp"
 #include "store/broken.hpp"
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "store/key.hpp"
+#include "store/spool/acceptance.hpp"
 #include "tests/server/scripted_peer.hpp"
 #include "tests/store/opened.hpp"
 

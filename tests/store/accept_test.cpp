@@ -5,7 +5,8 @@
 #include <filesystem>
 #include <fstream>
 
-#include "store/directory/directory.hpp"
+#include "store/blocking.hpp"
+#include "store/directory/operations.hpp"
 #include "store/env.hpp"
 #include "store/key.hpp"
 #include "tests/store/opened.hpp"
@@ -32,7 +33,7 @@ list::List make_list(Opened& s, std::string local, std::size_t members) {
     if (i % 10 == 9) m.delivery = list::Delivery::digest;
     all.push_back(m);
   }
-  if (members > 0) REQUIRE(directory::import_members(*s.store, made.id, all, s.now()));
+  if (members > 0) REQUIRE(directory::import_members(*s.store, made.id, all, "test"));
   return made;
 }
 
@@ -200,11 +201,9 @@ TEST_CASE("a map that is full: only the message that does not fit is refused, de
 }
 
 TEST_CASE("a post that nobody gets is finished, and its content is never written") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const list::List list = make_list(s, "empty", 0);
-  const std::string file = folder.path() + "/data.mdb";
+  const std::string file = s.folder.path() + "/data.mdb";
   const auto before = std::filesystem::file_size(file);
   for (int i = 0; i < 20; ++i) {
     s.pass(Duration(1));

@@ -133,35 +133,33 @@ TEST_CASE("a backup that is interrupted leaves no reader behind") {
 }
 
 TEST_CASE("compact writes the store anew without its free pages; the number of its transactions goes on") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id gone = s.accept(plain({"a@x.example"}, std::string(8'000'000, 'x')))->ids[0];
   const Id kept = s.accept(plain(many(300), std::string(100'000, 'y')))->ids[0];
   REQUIRE(s.whole(gone, Store::Whole::remove));
-  CHECK(compact(folder.path(), 256u << 20, false).error().kind == Error::Kind::locked);
+  CHECK(compact(s.folder.path(), 256u << 20, false).error().kind == Error::Kind::locked);
   s.store.reset();
-  const auto before = std::filesystem::file_size(as_store(folder));
-  const auto would = compact(folder.path(), 256u << 20, true);
+  const auto before = std::filesystem::file_size(as_store(s.folder));
+  const auto would = compact(s.folder.path(), 256u << 20, true);
   REQUIRE(would);
   CHECK(would->before == before);
-  CHECK(std::filesystem::file_size(as_store(folder)) == before);
+  CHECK(std::filesystem::file_size(as_store(s.folder)) == before);
   std::uint64_t txn = 0;
   {
-    auto env = Env::open({.path = folder.path(),
+    auto env = Env::open({.path = s.folder.path(),
                           .max_size = 256u << 20,
                           .open = Env::Settings::Open::read_only,
                           .map_size = 0});
     REQUIRE(env);
     txn = (*env)->last_txn();
   }
-  const auto done = compact(folder.path(), 256u << 20, false);
+  const auto done = compact(s.folder.path(), 256u << 20, false);
   REQUIRE_MESSAGE(done.has_value(), (done ? "" : done.error().text));
-  CHECK(done->after == std::filesystem::file_size(as_store(folder)));
+  CHECK(done->after == std::filesystem::file_size(as_store(s.folder)));
   CHECK(done->after < 2'000'000);
   CHECK(done->after <= would->after + 100'000);
   {
-    auto env = Env::open({.path = folder.path(),
+    auto env = Env::open({.path = s.folder.path(),
                           .max_size = 256u << 20,
                           .open = Env::Settings::Open::read_only,
                           .map_size = 0});

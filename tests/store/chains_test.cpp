@@ -161,15 +161,14 @@ std::vector<Chain> chains() {
                    return rows(s, Table::finished) == 0 && rows(s, Table::recipient) == 0 &&
                           rows(s, Table::history) == 0;
                  }});
-  all.push_back(
-      {"members of a removed list", fill_list,
-       [](Opened& s) {
-         if (rows(s, Table::list) == 1)
-           (void)s.change([&](Write& w) { return directory::remove_list(w, the_list(s).id, s.now()); });
-       },
-       [](Opened& s) {
-         return rows(s, Table::list) == 0 && rows(s, Table::member) == 0 && rows(s, Table::import) == 0;
-       }});
+  all.push_back({"members of a removed list", fill_list,
+                 [](Opened& s) {
+                   if (rows(s, Table::list) == 1) (void)s.change(directory::RemoveList{the_list(s).id});
+                 },
+                 [](Opened& s) {
+                   return rows(s, Table::list) == 0 && rows(s, Table::member) == 0 &&
+                          rows(s, Table::import) == 0;
+                 }});
   return all;
 }
 

@@ -46,9 +46,7 @@ std::string repair(Opened& s, std::function<std::string(Write&)> f) {
 }  // namespace
 
 TEST_CASE("check of a message with a time for each recipient is not quadratic") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   constexpr std::uint32_t count = 20'000;
   const Id id = s.accept(plain(many(count)))->ids[0];
   // Each recipient is deferred to a time of its own: as many entries as recipients.
@@ -79,9 +77,7 @@ TEST_CASE("check of a message with a time for each recipient is not quadratic") 
 }
 
 TEST_CASE("a check in pieces beside a store that goes on finds nothing wrong") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   for (int i = 0; i < 20; ++i) REQUIRE(s.accept(plain(many(3000))));
   int pieces = 0;
   const auto report = in_pieces(s, [&] {
@@ -102,9 +98,7 @@ TEST_CASE("a check in pieces beside a store that goes on finds nothing wrong") {
 }
 
 TEST_CASE("counts that do not add up are found, and repaired") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain(many(40)))->ids[0];
   const auto claims = s.claim(10);
   REQUIRE(claims.size() == 1);
@@ -153,9 +147,7 @@ TEST_CASE("counts that do not add up are found, and repaired") {
 }
 
 TEST_CASE("a message whose recipients are all finished, but not itself, is finished by a repair") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain(many(3)))->ids[0];
   REQUIRE(s.change([&](Write& write) -> Result<void> {
     auto message = *spool::find_message(write, id);
@@ -171,9 +163,7 @@ TEST_CASE("a message whose recipients are all finished, but not itself, is finis
 }
 
 TEST_CASE("a record that cannot be read is named; the check goes on behind it") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id first = s.accept(plain(many(3)))->ids[0];
   s.pass(Duration(5));
   REQUIRE(s.accept(plain(many(3))));
@@ -188,9 +178,7 @@ TEST_CASE("a record that cannot be read is named; the check goes on behind it") 
 }
 
 TEST_CASE("history looks at so many rows, those of other messages included, and names the place to go on") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   REQUIRE(s.change([&](Write& write) -> Result<void> {
     for (int i = 0; i < 1000; ++i) {
       HistoryEvent event;

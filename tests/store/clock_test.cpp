@@ -27,9 +27,7 @@ void sweep(Opened& s) {
 }  // namespace
 
 TEST_CASE("what was accepted while the clock was a year ahead is due now, and arrived now") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   s.pass(year);
   const Id id = s.accept(plain({"a@b.example", "c@d.example"}))->ids[0];
   for (const Claim& c : s.claim())
@@ -55,9 +53,7 @@ TEST_CASE("what was accepted while the clock was a year ahead is due now, and ar
 }
 
 TEST_CASE("what is due within the longest wait stays due then") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   REQUIRE(s.accept(plain({"a@b.example"})));
   const TimePoint later = s.now() + std::chrono::hours(23);
   for (const Claim& c : s.claim()) REQUIRE(s.settle(outcome_of(c, Verdict::deferred, later)));
@@ -67,9 +63,7 @@ TEST_CASE("what is due within the longest wait stays due then") {
 }
 
 TEST_CASE("messages that finished after the clock was ahead are swept when their time is over") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   s.pass(year);
   REQUIRE(s.accept(plain({"ahead@b.example"})));
   for (const Claim& c : s.claim()) REQUIRE(s.settle(outcome_of(c, Verdict::delivered))->finished);

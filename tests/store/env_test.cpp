@@ -227,17 +227,15 @@ TEST_CASE("the folder of a store: made for its owner and group, never loosened")
 }
 
 TEST_CASE("a store keeps some of the disk for the time when it is full") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
-  const std::string path = folder.path() + "/ballast";
+  Fresh s;
+  const std::string path = s.folder.path() + "/ballast";
   struct stat status {};
   REQUIRE(::stat(path.c_str(), &status) == 0);
   CHECK(status.st_blocks * 512 >= Ballast::size);
   Ballast ballast;
-  ballast.release(folder.path());
+  ballast.release(s.folder.path());
   CHECK_FALSE(std::filesystem::exists(path));
-  ballast.keep(folder.path());
+  ballast.keep(s.folder.path());
   CHECK(std::filesystem::exists(path));
 }
 

@@ -5,7 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "store/directory/directory.hpp"
+#include "store/blocking.hpp"
+#include "store/directory/operations.hpp"
 #include "tests/store/opened.hpp"
 
 namespace spoold::store {
@@ -24,7 +25,7 @@ inline list::List make_list(Opened& s, std::string local, std::size_t members) {
   std::vector<list::Member> all(members);
   for (std::size_t i = 0; i < members; ++i)
     all[i].address = "Member" + std::to_string(i) + "@domain" + std::to_string(i % 100) + ".example";
-  if (members > 0 && !directory::import_members(*s.store, made.id, all, s.now()))
+  if (members > 0 && !directory::import_members(*s.store, made.id, all, "test"))
     throw std::runtime_error("import");
   return made;
 }

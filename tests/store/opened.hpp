@@ -1,6 +1,7 @@
 // A Store for tests: its clock stands until moved, its calls wait for their answers.
 #pragma once
 #include <atomic>
+#include <functional>
 #include <future>
 #include <memory>
 #include <stdexcept>
@@ -8,6 +9,9 @@
 #include <thread>
 #include <vector>
 
+#include "store/directory/changes.hpp"
+#include "store/spool/acceptance.hpp"
+#include "store/spool/changes.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
@@ -78,12 +82,30 @@ class Opened {
   Result<void> change(std::function<Result<void>(Write&)> f, Job::Kind kind = Job::Kind::change) {
     return await<void>([&](auto cb) { store->submit({kind, std::move(f), cb}); });
   }
+  Result<directory::Applied> change(directory::Change c,
+                                    std::string operation = directory::new_operation_id()) {
+    return await<directory::Applied>([&](auto cb) {
+      store->change({std::move(operation), "test", std::move(c)}, cb);
+    });
+  }
   std::vector<Recipient> recipients(Id id) const { return spool::recipients(Read(*store), id, 0, 1u << 30); }
   std::optional<Message> message(Id id) const { return spool::message(Read(*store), id); }
   std::string problems() const {
     std::string out;
     for (const std::string& p : spool::check(Read(*store)).problems) out += p + "\n";
     return out;
+  }
+};
+
+struct OwnFolder {
+  Folder folder;
+};
+/// An open store in a folder of its own; `set` changes its options before.
+class Fresh : public OwnFolder, public Opened {
+ public:
+  explicit Fresh(const std::function<void(Options&)>& set = {}) : Opened(folder.path()) {
+    if (set) set(options);
+    reopen();
   }
 };
 

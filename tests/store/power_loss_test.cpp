@@ -158,7 +158,7 @@ class Script {
     moved_ = true;
     REQUIRE(await<void>([&](auto cb) { s_.store->reroute("relay", cb); }));
     deliver(300, "elsewhere");
-    REQUIRE(s_.change([&](Write& write) { return directory::remove_list(write, list_.id, s_.now()); }));
+    REQUIRE(s_.change(directory::RemoveList{list_.id}));
     rest();
     s_.pass(std::chrono::hours(24 * 20));
     swept_from = recorder().place();

@@ -39,9 +39,7 @@ TEST_CASE("ids as text") {
 }
 
 TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const std::string bytes = "Subject: x\r\n\r\n" + std::string(40'000, 'b') + "\r\n";
   const auto accepted = s.accept(plain({"b@two.example", "a@one.example", "a@ONE.example"}, bytes));
   REQUIRE(accepted);
@@ -90,9 +88,7 @@ TEST_CASE("a small message: accepted, claimed, delivered, finished, swept") {
 }
 
 TEST_CASE("head and splices make what goes out") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   Acceptance a = plain({"a@b.example"}, "Old: 1\r\n\r\nbody one\r\nbody two\r\n");
   a.messages[0].head = "New: 1\r\n\r\n";
   a.messages[0].body = {{10, 10, "INSERTED\r\n"}, {20, 10, ""}};
@@ -109,9 +105,7 @@ TEST_CASE("head and splices make what goes out") {
 }
 
 TEST_CASE("a large message is claimed in batches, settled in parts, deferred ones stay together") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const auto accepted = s.accept(plain(many(1234)));
   REQUIRE(accepted);
   const Id id = accepted->ids[0];
@@ -175,9 +169,7 @@ TEST_CASE("a large message is claimed in batches, settled in parts, deferred one
 }
 
 TEST_CASE("claims are fair between messages, and old ones do not starve") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id large = s.accept(plain(many(3000)))->ids[0];
   s.pass(Duration(1));
   const Id small = s.accept(plain({"a@b.example"}))->ids[0];
@@ -199,9 +191,7 @@ TEST_CASE("claims are fair between messages, and old ones do not starve") {
 }
 
 TEST_CASE("facts beat wishes") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain({"a@x.example", "b@x.example", "c@x.example", "d@x.example"}))->ids[0];
   const Claim claim = s.claim()[0];
   const auto now_of = [&](std::uint32_t n) { return s.recipients(id).at(n); };
@@ -253,9 +243,7 @@ TEST_CASE("facts beat wishes") {
 }
 
 TEST_CASE("add, replace, isolate, retry") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain({"dirk@x.example", "anne@x.example"}))->ids[0];
   Claim claim = s.claim()[0];
   REQUIRE(s.settle(outcome_of(claim, Verdict::deferred, s.now() + std::chrono::hours(1))));
@@ -287,9 +275,7 @@ TEST_CASE("add, replace, isolate, retry") {
 }
 
 TEST_CASE("additions to a message with many rows do not look at all of them") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::vector<std::string> addresses;
   for (int i = 0; i < 20'000; ++i) addresses.push_back("user" + std::to_string(i) + "@x.example");
   const Id id = s.accept(plain(addresses))->ids[0];
@@ -317,9 +303,7 @@ TEST_CASE("additions to a message with many rows do not look at all of them") {
 }
 
 TEST_CASE("a withdrawal goes with the claim that it was said of") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain({"a@x.example", "b@x.example"}))->ids[0];
   const Claim first = s.claim().at(0);
   REQUIRE(s.settle(outcome_of(first, Verdict::released, s.now())));  // its lane gave it back
@@ -339,9 +323,7 @@ TEST_CASE("a withdrawal goes with the claim that it was said of") {
 }
 
 TEST_CASE("many that are to be tried now are due now, in few entries") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain(many(500)))->ids[0];
   std::vector<Edit> edits;
   for (const Claim& claim : s.claim()) {
@@ -470,9 +452,7 @@ TEST_CASE("a next hop that is gone from the configuration: what was due there go
 }
 
 TEST_CASE("after a crash what was claimed is due again, as possible duplicates") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain(many(900)))->ids[0];
   auto claims = s.claim(900);
   Settlement part = outcome_of(claims.at(0), Verdict::delivered);
@@ -496,9 +476,7 @@ TEST_CASE("after a crash what was claimed is due again, as possible duplicates")
 }
 
 TEST_CASE("a copy that was in doubt makes its recipient a possible duplicate, whatever becomes of it") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const Id id = s.accept(plain(many(5)))->ids[0];
   const Claim claim = s.claim(5).at(0);
   Settlement first = outcome_of(claim, Verdict::delivered);
@@ -522,9 +500,7 @@ TEST_CASE("a copy that was in doubt makes its recipient a possible duplicate, wh
 }
 
 TEST_CASE("suspects and history without a message") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   Settlement settlement;
   settlement.route = "relay";
   Suspect suspect;
@@ -559,9 +535,7 @@ TEST_CASE("suspects and history without a message") {
 
 TEST_CASE(
     "what is remembered of a next hop: written with a settle, cleared by an operator, swept after 30 days") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   delivery::HostMemory memory;
   memory.until = noon + std::chrono::minutes(4);
   memory.failures = 3;
@@ -614,9 +588,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a content of any size comes back whole and in parts, its last octets from its row") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::mt19937 random(7);
   for (const std::size_t size :
        {1u,     1'999u,  2'000u,  2'001u,  4'079u,  4'080u,  4'081u,  6'080u,  6'081u,  8'176u,
@@ -643,9 +615,7 @@ TEST_CASE("a content of any size comes back whole and in parts, its last octets 
 
 TEST_CASE(
     "a store of format 1, without octets in the rows of contents, is read, and then is of this format") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::string all(4'110, 'x');
   all.replace(4'080, 30, 30, 'y');
   Acceptance a = plain({"a@b.example"});
@@ -668,9 +638,7 @@ TEST_CASE(
 }
 
 TEST_CASE("an upload in slices becomes a content, or vanishes") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::string all;
   const Id upload = await<Id>([&](auto cb) { s.store->stage_begin(cb); }).value();
   for (std::size_t n : {1u, 16'367u, 16'368u, 40'000u, 5u, 0u}) {
@@ -703,9 +671,7 @@ TEST_CASE("an upload in slices becomes a content, or vanishes") {
 }
 
 TEST_CASE("a content with a missing or cut chunk is damage, not its end") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::string bytes = "Subject: x\r\n\r\n" + std::string(100'000, 'b') + "\r\n";
   const Message m = *s.message(s.accept(plain({"a@b.example"}, bytes))->ids[0]);
   const Key second = Key().u64(m.content).u32(1);

@@ -80,9 +80,7 @@ TEST_CASE("group commit: a fault in job i of n hits only that job") {
 }
 
 TEST_CASE("group commit: what comes while a job is applied is in its commit") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const auto commits = s.store->figures().commits;
   std::promise<void> entered, late;
   const auto put = [](std::uint32_t i) {
@@ -108,10 +106,7 @@ TEST_CASE("group commit: what comes while a job is applied is in its commit") {
 }
 
 TEST_CASE("group commit: an exception of LMDB in one job is that job's error") {
-  Folder folder;
-  Opened s(folder.path());
-  s.options.map_size = 4u << 20;
-  REQUIRE(s.open());
+  Fresh s([&](Options& o) { o.map_size = 4u << 20; });
   Gate gate;
   gate.close(*s.store);
   std::vector<std::promise<Result<void>>> answers(5);
@@ -134,9 +129,7 @@ TEST_CASE("group commit: an exception of LMDB in one job is that job's error") {
 }
 
 TEST_CASE("what waits while a commit runs goes into the next one together") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   Gate gate;
   gate.close(*s.store);
   const auto before = s.store->figures().commits;
@@ -154,9 +147,7 @@ TEST_CASE("what waits while a commit runs goes into the next one together") {
 }
 
 TEST_CASE("settles wait for company, but not long") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const auto put = [](std::size_t i) {
     return
         [i](Write& write) -> Result<void> { return write.put(Table::history, nth(i), "x"), Result<void>{}; };
@@ -341,9 +332,7 @@ TEST_CASE("LMDB that begins nothing after a commit that failed: an unknown outco
 }
 
 TEST_CASE("a record that cannot be read stops the writer") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   const auto accepted = s.accept(plain({"a@b.example"}));
   REQUIRE(s.change([&](Write& write) -> Result<void> {
     return write.put(Table::message, Key().u64(accepted->ids[0]), "\xff\xff\xff"), Result<void>{};
@@ -383,9 +372,7 @@ TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {
 
 TEST_CASE(
     "close() answers all that was submitted before, and what comes later at once, on the caller's thread") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   Gate gate;
   gate.close(*s.store);
   constexpr std::size_t n = 50;
@@ -417,9 +404,7 @@ TEST_CASE(
 }
 
 TEST_CASE("jobs of other threads cannot keep a closing writer at work for ever") {
-  Folder folder;
-  Opened s(folder.path());
-  REQUIRE(s.open());
+  Fresh s;
   std::atomic<bool> end{false};
   std::atomic<std::size_t> refused{0};
   std::vector<std::thread> busy;

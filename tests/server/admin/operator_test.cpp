@@ -11,6 +11,7 @@
 #include "server/admin/reads.hpp"
 #include "server/admin/views.hpp"
 #include "server/log.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/spool/rows.hpp"
 #include "tests/store/opened.hpp"
 

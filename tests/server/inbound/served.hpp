@@ -16,7 +16,7 @@
 
 #include "conf/load.hpp"
 #include "server/inbound/reception.hpp"
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "tests/store/opened.hpp"
 
 namespace spoold::server {

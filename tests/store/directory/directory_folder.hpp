@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 #include "store/env.hpp"
 #include "tests/store/folder.hpp"
 

@@ -1,4 +1,4 @@
-#include "store/directory/directory.hpp"
+#include "store/directory/operations.hpp"
 
 #include <doctest/doctest.h>
 
@@ -87,7 +87,7 @@ TEST_CASE("directory: lists in pages, of a domain; ids never again") {
     CHECK(directory::lists_of_domain(r, "lists.example").size() == 2);
     return 0;
   });
-  CHECK(place.write([&](Write& w) { return directory::remove_list(w, c, now); }));
+  CHECK(place.write([&](Write& w) { return directory::remove_list(w, c); }));
   place.reopen();
   CHECK(place.make("c") > c);
   CHECK(place.check().empty());
@@ -106,9 +106,9 @@ TEST_CASE("directory: what is refused") {
     CHECK(directory::create_list(w, "x-owner", "lists.example", good, now).error().kind ==
           Error::Kind::invalid);
     CHECK(directory::create_list(w, "x", "lists_example", good, now).error().kind == Error::Kind::invalid);
-    CHECK(directory::set_list(w, id, none, now).error().kind == Error::Kind::invalid);
-    CHECK(directory::set_list(w, 99, good, now).error().kind == Error::Kind::not_found);
-    CHECK(directory::remove_list(w, 99, now).error().kind == Error::Kind::not_found);
+    CHECK(directory::set_list(w, id, {{"owner", "nobody"}}).error().kind == Error::Kind::invalid);
+    CHECK(directory::set_list(w, 99, {}).error().kind == Error::Kind::not_found);
+    CHECK(directory::remove_list(w, 99).error().kind == Error::Kind::not_found);
     CHECK(directory::next_post(w, 99).error().kind == Error::Kind::not_found);
     return 0;
   });
@@ -228,9 +228,7 @@ TEST_CASE("directory: the roster version moves with every change, post numbers a
   for (std::uint32_t expected : {1u, 2u, 3u})
     CHECK(place.write([&](Write& w) { return directory::next_post(w, id); }) == expected);
   place.reopen();
-  list::Settings settings;
-  settings.owners = {"o@x.example"};
-  CHECK(place.write([&](Write& w) { return directory::set_list(w, id, settings, now); }));
+  CHECK(place.write([&](Write& w) { return directory::set_list(w, id, {{"owner", "o@x.example"}}); }));
   CHECK(place.write([&](Write& w) { return directory::next_post(w, id); }) == 4u);
 }
 
@@ -241,7 +239,7 @@ TEST_CASE("directory: a removed list is gone at once, its rows in slices, its na
   list::MemberId anna = 0;
   for (int i = 0; i < 50; ++i) anna = place.add(id, "m" + std::to_string(i) + "@a.example")->id;
   REQUIRE(place.add(keep, "m1@a.example"));
-  CHECK(place.write([&](Write& w) { return directory::remove_list(w, id, now); }));
+  CHECK(place.write([&](Write& w) { return directory::remove_list(w, id); }));
   CHECK(place.roster(id).empty());
   place.read([&](const Read& r) {
     CHECK(!directory::find_member(r, id, "m1@a.example"));

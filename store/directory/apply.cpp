@@ -1,0 +1,200 @@
+#include "store/directory/apply.hpp"
+
+#include <utility>
+
+#include "protocol/list/settings_table.hpp"
+#include "store/directory/import.hpp"
+#include "store/directory/operations.hpp"
+#include "store/directory/rows.hpp"
+
+namespace spoold::store::directory {
+namespace {
+
+using Done = Result<void>;
+
+tl::unexpected<Error> no_list() {
+  return fail(Error::Kind::not_found, "there is no such list");
+}
+
+/// Applies one change. What the first store decides (ids, times, which addresses are new) is written into the change, so
+/// that the change as logged has the same outcome everywhere. A follower decides nothing: what the first store would
+/// answer to somebody is a difference between the two directories.
+class Applying {
+ public:
+  Applying(Write& write, TimePoint at, bool following) : write_(write), at_(at), following_(following) {}
+  Applied applied;
+
+  Done operator()(CreateList& c) {
+    if (!following_) c.id = 0;
+    list::Settings settings;
+    Texts unread;
+    for (const auto& [name, text] : c.settings) {
+      const auto set = list::set(settings, name, text);
+      if (set) continue;
+      if (!following_) return fail(Error::Kind::invalid, set.error());
+      unread.emplace_back(name, text);
+    }
+    auto made = create_list(write_, c.local, c.domain, std::move(settings), at_, c.id, unread);
+    if (!made) return tl::unexpected(made.error());
+    c.id = made->id;
+    applied.list = std::move(*made);
+    event("created list " + applied.list.address());
+    return {};
+  }
+
+  Done operator()(SetList& c) {
+    auto set = set_list(write_, c.list, c.settings, following_);
+    if (!set) return tl::unexpected(set.error());
+    applied.list = std::move(*set);
+    std::string what = "set " + applied.list.address() + ":";
+    for (const auto& [name, text] : c.settings) what += " " + name + "=" + text;
+    event(std::move(what));
+    return {};
+  }
+
+  Done operator()(RemoveList& c) {
+    if (!following_) c.leftover = next_import_id(write_);
+    auto removed = remove_list(write_, c.list, c.leftover);
+    if (!removed) return tl::unexpected(removed.error());
+    applied.list = std::move(*removed);
+    event("removed list " + applied.list.address());
+    return {};
+  }
+
+  Done operator()(Subscribe& c) {
+    if (!following_) c.unchanged.clear();
+    for (Member& member : std::exchange(c.members, {})) {
+      if (!following_) member.id = 0;
+      auto added = add_member(write_, c.list, member, at_);
+      if (!added && added.error().kind == Error::Kind::conflict && !following_) {
+        c.unchanged.push_back(std::move(member.address));
+        continue;
+      }
+      if (!added) return tl::unexpected(added.error());
+      c.members.push_back(*added);
+      applied.members.push_back(std::move(*added));
+    }
+    applied.unchanged = c.unchanged;
+    return of_list(c.list, "added ", " to ");
+  }
+
+  Done operator()(Unsubscribe& c) {
+    if (!write_.has(Table::list, list_key(c.list))) return no_list();
+    if (!following_) c.unchanged.clear();
+    for (std::string& address : std::exchange(c.addresses, {})) {
+      auto removed = remove_member(write_, c.list, address, at_);
+      if (!removed && removed.error().kind == Error::Kind::not_found && !following_) {
+        c.unchanged.push_back(std::move(address));
+        continue;
+      }
+      if (!removed) return tl::unexpected(removed.error());
+      c.addresses.push_back(std::move(address));
+      applied.members.push_back(std::move(*removed));
+    }
+    applied.unchanged = c.unchanged;
+    return of_list(c.list, "removed ", " from ");
+  }
+
+  Done operator()(SetMember& c) {
+    auto member = find_member(write_, c.list, c.address);
+    if (!member) return fail(Error::Kind::not_found, c.address + " is not a member of the list");
+    if (c.name) member->name = *c.name;
+    if (c.delivery) member->delivery = *c.delivery;
+    auto set = set_member(write_, c.list, *member, at_);
+    if (!set) return tl::unexpected(set.error());
+    applied.members.push_back(std::move(*set));
+    return of_list(c.list, "changed ", " of ");
+  }
+
+  Done operator()(BeginImport& c) {
+    if (!following_) c.import = next_import_id(write_);
+    if (auto begun = begin_import(write_, c.list, c.import); !begun) return tl::unexpected(begun.error());
+    applied.import = c.import;
+    return {};
+  }
+
+  Done operator()(ImportRows& c) {
+    auto incoming = sorted(std::move(c.members));
+    if (!incoming) return tl::unexpected(incoming.error());
+    if (!following_)
+      for (Incoming& one : *incoming) one.member.id = 0;
+    c.members.clear();
+    const auto already = import_slice(write_, c.import, *incoming, at_, &c.members);
+    if (!already) return tl::unexpected(already.error());
+    if (!following_) c.already = *already;
+    applied.already = c.already;
+    applied.added = c.members.size();
+    return {};
+  }
+
+  Done operator()(FinishImport& c) {
+    const auto finished = finish_import(write_, c.import, &applied.list);
+    if (!finished) return tl::unexpected(finished.error());
+    applied.added = *finished;
+    event("imported " + std::to_string(*finished) + " members into " + applied.list.address());
+    return {};
+  }
+
+  Done operator()(CutImport& c) {
+    cut_off(write_, c.import);
+    return {};
+  }
+
+  Done operator()(NumberPost& c) {
+    if (!following_) return fail(Error::Kind::invalid, "only an acceptance takes a post number");
+    auto found = load(write_, c.list);
+    if (!found) return no_list();
+    found->last_post = c.number;
+    save(write_, *found);
+    return {};
+  }
+
+ private:
+  void event(std::string text) { applied.events.push_back(std::move(text)); }
+
+  Done of_list(ListId id, const char* did, const char* where) {
+    auto found = load(write_, id);
+    if (!found) return no_list();
+    applied.list = std::move(*found);
+    for (const Member& member : applied.members) event(did + member.address + where + applied.list.address());
+    return {};
+  }
+
+  Write& write_;
+  const TimePoint at_;
+  const bool following_;
+};
+
+}  // namespace
+
+Result<Applied> apply(Write& write, const Operation& operation) {
+  if (operation.id.size() > 64) return fail(Error::Kind::invalid, "an operation's id has at most 64 octets");
+  if (!operation.id.empty())
+    if (const auto before = write.get(Table::applied, operation.id)) return unpack_applied(*before);
+  LoggedChange logged;
+  logged.operation = operation.id;
+  logged.who = operation.who;
+  logged.at = write.now();
+  logged.change = operation.change;
+  Applying applying(write, logged.at, false);
+  if (auto done = std::visit(applying, logged.change); !done) return tl::unexpected(done.error());
+  log_change(write, std::move(logged), applying.applied);
+  return std::move(applying.applied);
+}
+
+Result<void> follow(Write& write, const LoggedChange& change) {
+  const std::uint64_t last = last_change(write);
+  if (change.sequence <= last) return {};
+  const std::string name = "change " + std::to_string(change.sequence) + " of the directory";
+  if (change.sequence != last + 1)
+    return fail(Error::Kind::conflict, name + " came behind change " + std::to_string(last));
+  LoggedChange logged = change;
+  Applying applying(write, logged.at, true);
+  if (auto done = std::visit(applying, logged.change); !done)
+    return fail(Error::Kind::conflict,
+                name + " cannot be applied, so the directories differ: " + done.error().text);
+  log_change(write, std::move(logged), applying.applied);
+  return {};
+}
+
+}  // namespace spoold::store::directory

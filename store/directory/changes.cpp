@@ -1,0 +1,237 @@
+#include "store/directory/changes.hpp"
+
+#include <sys/random.h>
+
+#include <array>
+
+#include "protocol/list/settings_table.hpp"
+#include "store/broken.hpp"
+#include "store/directory/rows.hpp"
+
+namespace spoold::store::directory {
+namespace {
+
+/// The first octet of a row with values. Rows of earlier versions, without values, begin with a number below it.
+constexpr std::uint8_t with_values = 16;
+
+void put(Packer& out, const Texts& texts) {
+  out.num(texts.size());
+  for (const auto& [name, text] : texts) out.str(name).str(text);
+}
+Texts read_texts(Unpacker& in) {
+  Texts texts;
+  for (std::uint64_t left = in.num(); left > 0; --left) {
+    std::string name = in.text();
+    texts.emplace_back(std::move(name), in.text());
+  }
+  return texts;
+}
+
+void put(Packer& out, const std::vector<std::string>& lines) {
+  out.num(lines.size());
+  for (const std::string& line : lines) out.str(line);
+}
+std::vector<std::string> read_lines(Unpacker& in) {
+  std::vector<std::string> lines;
+  for (std::uint64_t left = in.num(); left > 0; --left) lines.push_back(in.text());
+  return lines;
+}
+
+void put(Packer& out, const std::vector<Member>& members) {
+  out.num(members.size());
+  for (const Member& m : members) out.num(m.id).str(m.address).str(m.name).word(m.delivery).time(m.joined);
+}
+std::vector<Member> read_members(Unpacker& in) {
+  std::vector<Member> members;
+  for (std::uint64_t left = in.num(); left > 0; --left) {
+    Member& m = members.emplace_back();
+    m.id = in.num();
+    m.address = in.text();
+    m.name = in.text();
+    m.delivery = in.word(list::Delivery::nomail_by_bounce);
+    m.joined = in.time();
+  }
+  return members;
+}
+
+// One pair of functions for each change.
+
+void put(Packer& out, const CreateList& c) {
+  out.num(c.id).str(c.local).str(c.domain);
+  put(out, c.settings);
+}
+void read(Unpacker& in, CreateList& c) {
+  c.id = in.num32();
+  c.local = in.text();
+  c.domain = in.text();
+  c.settings = read_texts(in);
+}
+
+void put(Packer& out, const SetList& c) {
+  put(out.num(c.list), c.settings);
+}
+void read(Unpacker& in, SetList& c) {
+  c.list = in.num32();
+  c.settings = read_texts(in);
+}
+
+void put(Packer& out, const RemoveList& c) {
+  out.num(c.list).num(c.leftover);
+}
+void read(Unpacker& in, RemoveList& c) {
+  c.list = in.num32();
+  c.leftover = in.num();
+}
+
+void put(Packer& out, const Subscribe& c) {
+  put(out.num(c.list), c.members);
+  put(out, c.unchanged);
+}
+void read(Unpacker& in, Subscribe& c) {
+  c.list = in.num32();
+  c.members = read_members(in);
+  c.unchanged = read_lines(in);
+}
+
+void put(Packer& out, const Unsubscribe& c) {
+  put(out.num(c.list), c.addresses);
+  put(out, c.unchanged);
+}
+void read(Unpacker& in, Unsubscribe& c) {
+  c.list = in.num32();
+  c.addresses = read_lines(in);
+  c.unchanged = read_lines(in);
+}
+
+void put(Packer& out, const SetMember& c) {
+  out.num(c.list).str(c.address).flag(c.name.has_value()).flag(c.delivery.has_value());
+  if (c.name) out.str(*c.name);
+  if (c.delivery) out.word(*c.delivery);
+}
+void read(Unpacker& in, SetMember& c) {
+  c.list = in.num32();
+  c.address = in.text();
+  const bool name = in.flag(), delivery = in.flag();
+  if (name) c.name = in.text();
+  if (delivery) c.delivery = in.word(list::Delivery::nomail_by_bounce);
+}
+
+void put(Packer& out, const BeginImport& c) {
+  out.num(c.list).num(c.import);
+}
+void read(Unpacker& in, BeginImport& c) {
+  c.list = in.num32();
+  c.import = in.num();
+}
+
+void put(Packer& out, const ImportRows& c) {
+  put(out.num(c.import), c.members);
+  out.num(c.already);
+}
+void read(Unpacker& in, ImportRows& c) {
+  c.import = in.num();
+  c.members = read_members(in);
+  c.already = in.num();
+}
+
+void put(Packer& out, const FinishImport& c) {
+  out.num(c.import);
+}
+void read(Unpacker& in, FinishImport& c) {
+  c.import = in.num();
+}
+
+void put(Packer& out, const CutImport& c) {
+  out.num(c.import);
+}
+void read(Unpacker& in, CutImport& c) {
+  c.import = in.num();
+}
+
+void put(Packer& out, const NumberPost& c) {
+  out.num(c.list).num(c.number);
+}
+void read(Unpacker& in, NumberPost& c) {
+  c.list = in.num32();
+  c.number = in.num32();
+}
+
+template <std::size_t I = 0>
+Change read_change(Unpacker& in, std::size_t kind) {
+  if constexpr (I == std::variant_size_v<Change>) {
+    in.bad("holds an unknown change");
+  } else {
+    if (kind != I) return read_change<I + 1>(in, kind);
+    std::variant_alternative_t<I, Change> change;
+    read(in, change);
+    return change;
+  }
+}
+
+}  // namespace
+
+Texts texts_of(const list::Settings& settings) {
+  Texts texts;
+  for (const auto& key : list::setting_keys()) texts.emplace_back(key.name, key.print(settings));
+  return texts;
+}
+
+std::string new_operation_id() {
+  static constexpr char digits[] = "0123456789abcdef";
+  std::array<unsigned char, 16> octets{};
+  if (::getrandom(octets.data(), octets.size(), 0) != static_cast<ssize_t>(octets.size()))
+    throw Broken(Error::Kind::io, "the system gives no random octets");
+  std::string id;
+  for (const unsigned octet : octets) id.append(1, digits[octet >> 4]).append(1, digits[octet & 15]);
+  return id;
+}
+
+std::string pack(const LoggedChange& logged) {
+  Packer out;
+  out.u8(with_values).num(logged.node).str(logged.operation).str(logged.who).time(logged.at);
+  out.u8(static_cast<std::uint8_t>(logged.change.index()));
+  std::visit([&out](const auto& change) { put(out, change); }, logged.change);
+  return out.take();
+}
+
+std::optional<LoggedChange> unpack_change(std::uint64_t sequence, std::string_view record) {
+  Unpacker in(record, "change", sequence);
+  if (in.u8() < with_values) return std::nullopt;
+  LoggedChange logged;
+  logged.sequence = sequence;
+  logged.node = static_cast<std::uint16_t>(in.num32());
+  logged.operation = in.text();
+  logged.who = in.text();
+  logged.at = in.time();
+  const std::size_t kind = in.u8();
+  logged.change = read_change(in, kind);
+  return logged;
+}
+
+std::string pack(const Applied& applied) {
+  Packer out;
+  out.num(applied.list.id).str(applied.list.id != 0 ? pack(applied.list) : std::string());
+  put(out, applied.members);
+  put(out, applied.unchanged);
+  put(out, applied.events);
+  out.num(applied.import).num(applied.added).num(applied.already);
+  return out.take();
+}
+
+Applied unpack_applied(std::string_view record) {
+  Unpacker in(record, "applied");
+  Applied applied;
+  const ListId id = in.num32();
+  const std::string_view list = in.str();
+  if (id != 0) applied.list = unpack_list(id, list);
+  applied.members = read_members(in);
+  applied.unchanged = read_lines(in);
+  applied.events = read_lines(in);
+  applied.import = in.num();
+  applied.added = in.num();
+  applied.already = in.num();
+  applied.repeated = true;
+  return applied;
+}
+
+}  // namespace spoold::store::directory

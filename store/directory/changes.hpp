@@ -1,0 +1,120 @@
+// Changes of the directory as values. A change is submitted as an Operation (Store::change) and applied in one place
+// (apply.hpp); the same values are the rows of table `change`, from which another store follows. So a change holds
+// everything that its outcome depends on, and no function. What the store that applies an operation first decides (ids that
+// are 0, who was a member already) is filled in by it: so a logged change has one outcome everywhere.
+// See also: apply.hpp, README.md (tables `change` and `applied`).
+#pragma once
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <utility>
+#include <variant>
+#include <vector>
+
+#include "store/directory/directory.hpp"
+
+namespace spoold::store::directory {
+
+using ImportId = std::uint64_t;
+/// Settings as texts (protocol/list/settings_table.hpp): a version that does not know a key can still hand it on.
+using Texts = std::vector<std::pair<std::string, std::string>>;
+Texts texts_of(const list::Settings&);
+
+struct CreateList {
+  std::string local, domain;
+  Texts settings;  // on top of the defaults
+  ListId id = 0;
+};
+/// The keys are set on what the list holds when the change is applied: two operators who change two keys both win.
+struct SetList {
+  ListId list = 0;
+  Texts settings;
+};
+/// The list is gone at once, whatever its size; its members' rows go in slices (sweep()).
+struct RemoveList {
+  ListId list = 0;
+  ImportId leftover = 0;  // names the rows that are to be swept
+};
+/// All of them or, at an error, none. An address that is a member already is no error.
+struct Subscribe {
+  ListId list = 0;
+  std::vector<Member> members;
+  std::vector<std::string> unchanged =
+      {};  // filled in: who was a member already, and is not in `members` then
+};
+/// An address that is no member is no error.
+struct Unsubscribe {
+  ListId list = 0;
+  std::vector<std::string> addresses;       // Mailbox keys
+  std::vector<std::string> unchanged = {};  // filled in: who was none
+};
+struct SetMember {
+  ListId list = 0;
+  std::string address;  // Mailbox key
+  std::optional<std::string> name;
+  std::optional<list::Delivery> delivery;
+};
+/// An import is a chain of operations (import.hpp).
+struct BeginImport {
+  ListId list = 0;
+  ImportId import = 0;
+};
+struct ImportRows {
+  ImportId import = 0;
+  std::vector<Member> members;
+  std::uint64_t already = 0;  // filled in: how many were members, and are not in `members` then
+};
+struct FinishImport {
+  ImportId import = 0;
+};
+struct CutImport {
+  ImportId import = 0;
+};
+/// Logged by an acceptance, which took the number in its own commit.
+struct NumberPost {
+  ListId list = 0;
+  std::uint32_t number = 0;
+};
+
+/// The order is that of the numbers on the disk: a new change goes to the end.
+using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
+                            ImportRows, FinishImport, CutImport, NumberPost>;
+
+struct Operation {
+  /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:
+  /// an operation is applied once. At most 64 octets; empty: nobody will submit it again.
+  std::string id;
+  std::string who;  // for the audit event
+  Change change;
+};
+std::string new_operation_id();  // 32 hexadecimal digits of chance
+
+/// What an operation did.
+struct Applied {
+  List list;                    // after the change; of RemoveList: as it was before
+  std::vector<Member> members;  // that were added, changed or removed; not those of an import
+  std::vector<std::string>
+      unchanged;  // addresses that were members already (Subscribe), or were none (Unsubscribe)
+  std::vector<std::string> events;       // what to record, a sentence each
+  ImportId import = 0;                   // of BeginImport
+  std::uint64_t added = 0, already = 0;  // members of an import: FinishImport, ImportRows
+  bool repeated = false;                 // it had been applied before: nothing was done now
+};
+
+/// A row of `change`.
+struct LoggedChange {
+  std::uint64_t sequence = 0;
+  std::uint16_t node = 0;  // that applied it first
+  std::string operation;   // its id
+  std::string who;
+  TimePoint at{};
+  Change change;
+};
+
+std::string pack(const LoggedChange&);
+/// Nothing: the row is of a version that logged no values. Throws Broken(corrupt).
+std::optional<LoggedChange> unpack_change(std::uint64_t sequence, std::string_view record);
+std::string pack(const Applied&);
+Applied unpack_applied(std::string_view record);
+
+}  // namespace spoold::store::directory

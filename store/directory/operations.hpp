@@ -1,0 +1,23 @@
+// The steps of which apply() is made: one list or one member each. Only apply.cpp, an acceptance (next_post) and tests
+// call them; what they write is in no row of `change`, next_post's excepted. They check what they are given. A follower
+// hands them the ids and times that the first store gave.
+#pragma once
+#include "store/directory/changes.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::store::directory {
+
+/// `id` 0: the next one. `unread`: settings to keep as texts (rows.hpp).
+Result<List> create_list(Write&, std::string_view local, std::string_view domain, list::Settings,
+                         TimePoint now, ListId id = 0, const Texts& unread = {});
+/// Sets keys from their texts. `keep_unread`: a text that this version cannot read is kept as it is; else it is invalid.
+Result<List> set_list(Write&, ListId, const Texts& settings, bool keep_unread = false);
+/// The list is gone at once, whatever its size. Its members' rows go in slices: sweep(). Answers the list as it was.
+Result<List> remove_list(Write&, ListId, ImportId leftover = 0);
+Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: already a member
+Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
+Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
+/// The next post number, in a logged change of its own. Post numbers increase; none is given twice.
+Result<std::uint32_t> next_post(Write&, ListId);
+
+}  // namespace spoold::store::directory

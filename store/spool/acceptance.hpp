@@ -1,0 +1,57 @@
+// An acceptance as a value: what a session hands to the store (Store::accept), and what it gets back after the commit.
+// How it is written: store/accept.hpp.
+#pragma once
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "store/spool/types.hpp"
+
+namespace spoold::store {
+
+/// The bytes of a message as received. Small ones come in memory, larger ones were staged under `staged`.
+struct ContentSource {
+  std::shared_ptr<const std::string> bytes;
+  Id staged = 0;
+  std::uint64_t size = 0;
+};
+
+struct PlainRecipient {
+  std::string address;
+  smtp::DsnOfRecipient dsn = {};
+};
+
+/// One envelope of an accepted transaction: one list's post, or everything else.
+struct NewMessage {
+  Message message;   // id, content, counts, post, copies, roster_version are filled in by the store
+  std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
+                     // (one splice)
+  /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
+  /// queue id that Received shows.
+  std::optional<std::size_t> id_at;
+  std::vector<Splice> body;
+  std::vector<PlainRecipient> recipients;  // of mail that is not a post
+  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+  std::optional<list::Copies>
+      copies;  // posts: forced; absent: as the list's settings say for this post's number
+  // posts: message.list is set; the roster is expanded in the accepting commit(s)
+};
+
+struct Acceptance {
+  ContentSource content;
+  std::vector<NewMessage> messages;
+  std::function<std::string(std::string_view domain)> route;  // absent: Options::route
+};
+
+struct Accepted {
+  std::vector<Id> ids;                    // same order as Acceptance::messages
+  std::vector<std::uint32_t> recipients;  // how many each got
+  std::vector<std::string> routes;        // routes with something due now: wake their lanes
+  std::shared_ptr<const void> spent;  // what was accepted: its memory goes back to the thread it came from
+};
+
+}  // namespace spoold::store

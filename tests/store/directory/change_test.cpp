@@ -1,0 +1,278 @@
+// Operations on the directory: applied once, logged with all that a follower needs.
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include "store/directory/apply.hpp"
+#include "store/key.hpp"
+#include "store/record.hpp"
+#include "tests/store/directory/directory_folder.hpp"
+
+using namespace spoold;
+using namespace spoold::store;
+namespace dir = spoold::store::directory;
+
+namespace {
+
+using Rows = std::vector<std::pair<std::string, std::string>>;
+constexpr Table copied[] = {Table::list,       Table::list_name, Table::member, Table::member_by_id,
+                            Table::membership, Table::import,    Table::change, Table::applied};
+
+Rows rows_of(const Read& read, Table table) {
+  Rows rows;
+  read.each(table, {}, [&](std::string_view key, std::string_view value) {
+    rows.emplace_back(key, value);
+    return true;
+  });
+  return rows;
+}
+
+class Place : public DirectoryFolder {
+ public:
+  explicit Place(std::uint16_t node = 0) {
+    write([&](Write& w) {
+      w.put(Table::meta, "node", Key().u16(node));
+      return 0;
+    });
+  }
+  /// As a job of the writer: at an error nothing is kept.
+  Result<dir::Applied> apply(dir::Change change, std::string id = dir::new_operation_id()) {
+    auto txn = env_->begin(at);
+    auto applied = dir::apply(*txn, {std::move(id), "anne", std::move(change)});
+    if (applied) REQUIRE(env_->commit(std::move(txn)) == 0);
+    return applied;
+  }
+  Result<void> follow(const dir::LoggedChange& change) {
+    auto txn = env_->begin(at + std::chrono::hours(1));
+    auto done = dir::follow(*txn, change);
+    if (done) REQUIRE(env_->commit(std::move(txn)) == 0);
+    return done;
+  }
+  Result<void> follow(Place& first, std::size_t at_once) {
+    for (;;) {
+      const auto mine = read([](const Read& r) { return dir::last_change(r); });
+      const auto more = first.read([&](const Read& r) { return dir::changes(r, mine, at_once); });
+      if (!more) return tl::unexpected(more.error());
+      if (more->empty()) return {};
+      for (const dir::LoggedChange& change : *more)
+        if (auto done = follow(change); !done) return done;
+    }
+  }
+  void sweep_all() {
+    while (write([](Write& w) { return dir::sweep(w); })) continue;
+  }
+  Rows rows(Table table) {
+    return read([&](const Read& r) { return rows_of(r, table); });
+  }
+  dir::ListId create(const std::string& local) {
+    auto made = apply(dir::CreateList{local, "lists.example", {{"owner", "owner@x.example"}}});
+    REQUIRE(made);
+    return made->list.id;
+  }
+  bool trim(TimePoint cutoff) {
+    return write([&](Write& w) { return dir::trim_changes(w, cutoff, [] { return false; }); });
+  }
+  TimePoint at = now;
+};
+
+list::Member member(std::string address) {
+  list::Member m;
+  m.address = std::move(address);
+  return m;
+}
+
+void check_equal(Place& first, Place& second) {
+  for (const Table table : copied) {
+    CAPTURE(table_names[static_cast<std::size_t>(table)]);
+    const bool equal = first.rows(table) == second.rows(table);
+    CHECK(equal);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("an operation that is submitted twice is applied once, and answered as it was") {
+  Place place;
+  const auto list = place.create("test");
+  const dir::Subscribe change{list, {member("Anne@a.example"), member("bert@b.example")}};
+  const auto first = place.apply(change, "op");
+  REQUIRE(first);
+  CHECK_FALSE(first->repeated);
+  CHECK(first->events == std::vector<std::string>{"added Anne@a.example to test@lists.example",
+                                                  "added bert@b.example to test@lists.example"});
+  REQUIRE(place.apply(dir::Unsubscribe{list, {"anne@a.example", "nobody@a.example"}}));
+  const auto log = place.rows(Table::change);
+  const auto again = place.apply(change, "op");
+  REQUIRE(again);
+  CHECK(again->repeated);
+  CHECK(again->events == first->events);
+  REQUIRE(again->members.size() == 2);
+  CHECK(again->members[0].id == first->members[0].id);
+  CHECK(place.rows(Table::change) == log);
+  CHECK_FALSE(place.read([&](const Read& r) { return dir::find_member(r, list, "anne@a.example"); }));
+}
+
+TEST_CASE("an operation that fails is not logged, and may be submitted again") {
+  Place place;
+  const auto list = place.create("test");
+  const auto log = place.rows(Table::change);
+  CHECK_FALSE(place.apply(dir::Subscribe{list, {member("anne@a.example"), member("no address")}}, "op"));
+  CHECK(place.rows(Table::change) == log);
+  CHECK(place.rows(Table::member).empty());
+  CHECK(place.apply(dir::Subscribe{list, {member("anne@a.example")}}, "op")->members.size() == 1);
+  CHECK_FALSE(place.apply(dir::NumberPost{list, 7}));
+  CHECK_FALSE(place.apply(dir::SetList{list, {{"verp", "sometimes"}}}));
+  CHECK_FALSE(place.apply(dir::RemoveList{99}, std::string(65, 'x')));
+}
+
+TEST_CASE("a follower that applies the logged changes has the same directory, also on another node") {
+  for (const std::uint16_t node : {0, 5}) {
+    CAPTURE(node);
+    Place first, second(node);
+    const auto test = first.create("test"), gone = first.create("gone");
+    first.at += std::chrono::seconds(1);
+    REQUIRE(first.apply(dir::Subscribe{test, {member("Anne@a.example"), member("bert@b.example")}}));
+    REQUIRE(first.apply(dir::Subscribe{test, {member("bert@b.example"), member("carl@c.example")}}));
+    REQUIRE(first.apply(dir::SetMember{test, "bert@b.example", "Bert", list::Delivery::digest}));
+    REQUIRE(first.apply(dir::Unsubscribe{test, {"anne@a.example", "dirk@d.example"}}));
+    REQUIRE(first.apply(dir::Subscribe{gone, {member("anne@a.example")}}));
+    REQUIRE(first.apply(dir::SetList{test, {{"verp", "every:3"}, {"description", "All about it"}}}));
+    first.write([&](Write& w) {
+      for (int i = 0; i < 3; ++i) CHECK(dir::next_post(w, test));
+      return 0;
+    });
+    const auto begun = first.apply(dir::BeginImport{test});
+    REQUIRE(begun);
+    REQUIRE(first.apply(dir::ImportRows{begun->import, {member("Zoe@z.example"), member("carl@c.example")}}));
+    REQUIRE(second.follow(first, 3));
+    CHECK(second.read([&](const Read& r) { return dir::list(r, test)->members; }) == 2);
+    REQUIRE(first.apply(dir::FinishImport{begun->import}));
+    const auto cut = first.apply(dir::BeginImport{test});
+    REQUIRE(first.apply(dir::ImportRows{cut->import, {member("eve@e.example")}}));
+    REQUIRE(first.apply(dir::CutImport{cut->import}));
+    first.sweep_all();  // the follower has these rows still when the same address comes again
+    REQUIRE(first.apply(dir::Subscribe{test, {member("eve@e.example")}}));
+    REQUIRE(first.apply(dir::RemoveList{gone}));
+    REQUIRE(second.follow(first, 3));
+    first.sweep_all();
+    second.sweep_all();
+    check_equal(first, second);
+    CHECK(second.check().empty());
+    CHECK(second.read([&](const Read& r) { return dir::list(r, test)->last_post; }) == 3);
+    // What comes next here takes no id that the first store gave.
+    const auto next = second.apply(dir::Subscribe{test, {member("new@n.example")}});
+    for (const auto& [key, value] : first.rows(Table::member_by_id))
+      CHECK(KeyReader(key).u40() != next->members[0].id);
+  }
+}
+
+TEST_CASE(
+    "follow: a change twice is passed over; one that is missing, or a directory that differs, is named") {
+  Place first, second;
+  const auto list = first.create("test");
+  REQUIRE(first.apply(dir::Subscribe{list, {member("anne@a.example")}}));
+  const auto log = first.read([](const Read& r) { return dir::changes(r, 0, 100); });
+  REQUIRE(log->size() == 2);
+  CHECK(second.follow((*log)[1]).error().kind == Error::Kind::conflict);
+  CHECK(second.follow((*log)[0]));
+  CHECK(second.follow((*log)[0]));
+  second.write([&](Write& w) { return dir::add_member(w, list, member("anne@a.example"), now); });
+  const auto differs = second.follow((*log)[1]);
+  REQUIRE_FALSE(differs);
+  CHECK(differs.error().text.find("the directories differ") != std::string::npos);
+}
+
+TEST_CASE(
+    "changes are trimmed with the answers of their operations; who is behind the low-water mark is told") {
+  Place place, late;
+  const auto list = place.create("test");
+  REQUIRE(place.apply(dir::Subscribe{list, {member("anne@a.example")}}, "old"));
+  place.at += std::chrono::hours(24);
+  REQUIRE(place.apply(dir::Subscribe{list, {member("bert@b.example")}}, "new"));
+  CHECK(place.read([](const Read& r) { return dir::low_water(r); }) == 1);
+  CHECK(place.trim(now + std::chrono::hours(1)));
+  CHECK(place.rows(Table::change).size() == 1);
+  CHECK(place.rows(Table::applied).size() == 1);
+  CHECK(place.read([](const Read& r) { return dir::low_water(r); }) == 3);
+  CHECK(late.follow(place, 10).error().kind == Error::Kind::conflict);
+  CHECK(place.trim(place.at + std::chrono::hours(1)));  // the last one stays
+  CHECK(place.read([](const Read& r) { return dir::last_change(r); }) == 3);
+}
+
+TEST_CASE("rows of `change` of a version that logged no values are no use to a follower, and go") {
+  Place place, late;
+  place.write([](Write& w) {
+    for (std::uint64_t i = 1; i <= 5; ++i) {
+      Packer old;
+      old.u8(4).num(1).str("anne@a.example");
+      w.put(Table::change, Key().u64(i), old.bytes());
+    }
+    return 0;
+  });
+  CHECK(late.follow(place, 10).error().kind == Error::Kind::conflict);
+  const auto list = place.create("test");
+  CHECK(place.read([](const Read& r) { return dir::low_water(r); }) == 6);
+  CHECK(late.follow(place, 10).error().kind == Error::Kind::conflict);
+  CHECK(place.read([](const Read& r) { return dir::changes(r, 5, 10); })->size() == 1);
+  CHECK(place.trim(now - std::chrono::hours(1)));
+  CHECK(place.rows(Table::change).size() == 1);
+  REQUIRE(place.apply(dir::RemoveList{list}));
+}
+
+TEST_CASE("property: whatever is done to a directory, its follower's is equal") {
+  CHECK(rc::check([] {
+    Place first, second(1);
+    std::vector<dir::ListId> lists{first.create("zero")};
+    std::optional<dir::ImportId> import;
+    const auto steps = *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
+        rc::gen::tuple(rc::gen::inRange(0, 11), rc::gen::inRange(0, 6), rc::gen::inRange(0, 3)));
+    for (const auto& [what, which, where] : steps) {
+      const std::string address = "M" + std::to_string(which) + "@d" + std::to_string(which % 2) + ".example";
+      const std::string key = "m" + address.substr(1);
+      const dir::ListId list = lists[static_cast<std::size_t>(where) % lists.size()];
+      switch (what) {
+        case 0:
+          if (const auto made = first.apply(dir::CreateList{
+                  "l" + std::to_string(lists.size()), "lists.example", {{"owner", "o@x.example"}}}))
+            lists.push_back(made->list.id);
+          break;
+        case 1:
+          (void)first.apply(dir::SetList{list, {{"description", address}}});
+          break;
+        case 2:
+          if (which == 0) (void)first.apply(dir::RemoveList{list});
+          break;
+        case 3:
+        case 4:
+          (void)first.apply(dir::Subscribe{list, {member(address), member("both@d0.example")}});
+          break;
+        case 5:
+          (void)first.apply(dir::Unsubscribe{list, {key}});
+          break;
+        case 6:
+          (void)first.apply(dir::SetMember{list, key, address, {}});
+          break;
+        case 7:
+          if (const auto begun = first.apply(dir::BeginImport{list})) import = begun->import;
+          break;
+        case 8:
+          if (import) (void)first.apply(dir::ImportRows{*import, {member(address), member("im" + address)}});
+          break;
+        case 9:
+          if (import && which < 4)
+            (void)first.apply(dir::FinishImport{*import});
+          else if (import)
+            (void)first.apply(dir::CutImport{*import});
+          break;
+        case 10:
+          (which < 3 ? first : second).sweep_all();
+          if (which % 2 == 0) RC_ASSERT(bool(second.follow(first, 2)));
+          break;
+      }
+    }
+    RC_ASSERT(bool(second.follow(first, 100)));
+    first.sweep_all();
+    second.sweep_all();
+    for (const Table table : copied) RC_ASSERT(first.rows(table) == second.rows(table));
+    RC_ASSERT(second.check() == std::vector<std::string>{});
+  }));
+}
