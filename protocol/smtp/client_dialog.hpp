@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <deque>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -44,6 +45,13 @@ class ClientDialog {
     std::shared_ptr<const Credentials> credentials = {};  // absent: no AUTH
   };
 
+  /// The octets of a content that is not the message as it is stored. The dialog only carries them: the driver that
+  /// gave them gets them back with the Output.
+  struct Copy {
+    std::shared_ptr<const std::string> data;   // for DATA: dots stuffed, with the final one
+    std::shared_ptr<const std::string> chunk;  // for BDAT: the first Mail::size octets are the content
+  };
+
   /// A planned transaction with what its commands say.
   struct Mail {
     TransactionPlan plan;
@@ -58,6 +66,7 @@ class ClientDialog {
     /// It cannot be sent to this host: nothing is written, and this is reported as if MAIL had been answered
     /// so.
     std::optional<Reply> refused = {};
+    std::shared_ptr<const Copy> copy = {};  // absent: the message as it is stored
   };
 
   /// Octets to write, in one write where possible: commands, and contents in between.
@@ -67,6 +76,7 @@ class ClientDialog {
       MessageId message;
       bool chunk;          // as it is, `size` octets (BDAT); else with stuffed dots and the final one
       std::uint64_t size;  // of Mail
+      std::shared_ptr<const Copy> copy = {};
     };
     std::string commands;
     std::vector<Content> contents;

@@ -48,7 +48,7 @@ void ClientDialog::write_chunk(Open& open, Output& out) {
   put(out.commands, std::to_string(open.mail.size));
   put(out.commands, " LAST\r\n");
   open.content_at = generated_;
-  out.contents.push_back({out.commands.size(), open.mail.plan.message, true, open.mail.size});
+  out.contents.push_back({out.commands.size(), open.mail.plan.message, true, open.mail.size, open.mail.copy});
   ++generated_;  // the whole content counts as one octet of the stream
   open.seen.chunked = open.seen.content_sent = open.seen.dot_sent = open.written = true;
   open.dots = 1;

@@ -55,7 +55,8 @@ void ClientDialog::write_content(Open& open, Output& out) {
   if (open.accepted == 0 || !open.seen.mail->completed()) {
     put(out.commands, ".\r\n");  // RFC 2920 3.1: DATA was in flight when the last recipient was refused
   } else {
-    out.contents.push_back({out.commands.size(), open.mail.plan.message, false, open.mail.size});
+    out.contents.push_back(
+        {out.commands.size(), open.mail.plan.message, false, open.mail.size, open.mail.copy});
     ++generated_;  // the whole content counts as one octet of the stream
   }
   open.dots = options_.lmtp ? std::max(open.accepted, 1u) : 1u;

@@ -67,7 +67,8 @@ Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                {},
                Groups([this, calls = calls_](const std::string& route) {
                  if (*calls) call(route);
-               })},
+               }),
+               SevenBit(store)},
       again_(*contexts.front()) {
   for (asio::io_context* io : contexts)
     sets_.push_back(std::make_unique<LaneSet>(context_, *io, settings, wires_in_all / contexts.size()));

@@ -35,13 +35,12 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
 
 }  // namespace
 
-Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, SevenBit& seven_bit,
-           std::shared_ptr<TlsClient> tls, Keeper& keeper, std::shared_ptr<const conf::Settings> settings,
-           std::string route, std::uint64_t seed)
+Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
+           Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route,
+           std::uint64_t seed)
     : context_(context),
       io_(io),
       wires_(wires),
-      seven_bit_(seven_bit),
       tls_(std::move(tls)),
       route_(std::move(route)),
       settings_(std::move(settings)),
@@ -258,9 +257,11 @@ void Lane::failed(OutboundSession& session, const LastReply& why) {
 std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   session.ask_at = TimePoint::max();
   if (stopping_) {
+    give_back_unready(session);
     session.quit();
     return std::nullopt;
   }
+  if (session.unready) return take_converted(session);
   if (!may_begin() || gives_way(session, false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
@@ -285,8 +286,9 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     mail.addresses.push_back(recipient->address);
   }
   request_reports(session, *held, mail);
-  if (needs_conversion(session, held->message)) convert(held->message, mail);
-  return mail;
+  if (!needs_conversion(session, held->message)) return mail;
+  begin_conversion(session, held->message, std::move(mail));
+  return take_converted(session);
 }
 
 // lists.md A2: what the post decided when it was accepted, for this recipient.
@@ -312,9 +314,8 @@ bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::u
   return planner_.sending(session.connection, message, number, now());
 }
 
-OutboundSession::Content Lane::content(OutboundSession& session, delivery::MessageId message, bool chunk) {
+OutboundSession::Content Lane::content(OutboundSession&, delivery::MessageId message, bool chunk) {
   const store::Message& m = hand_.find(message)->message;
-  if (needs_conversion(session, m)) return seven_bit_.wire(m, chunk);
   if (Wire wire = wires_.get(m, chunk)) return wire;
   return std::make_unique<WireStream>(context_.store, m, chunk);
 }

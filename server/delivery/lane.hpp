@@ -42,6 +42,7 @@ struct DeliveryContext {
   Connections connections;             // of all lanes
   std::atomic<std::uint32_t> turn{0};  // of source addresses
   Groups groups;
+  SevenBit seven_bit;
 };
 
 class Lane : public OutboundSession::Owner {
@@ -63,9 +64,8 @@ class Lane : public OutboundSession::Owner {
     virtual void stand_in_line(Lane&) = 0;
   };
 
-  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, SevenBit& seven_bit,
-       std::shared_ptr<TlsClient> tls, Keeper& keeper, std::shared_ptr<const conf::Settings> settings,
-       std::string route, std::uint64_t seed);
+  Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
+       Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route, std::uint64_t seed);
   ~Lane() override;
 
   // All on the lane's thread.
@@ -147,7 +147,10 @@ class Lane : public OutboundSession::Owner {
 
   // lane_seven_bit.cpp
   static bool needs_conversion(const OutboundSession& session, const store::Message& message);
-  void convert(const store::Message& message, smtp::ClientDialog::Mail& mail);
+  void begin_conversion(OutboundSession& session, const store::Message& message,
+                        smtp::ClientDialog::Mail mail);
+  std::optional<smtp::ClientDialog::Mail> take_converted(OutboundSession& session);
+  void give_back_unready(OutboundSession& session);
 
   void open_connections();
   bool way_is_known(TimePoint at);  // lane_way.cpp
@@ -182,7 +185,6 @@ class Lane : public OutboundSession::Owner {
   DeliveryContext& context_;
   asio::io_context& io_;
   WireCache& wires_;
-  SevenBit& seven_bit_;
   const std::shared_ptr<TlsClient> tls_;
   const std::string route_;
   const std::shared_ptr<const conf::Settings> settings_;

@@ -23,7 +23,6 @@ LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
       grace_(io),
       settings_(std::move(settings)),
       wires_(context.store, wire_budget),
-      seven_bit_(context.store),
       tls_(std::make_shared<TlsClient>(nullptr)) {}
 
 // ---- from asleep to a lane
@@ -91,8 +90,8 @@ void LaneSet::Woken::tell(Lane& lane) const {
 void LaneSet::make(const std::string& route, Woken woken) {
   std::shared_ptr<Lane> lane;
   try {
-    lane = std::make_shared<Lane>(context_, io_, wires_, seven_bit_, tls_, *this, settings_, route,
-                                  std::random_device{}());
+    lane =
+        std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
     lanes_[route] = lane;
   } catch (...) {
     context_.connections.give();

@@ -85,7 +85,6 @@ class LaneSet : public Lane::Keeper {
   TimePoint timer_at_ = TimePoint::max();
   std::shared_ptr<const conf::Settings> settings_;  // of new lanes
   WireCache wires_;
-  SevenBit seven_bit_;
   std::shared_ptr<TlsClient> tls_;
   std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::unordered_map<std::string, Asleep> asleep_;

@@ -218,8 +218,12 @@ void OutboundSession::feed() {
 bool OutboundSession::start_write() {
   out_.begin();
   writing_ = true;  // before a content that may throw: nothing of this output is written then
-  for (const auto& content : out_.output.contents)
-    out_.add(owner_.content(*this, content.message, content.chunk));
+  for (const auto& content : out_.output.contents) {
+    if (content.copy)
+      out_.add(content.chunk ? content.copy->chunk : content.copy->data);
+    else
+      out_.add(owner_.content(*this, content.message, content.chunk));
+  }
   return write_on();
 }
 

@@ -23,6 +23,7 @@
 #include "server/delivery/channel.hpp"
 #include "server/delivery/gather.hpp"
 #include "server/delivery/groups.hpp"
+#include "server/delivery/seven_bit.hpp"
 #include "server/delivery/target.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/watchdog.hpp"
@@ -40,9 +41,11 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     virtual void connected(OutboundSession&) = 0;
     /// No connection to any of the targets: `stage` connect, greeting or ehlo, of the last one.
     virtual void failed(OutboundSession&, const LastReply& why) = 0;
-    /// The next transaction for it, if there is one now. May call quit() on the session.
+    /// The next transaction for it, if there is one now; also nothing while its content is being made: pump()
+    /// when it is. May call quit() on the session.
     virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
     virtual bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) = 0;
+    /// Of a transaction without a copy of its own.
     virtual Content content(OutboundSession&, delivery::MessageId, bool chunk) = 0;
     virtual void heard(OutboundSession&, delivery::Observation) = 0;
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
@@ -95,6 +98,9 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   bool yields = false;  // it ends for another lane that stands in line
   const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
   std::unique_ptr<Seat> seat;  // among the connections of its group
+  /// The planner's next transaction for this connection, not begun: its content is still being made.
+  std::optional<smtp::ClientDialog::Mail> unready;
+  std::shared_ptr<const SevenBit::Form> form;  // that content
 
  private:
   using Socket = Channel::Socket;

@@ -1,10 +1,14 @@
 #include "server/delivery/seven_bit.hpp"
 
+#include <pthread.h>
+#include <unistd.h>
+
 #include <algorithm>
-#include <stdexcept>
 #include <utility>
 
 #include "protocol/mime/seven_bit.hpp"
+#include "protocol/smtp/data_writer.hpp"
+#include "server/delivery/wire.hpp"
 #include "server/log.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
@@ -16,53 +20,82 @@ constexpr std::size_t budget = 32 << 20;
 constexpr std::size_t most_kept = 1000;
 }  // namespace
 
-std::size_t SevenBit::octets(const Form& form) {
-  if (!form.data) return 0;
-  return form.data->size() + (form.chunk == form.data ? 0 : form.chunk->size());
+SevenBit::SevenBit(store::Store& store) : store_(store) {
+  asio::post(thread_, [] {
+    pthread_setname_np(pthread_self(), "convert");
+    [[maybe_unused]] const int now = ::nice(10);  // after the loops, where there is not enough for all
+  });
 }
 
-const SevenBit::Form& SevenBit::of(const store::Message& message) {
-  const auto found =
-      std::find_if(kept_.begin(), kept_.end(), [&](const Form& form) { return form.message == message.id; });
+SevenBit::~SevenBit() {
+  thread_.stop();
+  thread_.join();
+}
+
+std::size_t SevenBit::Form::octets() const {
+  if (!copy) return 0;
+  return copy->data->size() + (copy->chunk == copy->data ? 0 : copy->chunk->size());
+}
+
+std::shared_ptr<const SevenBit::Form> SevenBit::of(const store::Message& message,
+                                                   std::function<void()> on_ready) {
+  const std::lock_guard lock(mutex_);
+  auto found =
+      std::find_if(kept_.begin(), kept_.end(), [&](const auto& form) { return form->message == message.id; });
   if (found != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, found);
-    return kept_.front();
+  } else {
+    const auto& form = kept_.emplace_front(std::make_shared<Form>());
+    form->message = message.id;
+    asio::post(thread_, [this, form, message] { make(form, message); });
   }
-  kept_.push_front(made(message));
-  size_ += octets(kept_.front());
-  while (kept_.size() > 1 && (size_ > budget || kept_.size() > most_kept)) {
-    size_ -= octets(kept_.back());
-    kept_.pop_back();
-  }
-  return kept_.front();
+  const std::shared_ptr<Form>& form = kept_.front();
+  if (!form->ready()) form->waiting.push_back(std::move(on_ready));
+  return form;
 }
 
-Wire SevenBit::wire(const store::Message& message, bool chunk) {
-  const Form& form = of(message);
-  if (!form.data)
-    throw std::logic_error("message " + store::id_text(message.id) + " is not converted: " + form.why_not);
-  return chunk ? form.chunk : form.data;
+void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message) {
+  try {
+    convert(*form, message);
+  } catch (...) {
+    form->failed = std::current_exception();
+  }
+  std::vector<std::function<void()>> waiting;
+  {
+    const std::lock_guard lock(mutex_);
+    form->ready_.store(true, std::memory_order_release);
+    waiting.swap(form->waiting);
+    const auto at = std::find(kept_.begin(), kept_.end(), form);
+    if (at != kept_.end() && form->failed)
+      kept_.erase(at);
+    else if (at != kept_.end())
+      size_ += form->octets();
+    // A form that is still being made counts nothing and may leave too: its lanes hold it.
+    while (kept_.size() > 1 && (size_ > budget || kept_.size() > most_kept)) {
+      if (kept_.back()->ready()) size_ -= kept_.back()->octets();
+      kept_.pop_back();
+    }
+  }
+  for (const auto& call : waiting) call();
 }
 
-SevenBit::Form SevenBit::made(const store::Message& message) const {
-  Form form;
-  form.message = message.id;
+void SevenBit::convert(Form& form, const store::Message& message) const {
   if (message.size > mime::most_converted) {
     form.why_not =
         "it is larger than the " + std::to_string(mime::most_converted) + " octets that are converted";
-    return form;
+    return;
   }
   std::string bytes;
   {
     const store::Read read(store_);
     bytes = store::spool::outgoing(read, message, 0, mime::most_converted + 1);
   }
-  must_be_whole(message,
-                bytes.size());  // else a part of a message would be converted, and accepted as a whole
+  // Else a part of a message would be converted, and accepted as a whole.
+  must_be_whole(message, bytes.size());
   auto converted = mime::to_seven_bit(bytes);
   if (!converted) {
     form.why_not = std::move(converted.error());
-    return form;
+    return;
   }
   form.size = converted->size();
   log::event(log::Level::info, "converted",
@@ -72,9 +105,10 @@ SevenBit::Form SevenBit::made(const store::Message& message) const {
   stuffed = writer.write(*converted, bytes);
   const bool dots = stuffed.size() != converted->size();
   stuffed += writer.finish();
-  form.data = std::make_shared<const std::string>(std::move(stuffed));
-  form.chunk = dots ? std::make_shared<const std::string>(std::move(*converted)) : form.data;
-  return form;
+  auto copy = std::make_shared<smtp::ClientDialog::Copy>();
+  copy->data = std::make_shared<const std::string>(std::move(stuffed));
+  copy->chunk = dots ? std::make_shared<const std::string>(std::move(*converted)) : copy->data;
+  form.copy = std::move(copy);
 }
 
 }  // namespace spoold::server

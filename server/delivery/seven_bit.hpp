@@ -1,42 +1,69 @@
 // Messages with octets above 127, converted for next hops that do not offer 8BITMIME (protocol/mime/seven_bit);
-// shared by all lanes of a thread.
+// shared by all lanes. A conversion of 10 MiB takes a good part of a second, so all of them run on one thread of
+// their own, one after the other: no loop waits for one, and no more than one message is in memory twice.
 //
-// Guarantees: the same message gives the same octets each time; the last ones used are kept, up to 32 MiB (one
-// of them may be larger), so that a fan-out converts once; no read transaction outlives a call; each conversion
-// is logged (event=converted). Failures: what cannot be converted has a reason in words; a content that is
-// damaged or not whole throws store's Broken, as in wire.hpp.
+// Guarantees: the same message gives the same octets each time; the last forms used are kept, up to 32 MiB (one
+// of them may be larger), so that a fan-out converts once; no read transaction outlives a conversion; each
+// conversion is logged (event=converted). Failures: what cannot be converted has a reason in words; a content
+// that is damaged or not whole, and a store that cannot be read now, are an exception in the form. A failed
+// conversion is not kept: the next lane that asks tries again.
 #pragma once
+#include <atomic>
 #include <cstdint>
+#include <exception>
+#include <functional>
 #include <list>
+#include <memory>
+#include <mutex>
 #include <string>
+#include <vector>
 
-#include "server/delivery/wire.hpp"
+#include "protocol/smtp/client_dialog.hpp"
+#include "server/asio.hpp"
+#include "store/spool/types.hpp"
+
+namespace spoold::store {
+class Store;
+}
 
 namespace spoold::server {
 
 class SevenBit {
  public:
-  struct Form {
-    store::Id message = 0;
+  class Form {
+   public:
+    /// False: it is being made. The rest may be read when it is true.
+    bool ready() const { return ready_.load(std::memory_order_acquire); }
+    std::exception_ptr failed;
     std::string why_not;     // empty: it is converted
     std::uint64_t size = 0;  // of the converted message
-    Wire chunk, data;        // for BDAT, of which the first `size` octets are the message; for DATA
+    std::shared_ptr<const smtp::ClientDialog::Copy> copy;
+
+   private:
+    friend class SevenBit;
+    std::size_t octets() const;
+    store::Id message = 0;
+    std::atomic<bool> ready_{false};
+    std::vector<std::function<void()>> waiting;
   };
 
-  explicit SevenBit(store::Store& store) : store_(store) {}
+  explicit SevenBit(store::Store& store);
+  /// Waits for the conversion that runs; those that have not begun are not made, and nobody is called.
+  ~SevenBit();
 
-  /// Good until the next call.
-  const Form& of(const store::Message& message);
-  /// As WireCache::get(), of a message that of() has converted.
-  Wire wire(const store::Message& message, bool chunk);
+  /// Any thread. Where the form is not ready() yet, `on_ready` is called once when it is, on the converting
+  /// thread: it must only hand on.
+  std::shared_ptr<const Form> of(const store::Message& message, std::function<void()> on_ready);
 
  private:
-  Form made(const store::Message& message) const;
-  static std::size_t octets(const Form& form);
+  void make(const std::shared_ptr<Form>& form, const store::Message& message);
+  void convert(Form& form, const store::Message& message) const;
 
   store::Store& store_;
-  std::list<Form> kept_;  // most recently used first
-  std::size_t size_ = 0;
+  std::mutex mutex_;
+  std::list<std::shared_ptr<Form>> kept_;  // most recently used first
+  std::size_t size_ = 0;                   // octets of those that are ready
+  asio::thread_pool thread_{1};
 };
 
 }  // namespace spoold::server

@@ -112,6 +112,14 @@ class Test(harness.Case):
         self.assertEqual(spoold.lines("deferred"), [])
         spoold.check()
 
+    def test_a_conversion_of_10_mib_stops_nobody_else(self):
+        peer, spoold = self.hop("lag", "--no-8bitmime", "--no-chunking", verp="never")
+        self.post(spoold, POST.replace(HTML, HTML + ("x" * 70 + "\r\n") * 140_000))
+        self.copies(peer)
+        [lag] = [loop["lag_ms"] for loop in spoold.ctl("stats")["loops"] if loop["name"] == "deliver 0"]
+        self.assertLess(lag, 50 * harness.SLOW)
+        spoold.check()
+
     def test_what_cannot_be_converted_fails(self):
         peer, spoold = self.hop("large", "--no-8bitmime", verp="never")
         self.post(spoold, POST.replace(HTML, HTML + ("x" * 70 + "\r\n") * 150_000))

@@ -4,21 +4,13 @@
 
 #include <sys/resource.h>
 
-#include <algorithm>
 #include <fstream>
-#include <memory>
-#include <optional>
 
-#include "conf/load.hpp"
-#include "server/delivery/delivery.hpp"
-#include "server/log.hpp"
-#include "server/verp_key.hpp"
 #include "store/broken.hpp"
 #include "store/directory/operations.hpp"
 #include "store/key.hpp"
 #include "store/spool/acceptance.hpp"
-#include "tests/server/scripted_peer.hpp"
-#include "tests/store/opened.hpp"
+#include "tests/server/workshop.hpp"
 
 using namespace spoold;
 using namespace spoold::server;
@@ -27,91 +19,6 @@ using store::RecipientState;
 using store::Table;
 
 namespace {
-
-struct Workshop {
-  Workshop() : opened(folder.path()), peer(io) {
-    conf::Log quiet;
-    quiet.level = "error";
-    log::configure(quiet);
-    if (auto ok = opened.open(); !ok) throw std::runtime_error(ok.error().text);
-    settings.hostname = "me.example";
-    settings.relay.smarthost = {conf::parse_next_hop(peer.url()).value()};
-    settings.delivery.connections_per_destination = 1;
-  }
-  ~Workshop() {
-    bool stopped = delivery == nullptr;
-    if (delivery) delivery->stop(Duration(100), [&] { stopped = true; });
-    CHECK(until([&] { return stopped; }));
-    CHECK(opened.problems() == "");
-    CHECK(stats.open_out == 0);
-  }
-  void start(list::Hmac hmac = hmac_sha256("0123456789abcdef")) {
-    delivery =
-        std::make_unique<Delivery>(std::vector{&io}, *opened.store,
-                                   std::make_shared<const conf::Settings>(settings), std::move(hmac), stats);
-    delivery->start();
-  }
-  /// Runs the loop; what leaves it as an exception is kept in `thrown`.
-  template <class Done>
-  bool until(Done done, std::chrono::milliseconds limit = std::chrono::seconds(60)) {
-    const auto end = std::chrono::steady_clock::now() + limit;
-    while (!done()) {
-      if (std::chrono::steady_clock::now() > end) return false;
-      io.restart();
-      try {
-        turns += io.run_for(std::chrono::milliseconds(5));
-      } catch (const std::exception& exception) {
-        thrown.emplace_back(exception.what());
-      }
-    }
-    return true;
-  }
-  void rest(std::chrono::milliseconds time) {
-    until([] { return false; }, time);
-  }
-  void pass(Duration d) {
-    opened.pass(d);
-    delivery->wake({"relay"});
-  }
-  store::Id mail(std::vector<std::string> to, std::string bytes = "Subject: x\r\n\r\nbody\r\n") {
-    const auto accepted = opened.accept(store::plain(std::move(to), std::move(bytes))).value();
-    delivery->wake(accepted.routes);
-    return accepted.ids.front();
-  }
-  bool all(store::Id id, auto is) {
-    const auto recipients = opened.recipients(id);
-    return std::all_of(recipients.begin(), recipients.end(), is);
-  }
-  bool delivered(store::Id id) {
-    return all(id, [](const auto& r) { return r.state == RecipientState::delivered; });
-  }
-  bool waits(store::Id id) {
-    return all(id, [](const auto& r) { return r.state == RecipientState::queued && !r.active; });
-  }
-  std::optional<store::HostRow> remembered() {
-    const store::Read read(*opened.store);
-    return store::spool::host(read, "relay");
-  }
-  void row(Table table, const Key& key, std::optional<std::string> value) {
-    REQUIRE(opened.change([&](store::Write& write) -> store::Result<void> {
-      if (value)
-        write.put(table, key, *value);
-      else
-        write.del(table, key);
-      return {};
-    }));
-  }
-
-  store::Folder folder;
-  store::Opened opened;
-  asio::io_context io{1};
-  ScriptedPeer peer;
-  conf::Settings settings;
-  Stats stats;
-  std::unique_ptr<Delivery> delivery;
-  std::vector<std::string> thrown;
-  std::size_t turns = 0;
-};
 
 /// Every slot of the store's table of readers.
 struct AllReaders {
@@ -127,14 +34,17 @@ struct AllReaders {
 
 }  // namespace
 
-TEST_CASE("a content with a missing chunk never gets its final dot, whole in memory or streamed") {
-  for (const std::size_t size : {std::size_t{100'000}, std::size_t{3'000'000}}) {
-    CAPTURE(size);
+TEST_CASE("a content with a missing chunk never gets its final dot, whole in memory, streamed or converted") {
+  for (const std::string how : {"whole", "streamed", "converted"}) {
+    CAPTURE(how);
     Workshop shop;
+    const std::size_t size = how == "streamed" ? 3'000'000 : 100'000;
     std::string bytes = "Subject: x\r\n\r\n";
     while (bytes.size() < size) bytes += std::string(70, 'z') + "\r\n";
-    const store::Id id =
-        shop.opened.accept(store::plain({"a@dest.example", "b@dest.example"}, bytes))->ids[0];
+    store::Acceptance acceptance = store::plain({"a@dest.example", "b@dest.example"}, bytes);
+    acceptance.messages[0].message.eight_bit = how == "converted";  // it is ASCII: converted to itself
+    shop.peer.eight_bit = how != "converted";
+    const store::Id id = shop.opened.accept(std::move(acceptance))->ids[0];
     const auto number = static_cast<std::uint32_t>(size / 20'000);
     const Key chunk = Key().u64(shop.opened.message(id)->content).u32(number);
     const std::string was(*store::Read(*shop.opened.store).get(Table::content, chunk));
