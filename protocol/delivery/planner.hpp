@@ -108,8 +108,8 @@ class Planner {
   Planner(Planner&&) noexcept;
   Planner& operator=(Planner&&) noexcept;
 
-  /// Takes recipients in hand. The same message may come in many batches; a number that is in hand already is
-  /// a bug of the caller. Suspicion older than 30 days is ignored.
+  /// Takes recipients in hand, each again only after its outcome was taken (server/delivery/claims.hpp). The same
+  /// message may come in many batches. Suspicion older than 30 days is ignored.
   void add(Batch batch, TimePoint now);
 
   /// False while the host's clock waits: claim nothing, what was in hand has come back as `released`. True

@@ -4,8 +4,9 @@
 #include <utility>
 
 #include "conf/load.hpp"
-#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
+#include "server/delivery/dsn_of_hop.hpp"
+#include "server/delivery/lane_log.hpp"
 #include "server/log.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
@@ -33,37 +34,37 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
   return limits;
 }
 
+Outbox outbox_of(store::Store& store, const std::string& route) {
+  const store::Read read(store);
+  auto row = store::spool::host(read, route);
+  return Outbox(route, row ? std::move(row->memory) : delivery::HostMemory{},
+                store::spool::suspects(read, route));
+}
+
 }  // namespace
 
-Lane::Lane(DeliveryContext& context, asio::io_context& io, WireCache& wires, std::shared_ptr<TlsClient> tls,
-           Keeper& keeper, std::shared_ptr<const conf::Settings> settings, std::string route,
+Lane::Lane(DeliveryContext& context, LaneThread& thread, Keeper& keeper, std::string route,
            std::uint64_t seed)
     : context_(context),
-      io_(io),
-      wires_(wires),
-      tls_(std::move(tls)),
+      thread_(thread),
+      keeper_(keeper),
       route_(std::move(route)),
-      settings_(std::move(settings)),
-      way_(context.resolver, io, settings_, route_, [this] { guarded([this] { way_changed(); }); }),
-      planner_(limits_of(*settings_, way_), seed),
+      settings_(thread.settings),
+      way_(context.resolver, thread.io, settings_, route_, [this] { guarded([this] { way_changed(); }); }),
+      outbox_(outbox_of(context.store, route_)),
       random_(static_cast<unsigned>(seed)),
-      hand_(route_),
-      timer_(io),
-      keeper_(keeper) {
-  const store::Read read(context_.store);
-  if (auto row = store::spool::host(read, route_)) {
-    written_ = std::move(row->memory);
-    planner_ = make_planner(written_);
-  }
-  for (store::Suspect& row : store::spool::suspects(read, route_)) {
-    std::string key = mail::lower(row.address);
-    suspects_.emplace(std::move(key), std::move(row));
-  }
-}
+      planner_(make_planner(outbox_.written())),
+      claiming_(static_cast<std::size_t>(settings_->delivery.recipients_per_transaction)),
+      claims_(route_),
+      place_(context.connections, keeper, route_),
+      alarm_(thread.io, [this] { soon(); }) {}
 
 Lane::~Lane() {
   *alive_ = false;
-  for (const auto& session : std::exchange(sessions_, {})) session->abort();
+  for (const auto& session : std::exchange(sessions_, {})) {
+    session->abort();
+    session->ticket.reset();  // a session may outlive what its ticket belongs to
+  }
 }
 
 delivery::Planner Lane::make_planner(const delivery::HostMemory& memory) {
@@ -73,37 +74,33 @@ delivery::Planner Lane::make_planner(const delivery::HostMemory& memory) {
 // What applies to it may depend on its MX hosts.
 void Lane::way_changed() {
   planner_.reconfigure(limits_of(*settings_, way_));
-  group_ = way_.group() ? context_.groups.of(*way_.group(), now()) : nullptr;
-  group_until_ = {};
-  planner_.join(group_);
+  place_.join(way_.group() ? context_.groups.of(*way_.group(), now()) : nullptr,
+              way_.group() ? way_.group()->connections : 0);
+  planner_.join(place_.group());
   soon();
-}
-
-std::uint32_t Lane::connection_limit() const {
-  const conf::Destination* own = way_.destination();
-  const int limit = own != nullptr && own->connections ? *own->connections
-                                                       : settings_->delivery.connections_per_destination;
-  return static_cast<std::uint32_t>(std::max(limit, 1));
 }
 
 // ---- turns
 
 void Lane::soon() {
   if (std::exchange(turn_asked_, true)) return;
-  asio::post(io_, [this, alive = alive_] {
+  asio::post(thread_.io, [this, alive = alive_] {
     if (*alive) guarded([this] { turn(); });
   });
 }
 
 void Lane::wake() {
-  next_due_ = std::min(next_due_, now());
+  claiming_.due(now());
   soon();
 }
 
+// The order is the rule. Outcomes are settled first: what was answered is safe before anything new begins, and a
+// claim made in this turn sees a hand without them. The claim comes before the connections: it reserves the one
+// that it needs. Sessions ask for work last, when all that may have brought work has been done.
 void Lane::turn() {
   turn_asked_ = false;
   const TimePoint at = now();
-  const bool trouble = settle_failed_ || !context_.store.trouble().empty();
+  const bool trouble = outbox_.failed() || !context_.store.trouble().empty();
   if (trouble_ && !trouble) poke_ = true;
   trouble_ = trouble;
   if (planner_.wake_at() <= at) {
@@ -112,8 +109,8 @@ void Lane::turn() {
   }
   collect();
   settle();
-  if (claim_read_) take_claims();
-  if (!claiming_) answer_withdrawals();
+  if (claiming_.has_come()) take_claims();
+  if (!claiming_.busy()) answer_withdrawals();
   if (stopping_) {
     release_all();
   } else {
@@ -123,101 +120,41 @@ void Lane::turn() {
   feed_idle();
   return_grant();
   release_in_line();
+  // Sessions and the release of the hand made outcomes: in this turn, so that a stop needs no further one.
   collect();
   settle();
-  set_timer();
+  set_alarm();
   if (at_rest()) {
     planner_.shrink();
     const TimePoint host = planner_.receptive(at) ? TimePoint{} : planner_.health(at).until;
-    Keeper::Rest rest{next_due_, host, planner_.forgettable(at)};
-    if (group_) rest.group = group_->name();
-    if (waits_for_group()) rest.host = std::max(rest.host, group_until_);
+    Keeper::Rest rest{claiming_.next_due(), host, planner_.forgettable(at)};
+    if (place_.group()) rest.group = place_.group()->name();
+    if (waits_for_group()) rest.host = std::max(rest.host, place_.group_until());
     return keeper_.idle(*this, rest);
   }
-  if (stopping_ && stopped_ && sessions_.empty() && !claiming_ && hand_.empty() && settling_.empty())
+  if (stopping_ && stopped_ && sessions_.empty() && !claiming_.busy() && claims_.empty() && !outbox_.waits())
     std::exchange(stopped_, nullptr)();
 }
 
-void Lane::set_timer() {
+void Lane::set_alarm() {
   TimePoint at = planner_.wake_at();
-  const bool room = hand_.open() <= hand_target() * 3 / 4;
-  if (!stopping_ && !claiming_ && !trouble_ && room && planner_.receptive(now()))
-    at = std::min(at, next_due_);
-  if (settle_at_ != TimePoint{}) at = std::min(at, settle_at_);
+  if (!stopping_ && !claiming_.busy() && !trouble_ && claiming_.has_room(load()) && planner_.receptive(now()))
+    at = std::min(at, claiming_.next_due());
+  if (outbox_.again_at() != TimePoint{}) at = std::min(at, outbox_.again_at());
   if (trouble_) at = std::min(at, now() + std::chrono::seconds(1));
-  if (group_until_ > now()) at = std::min(at, group_until_);
-  if (claim_read_) at = std::min(at, read_at_);
-  if (connect_at_ > now()) at = std::min(at, connect_at_);
+  if (place_.group_until() > now()) at = std::min(at, place_.group_until());
+  if (claiming_.has_come()) at = std::min(at, claiming_.read_at());
+  if (pause_.until() > now()) at = std::min(at, pause_.until());
   if (look_again_) at = std::min(at, now() + std::chrono::milliseconds(200));
   // Only idle sessions are asked again by the clock; one with a content unanswered would make every turn the
   // next one's cause.
   for (const auto& session : sessions_)
     if (session->idle()) at = std::min(at, session->ask_at);
-  if (at == TimePoint::max()) return;
-  const Duration wait = std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1));
-  const Clock::time_point when = Clock::now() + wait;
-  if (timer_at_ > Clock::now() && timer_at_ <= when) return;  // it comes earlier: that turn sets it again
-  timer_at_ = when;
-  timer_.expires_at(when);
-  timer_.async_wait([this, alive = alive_](std::error_code error) {
-    if (error || !*alive) return;
-    timer_at_ = Clock::time_point::max();
-    soon();
-  });
+  if (at != TimePoint::max())
+    alarm_.set(std::clamp<Duration>(at - now(), Duration(1), std::chrono::hours(1)));
 }
 
-// ---- connections
-
-void Lane::open_connections() {
-  look_again_ = false;
-  const TimePoint at = now();
-  if (!may_begin() || at < connect_at_) return;
-  std::uint32_t wanted = planner_.connections_wanted(static_cast<std::uint32_t>(sessions_.size()), at);
-  if (wanted == 0 || !way_is_known(at)) return;
-  const auto login = credentials();
-  if (login && !login->fault.empty()) return pause(login->fault);
-  const conf::Settings& settings = *settings_;
-  const conf::Destination* own = way_.destination();
-  for (; wanted > 0 && sessions_.size() < connection_limit(); --wanted) {
-    std::unique_ptr<Seat> seat;
-    if (group_ && !(seat = take_seat(at))) return return_grant();
-    if (!std::exchange(granted_, false) && !context_.connections.take()) {
-      if (sessions_.empty() && !std::exchange(in_line_, true)) keeper_.stand_in_line(*this);
-      return;
-    }
-    smtp::ClientDialog::Options options;
-    options.lmtp = way_.lmtp();
-    options.hostname = settings.hostname;
-    options.timeouts = settings.delivery.timeouts;
-    if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
-    options.credentials = login;
-    auto session = std::make_shared<OutboundSession>(*this, io_.get_executor(),
-                                                     way_.targets(random_(), context_.turn++, at),
-                                                     std::move(options), security(own));
-    session->seat = std::move(seat);
-    sessions_.push_back(session);
-    ++context_.stats.sessions_out;
-    ++context_.stats.open_out;
-    session->start();
-  }
-}
-
-void Lane::forget(OutboundSession& session) {
-  const auto at =
-      std::find_if(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
-  if (at == sessions_.end()) return;
-  context_.stats.bytes_out += session.bytes_out();
-  if (session.overlap_refused()) planner_.overlap_refused(now());
-  context_.connections.give(session.yields);
-  gave_way_ = gave_way_ || (session.seat && session.seat->yields());
-  session.seat.reset();
-  group_until_ = {};
-  --context_.stats.open_out;
-  asio::post(io_, [keep = std::move(*at)] {});  // it may be on the stack below us
-  sessions_.erase(at);
-  poke_ = true;
-  soon();
-}
+// ---- sessions
 
 // Sessions that have nothing to do ask again when there may be something, and at the time the planner named.
 void Lane::feed_idle() {
@@ -233,8 +170,7 @@ void Lane::connected(OutboundSession& session) {
   const delivery::PeerLimits limits{offered.rcpt_max.value_or(0), offered.rcpt_domain_max.value_or(0)};
   session.connection = planner_.connected(session.remote(), now(), limits, session.tls());
   way_.unreached(session.passed_over(), now());
-  pause_ = {};
-  pause_why_.clear();
+  pause_.ends();
   log_plain_text(session);
   soon();
 }
@@ -247,13 +183,15 @@ void Lane::failed(OutboundSession& session, const LastReply& why) {
       planner_.no_host_takes_mail(last, now());
     else
       planner_.connect_failed(last.stage, last, now());
-    memory_stale_ = true;
+    outbox_.look_at_memory();
     log::event(log::Level::warning, "unreachable",
                {{"relay", last.remote}, {"stage", label(last.stage)}, {"reply", last.reply.oneline()}});
   }
   forget(session);
 }
 
+// The planner's transaction counts as begun, for its limits and its rate: so whatever keeps the session from a new
+// one is asked before the planner.
 std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   session.ask_at = TimePoint::max();
   if (stopping_) {
@@ -265,7 +203,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   if (!may_begin() || gives_way(session, false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
-    const bool nothing_due = !claiming_ && next_due_ > now();
+    const bool nothing_due = !claiming_.busy() && claiming_.next_due() > now();
     if (gives_way(session, session.idle() && nothing_due)) return std::nullopt;
     session.ask_at = next.until;
     return std::nullopt;
@@ -274,25 +212,31 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     session.quit();
     return std::nullopt;
   }
+  smtp::ClientDialog::Mail mail = mail_of(session, std::move(next.transaction));
+  const store::Message& message = claims_.find(mail.plan.message)->message;
+  if (!needs_conversion(session, message)) return mail;
+  begin_conversion(session, message, std::move(mail));
+  return take_converted(session);
+}
+
+smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Transaction plan) {
   smtp::ClientDialog::Mail mail;
-  mail.plan = std::move(next.transaction);
-  Hand::Held* held = hand_.find(mail.plan.message);
+  mail.plan = std::move(plan);
+  Claims::Held* held = claims_.find(mail.plan.message);
   mail.size = held->message.size;
   mail.eight_bit = held->message.eight_bit;
   mail.addresses.reserve(mail.plan.recipients.size());
   for (const std::uint32_t number : mail.plan.recipients) {
-    const store::Recipient* recipient = hand_.recipient(mail.plan.message, number);
+    const store::Recipient* recipient = claims_.recipient(mail.plan.message, number);
     if (mail.addresses.empty()) mail.sender = sender_of(*held, *recipient);
     mail.addresses.push_back(recipient->address);
   }
-  request_reports(session, *held, mail);
-  if (!needs_conversion(session, held->message)) return mail;
-  begin_conversion(session, held->message, std::move(mail));
-  return take_converted(session);
+  request_reports(session.offered().dsn, claims_, mail);
+  return mail;
 }
 
 // lists.md A2: what the post decided when it was accepted, for this recipient.
-std::string Lane::sender_of(Hand::Held& held, const store::Recipient& recipient) {
+std::string Lane::sender_of(Claims::Held& held, const store::Recipient& recipient) {
   const store::Message& message = held.message;
   if (message.list == 0) return message.reverse_path;
   const mail::Address address(message.list_address);
@@ -315,8 +259,8 @@ bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::u
 }
 
 OutboundSession::Content Lane::content(OutboundSession&, delivery::MessageId message, bool chunk) {
-  const store::Message& m = hand_.find(message)->message;
-  if (Wire wire = wires_.get(m, chunk)) return wire;
+  const store::Message& m = claims_.find(message)->message;
+  if (Wire wire = thread_.wires.get(m, chunk)) return wire;
   return std::make_unique<WireStream>(context_.store, m, chunk);
 }
 
@@ -335,56 +279,9 @@ void Lane::gone(OutboundSession& session, bool in_order, const delivery::Drop& d
                {{"relay", session.remote()}, {"stage", label(drop.oldest)}, {"reply", drop.text}});
     planner_.dropped(session.connection, drop, open, now());
     name_in_doubt(session);
-    memory_stale_ = true;
+    outbox_.look_at_memory();
   }
   forget(session);
-}
-
-// ---- the operator
-
-void Lane::withdraw(store::Id message, std::vector<std::uint32_t> numbers,
-                    std::function<void(std::vector<delivery::Withdrawal>)> done) {
-  withdrawals_.push_back({message, std::move(numbers), std::move(done)});
-  soon();
-}
-
-// With no claim in flight: what the planner does not know is not in this lane's hand.
-void Lane::answer_withdrawals() {
-  for (Withdraw& asked : std::exchange(withdrawals_, {})) {
-    std::vector<delivery::Withdrawal> answers;
-    Hand::Held* held = hand_.find(asked.message);
-    for (const std::uint32_t number : asked.numbers) {
-      const auto answer =
-          held == nullptr ? delivery::Withdrawal::idle : planner_.withdraw(asked.message, number);
-      if (answer == delivery::Withdrawal::withdrawn) held->withdrawn.insert(number);
-      answers.push_back(answer);
-    }
-    asked.done(std::move(answers));
-  }
-}
-
-void Lane::give_back(store::Id message, const std::vector<std::uint32_t>& numbers) {
-  for (const std::uint32_t number : numbers) {
-    Hand::Held* held = hand_.find(message);
-    if (held == nullptr || !held->withdrawn.contains(number)) continue;
-    release(message, number, now());
-  }
-  soon();
-}
-
-void Lane::release(store::Id message, std::uint32_t number, TimePoint next) {
-  Outcome outcome;
-  outcome.number = number;
-  outcome.charged = false;
-  outcome.next_attempt = next;
-  hand_.close(message, std::move(outcome));
-}
-
-void Lane::retry_now(store::Id message) {
-  planner_.retry_now(message, now());
-  wished_ = now();
-  poke_ = true;
-  wake();
 }
 
 // ---- the end
@@ -406,10 +303,18 @@ void Lane::abort() {
 // What is not on the wire goes back to the queue, so that the next start need not take it for a possible
 // duplicate.
 void Lane::release_all() {
-  for (const auto& [message, number] : hand_.all_open(stopping_)) {
+  for (const auto& [message, number] : claims_.all_open(stopping_)) {
     const auto answer = planner_.withdraw(message, number);
     if (answer != delivery::Withdrawal::committed) release(message, number, now());
   }
+}
+
+void Lane::release(store::Id message, std::uint32_t number, TimePoint next) {
+  Outcome outcome;
+  outcome.number = number;
+  outcome.charged = false;
+  outcome.next_attempt = next;
+  claims_.close(message, std::move(outcome));
 }
 
 }  // namespace spoold::server

@@ -1,8 +1,6 @@
-// From due to in hand: how much a lane claims, when, and what it tells its planner of it.
-#include <algorithm>
+// From due to in hand: what a lane claims from the store, and what it tells its planner of it.
 #include <utility>
 
-#include "protocol/mail/ascii.hpp"
 #include "server/delivery/lane.hpp"
 #include "server/log.hpp"
 #include "store/broken.hpp"
@@ -12,96 +10,86 @@
 namespace spoold::server {
 namespace {
 
-delivery::Suspicion suspicion_of(const store::Suspect& row) {
-  delivery::Suspicion s;
-  s.strikes = row.strikes;
-  s.parked = row.parked;
-  s.first = row.first;
-  s.last_drop = row.last_drop;
-  s.next = row.next;
-  s.last_position = row.last_position;
-  s.stage = row.stage;
-  s.how = row.how;
-  s.commits_between = row.commits_between;
-  return s;
+// The messages of these claims that are not yet held, read in one transaction.
+void learn_messages(store::Store& store, const std::vector<store::Claim>& coming, Claims& claims,
+                    const std::string& route) {
+  std::optional<store::Read> read;
+  for (const store::Claim& claim : coming) {
+    if (claim.recipients.empty() || claims.find(claim.message) != nullptr) continue;
+    if (!read) read.emplace(store);
+    auto message = store::spool::message(*read, claim.message);
+    if (!message)
+      throw store::Broken(
+          store::Error::Kind::corrupt,
+          "recipients of message " + store::id_text(claim.message) + " are due on route " + route +
+              ", but table message has no row of it: the store is damaged; stop spoold and run "
+              "`spoolctl check`");
+    claims.hold(std::move(*message));
+  }
 }
 
-constexpr std::size_t hand_least = 100, hand_most = 8000;
-// So many last longer than a claim that waits for company, also at 300,000 a second; or so many seconds'
-// worth.
-constexpr std::size_t plenty = 2000;
-constexpr double plenty_of_time = 0.02;
+delivery::Batch batch_of(const store::Claim& claim, const store::Message& message, const Outbox& outbox) {
+  delivery::Batch batch;
+  batch.message = claim.message;
+  batch.one_each = message.list != 0 && message.copies != list::Copies::bulk;
+  batch.recipients.reserve(claim.recipients.size());
+  for (const store::Recipient& recipient : claim.recipients) {
+    delivery::Candidate candidate;
+    candidate.number = recipient.number;
+    candidate.address = recipient.address;
+    candidate.attempts = recipient.attempts;
+    candidate.arrived = message.arrived;
+    candidate.isolate = recipient.isolate;
+    candidate.possible_duplicate = recipient.possible_duplicate;
+    candidate.suspicion = outbox.suspicion(recipient.address);
+    batch.recipients.push_back(std::move(candidate));
+  }
+  return batch;
+}
 
 }  // namespace
 
-// Two transactions a connection, or a quarter of a second's work where that is more: enough that the wire
-// never waits for a claim's commit, and little enough that a new message is not behind a long queue in
-// memory.
-std::size_t Lane::hand_target() const {
-  const std::size_t each =
-      mostly_single_ ? 1 : static_cast<std::size_t>(settings_->delivery.recipients_per_transaction);
-  const std::size_t connections = std::max<std::size_t>(sessions_.size(), 1);
-  // While others wait for a connection there are as many lanes as connections: each holds less.
-  const std::size_t transactions = context_.connections.crowded() ? 1 : 2;
-  const auto quarter = static_cast<std::size_t>(rate_ / 4);
-  return std::clamp(std::max(transactions * each * connections, quarter), hand_least, hand_most);
+Claiming::Load Lane::load() const {
+  return {claims_.open(), sessions_.size(), context_.connections.crowded()};
 }
 
 void Lane::claim_more() {
   const TimePoint at = now();
   const auto clock = Clock::now();
-  if (clock - rate_at_ >= std::chrono::milliseconds(50)) {
-    const double seconds = std::chrono::duration<double>(clock - rate_at_).count();
-    rate_ = seconds < 1 ? static_cast<double>(closed_ - closed_before_) / seconds : 0;  // 0: not known
-    closed_before_ = closed_;
-    rate_at_ = clock;
-  }
-  if (trouble_ && (settle_failed_ || clock < probe_at_)) return;
-  if (claiming_ || next_due_ > at || !planner_.receptive(at) || !may_claim()) return;
-  probe_at_ = clock + std::chrono::seconds(1);
-  const std::size_t target = hand_target(), open = hand_.open();
-  if (open > target * 3 / 4) return;
-  claiming_ = true;
-  const auto asked = static_cast<std::uint32_t>(target - open);
-  next_due_ = TimePoint::max();  // what is woken meanwhile is not lost: wake() moves it back
-  const bool lasts =
-      open >= plenty || (rate_ > 0 && static_cast<double>(open) >= std::max(rate_ * plenty_of_time, 1.0));
-  const auto kind = lasts ? store::Job::Kind::patient : store::Job::Kind::change;
-  const auto done = [this, alive = alive_, asked, io = &io_](auto result) {
+  claiming_.measure(clock);
+  // A claim is a commit: in trouble it tries whether the store can commit again. With outcomes to settle these do.
+  if (trouble_ && (outbox_.failed() || !claiming_.may_probe(clock))) return;
+  if (claiming_.busy() || claiming_.next_due() > at || !planner_.receptive(at) || !may_claim()) return;
+  const auto ask = claiming_.begin(load(), clock);
+  if (!ask) return;
+  const auto done = [this, alive = alive_, asked = ask->recipients, io = &thread_.io](auto result) {
     asio::post(*io, [this, alive, asked, result = std::move(result)]() mutable {
       if (*alive) guarded([&] { claimed(std::move(result), asked); });
     });
   };
-  context_.store.claim(route_, at, asked, done, kind);
+  context_.store.claim(route_, at, ask->recipients, done,
+                       ask->patient ? store::Job::Kind::patient : store::Job::Kind::change);
 }
 
 void Lane::claimed(store::Result<std::vector<store::Claim>> result, std::uint32_t asked) {
-  poke_ = poke_ || context_.connections.crowded();  // an idle connection may be somebody else's now
+  poke_ = poke_ || context_.connections.crowded();  // another lane may want an idle connection now
   soon();
   if (!result) {
-    claiming_ = false;
-    held_meanwhile_.clear();
-    next_due_ = now() + std::chrono::seconds(1);
+    claiming_.failed(now());
     log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", result.error().text}});
     return;
   }
-  claim_read_ = true;
-  coming_ = std::move(*result);
-  asked_ = asked;
-  read_at_ = {};
+  claiming_.came(std::move(*result), asked);
   take_claims();
 }
 
-// The claims stay in coming_ until the store could be read: they are durable, and nobody else would settle
-// them before the next start. Meanwhile claiming_ holds, as for a claim that is being made.
 void Lane::take_claims() {
-  if (now() < read_at_) return;
-  std::size_t got = 0;
-  for (const store::Claim& claim : coming_) got += std::max<std::size_t>(claim.recipients.size(), 1);
+  if (now() < claiming_.read_at()) return;
   std::optional<TimePoint> due;
+  // All that can fail for lack of a reader comes first: nothing is half in hand when it does.
   try {
-    learn_messages();
-    if (got >= asked_) {
+    learn_messages(context_.store, claiming_.coming(), claims_, route_);
+    if (claiming_.filled()) {
       due = now();
     } else {
       const store::Read read(context_.store);
@@ -109,57 +97,20 @@ void Lane::take_claims() {
     }
   } catch (const store::Broken& broken) {
     if (broken.error.kind != store::Error::Kind::full) throw;
-    read_at_ = now() + std::chrono::seconds(1);
+    claiming_.unreadable(now());
     log::event(log::Level::warning, "claim", {{"relay", route_}, {"reply", broken.error.text}});
     return;
   }
-  for (store::Claim& claim : coming_) take_claim(claim);
-  coming_.clear();
-  held_meanwhile_.clear();
-  claiming_ = claim_read_ = false;
-  if (due) next_due_ = std::min(next_due_, *due);
-}
-
-// The messages of these claims that are not yet held, read in one transaction.
-void Lane::learn_messages() {
-  std::optional<store::Read> read;
-  for (const store::Claim& claim : coming_) {
-    if (claim.recipients.empty() || hand_.find(claim.message) != nullptr) continue;
-    if (!read) read.emplace(context_.store);
-    auto message = store::spool::message(*read, claim.message);
-    if (!message)
-      throw store::Broken(
-          store::Error::Kind::corrupt,
-          "recipients of message " + store::id_text(claim.message) + " are due on route " + route_ +
-              ", but table message has no row of it: the store is damaged; stop spoold and run "
-              "`spoolctl check`");
-    hand_.hold(std::move(*message));
-  }
+  for (store::Claim& claim : claiming_.coming()) take_claim(claim);
+  claiming_.taken(due);
 }
 
 void Lane::take_claim(store::Claim& claim) {
   if (claim.recipients.empty()) return;
   const store::Id id = claim.message;
-  const Hand::Held* held = hand_.find(id);
-  delivery::Batch batch;
-  batch.message = id;
-  batch.one_each = held->message.list != 0 && held->message.copies != list::Copies::bulk;
-  mostly_single_ = batch.one_each || claim.recipients.size() == 1;
-  batch.recipients.reserve(claim.recipients.size());
-  for (const store::Recipient& recipient : claim.recipients) {
-    delivery::Candidate candidate;
-    candidate.number = recipient.number;
-    candidate.address = recipient.address;
-    candidate.attempts = recipient.attempts;
-    candidate.arrived = held->message.arrived;
-    candidate.isolate = recipient.isolate;
-    candidate.possible_duplicate = recipient.possible_duplicate;
-    if (!suspects_.empty())
-      if (const auto known = suspects_.find(mail::lower(recipient.address)); known != suspects_.end())
-        candidate.suspicion = suspicion_of(known->second);
-    batch.recipients.push_back(std::move(candidate));
-  }
-  hand_.add(std::move(claim), held_meanwhile_.contains(id));
+  delivery::Batch batch = batch_of(claim, claims_.find(id)->message, outbox_);
+  claiming_.mostly_single(batch.one_each || claim.recipients.size() == 1);
+  claims_.add(std::move(claim), claiming_.holds(id));
   planner_.add(std::move(batch), now());
   poke_ = true;
 }

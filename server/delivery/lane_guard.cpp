@@ -14,9 +14,7 @@
 namespace spoold::server {
 namespace {
 
-constexpr Duration shortest_pause = std::chrono::seconds(1), longest_pause = std::chrono::seconds(30);
 constexpr auto pause_after_exception = std::chrono::seconds(10);
-constexpr auto log_again = std::chrono::minutes(10);
 
 template <class Work>
 void in_any_case(Work work) {
@@ -30,44 +28,35 @@ void in_any_case(Work work) {
 
 void Lane::rescue(std::exception_ptr why) {
   const TimePoint at = now(), again = at + pause_after_exception;
-  connect_at_ = std::max(connect_at_, again);
+  pause_.at_least(again);
   for (const auto& session : std::vector(sessions_)) in_any_case([&] { session->abort(); });
   for (const auto& session : std::vector(sessions_)) in_any_case([&] { forget(*session); });
   in_any_case([&] { collect(); });
   in_any_case([&] {
     const delivery::HostMemory memory = planner_.memory();
-    for (const auto& [message, number] : hand_.all_open(false)) release(message, number, again);
-    for (const store::Claim& claim : coming_) hand_.give_up(claim, again);  // those in hand have moved there
-    coming_.clear();
-    held_meanwhile_.clear();
+    for (const auto& [message, number] : claims_.all_open(false)) release(message, number, again);
+    for (const store::Claim& claim : claiming_.coming())
+      claims_.give_up(claim, again);  // those in hand have moved there
     planner_ = make_planner(memory);
-    planner_.join(group_);
+    planner_.join(place_.group());
   });
-  // A claim that the store is still making keeps claiming_; its answer comes.
-  if (claim_read_) claiming_ = claim_read_ = false;
+  claiming_.abandon();
   soon();
-  raise(io_, why, route_);
+  raise(thread_.io, why, route_);
 }
 
 void Lane::threw(OutboundSession& session, std::exception_ptr why) {
   const bool reported =
       std::none_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
   if (!reported) return rescue(std::move(why));
-  connect_at_ = std::max(connect_at_, now() + shortest_pause);
+  pause_.at_least(now() + Pause::shortest);
   soon();
-  raise(io_, why, route_);
+  raise(thread_.io, why, route_);
 }
 
-// This machine lacks something: file descriptors, a source address, the password. The host is not to blame, its
-// clock does not move, nobody is charged; the lane tries again soon.
 void Lane::pause(const std::string& why) {
-  pause_ = std::clamp(pause_ * 2, shortest_pause, longest_pause);
-  connect_at_ = now() + pause_;
-  const auto clock = Clock::now();
-  if (why == pause_why_ && clock - pause_logged_ < log_again) return;
-  pause_why_ = why;
-  pause_logged_ = clock;
-  log::event(log::Level::error, "lane", {{"relay", route_}, {"reply", why}});
+  if (pause_.fault(why, now(), Clock::now()))
+    log::event(log::Level::error, "lane", {{"relay", route_}, {"reply", why}});
 }
 
 void Lane::fault(OutboundSession& session, const std::string& why) {

@@ -1,11 +1,11 @@
-// The log lines of a lane, with the names and keys of the contract.
-#include "server/delivery/lane.hpp"
+#include "server/delivery/lane_log.hpp"
+
 #include "server/log.hpp"
 
 namespace spoold::server {
 
-void Lane::log_outcome(const store::Message& message, const store::Recipient& recipient,
-                       const Outcome& outcome) const {
+void log_outcome(const store::Message& message, const store::Recipient& recipient, const Outcome& outcome,
+                 TimePoint now) {
   const bool delivered = outcome.verdict == Verdict::delivered;
   const log::Level level = outcome.verdict == Verdict::delivered || outcome.verdict == Verdict::deferred
                                ? log::Level::info
@@ -14,7 +14,7 @@ void Lane::log_outcome(const store::Message& message, const store::Recipient& re
   const LastReply& last = outcome.last;
   const std::string qid = store::id_text(message.id), reply = last.reply.oneline(),
                     dsn = last.reply.enhanced.text();
-  const auto delay = now() - message.arrived;
+  const auto delay = now - message.arrived;
   const std::uint32_t attempts = recipient.attempts + (outcome.charged ? 1 : 0);
   const char* name = delivered                              ? "delivered"
                      : outcome.verdict == Verdict::deferred ? "deferred"
@@ -43,35 +43,28 @@ void Lane::log_outcome(const store::Message& message, const store::Recipient& re
               {"next", next}});
 }
 
-// An operator should see that the Internet's mail goes in the clear where it need not.
-void Lane::log_plain_text(const OutboundSession& session) const {
+void log_plain_text(const OutboundSession& session) {
   if (session.tls_failure().empty()) return;
   log::event(
       log::Level::warning, "plaintext",
       {{"relay", session.remote()}, {"stage", label(Stage::starttls)}, {"reply", session.tls_failure()}});
 }
 
-void Lane::log_suspect(const delivery::SuspectChange& change) const {
+void log_suspect(const delivery::SuspectChange& change, const std::string& route) {
   if (!change.now)
-    return log::event(log::Level::info, "released", {{"to", change.address}, {"relay", route_}});
+    return log::event(log::Level::info, "released", {{"to", change.address}, {"relay", route}});
   log::event(log::Level::warning, "suspect",
              {{"to", change.address},
-              {"relay", route_},
+              {"relay", route},
               {"stage", label(change.now->stage)},
               {"reply", change.now->how},
               {"strikes", change.now->strikes},
               {"next", rfc3339(change.now->next)}});
 }
 
-// Each by name, and its row of the store will say so too: the peer may have it, or may get it yet.
-void Lane::name_in_doubt(const OutboundSession& session) {
-  for (const delivery::InDoubt& copy : planner_.take_in_doubt()) {
-    const store::Recipient* recipient = hand_.doubt(copy.message, copy.number);
-    if (recipient == nullptr) continue;
-    const std::string qid = store::id_text(copy.message);
-    log::event(log::Level::warning, "indoubt",
-               {{"qid", qid}, {"to", recipient->address}, {"relay", session.remote()}});
-  }
+void log_in_doubt(store::Id message, const store::Recipient& recipient, const std::string& remote) {
+  log::event(log::Level::warning, "indoubt",
+             {{"qid", store::id_text(message)}, {"to", recipient.address}, {"relay", remote}});
 }
 
 }  // namespace spoold::server

@@ -18,12 +18,10 @@ constexpr std::size_t most_at_rest = 2000;  // lanes kept only for what they rem
 LaneSet::LaneSet(DeliveryContext& context, asio::io_context& io,
                  std::shared_ptr<const conf::Settings> settings, std::size_t wire_budget)
     : context_(context),
-      io_(io),
+      thread_{io, std::move(settings), WireCache(context.store, wire_budget),
+              std::make_shared<TlsClient>(nullptr)},
       timer_(io),
-      grace_(io),
-      settings_(std::move(settings)),
-      wires_(context.store, wire_budget),
-      tls_(std::make_shared<TlsClient>(nullptr)) {}
+      grace_(io) {}
 
 // ---- from asleep to a lane
 
@@ -34,7 +32,7 @@ void LaneSet::tell_due(const std::string& route) {
     to_look_at_.push_back(route);
     if (to_look_at_.size() > 1) return;  // a call is on its way
   }
-  asio::post(io_, [this] {
+  asio::post(thread_.io, [this] {
     std::vector<std::string> routes;
     {
       const std::lock_guard lock(telling_);
@@ -90,8 +88,7 @@ void LaneSet::Woken::tell(Lane& lane) const {
 void LaneSet::make(const std::string& route, Woken woken) {
   std::shared_ptr<Lane> lane;
   try {
-    lane =
-        std::make_shared<Lane>(context_, io_, wires_, tls_, *this, settings_, route, std::random_device{}());
+    lane = std::make_shared<Lane>(context_, thread_, *this, route, std::random_device{}());
     lanes_[route] = lane;
   } catch (...) {
     context_.connections.give();
@@ -99,14 +96,14 @@ void LaneSet::make(const std::string& route, Woken woken) {
     how.at = now() + std::chrono::seconds(1);
     how.woken = woken;
     sleep(route, how);
-    return raise(io_, std::current_exception(), route);
+    return raise(thread_.io, std::current_exception(), route);
   }
   woken.tell(*lane);
   lane->granted();
 }
 
 void LaneSet::join_line(const std::string& route) {
-  context_.connections.wait([this, route] { asio::post(io_, [this, route] { granted(route); }); });
+  context_.connections.wait([this, route] { asio::post(thread_.io, [this, route] { granted(route); }); });
 }
 
 void LaneSet::granted(const std::string& route) {
@@ -122,17 +119,15 @@ void LaneSet::granted(const std::string& route) {
 
 // ---- from a lane to asleep
 
-void LaneSet::stand_in_line(Lane& lane) {
-  if (in_line_.contains(lane.route())) return;
-  in_line_[lane.route()] = {};
-  join_line(lane.route());
+void LaneSet::stand_in_line(const std::string& route) {
+  if (in_line_.try_emplace(route).second) join_line(route);
 }
 
 void LaneSet::idle(Lane& lane, const Rest& rest) {
   if (!rest.forgettable && lanes_.size() <= most_at_rest) return;
   const auto found = lanes_.find(lane.route());
   if (found == lanes_.end() || found->second.get() != &lane) return;
-  asio::post(io_, [this, gone = std::move(found->second)]() mutable {  // it is on the stack below us
+  asio::post(thread_.io, [this, gone = std::move(found->second)]() mutable {  // it is on the stack below us
     gone.reset();
     if (++gone_ < crowd || !lanes_.empty()) return;
     gone_ = 0;
@@ -263,10 +258,7 @@ void LaneSet::abort() {
 
 std::vector<DestinationState> LaneSet::states() const {
   std::vector<DestinationState> all;
-  for (const auto& [route, lane] : lanes_) {
-    all.push_back(lane->state());
-    all.back().in_line = in_line_.contains(route);
-  }
+  for (const auto& [route, lane] : lanes_) all.push_back(lane->state());
   for (const auto& [route, how] : asleep_) {
     DestinationState& one = all.emplace_back();
     one.route = route;

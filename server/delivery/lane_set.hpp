@@ -26,7 +26,7 @@ class LaneSet : public Lane::Keeper {
           std::size_t wire_budget);
 
   /// Before anything is due.
-  void use(std::shared_ptr<const TlsContext> context) { tls_->use(std::move(context)); }
+  void use(std::shared_ptr<const TlsContext> context) { thread_.tls->use(std::move(context)); }
 
   /// Something of this route may be due now.
   void due(const std::string& route);
@@ -50,11 +50,12 @@ class LaneSet : public Lane::Keeper {
   /// Lanes, routes asleep and routes in line.
   std::vector<DestinationState> states() const;
 
-  asio::io_context& io() { return io_; }
+  asio::io_context& io() { return thread_.io; }
 
   // Lane::Keeper
   void idle(Lane& lane, const Rest& rest) override;
-  void stand_in_line(Lane& lane) override;
+  bool in_line(const std::string& route) const override { return in_line_.contains(route); }
+  void stand_in_line(const std::string& route) override;
 
  private:
   /// Why a clock that the store remembers is not waited for.
@@ -80,12 +81,9 @@ class LaneSet : public Lane::Keeper {
   TimePoint now() const { return context_.store.now(); }
 
   DeliveryContext& context_;
-  asio::io_context& io_;
+  LaneThread thread_;
   asio::steady_timer timer_, grace_;
   TimePoint timer_at_ = TimePoint::max();
-  std::shared_ptr<const conf::Settings> settings_;  // of new lanes
-  WireCache wires_;
-  std::shared_ptr<TlsClient> tls_;
   std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::unordered_map<std::string, Asleep> asleep_;
   std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep

@@ -14,7 +14,7 @@ void Lane::begin_conversion(OutboundSession& session, const store::Message& mess
                             smtp::ClientDialog::Mail mail) {
   session.unready = std::move(mail);
   session.form = context_.seven_bit.of(
-      message, [io = &io_, alive = alive_, waiting = std::weak_ptr(session.shared_from_this())] {
+      message, [io = &thread_.io, alive = alive_, waiting = std::weak_ptr(session.shared_from_this())] {
         asio::post(*io, [alive, waiting] {
           if (const auto open = waiting.lock(); *alive && open) open->pump();
         });

@@ -22,7 +22,7 @@
 #include "server/asio.hpp"
 #include "server/delivery/channel.hpp"
 #include "server/delivery/gather.hpp"
-#include "server/delivery/groups.hpp"
+#include "server/delivery/place.hpp"
 #include "server/delivery/seven_bit.hpp"
 #include "server/delivery/target.hpp"
 #include "server/delivery/tls_client.hpp"
@@ -95,9 +95,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   // For the owner: its planner's name of this connection, and when the planner wants to be asked again.
   delivery::ConnectionId connection = 0;
   TimePoint ask_at = TimePoint::max();
-  bool yields = false;  // it ends for another lane that stands in line
-  const std::chrono::steady_clock::time_point started = std::chrono::steady_clock::now();
-  std::unique_ptr<Seat> seat;  // among the connections of its group
+  std::unique_ptr<Place::Ticket> ticket;  // what it has taken from other lanes
   /// The planner's next transaction for this connection, not begun: its content is still being made.
   std::optional<smtp::ClientDialog::Mail> unready;
   std::shared_ptr<const SevenBit::Form> form;  // that content

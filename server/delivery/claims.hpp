@@ -1,6 +1,11 @@
-// What one lane has in hand: its claims with their recipients, and the outcomes not yet settled.
-// Guarantees: a recipient of a claim is open until close(); each outcome goes into exactly one
-// Settlement; a claim leaves when all its recipients are settled. Pure bookkeeping: no store, no planner.
+// What one lane has claimed: which claim of the store each recipient belongs to, and the outcomes that are not yet
+// settled. Pure bookkeeping: no store, no planner.
+//
+// The planner's hand (protocol/delivery/hand.hpp) has the same recipients for another purpose: there each waits in
+// a line for its next transaction, and leaves with its outcome. Here each belongs to the claim that its outcome
+// settles. A recipient may be here twice, in a claim that is being settled and in the next one; the open one is
+// meant. Guarantees: a recipient of a claim is open from add() until close(), and the planner gets it once in
+// between; each outcome is in exactly one Settlement; a claim leaves when all its recipients are settled.
 #pragma once
 #include <map>
 #include <optional>
@@ -16,7 +21,7 @@
 
 namespace spoold::server {
 
-class Hand {
+class Claims {
  public:
   struct Batch {
     store::Claim claim;
@@ -35,7 +40,7 @@ class Hand {
     std::set<std::uint32_t> told;                 // last offered with their NOTIFY: the next hop reports
   };
 
-  explicit Hand(std::string route) : route_(std::move(route)) {}
+  explicit Claims(std::string route) : route_(std::move(route)) {}
 
   Held* find(store::Id message);
   Held& hold(store::Message message);  // made known before its first claim

@@ -1,9 +1,8 @@
-// What a lane's connections are to ask of TLS and AUTH, from the configuration of its route.
+#include "server/delivery/tls_of_route.hpp"
+
 #include <fstream>
 
 #include "conf/load.hpp"
-#include "server/delivery/lane.hpp"
-#include "server/delivery/tls_of_route.hpp"
 
 namespace spoold::server {
 
@@ -15,23 +14,25 @@ std::optional<conf::Tls> tls_of_route(const conf::Settings& settings, const std:
   return asked;
 }
 
-OutboundSession::Security Lane::security(const conf::Destination* own) const {
-  OutboundSession::Security security;
-  security.client = tls_;
-  delivery::TlsRules& rules = security.rules;
-  rules.otherwise = settings_->delivery.tls;
-  rules.configured = !way_.by_mx();
-  if (way_.by_mx() && !route_.starts_with('[')) security.domain = route_;
-  rules.credentials = route_ == "relay" && !settings_->relay.username.empty();
-  rules.asked = tls_of_route(*settings_, route_);
+delivery::TlsRules tls_rules(const conf::Settings& settings, const std::string& route, bool by_mx,
+                             const conf::Destination* own) {
+  delivery::TlsRules rules;
+  rules.otherwise = settings.delivery.tls;
+  rules.configured = !by_mx;
+  rules.credentials = route == "relay" && !settings.relay.username.empty();
+  rules.asked = tls_of_route(settings, route);
   if (own != nullptr && own->tls) rules.asked = own->tls;
-  return security;
+  return rules;
 }
 
-// Read for each connection: who changes the password need not start anything anew.
-std::shared_ptr<const smtp::Credentials> Lane::credentials() const {
-  const conf::Relay& relay = settings_->relay;
-  if (route_ != "relay" || relay.username.empty()) return nullptr;
+std::string mx_domain(const std::string& route, bool by_mx) {
+  return by_mx && !route.starts_with('[') ? route : std::string();
+}
+
+std::shared_ptr<const smtp::Credentials> credentials_of(const conf::Settings& settings,
+                                                        const std::string& route) {
+  const conf::Relay& relay = settings.relay;
+  if (route != "relay" || relay.username.empty()) return nullptr;
   auto credentials = std::make_shared<smtp::Credentials>();
   credentials->username = relay.username;
   std::ifstream file(relay.password_file);

@@ -1,11 +1,11 @@
-#include "server/delivery/hand.hpp"
+#include "server/delivery/claims.hpp"
 
 #include <algorithm>
 
 namespace spoold::server {
 namespace {
 
-std::optional<std::size_t> position_of(const Hand::Batch& batch, std::uint32_t number) {
+std::optional<std::size_t> position_of(const Claims::Batch& batch, std::uint32_t number) {
   const auto& all = batch.claim.recipients;
   const auto at = std::lower_bound(all.begin(), all.end(), number,
                                    [](const store::Recipient& r, std::uint32_t n) { return r.number < n; });
@@ -15,19 +15,19 @@ std::optional<std::size_t> position_of(const Hand::Batch& batch, std::uint32_t n
 
 }  // namespace
 
-Hand::Held* Hand::find(store::Id message) {
+Claims::Held* Claims::find(store::Id message) {
   const auto found = held_.find(message);
   return found == held_.end() ? nullptr : &found->second;
 }
 
-Hand::Held& Hand::hold(store::Message message) {
+Claims::Held& Claims::hold(store::Message message) {
   const store::Id id = message.id;
   Held& held = held_[id];
   held.message = std::move(message);
   return held;
 }
 
-void Hand::add(store::Claim claim, bool held_meanwhile) {
+void Claims::add(store::Claim claim, bool held_meanwhile) {
   Held* held = find(claim.message);
   if (held == nullptr || claim.recipients.empty()) return;
   std::sort(claim.recipients.begin(), claim.recipients.end(),
@@ -42,12 +42,12 @@ void Hand::add(store::Claim claim, bool held_meanwhile) {
   held->batches.emplace(first, std::move(batch));
 }
 
-void Hand::hold_claims(store::Id message) {
+void Claims::hold_claims(store::Id message) {
   if (Held* held = find(message))
     for (auto& [first, batch] : held->batches) batch.hold = true;
 }
 
-void Hand::give_up(const store::Claim& claim, TimePoint next) {
+void Claims::give_up(const store::Claim& claim, TimePoint next) {
   if (claim.recipients.empty()) return;
   store::Settlement& settlement = given_up_.emplace_back();
   settlement.message = claim.message;
@@ -64,7 +64,7 @@ void Hand::give_up(const store::Claim& claim, TimePoint next) {
 }
 
 // The batch where it is open; else one where it was.
-std::optional<Hand::Place> Hand::place_of(store::Id message, std::uint32_t number) {
+std::optional<Claims::Place> Claims::place_of(store::Id message, std::uint32_t number) {
   Held* held = find(message);
   if (held == nullptr) return std::nullopt;
   std::optional<Place> found;
@@ -78,14 +78,14 @@ std::optional<Hand::Place> Hand::place_of(store::Id message, std::uint32_t numbe
   return found;
 }
 
-const store::Recipient* Hand::recipient(store::Id message, std::uint32_t number) {
+const store::Recipient* Claims::recipient(store::Id message, std::uint32_t number) {
   const auto place = place_of(message, number);
   if (!place) return nullptr;
   const Batch& batch = place->second->second;
   return &batch.claim.recipients[*position_of(batch, number)];
 }
 
-const store::Recipient* Hand::doubt(store::Id message, std::uint32_t number) {
+const store::Recipient* Claims::doubt(store::Id message, std::uint32_t number) {
   const auto place = place_of(message, number);
   if (!place) return nullptr;
   Batch& batch = place->second->second;
@@ -94,7 +94,7 @@ const store::Recipient* Hand::doubt(store::Id message, std::uint32_t number) {
   return &recipient;
 }
 
-const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
+const store::Recipient* Claims::close(store::Id message, Outcome outcome) {
   const auto place = place_of(message, outcome.number);
   if (!place) return nullptr;
   Batch& batch = place->second->second;
@@ -113,7 +113,7 @@ const store::Recipient* Hand::close(store::Id message, Outcome outcome) {
   return &recipient;
 }
 
-std::vector<store::Settlement> Hand::take() {
+std::vector<store::Settlement> Claims::take() {
   std::vector<store::Settlement> all = std::exchange(given_up_, {});
   for (const Place& place : dirty_) {
     Batch& batch = place.second->second;
@@ -131,7 +131,7 @@ std::vector<store::Settlement> Hand::take() {
   return all;
 }
 
-void Hand::forget_taken() {
+void Claims::forget_taken() {
   for (const Place& place : std::exchange(taken_, {})) {
     const Batch& batch = place.second->second;
     if (batch.open > 0 || batch.listed) continue;
@@ -141,7 +141,7 @@ void Hand::forget_taken() {
   }
 }
 
-std::vector<std::pair<store::Id, std::uint32_t>> Hand::all_open(bool withdrawn_too) const {
+std::vector<std::pair<store::Id, std::uint32_t>> Claims::all_open(bool withdrawn_too) const {
   std::vector<std::pair<store::Id, std::uint32_t>> all;
   for (const auto& [message, held] : held_)
     for (const auto& [first, batch] : held.batches)
