@@ -10,6 +10,7 @@
 #include "server/admin/interrupt.hpp"
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
+#include "server/envelope_sender.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
 #include "store/spool/check.hpp"
@@ -150,11 +151,7 @@ std::optional<store::Message> Reads::message(store::Id id) const {
 }
 
 void Reads::recipients(const store::Message& message, const RowSink& sink) const {
-  const auto list = [&] {
-    const store::Read read(store_);
-    return message.list ? directory::list(read, message.list) : std::nullopt;
-  }();
-  const EnvelopeSenders sender(message, list, settings_.verp.delimiter, hmac_);
+  const EnvelopeSender sender(message, settings_.verp.delimiter, hmac_);
   // What was delivered at once has no row of its own: its reply is in the history.
   std::unordered_map<std::uint32_t, LastReply> replies;
   if (message.counts.delivered > 0)
@@ -192,7 +189,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
       const store::HostRow* host =
           waits(recipient) && !recipient.active ? clocks.waits(recipient.address) : nullptr;
       if (host) recipient.next_attempt = std::max(recipient.next_attempt, host->memory.until);
-      Json row = recipient_json(recipient, sender(recipient), suspect);
+      Json row = recipient_json(recipient, sender.of(recipient), suspect);
       if (host)
         row["waits_for"] = {{"route", host->route},
                             {"error", host->memory.last_error},

@@ -4,7 +4,6 @@
 
 #include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
-#include "protocol/mail/mailbox.hpp"
 #include "server/admin/filter.hpp"
 
 namespace spoold::server::admin {
@@ -124,29 +123,6 @@ Json member_json(const list::Member& m) {
           {"delivery", list::text(m.delivery)},
           {"joined", time_json(m.joined)},
           {"id", m.id}};
-}
-
-EnvelopeSenders::EnvelopeSenders(const store::Message& message, const std::optional<list::List>& list,
-                                 char delimiter, list::Hmac hmac)
-    : plain_(message.reverse_path) {
-  if (message.list == 0) return;
-  list::List of = list.value_or(list::List{});
-  if (!list) {  // the list is gone; its posts still go out under its name
-    const mail::Address address(message.list_address);
-    of.id = message.list;
-    of.local = address.local;
-    of.domain = address.domain;
-  }
-  if (plain_.empty()) plain_ = list::bounces_address(of);
-  if (message.copies == list::Copies::each_verp)
-    verp_.emplace(of, message.verp_format, delimiter, list::verp_epoch(message.arrived), std::move(hmac));
-}
-
-std::string EnvelopeSenders::operator()(const store::Recipient& recipient) const {
-  if (!verp_) return plain_;
-  std::string out;
-  verp_->append(out, recipient.address, recipient.member);
-  return out;
 }
 
 }  // namespace spoold::server::admin

@@ -1,7 +1,7 @@
 // What the store holds, as the JSON of the contract (snake_case names, times in RFC 3339 UTC, null for what
 // is not there). Pure: from values copied out of the store.
 #pragma once
-#include "protocol/list/verp.hpp"
+#include "protocol/list/settings.hpp"
 #include "server/admin/json.hpp"
 #include "store/spool/types.hpp"
 
@@ -17,16 +17,5 @@ Json recipient_json(const store::Recipient&, const std::string& envelope_sender,
 Json history_json(const store::HistoryEvent&);
 Json list_json(const list::List&);
 Json member_json(const list::Member&);
-
-/// The reverse path of each recipient of one message, as delivery makes it.
-class EnvelopeSenders {
- public:
-  EnvelopeSenders(const store::Message&, const std::optional<list::List>&, char delimiter, list::Hmac hmac);
-  std::string operator()(const store::Recipient&) const;
-
- private:
-  std::string plain_;
-  std::optional<list::VerpEncoder> verp_;
-};
 
 }  // namespace spoold::server::admin

@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "protocol/list/verp.hpp"
+#include "server/envelope_sender.hpp"
 #include "store/spool/changes.hpp"
 #include "store/store.hpp"
 
@@ -34,7 +34,7 @@ class Claims {
   };
   struct Held {
     store::Message message;
-    std::optional<list::VerpEncoder> verp;
+    std::optional<EnvelopeSender> sender;         // made with the first transaction
     std::multimap<std::uint32_t, Batch> batches;  // by claim.first
     std::set<std::uint32_t> withdrawn;            // taken from the planner for an edit, not yet given back
     std::set<std::uint32_t> told;                 // last offered with their NOTIFY: the next hop reports

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "conf/load.hpp"
-#include "protocol/mail/mailbox.hpp"
 #include "server/delivery/dsn_of_hop.hpp"
 #include "server/delivery/lane_log.hpp"
 #include "server/log.hpp"
@@ -223,35 +222,17 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
   smtp::ClientDialog::Mail mail;
   mail.plan = std::move(plan);
   Claims::Held* held = claims_.find(mail.plan.message);
+  if (!held->sender) held->sender.emplace(held->message, settings_->verp.delimiter, context_.hmac);
   mail.size = held->message.size;
   mail.eight_bit = held->message.eight_bit;
   mail.addresses.reserve(mail.plan.recipients.size());
   for (const std::uint32_t number : mail.plan.recipients) {
     const store::Recipient* recipient = claims_.recipient(mail.plan.message, number);
-    if (mail.addresses.empty()) mail.sender = sender_of(*held, *recipient);
+    if (mail.addresses.empty()) mail.sender = held->sender->of(*recipient);
     mail.addresses.push_back(recipient->address);
   }
   request_reports(session.offered().dsn, claims_, mail);
   return mail;
-}
-
-// lists.md A2: what the post decided when it was accepted, for this recipient.
-std::string Lane::sender_of(Claims::Held& held, const store::Recipient& recipient) {
-  const store::Message& message = held.message;
-  if (message.list == 0) return message.reverse_path;
-  const mail::Address address(message.list_address);
-  list::List list;
-  list.id = message.list;
-  list.local = address.local;
-  list.domain = address.domain;
-  if (message.copies != list::Copies::each_verp)
-    return message.reverse_path.empty() ? list::bounces_address(list) : message.reverse_path;
-  if (!held.verp)  // of the epoch it arrived in: each try uses the same sender (greylisting, callouts)
-    held.verp.emplace(list, message.verp_format, settings_->verp.delimiter, list::verp_epoch(message.arrived),
-                      context_.hmac);
-  std::string sender;
-  held.verp->append(sender, recipient.address, recipient.member);
-  return sender;
 }
 
 bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {

@@ -122,7 +122,6 @@ class Lane : public OutboundSession::Owner {
   delivery::Planner make_planner(const delivery::HostMemory& memory);
   void way_changed();
   smtp::ClientDialog::Mail mail_of(OutboundSession& session, delivery::Transaction plan);
-  std::string sender_of(Claims::Held& held, const store::Recipient& recipient);
   void feed_idle();
   void answer_withdrawals();
   void release_all();
