@@ -1,10 +1,14 @@
-// The connections of all lanes together ([delivery] max_connections), shared fairly: while all are in use,
-// lanes without any stand in one line over all threads, and each connection that ends goes to the first in
-// line. A lane that has one gets no further one meanwhile. So that nobody waits for ever, lanes give some up:
-// as many as stand in line, idle ones first (yield()).
+// The connections of all lanes together ([delivery] max_connections), shared fairly. While all are in use, lanes
+// without a connection wait in one line over all threads; each connection that ends is given to the first of them,
+// and no lane gets a further one. So that no lane waits for ever, others yield as many connections as lanes are in
+// line, idle connections first (yield()).
 //
-// Any thread may call all of this; go() of one in line runs on the thread that gave a connection back and
-// must only hand on. Locked once for each connection, never for a transaction.
+// Why this is not a Group (groups.hpp), which shares connections too: a lane may have several of these and is
+// called with the connection already taken; a group has a limit and a clock that its lanes agree on, and calls a
+// lane to ask again. The line of either is ten lines, and common code would be longer than both.
+//
+// Any thread may call these functions; go() runs on the thread that gave a connection back, and must only post.
+// The mutex is locked once for each connection, never for a transaction.
 #pragma once
 #include <atomic>
 #include <deque>
@@ -18,17 +22,17 @@ class Connections {
  public:
   using Go = std::function<void()>;
 
-  /// `on_crowded`: the first one stands in line; idle connections should be asked to go.
+  /// `on_crowded`: a first lane is in line; idle connections should be asked to end.
   Connections(int most, std::function<void()> on_crowded);
 
-  /// One more; false: all are in use, or somebody waits for one.
+  /// Takes one connection; false: all are in use, or a lane is in line for one.
   bool take();
-  /// Stands in line: go() is called once, when one was taken for it. At once where one is free.
+  /// Joins the line: go() is called once, when a connection was taken for the caller; at once where one is free.
   void wait(Go go);
-  /// One less. `yielded`: yield() had asked for it.
+  /// Gives one connection back. `yielded`: yield() had answered true for it.
   void give(bool yielded = false);
 
-  /// Somebody stands in line.
+  /// A lane is in line.
   bool crowded() const { return crowded_.load(std::memory_order_relaxed); }
   /// True: the caller is to give up a connection for one in line (give(true) when it has ended).
   bool yield();

@@ -1,9 +1,9 @@
-// What a ClientDialog wants written, on its way to the kernel: commands and contents in one gather write,
-// slice by slice where a content is too large to be in memory. Knows no socket.
+// The output of a ClientDialog on its way to the kernel: commands and contents in one gather write, slice by slice
+// where a content is too large to be in memory. Knows no socket.
 //
-// Guarantees: octets go out in the order of the Output; a content that goes by BDAT has exactly the octets
-// that were announced. Failures: a stored content of another length than its record says is a bug (throws):
-// to pad or to cut it would damage this message, to go on the next one.
+// Guarantees: octets are written in the order of the Output; a content sent by BDAT has exactly as many octets as
+// BDAT announced. Failures: a stored content of another length than its record states is a bug, and throws. To pad
+// or to cut it would damage this message; to continue would damage the next one.
 #pragma once
 #include <array>
 #include <cstddef>
@@ -33,7 +33,7 @@ class Gather {
   void took(std::size_t n);
   void clear() { contents_.clear(); }
 
-  /// How far it came, as ClientDialog::partly_written() wants it: whole contents only.
+  /// What the kernel has taken, as ClientDialog::partly_written() counts it: whole contents only.
   std::size_t commands_taken() const;
   std::size_t contents_taken() const { return piece_ / 2; }
 

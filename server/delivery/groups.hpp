@@ -1,7 +1,6 @@
-// The groups of all lanes (protocol/delivery/group.hpp), over all threads: each behind a lock of its own that
-// is taken once for a connection, and once for a transaction only where the group has a rate or suspects.
-// Guarantees: a group is forgotten when no lane and no connection is in it and nothing of it is worth
-// knowing.
+// The groups of all lanes (protocol/delivery/group.hpp), over all threads. Each group has a lock of its own, locked
+// once for a connection, and once for a transaction only where the group has a rate or suspects. Guarantees: a
+// group is forgotten when no lane and no connection is in it and it remembers nothing that still counts.
 #pragma once
 #include <atomic>
 #include <functional>

@@ -10,8 +10,8 @@
 namespace spoold::server {
 namespace {
 
-constexpr std::size_t crowd = 100;          // so many lanes leave memory that is worth giving back
-constexpr std::size_t most_at_rest = 2000;  // lanes kept only for what they remember of trouble
+constexpr std::size_t crowd = 100;          // lanes whose memory is worth giving back to the system
+constexpr std::size_t most_at_rest = 2000;  // lanes kept only because they remember trouble
 
 }  // namespace
 

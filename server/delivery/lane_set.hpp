@@ -1,8 +1,7 @@
-// The lanes of one network thread. A lane is made when something of its route is due and a connection is free
-// for it, and leaves when nothing is in hand, connected or due; of the others only the route and two times
-// are kept (asleep), or their place in the line for a connection. So memory holds at most as many busy lanes
-// as there are connections, however many routes have mail. Everything but tell_due() happens on the thread of
-// `io`.
+// The lanes of one network thread. A lane is made when something of its route is due and a connection is free for
+// it; it is destroyed when nothing is in hand, connected or due. A route without a lane is asleep (two times are
+// kept of it) or in line for a connection. So memory holds at most as many busy lanes as there are connections,
+// however many routes have mail. All but tell_due() is called on the thread of `io`.
 #pragma once
 #include <functional>
 #include <memory>
@@ -30,18 +29,18 @@ class LaneSet : public Lane::Keeper {
 
   /// Something of this route may be due now.
   void due(const std::string& route);
-  /// The same, from any thread: what is told before due() was called is one call, and none where the clock of
-  /// a sleeping route waits anyway.
+  /// The same, from any thread. Several calls before due() runs make one due(); no call is made where a sleeping
+  /// route's clock waits anyway.
   void tell_due(const std::string& route);
-  /// Something of this route is due then.
+  /// Something of this route is due at that time.
   void due_at(const std::string& route, TimePoint at);
-  /// `routes`: those that recipients of the message go by.
+  /// `routes`: of the message's recipients.
   void retry_now(store::Id message, const std::set<std::string>& routes);
-  /// An operator's wish, of then: the clock of this host no longer waits.
+  /// An operator wishes an attempt, at this time: the host's clock of before is not waited for.
   void wake_host(const std::string& route, TimePoint wished);
   /// Its group may have a connection for this route.
   void called(const std::string& route);
-  /// Idle connections are wanted by others.
+  /// Lanes wait for a connection: idle ones should end.
   void crowded();
   void stop(Duration grace, std::function<void()> one_stopped, const std::function<void(std::size_t)>& owed);
   void abort();
@@ -87,12 +86,12 @@ class LaneSet : public Lane::Keeper {
   std::unordered_map<std::string, std::shared_ptr<Lane>> lanes_;
   std::unordered_map<std::string, Asleep> asleep_;
   std::set<std::pair<TimePoint, std::string>> alarms_;  // of those asleep
-  std::unordered_map<std::string, Woken> in_line_;      // by route
-  std::size_t gone_ = 0;                                // lanes, since memory was last given back
+  std::unordered_map<std::string, Woken> in_line_;      // by route; with a lane or without
+  std::size_t gone_ = 0;                                // lanes destroyed since memory was last given back
   bool stopping_ = false;
   std::mutex telling_;
   std::vector<std::string> to_look_at_;
-  std::unordered_set<std::string> told_;  // those, and those asleep that will look when their clock ends
+  std::unordered_set<std::string> told_;  // these, and routes asleep that are looked at when their clock ends
 };
 
 }  // namespace spoold::server

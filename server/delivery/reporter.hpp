@@ -1,5 +1,5 @@
-// Asks the store for the reports that have become due by the clock: failures that waited for company, delays
-// (store::Store::make_reports). One timer for the whole daemon. Lives on one thread.
+// Lets the store make the reports that have become due (store::Store::make_reports): failures that were kept back
+// to be reported together, and delays. One timer for the whole daemon, on one thread.
 #pragma once
 #include <memory>
 

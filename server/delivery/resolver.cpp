@@ -166,8 +166,8 @@ std::string Resolver::configure() {
   return fault;
 }
 
-// Another network, another resolv.conf: libunbound reads it once, so the next context reads it again. While
-// anything is asked the old one stays.
+// In another network resolv.conf is another one. libunbound reads it once, so a new context is needed to read it
+// again. While a question is open the old context stays.
 void Resolver::follow_resolv_conf() {
   if (context_ == nullptr || !settings_.forward.empty() || !young_.empty() || !slow_.empty()) return;
   if (version_of(resolv_conf) != resolv_conf_) close();
@@ -209,7 +209,7 @@ void Resolver::remember(const std::string& name, bool failed) {
     failed_.erase(name);
     return;
   }
-  if (failed_.size() >= most_failed) failed_.clear();  // they earn it again
+  if (failed_.size() >= most_failed) failed_.clear();  // those that still fail will be remembered again
   failed_[name] = Clock::now();
 }
 
@@ -250,7 +250,7 @@ void Resolver::wait_for_answers() {
                       });
 }
 
-// Called by ub_process(): keeps what came for after it.
+// ub_process() calls this: the answer is kept until ub_process() has returned, and taken then.
 void Resolver::came(void* data, int error, ub_result* result) {
   const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
   asked->running->asked.erase(asked->question);

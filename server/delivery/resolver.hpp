@@ -1,14 +1,15 @@
 // DNS for all lanes: drives dns::Resolution machines with libunbound, which validates DNSSEC itself, caches,
 // and asks in a thread of its own; its answers come in by a file descriptor of one network thread.
 //
-// Guarantees: resolve() may be called from any thread; the answer comes once, on the resolver's thread, at
-// the latest a minute after its turn came; after stop() nothing comes. Nothing of libunbound exists before the
-// first question. Failures: a resolver that cannot be set up answers everything with a temporary verdict that
-// says why.
+// Guarantees: resolve() may be called from any thread; `answered` is called once, on the resolver's thread, at most
+// a minute after the resolution was begun; after stop() it is not called. libunbound is set up for the first
+// question. Failures: a resolver that cannot be set up answers every question with a temporary verdict and the
+// reason.
 //
-// Names with dead name servers hold up no others: 512 resolutions begin at a time, the others wait; one that has
-// no answer after 1 s gives its place up and goes on among at most 3,000 slow ones (beyond that the oldest of
-// these is given up). Names that failed in the last hours begin after all names that did not.
+// Names with dead name servers do not delay others. At most 512 resolutions are young; further ones wait. A
+// resolution without an answer after 1 s is slow: it leaves its place to the next one and continues among at most
+// 3,000 slow ones (beyond that the oldest slow one is given up). Names that failed in the last hours are begun
+// after all names that did not.
 #pragma once
 #include <chrono>
 #include <deque>
@@ -69,7 +70,7 @@ class Resolver {
   conf::Resolver settings_;
   ub_ctx* context_ = nullptr;
   std::string fault_;        // why there is no context
-  std::string resolv_conf_;  // which version of the file the context has read
+  std::string resolv_conf_;  // the version of the file that the context has read
   asio::posix::stream_descriptor answers_;
   asio::steady_timer timer_;
   Clock::time_point timer_at_ = Clock::time_point::max();

@@ -1,9 +1,9 @@
-// One outbound connection: connects, drives a ClientDialog over the socket, tells its lane what was seen.
+// One outbound connection: connects, drives a ClientDialog over the socket, reports observations to its lane.
 //
-// One coroutine reads; writing is a plain function, pump(): it takes what the dialog has to say and hands it
-// to the kernel at once; only when the kernel takes no more does it wait, and reading goes on meanwhile (two
-// full windows would deadlock otherwise). One watchdog bounds whatever is waited for. After a failed write
-// reading goes on to the end: replies that arrived before a reset count (isolation.md I1). Guarantees: the
+// One coroutine reads; writing is a plain function, pump(): it takes the dialog's output and writes it at once.
+// Only when the kernel takes no more octets the rest waits, and reading continues meanwhile (two full windows would
+// deadlock otherwise). One watchdog bounds every wait. After a failed write the session still reads to the end:
+// replies that arrived before a reset count (isolation.md I1). Guarantees: the
 // owner gets exactly one of: failed() (no connection was made), fault() (none was made, for a reason of this
 // machine), gone() (it ended), and nothing after it; heard() for each transaction that was answered in full. An
 // exception cuts the connection, reports what was open as any cut does, and goes to the owner as threw(); a

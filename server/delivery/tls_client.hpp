@@ -1,9 +1,9 @@
 // What TLS connections have in common. TlsContext: OpenSSL's context, made once, for all threads, before
-// anything is delivered. TlsClient: of one network thread, sessions to resume and the hosts whose TLS broke.
-// Guarantees: bounded (256 sessions); a session is resumed only towards the same address and under the same
-// demands as when it was made, so nothing unverified comes in by resumption; no demand is dropped because
-// OpenSSL could not be told it. Failures: in words, and always of this machine, never of the peer: who gets
-// one must not take it for TLS that the peer broke.
+// anything is delivered. TlsClient belongs to one network thread: sessions to resume, and the hosts whose TLS
+// broke. Guarantees: at most 256 sessions; a session is resumed only towards the same address and under the same
+// demands under which it was made, so a resumed session is as verified as the first one; no demand is dropped
+// because OpenSSL refused to take it. Failures: in words, and always faults of this machine: the caller must not
+// treat them as TLS that the peer broke.
 #pragma once
 #include <list>
 #include <memory>

@@ -1,9 +1,9 @@
 // The way of one lane: from its route to the addresses that its connections are made to. A configured next
 // hop (or several), an address literal, or a domain by MX; names by the Resolver.
 //
-// Guarantees: what was found is used for its time to live (1 min to 1 h) and looked up again then; while that
-// fails for a moment, what is known is used for an hour more, never after "no such domain" or a bad
-// signature. A way without names is known at once and for ever. Lives on its lane's thread.
+// Guarantees: an answer of DNS is used for its time to live (1 min to 1 h), then the names are looked up again.
+// While that lookup fails temporarily, the old answer is used for one hour more; never after "no such domain" or
+// a bad signature. A way without names needs no lookup. All calls are made on the lane's thread.
 #pragma once
 #include <functional>
 #include <map>
@@ -27,20 +27,20 @@ class Way {
       std::string route, std::function<void()> changed);
   ~Way();
 
-  /// asking: `changed` follows. unreachable: see why() and final(); a temporary verdict is said once, then it
-  /// is resting: some seconds later it asks again.
+  /// asking: `changed` will be called. unreachable: see why() and final(). A temporary failure is reported as
+  /// unreachable once; then the way is resting, and looks the names up again some seconds later.
   enum class State : std::uint8_t { ready, asking, resting, unreachable };
   State look(TimePoint now);
   LastReply why() const;
   bool final() const { return verdict_ && verdict_->final; }
 
-  /// In the order to try them for one connection; `turn` chooses the source address. May be empty: no source
-  /// address is of their family.
+  /// In the order in which one connection tries them; `turn` chooses the source address. Empty: no source address
+  /// is of the family of any target.
   std::vector<Target> targets(std::uint64_t seed, std::uint32_t turn, TimePoint now) const;
   /// By MX: does each host that takes mail for the domain have one of these targets?
   bool all_hosts_in(std::span<const Target> targets) const;
-  /// Could not be reached while another one could: for some minutes they are tried last, so that not every
-  /// connection waits for them first.
+  /// These targets could not be reached while another one could: for some minutes they are tried last, so that
+  /// not every connection waits for them first.
   void unreached(std::span<const Target> targets, TimePoint now);
 
   bool lmtp() const { return !hops_.empty() && hops_.front().protocol == conf::NextHop::Protocol::lmtp; }
@@ -73,7 +73,7 @@ class Way {
   bool known_ = false, told_ = false;
   TimePoint now_{}, until_{}, stale_until_{};
   std::optional<dns::Verdict> verdict_;
-  std::map<std::string, TimePoint> last_until_;     // by their text; as many as there are targets
+  std::map<std::string, TimePoint> last_until_;     // unreached targets, by their text
   const conf::Destination* destination_ = nullptr;  // of *settings_
   std::optional<delivery::GroupRules> group_;
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
