@@ -2,13 +2,11 @@
 //
 //   log::event(log::Level::info, "deferred", {{"qid", id}, {"to", address}, {"attempts", n}});
 //
-// Any thread. Event names and keys are those of the contract: ready accepted refused delivered deferred
-// failed expired suspect released indoubt bounce held edited reload stopped; keys qid list from to relay
-// stage reply dsn attempts delay tls client; more keys are welcome, other names for these things are not. An
-// event below the configured level costs one load and a compare (the fields' values should be cheap: ask
-// enabled() before building expensive ones). While a Buffering lives, lines below warning may wait up to
-// 50 ms (log_buffer.hpp). Not on a statement with co_await (style.md section 2: the
-// braces).
+// Any thread. The names of events and of their keys are fixed: the table in server/README.md has them. More keys
+// are welcome, other names for these things are not. An event below the configured level costs one load and a
+// compare (the fields' values should be cheap: ask enabled() before building expensive ones). While a Buffering
+// lives, lines below warning may wait up to 50 ms (log_buffer.hpp). Not on a statement with co_await (g++ 12
+// destroys the braces' temporaries twice: server/README.md).
 #pragma once
 #include <initializer_list>
 

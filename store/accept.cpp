@@ -11,6 +11,7 @@
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
+#include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
@@ -110,8 +111,12 @@ void Accepting::advance() {
 }
 
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
-  if (acceptance_.messages.empty())
-    return fail(Kind::invalid, "there is no recipient to accept a message for");
+  if (acceptance_.messages.empty()) {
+    if (acceptance_.events.empty())
+      return fail(Kind::invalid, "there is no recipient to accept a message for");
+    for (const HistoryEvent& event : acceptance_.events) spool::add_history(write, event);
+    return true;
+  }
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
   Progress& p = *next_;
@@ -303,6 +308,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     routes.insert(part.runs.routes().begin(), part.runs.routes().end());
   }
   p.accepted.routes.assign(routes.begin(), routes.end());
+  for (const HistoryEvent& event : acceptance_.events) spool::add_history(write, event);
   return {};
 }
 

@@ -16,6 +16,7 @@
 
 #include "server/admin/request_line.hpp"
 #include "server/log.hpp"
+#include "server/spare_descriptor.hpp"
 #include "server/threads.hpp"
 #include "server/watchdog.hpp"
 
@@ -83,6 +84,7 @@ struct ControlSocket::State {
       : io(context), settings(the_settings), the_operator(op), idle_limit(limit), acceptor(context) {}
 
   bool make_room();
+  void accept_without_descriptors(Socket& socket, std::error_code& error);
   std::string execute(const std::string& request, uid_t peer);
   static Awaitable<std::string> run(std::shared_ptr<State> state, std::string request, uid_t peer);
 
@@ -91,6 +93,7 @@ struct ControlSocket::State {
   Operator& the_operator;
   const std::chrono::milliseconds idle_limit;
   asio::local::stream_protocol::acceptor acceptor;
+  SpareDescriptor spare;
   std::list<std::shared_ptr<Session>> sessions;  // the one that was active last comes last
   bool bound = false;
   std::atomic<bool> closing{false};
@@ -107,6 +110,14 @@ bool ControlSocket::State::make_room() {
   (*idle)->socket.close(ignored);
   sessions.erase(idle);
   return true;
+}
+
+/// The process has no descriptor left (EMFILE): clients of the mail listeners have them all. That is when an
+/// operator looks, so the door has one for him.
+void ControlSocket::State::accept_without_descriptors(Socket& socket, std::error_code& error) {
+  if (error != asio::error::no_descriptors || !spare.give()) return;
+  acceptor.accept(socket, error);
+  spare.keep();
 }
 
 std::string ControlSocket::State::execute(const std::string& request, uid_t peer) {
@@ -161,6 +172,7 @@ tl::expected<void, std::string> ControlSocket::open() {
       ::lchown(path.c_str(), owner.st_uid, owner.st_gid) != 0)
     return because(std::strerror(errno));
   state_->acceptor.listen(asio::socket_base::max_listen_connections, error);
+  if (!error) state_->acceptor.non_blocking(true, error);
   if (error) return because(error.message());
   return {};
 }
@@ -180,8 +192,9 @@ Awaitable<> ControlSocket::serve() {
   const auto state = state_;
   while (state->acceptor.is_open()) {
     Socket socket(state->io);
-    const auto [error] = co_await state->acceptor.async_accept(socket, use);
+    auto [error] = co_await state->acceptor.async_accept(socket, use);
     if (error == asio::error::operation_aborted || !state->acceptor.is_open()) co_return;
+    state->accept_without_descriptors(socket, error);
     if (error) {  // out of descriptors: not a reason to spin
       asio::steady_timer pause(state->io, std::chrono::milliseconds(100));
       co_await pause.async_wait(use);
@@ -274,6 +287,9 @@ Awaitable<> ControlSocket::session(std::shared_ptr<State> state, std::shared_ptr
     if (place != state->sessions.end()) state->sessions.splice(state->sessions.end(), state->sessions, place);
   }
   state->sessions.remove(self);
+  std::error_code ignored;
+  self->socket.close(ignored);
+  state->spare.keep();
 }
 
 void ControlSocket::close() {

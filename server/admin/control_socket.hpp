@@ -8,7 +8,8 @@
 // behind an import. A link DIR/control in the store's folder names the socket, for `spoolctl --spool DIR`.
 //
 // Guarantees: a hostile request costs little (request_line.hpp) and gets an answer. A connection without a
-// request ends after 60 s; when there are 100 connections the one that has been idle longest makes room.
+// request ends after 60 s; when there are 100 connections the one that has been idle longest makes room. A
+// process without a free descriptor still accepts one connection here (spare_descriptor.hpp).
 // After close() a request that runs is finished and answered, one that waits for a thread is refused.
 // Failures: open() says why there is no door.
 #pragma once

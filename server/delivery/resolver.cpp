@@ -19,12 +19,11 @@ constexpr std::size_t most_young = 512, most_slow = 3000;
 constexpr auto young = std::chrono::seconds(1), time_limit = std::chrono::seconds(60);
 constexpr auto lately = std::chrono::hours(6);  // longer than the longest wait of a host's clock
 constexpr std::size_t most_failed = 20'000;     // names remembered
-constexpr const char* resolv_conf = "/etc/resolv.conf";
 constexpr const char* system_anchor = "/usr/share/dns/root.key";
 
-std::string version_of(const char* file) {
+std::string version_of(const std::string& file) {
   struct stat found {};
-  if (::stat(file, &found) != 0) return "none";
+  if (::stat(file.c_str(), &found) != 0) return "none";
   return std::to_string(found.st_ino) + ' ' + std::to_string(found.st_size) + ' ' +
          std::to_string(found.st_mtim.tv_sec) + '.' + std::to_string(found.st_mtim.tv_nsec);
 }
@@ -77,8 +76,12 @@ struct Resolver::Asked {
   dns::Question question;
 };
 
-Resolver::Resolver(asio::io_context& io, conf::Resolver settings)
-    : io_(io), settings_(std::move(settings)), answers_(io), timer_(io) {}
+Resolver::Resolver(asio::io_context& io, conf::Resolver settings, std::string resolv_conf)
+    : io_(io),
+      settings_(std::move(settings)),
+      resolv_conf_(std::move(resolv_conf)),
+      answers_(io),
+      timer_(io) {}
 
 Resolver::~Resolver() {
   *alive_ = false;
@@ -147,8 +150,8 @@ std::string Resolver::configure() {
   option("do-not-query-localhost:", "no");  // a resolver on this machine is a good one
   must("ub_ctx_async", ub_ctx_async(context_, 1));
   if (settings_.forward.empty()) {
-    resolv_conf_ = version_of(resolv_conf);
-    must(resolv_conf, ub_ctx_resolvconf(context_, resolv_conf));
+    resolv_conf_version_ = version_of(resolv_conf_);
+    must(resolv_conf_, ub_ctx_resolvconf(context_, resolv_conf_.c_str()));
   } else {
     for (const conf::NameServer& server : settings_.forward)
       must("[resolver] forward " + server.text,
@@ -170,7 +173,7 @@ std::string Resolver::configure() {
 // again. While a question is open the old context stays.
 void Resolver::follow_resolv_conf() {
   if (context_ == nullptr || !settings_.forward.empty() || !young_.empty() || !slow_.empty()) return;
-  if (version_of(resolv_conf) != resolv_conf_) close();
+  if (version_of(resolv_conf_) != resolv_conf_version_) close();
 }
 
 // ---- questions

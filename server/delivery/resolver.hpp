@@ -32,7 +32,8 @@ class Resolver {
  public:
   using Answered = std::function<void(dns::Found)>;
 
-  Resolver(asio::io_context& io, conf::Resolver settings);
+  /// `resolv_conf` is read where the settings name no forwarders.
+  Resolver(asio::io_context& io, conf::Resolver settings, std::string resolv_conf = "/etc/resolv.conf");
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -69,8 +70,9 @@ class Resolver {
   asio::io_context& io_;
   conf::Resolver settings_;
   ub_ctx* context_ = nullptr;
-  std::string fault_;        // why there is no context
-  std::string resolv_conf_;  // the version of the file that the context has read
+  std::string fault_;  // why there is no context
+  const std::string resolv_conf_;
+  std::string resolv_conf_version_;  // that the context has read
   asio::posix::stream_descriptor answers_;
   asio::steady_timer timer_;
   Clock::time_point timer_at_ = Clock::time_point::max();

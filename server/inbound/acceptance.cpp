@@ -124,7 +124,7 @@ class Disposing {
     event.address = recipient.address;
     event.detail = reply.oneline();
     event.last = last;
-    made_.events.push_back(std::move(event));
+    made_.acceptance.events.push_back(std::move(event));
     if (recipient.dsn.wants_failure())
       report_.recipients.push_back(
           {recipient.address, recipient.dsn.orcpt, smtp::DsnAction::failed, std::move(last), false});
@@ -290,7 +290,7 @@ class Disposing {
     event.list = recipient.lists.front();
     event.address = recipient.targets.front();
     event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
-    made_.events.push_back(std::move(event));
+    made_.acceptance.events.push_back(std::move(event));
   }
 
   store::NewMessage blank() {

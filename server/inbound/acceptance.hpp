@@ -47,9 +47,9 @@ struct Fate {
 };
 
 struct Disposition {
-  store::Acceptance acceptance;             // without messages: nothing to store
-  std::vector<store::HistoryEvent> events;  // bounce reports, refusals by some of several lists
-  std::vector<Fate> fates;                  // one for each recipient of the transaction, in order
+  /// One commit. Its events: bounce reports, refusals by some of several lists. Unless all are refused.
+  store::Acceptance acceptance;
+  std::vector<Fate> fates;  // one for each recipient of the transaction, in order
   bool all_refused() const;
 };
 

@@ -1,7 +1,5 @@
 #include "server/inbound/content.hpp"
 
-#include <malloc.h>
-
 #include <algorithm>
 
 #include "server/await_store.hpp"
@@ -14,7 +12,7 @@ void ContentMemory::add(std::int64_t octets) {
   if (now > peak) {
     peak_.store(now, std::memory_order_relaxed);
   } else if (peak > large && now < peak / 4 && peak_.compare_exchange_strong(peak, now)) {
-    ::malloc_trim(0);
+    give_back_(0);
   }
 }
 

@@ -6,6 +6,8 @@
 // slice, from room() or finish(). Lives on the session's thread; awaits resume there. See also: session.cpp,
 // store/store.hpp (staging).
 #pragma once
+#include <malloc.h>
+
 #include <atomic>
 #include <memory>
 #include <string>
@@ -21,11 +23,13 @@ namespace spoold::server {
 /// what it keeps of it: a disk that hung for a while leaves nothing behind.
 class ContentMemory {
  public:
+  explicit ContentMemory(int (*give_back)(std::size_t) = &::malloc_trim) : give_back_(give_back) {}
   operator std::int64_t() const { return now_.load(std::memory_order_relaxed); }
   void add(std::int64_t octets);  // any thread
 
  private:
   static constexpr std::int64_t large = 16 << 20;
+  int (*const give_back_)(std::size_t);
   std::atomic<std::int64_t> now_{0}, peak_{0};
 };
 

@@ -370,28 +370,23 @@ Awaitable<std::vector<smtp::Reply>> Session::commit() {
       log_refused(transaction.recipients[i].address, *disposition.fates[i].refusal);
   store::Accepted accepted;
   if (!disposition.all_refused()) {
-    for (const store::HistoryEvent& event : disposition.events) {
-      auto start = [this, &event](store::Callback<void> done) {
-        reception_.store.record(event, std::move(done));
-      };
-      store::Result<void> recorded = co_await await_store<void>(socket_.get_executor(), std::move(start));
-      if (!recorded) co_return std::vector<smtp::Reply>(wanted, reply_of(recorded.error()));
-      if (event.event == "bounce") log_.bounce(event);
+    const std::vector<store::HistoryEvent> events = disposition.acceptance.events;
+    const SessionLog::Summary summary(disposition.acceptance);
+    auto start = [this, &disposition](store::Callback<store::Accepted> done) {
+      reception_.store.accept(std::move(disposition.acceptance), std::move(done));
+      announced_.reset();
+    };
+    store::Result<store::Accepted> stored =
+        co_await await_store<store::Accepted>(socket_.get_executor(), std::move(start));
+    if (!stored) {
+      log_refused("", reply_of(stored.error()));
+      co_return std::vector<smtp::Reply>(wanted, reply_of(stored.error()));
     }
-    if (!disposition.acceptance.messages.empty()) {
-      const SessionLog::Summary summary(disposition.acceptance);
-      auto start = [this, &disposition](store::Callback<store::Accepted> done) {
-        reception_.store.accept(std::move(disposition.acceptance), std::move(done));
-        announced_.reset();
-      };
-      store::Result<store::Accepted> stored =
-          co_await await_store<store::Accepted>(socket_.get_executor(), std::move(start));
-      if (!stored) {
-        log_refused("", reply_of(stored.error()));
-        co_return std::vector<smtp::Reply>(wanted, reply_of(stored.error()));
-      }
+    accepted = std::move(*stored);
+    for (const store::HistoryEvent& event : events)
+      if (event.event == "bounce") log_.bounce(event);
+    if (!accepted.ids.empty()) {
       content_.accepted();
-      accepted = std::move(*stored);
       log_.accepted(summary, accepted, transaction.reverse_path);
       reception_.wake(accepted.routes);
     }

@@ -44,6 +44,7 @@ struct NewMessage {
 struct Acceptance {
   ContentSource content;
   std::vector<NewMessage> messages;
+  std::vector<HistoryEvent> events = {};  // recorded in the accepting commit; without messages: alone
   std::function<std::string(std::string_view domain)> route;  // absent: Options::route
 };
 

@@ -4,13 +4,19 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <filesystem>
+#include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <regex>
+#include <set>
+#include <sstream>
 #include <thread>
 #include <vector>
 
 #include "server/log.hpp"
 #include "server/log_buffer.hpp"
+#include "tests/source_dir.hpp"
 
 using namespace spoold;
 using namespace spoold::server::log;
@@ -85,6 +91,36 @@ TEST_CASE("any octets give one printable line, and JSON that parses") {
     RC_ASSERT(nlohmann::json::accept(line));
     RC_ASSERT(line.find('\n') == std::string::npos);
   }));
+}
+
+TEST_CASE("every event of the code has a row in server/README.md, and every row its event") {
+  const auto slurp = [](const std::filesystem::path& file) {
+    std::ostringstream all;
+    all << std::ifstream(file).rdbuf();
+    return all.str();
+  };
+  const auto names = [](const std::string& text, const std::regex& one) {
+    std::set<std::string> found;
+    for (std::sregex_iterator it(text.begin(), text.end(), one), end; it != end; ++it)
+      for (std::size_t group = 1; group < it->size(); ++group)
+        if ((*it)[group].matched) found.insert((*it)[group].str());
+    return found;
+  };
+  const std::filesystem::path server = std::filesystem::path(source_dir()) / "server";
+  std::string code;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(server))
+    if (entry.path().extension() == ".cpp") code += slurp(entry.path());
+  std::set<std::string> logged =
+      names(code, std::regex(R"re(event\([^";{]*"([a-z_]+)"(?: : "([a-z_]+)")?)re"));
+  logged.insert({"log", "delivered", "deferred", "failed", "expired"});  // not written in the call itself
+  std::string table = slurp(server / "README.md");
+  table.erase(0, table.find("## The log: events"));
+  table.erase(table.find("A new event gets a row"));
+  std::string first_column;
+  std::istringstream lines(table);
+  for (std::string line; std::getline(lines, line);)
+    if (line.starts_with("| `")) first_column += line.substr(0, line.find('|', 1));
+  CHECK(names(first_column, std::regex("`([a-z_]+)`")) == logged);
 }
 
 TEST_CASE("levels") {

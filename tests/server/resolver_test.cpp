@@ -5,9 +5,13 @@
 
 #include <algorithm>
 #include <array>
+#include <fstream>
 #include <mutex>
+#include <optional>
 #include <set>
 #include <thread>
+
+#include "tests/store/folder.hpp"
 
 using namespace spoold;
 using namespace spoold::server;
@@ -20,10 +24,12 @@ using Clock = std::chrono::steady_clock;
 /// SERVFAIL after `late`.
 class Forwarder {
  public:
-  explicit Forwarder(std::chrono::milliseconds late) : late_(late), socket_(io_) {
+  explicit Forwarder(std::chrono::milliseconds late,
+                     asio::ip::udp::endpoint at = {asio::ip::address_v4::loopback(), 0})
+      : late_(late), socket_(io_) {
     socket_.open(asio::ip::udp::v4());
     socket_.set_option(asio::socket_base::receive_buffer_size(4 << 20));
-    socket_.bind({asio::ip::address_v4::loopback(), 0});
+    socket_.bind(at);
     port = socket_.local_endpoint().port();
     receive();
     thread_ = std::thread([this] { io_.run(); });
@@ -85,11 +91,17 @@ class Forwarder {
 };
 
 struct Asking {
-  explicit Asking(std::chrono::milliseconds late) : forwarder(late) {
+  /// Without a forwarder: those that the file names.
+  explicit Asking(const std::string& resolv_conf) {
+    settings.trust_anchor = "none";
+    resolver = std::make_unique<Resolver>(io, settings, resolv_conf);
+  }
+  explicit Asking(std::chrono::milliseconds late) {
+    forwarder.emplace(late);
     conf::NameServer server;
     server.host = "127.0.0.1";
-    server.port = forwarder.port;
-    server.text = "127.0.0.1:" + std::to_string(forwarder.port);
+    server.port = forwarder->port;
+    server.text = "127.0.0.1:" + std::to_string(forwarder->port);
     settings.forward.push_back(server);
     settings.trust_anchor = "none";
     resolver = std::make_unique<Resolver>(io, settings);
@@ -122,7 +134,7 @@ struct Asking {
     REQUIRE(until([&] { return found_.contains(name); }));
     return std::chrono::duration<double>(Clock::now() - began).count();
   }
-  Forwarder forwarder;
+  std::optional<Forwarder> forwarder;
   asio::io_context io{1};
   conf::Resolver settings;
   std::unique_ptr<Resolver> resolver;
@@ -139,10 +151,10 @@ TEST_CASE("1,000 domains with dead name servers do not hold up a living one, sil
     CAPTURE(late);
     Asking it{std::chrono::milliseconds(late)};
     for (int i = 0; i < 1000; ++i) it.ask("dead" + std::to_string(i) + ".example");
-    REQUIRE(it.until([&] { return it.forwarder.asked() > 50; }));
+    REQUIRE(it.until([&] { return it.forwarder->asked() > 50; }));
     for (int i = 0; i < 4; ++i) {
       const double took = it.living("living" + std::to_string(i) + ".example");
-      MESSAGE("living" << i << " after " << took << " s, asked " << it.forwarder.asked());
+      MESSAGE("living" << i << " after " << took << " s, asked " << it.forwarder->asked());
       CHECK(took < limit);
       it.until([] { return false; }, std::chrono::milliseconds(i * 1500));
     }
@@ -163,4 +175,31 @@ TEST_CASE("names that failed lately are asked after all others") {
   const auto before = std::count_if(it.order.begin(), last_new.base(),
                                     [](const std::string& name) { return name.starts_with("dead"); });
   CHECK(before <= 512);  // those that had begun when the first new one came
+}
+
+TEST_CASE("a resolv.conf that was changed is read again, as soon as no question is open") {
+  // Name servers of resolv.conf have no port but 53.
+  const auto at = [](const char* address) {
+    return asio::ip::udp::endpoint(asio::ip::make_address_v4(address), 53);
+  };
+  std::optional<Forwarder> first, second;
+  try {
+    first.emplace(std::chrono::milliseconds(0), at("127.0.53.1"));
+    second.emplace(std::chrono::milliseconds(0), at("127.0.53.2"));
+  } catch (const std::system_error& denied) {
+    MESSAGE("not tested: port 53 cannot be bound here: " << denied.what());
+    return;
+  }
+  store::Folder folder;
+  const std::string file = folder.path() + "/resolv.conf";
+  std::ofstream(file) << "nameserver 127.0.53.1\n";
+  Asking it{file};
+  it.ask("dead.example");  // 127.0.53.1 does not answer
+  REQUIRE(it.until([&] { return first->asked() == 1; }));
+  std::ofstream(file) << "# another network\nnameserver 127.0.53.2\n";
+  it.living("meanwhile.example");
+  CHECK(second->asked() == 0);
+  REQUIRE(it.until([&] { return it.failed.contains("dead.example"); }));
+  it.living("later.example");
+  CHECK(second->asked() == 1);
 }

@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <atomic>
+#include <cerrno>
 #include <ctime>
 
 #include "server/inbound/acceptance.hpp"
@@ -197,6 +199,35 @@ TEST_CASE("inbound: a bounce to a VERP address is noted, and nothing is queued")
   CHECK(events[0].address == "anne@far.example");
   CHECK(events[0].list != 0);
   CHECK(events[0].detail == "From: MAILER-DAEMON@far.example; Subject: undeliverable");
+}
+
+TEST_CASE("inbound: a decision is one commit, whatever it holds") {
+  static std::atomic<int> fault{0};
+  fault = 0;
+  Served served([](conf::Settings&, store::Options& options) {
+    options.fault = [](const char* point) { return std::string_view(point) == "commit" ? fault.load() : 0; };
+  });
+  const auto events = [&] {
+    return store::spool::history(store::Read(*served.opened.store), TimePoint{},
+                                 served.opened.now() + std::chrono::hours(1), 0, 100)
+        .events.size();
+  };
+  const std::vector<std::string> to = {"test-bounces+anne=far.example@lists.example",
+                                       "test-bounces+bart=near.example@lists.example", "any@relayed.example"};
+  const auto before = served.opened.store->figures().commits;
+  REQUIRE(deliver(served, "", {to[0], to[1]}, post) == "250 2.0.0 noted");
+  CHECK(events() == 2);
+  CHECK(served.opened.store->figures().commits == before + 1);
+  REQUIRE(deliver(served, "", to, post).starts_with("250 2.0.0 queued as "));
+  CHECK(events() == 4);
+  CHECK(served.messages().size() == 1);
+  CHECK(served.opened.store->figures().commits == before + 2);
+  fault = ENOSPC;
+  CHECK(deliver(served, "", to, post).starts_with("452 4.3.1"));
+  fault = 0;
+  CHECK(events() == 4);  // nothing of it
+  CHECK(served.messages().size() == 1);
+  CHECK(served.stats.bounced == 4);
 }
 
 TEST_CASE("inbound: mail to owners keeps the null reverse path, so that a bounce never makes a bounce") {

@@ -106,6 +106,18 @@ TEST_CASE("session: the store's errors become 452 and 451, and nothing is kept")
   CHECK(served.messages().size() == 1);
 }
 
+TEST_CASE("session: a line of 64 MiB is answered once, and is never held") {
+  Served served;
+  Client client(served);
+  client.reply();
+  const std::string block(1 << 20, 'x');
+  for (int i = 0; i < 64; ++i) client.send(block);
+  CHECK(becomes([&] { return served.stats.bytes_in == std::uint64_t{64} << 20; }));
+  client.send("\r\nNOOP\r\n");
+  CHECK(client.reply().starts_with("500 5.5.2"));
+  CHECK(client.reply().starts_with("250 2.0.0"));
+}
+
 TEST_CASE("session: connection limits") {
   Served served([](conf::Settings& settings, store::Options&) {
     settings.smtp.max_connections = 3;
