@@ -11,6 +11,7 @@
 #include "server/delivery/reporter.hpp"
 #include "server/inbound/reception.hpp"
 #include "server/log.hpp"
+#include "server/loop_lag.hpp"
 #include "server/privileges.hpp"
 #include "server/stats.hpp"
 #include "server/stop.hpp"
@@ -44,7 +45,9 @@ struct Daemon::State {
         stop(settings->server.grace),
         receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
         delivering(Threads::Work::deliver, settings->server.threads, [this](const auto& e) { thrown(e); }),
-        ticker(receiving.context(0)) {}
+        ticker(receiving.context(0)) {
+    stats.loops = LoopLag::all;
+  }
 
   const std::shared_ptr<const conf::Settings> settings;
   Stats stats;

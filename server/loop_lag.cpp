@@ -31,8 +31,8 @@ LoopLag::~LoopLag() {
   std::erase(loops().running, this);
 }
 
-std::vector<LoopLag::Worst> LoopLag::all() {
-  std::vector<Worst> found;
+std::vector<Stats::Loop> LoopLag::all() {
+  std::vector<Stats::Loop> found;
   std::map<std::string, int> numbers;
   const Lock lock(loops().mutex);
   for (const LoopLag* loop : loops().running)

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "server/asio.hpp"
+#include "server/stats.hpp"
 
 namespace spoold::server {
 
@@ -28,12 +29,8 @@ class LoopLag {
   LoopLag(const LoopLag&) = delete;
   LoopLag& operator=(const LoopLag&) = delete;
 
-  struct Worst {
-    std::string name;  // "receive 0": of the first such loop
-    std::chrono::microseconds lag;
-  };
   /// Of all loops that run, for `spoolctl stats`.
-  static std::vector<Worst> all();
+  static std::vector<Stats::Loop> all();
 
   std::chrono::microseconds worst(Clock::time_point now = Clock::now()) const {
     std::int64_t longest = 0;

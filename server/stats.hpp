@@ -1,7 +1,10 @@
 // Counters of the running daemon, for `spoolctl stats`. Relaxed atomics: totals, not a protocol.
 #pragma once
 #include <atomic>
+#include <chrono>
 #include <cstdint>
+#include <string>
+#include <vector>
 
 namespace spoold::server {
 
@@ -13,6 +16,12 @@ struct Stats {
   Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
   // now
   std::atomic<std::int64_t> open_in{0}, open_out{0};
+
+  struct Loop {
+    std::string name;                // "receive 0": of the first such loop
+    std::chrono::microseconds late;  // at worst, in the last minute
+  };
+  std::vector<Loop> (*loops)() = [] { return std::vector<Loop>(); };  // all that run (loop_lag.hpp)
 };
 
 }  // namespace spoold::server

@@ -57,16 +57,17 @@ class Sweep {
 
   bool some(const store::Message& message, const Filter& filter) {
     bool went_well = true;
-    for_each_page(request_.store, message.id, [&](const std::vector<store::Recipient>& page) {
-      std::vector<Wish> wishes;
-      for (const auto& recipient : page) {
-        if (!concerns(recipient.state) || !filter.matches(recipient, request_.settings)) continue;
-        if (what_ == What::retry && recipient.active) continue;  // it is being tried just now
-        wishes.push_back(wish(recipient));
-      }
-      went_well = wishes.empty() || apply(message.id, std::move(wishes));
-      return went_well && !request_.stopping;
-    });
+    Scan(request_.store, request_.between)
+        .recipients(message.id, [&](const std::vector<store::Recipient>& page) {
+          std::vector<Wish> wishes;
+          for (const auto& recipient : page) {
+            if (!concerns(recipient.state) || !filter.matches(recipient, request_.settings)) continue;
+            if (what_ == What::retry && recipient.active) continue;  // it is being tried just now
+            wishes.push_back(wish(recipient));
+          }
+          went_well = wishes.empty() || apply(message.id, std::move(wishes));
+          return went_well && !request_.stopping;
+        });
     return went_well;
   }
 
@@ -159,10 +160,11 @@ Json change_matching(const Request& request) {
   Sweep sweep(request, what);
   // The ids first: a message that is changed must not change what the walk sees next.
   std::vector<store::Id> ids;
-  for_each_message(request.store, filter, request.store.now(), false, [&](const store::Message& message) {
-    if (message.counts.open() > 0) ids.push_back(message.id);
-    return true;
-  });
+  Scan(request.store, request.between)
+      .messages(filter, request.store.now(), false, [&](const store::Message& message) {
+        if (message.counts.open() > 0) ids.push_back(message.id);
+        return true;
+      });
   for (const store::Id id : ids) {
     if (request.stopping) {
       sweep.error = stopped_at(std::to_string(sweep.messages) + " messages were changed");

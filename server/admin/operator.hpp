@@ -21,6 +21,7 @@
 #include "conf/settings.hpp"
 #include "server/admin/json.hpp"
 #include "server/admin/lanes.hpp"
+#include "server/admin/scan.hpp"
 #include "server/stats.hpp"
 #include "store/store.hpp"
 
@@ -40,6 +41,7 @@ class Operator {
 
   /// Called with a store that cannot be read (Broken::ends_the_store), besides the answer that says so.
   std::function<void(const std::string& why)> on_broken_store;
+  admin::BetweenPages between_pages = admin::go_on;
 
  private:
   store::Store& store_;

@@ -10,7 +10,6 @@
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
-#include "server/loop_lag.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -236,18 +235,19 @@ Json stats(const Request& request) {
   answer["in_hand"] = recipients_in_hand(request.lanes);
   answer["possible_duplicates"] = request.store.possible_duplicates();
   answer["loops"] = Json::array();
-  for (const LoopLag::Worst& loop : LoopLag::all())
+  for (const Stats::Loop& loop : s.loops())
     answer["loops"].push_back(
-        {{"name", loop.name}, {"lag_ms", static_cast<double>(loop.lag.count()) / 1000}});
+        {{"name", loop.name}, {"lag_ms", static_cast<double>(loop.late.count()) / 1000}});
 
   std::uint64_t messages = 0, queued = 0, deferred = 0, held = 0;
-  for_each_message(request.store, Filter{}, request.store.now(), false, [&](const store::Message& m) {
-    ++messages;
-    queued += m.counts.queued;
-    deferred += m.counts.deferred;
-    held += m.counts.held;
-    return true;
-  });
+  Scan(request.store, request.between)
+      .messages(Filter{}, request.store.now(), false, [&](const store::Message& m) {
+        ++messages;
+        queued += m.counts.queued;
+        deferred += m.counts.deferred;
+        held += m.counts.held;
+        return true;
+      });
   std::error_code error;
   const auto size = std::filesystem::file_size(request.settings.spool.path + "/data.mdb", error);
   answer["queue"] = {{"messages", messages}, {"queued", queued}, {"deferred", deferred}, {"held", held}};

@@ -7,8 +7,6 @@
 #include "conf/load.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
-#include "server/admin/interrupt.hpp"
-#include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
 #include "server/envelope_sender.hpp"
 #include "store/directory/check.hpp"
@@ -68,10 +66,10 @@ std::string error_text(const std::optional<LastReply>& last) {
 void Reads::queue(const Filter& filter, const RowSink& sink) const {
   const TimePoint now = store_.now();
   HostClocks clocks(store_, settings_, now);
-  for_each_message(store_, filter, now, false, [&](const store::Message& message) {
+  scan_.messages(filter, now, false, [&](const store::Message& message) {
     Digest digest;
     if (message.counts.open() > 0 || filter.narrows_recipients())
-      for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+      scan_.recipients(message.id, [&](const std::vector<store::Recipient>& page) {
         for (const auto& recipient : page) {
           digest.add(recipient, clocks);
           if (filter.narrows_recipients() && filter.matches(recipient, settings_)) ++digest.matching;
@@ -103,8 +101,8 @@ Json Reads::queue_by(const Filter& filter, const std::string& what) const {
   std::map<std::string, Total> totals;
   std::string last_domain, route;
   const bool by_list = what == "list";
-  for_each_message(store_, filter, store_.now(), false, [&](const store::Message& message) {
-    for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+  scan_.messages(filter, store_.now(), false, [&](const store::Message& message) {
+    scan_.recipients(message.id, [&](const std::vector<store::Recipient>& page) {
       for (const auto& r : page) {
         if (!filter.matches(r, settings_) || (!waits(r) && r.state != store::RecipientState::held)) continue;
         const auto domain = domain_of(r.address);
@@ -155,7 +153,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
   // What was delivered at once has no row of its own: its reply is in the history.
   std::unordered_map<std::uint32_t, LastReply> replies;
   if (message.counts.delivered > 0)
-    for_each_history(store_, message, [&](const std::vector<store::HistoryEvent>& events) {
+    scan_.history(message, [&](const std::vector<store::HistoryEvent>& events) {
       for (const auto& event : events) {
         if (event.event != "delivered") continue;
         for (const auto& [number, words] : event.recipients) {
@@ -167,7 +165,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
     });
   std::map<std::string, std::map<std::string, store::Suspect>> suspects;  // route, address key
   HostClocks clocks(store_, settings_, store_.now());
-  for_each_page(store_, message.id, [&](const std::vector<store::Recipient>& page) {
+  scan_.recipients(message.id, [&](const std::vector<store::Recipient>& page) {
     for (store::Recipient recipient : page) {
       if (recipient.state == store::RecipientState::delivered && !recipient.last)
         if (const auto reply = replies.find(recipient.number); reply != replies.end())
@@ -203,7 +201,7 @@ void Reads::recipients(const store::Message& message, const RowSink& sink) const
 void Reads::content(const store::Message& message,
                     const std::function<void(const std::string&)>& sink) const {
   for (std::uint64_t at = 0; at < message.size;) {
-    unless_interrupted();
+    between_();
     const auto part = [&] {
       const store::Read read(store_);
       return store::spool::outgoing(read, message, at, slice);
@@ -274,7 +272,7 @@ void Reads::trace(const std::string& what, const RowSink& sink) const {
     if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
     key = key_of(what);
     bool by_message_id = false;
-    for_each_message(store_, Filter{}, store_.now(), true, [&](const store::Message& message) {
+    scan_.messages(Filter{}, store_.now(), true, [&](const store::Message& message) {
       if (message.message_id == bare || message.message_id == "<" + bare + ">") {
         by_message_id = true;
         found.push_back({message, {}});
@@ -312,17 +310,17 @@ void Reads::trace(const std::string& what, const RowSink& sink) const {
   std::size_t accepted = 0;
   const auto each = [&](const std::vector<store::HistoryEvent>& page) { events(page, accepted); };
   if (found.size() == 1)
-    for_each_history(store_, found[0].message, each);
+    scan_.history(found[0].message, each);
   else
-    for_each_event(store_, found[0].message.arrived - std::chrono::hours(1),
-                   store_.now() + std::chrono::hours(1), 0, each);
+    scan_.events(found[0].message.arrived - std::chrono::hours(1), store_.now() + std::chrono::hours(1), 0,
+                 each);
   for (; accepted < found.size(); ++accepted) sink(accepted_row(found[accepted].message));
 }
 
 void Reads::lists(const RowSink& sink) const {
   list::ListId after = 0;
   while (true) {
-    unless_interrupted();
+    between_();
     const auto page = [&] {
       const store::Read read(store_);
       return directory::lists(read, after, rows_at_once);
@@ -344,7 +342,7 @@ std::optional<list::List> Reads::list(const std::string& address) const {
 void Reads::members(const list::List& list, const std::function<void(const list::Member&)>& sink) const {
   std::string after;
   do {
-    unless_interrupted();
+    between_();
     const auto page = [&] {
       const store::Read read(store_);
       return directory::members(read, list.id, after, rows_at_once);
@@ -368,8 +366,8 @@ Reads::Checked Reads::check() const {
     const store::Read read(store_);
     return check.step(read);
   };
-  while (look(spool)) unless_interrupted();
-  while (look(directory)) unless_interrupted();
+  while (look(spool)) between_();
+  while (look(directory)) between_();
   auto report = spool.report();
   for (auto& problem : directory.problems) report.problems.push_back(std::move(problem));
   Json json{{"ok", report.problems.empty()}, {"messages", report.messages}, {"recipients", report.recipients},

@@ -9,6 +9,7 @@
 #include "protocol/list/verp.hpp"
 #include "server/admin/filter.hpp"
 #include "server/admin/json.hpp"
+#include "server/admin/scan.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server::admin {
@@ -17,8 +18,13 @@ using RowSink = std::function<void(Json)>;
 
 class Reads {
  public:
-  Reads(const store::Store& store, const conf::Settings& settings, list::Hmac hmac)
-      : store_(store), settings_(settings), hmac_(std::move(hmac)) {}
+  Reads(const store::Store& store, const conf::Settings& settings, list::Hmac hmac,
+        BetweenPages between = go_on)
+      : store_(store),
+        settings_(settings),
+        hmac_(std::move(hmac)),
+        between_(between),
+        scan_(store, between) {}
 
   /// A row a message: message_json, with "recipients" (counts), "age" (seconds), "next_attempt",
   /// "last_error".
@@ -49,6 +55,8 @@ class Reads {
   const store::Store& store_;
   const conf::Settings& settings_;
   list::Hmac hmac_;
+  const BetweenPages between_;
+  const Scan scan_;
 };
 
 }  // namespace spoold::server::admin

@@ -17,6 +17,7 @@ struct Request {
   const std::string& who;
   bool dry_run;
   const std::atomic<bool>& stopping;  // the daemon is about to end: no further message is begun
+  BetweenPages between = go_on;
 
   std::string text(const char* name) const { return json.at(name).get<std::string>(); }
   std::vector<std::string> texts(const char* name) const {

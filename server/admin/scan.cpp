@@ -2,7 +2,6 @@
 
 #include <algorithm>
 
-#include "server/admin/interrupt.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -14,16 +13,16 @@ constexpr std::size_t recipients_at_once = 1000;
 constexpr std::size_t events_at_once = 5000;
 }  // namespace
 
-void for_each_message(const store::Store& store, const Filter& filter, TimePoint now, bool finished,
-                      const std::function<bool(const store::Message&)>& each) {
+void Scan::messages(const Filter& filter, TimePoint now, bool finished,
+                    const std::function<bool(const store::Message&)>& each) const {
   if (!filter.ids.empty()) {
     auto ids = filter.ids;
     std::sort(ids.begin(), ids.end());
     ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
     for (const store::Id id : ids) {
-      unless_interrupted();
+      between_();
       const auto message = [&] {
-        const store::Read read(store);
+        const store::Read read(store_);
         return store::spool::message(read, id);
       }();
       if (message && filter.matches(*message, now) && !each(*message)) return;
@@ -32,9 +31,9 @@ void for_each_message(const store::Store& store, const Filter& filter, TimePoint
   }
   store::Id after = 0;
   while (true) {
-    unless_interrupted();
+    between_();
     const auto page = [&] {
-      const store::Read read(store);
+      const store::Read read(store_);
       return store::spool::messages(read, after, messages_at_once, finished);
     }();
     if (page.empty()) return;
@@ -44,13 +43,13 @@ void for_each_message(const store::Store& store, const Filter& filter, TimePoint
   }
 }
 
-void for_each_page(const store::Store& store, store::Id id,
-                   const std::function<bool(const std::vector<store::Recipient>&)>& each) {
+void Scan::recipients(store::Id id,
+                      const std::function<bool(const std::vector<store::Recipient>&)>& each) const {
   std::uint32_t from = 0;
   while (true) {
-    unless_interrupted();
+    between_();
     const auto page = [&] {
-      const store::Read read(store);
+      const store::Read read(store_);
       return store::spool::recipients(read, id, from, recipients_at_once);
     }();
     if (page.empty() || !each(page)) return;
@@ -59,13 +58,12 @@ void for_each_page(const store::Store& store, store::Id id,
   }
 }
 
-void for_each_event(const store::Store& store, TimePoint from, TimePoint to, store::Id message,
-                    const std::function<void(const std::vector<store::HistoryEvent>&)>& each) {
+void Scan::events(TimePoint from, TimePoint to, store::Id message, const Events& each) const {
   std::string after;
   do {
-    unless_interrupted();
+    between_();
     auto page = [&] {
-      const store::Read read(store);
+      const store::Read read(store_);
       return store::spool::history(read, from, to, message, events_at_once, after);
     }();
     if (!page.events.empty()) each(page.events);
@@ -73,12 +71,11 @@ void for_each_event(const store::Store& store, TimePoint from, TimePoint to, sto
   } while (!after.empty());
 }
 
-void for_each_history(const store::Store& store, const store::Message& message,
-                      const std::function<void(const std::vector<store::HistoryEvent>&)>& each) {
+void Scan::history(const store::Message& message, const Events& each) const {
   // The clock may have been set back in between; and what a report says of a finished message comes later.
-  const TimePoint last = message.finished == TimePoint{} ? store.now() + std::chrono::hours(1)
+  const TimePoint last = message.finished == TimePoint{} ? store_.now() + std::chrono::hours(1)
                                                          : message.finished + std::chrono::hours(24);
-  for_each_event(store, message.arrived - std::chrono::hours(1), last, message.id, each);
+  events(message.arrived - std::chrono::hours(1), last, message.id, each);
 }
 
 }  // namespace spoold::server::admin

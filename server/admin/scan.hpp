@@ -9,21 +9,32 @@
 
 namespace spoold::server::admin {
 
-/// Messages that the filter's message part matches, oldest first, until `each` answers false. Finished ones
-/// only when they are named by id, or `finished` asks for them.
-void for_each_message(const store::Store&, const Filter&, TimePoint now, bool finished,
-                      const std::function<bool(const store::Message&)>& each);
+/// Called between two pages, never inside a Read. spoolctl ends there by a signal: it throws.
+using BetweenPages = void (*)();
+inline void go_on() {}
 
-/// All recipients of a message in number order, a page at a time, until `each` answers false.
-void for_each_page(const store::Store&, store::Id,
-                   const std::function<bool(const std::vector<store::Recipient>&)>& each);
+class Scan {
+ public:
+  explicit Scan(const store::Store& store, BetweenPages between = go_on) : store_(store), between_(between) {}
 
-/// What happened between two times, oldest first, in pages; `message` 0: to all messages. Pages without an event of
-/// the message are left out.
-void for_each_event(const store::Store&, TimePoint from, TimePoint to, store::Id message,
-                    const std::function<void(const std::vector<store::HistoryEvent>&)>& each);
-/// The history of one message: of its life, and of a day after it was finished.
-void for_each_history(const store::Store&, const store::Message&,
-                      const std::function<void(const std::vector<store::HistoryEvent>&)>& each);
+  /// Messages that the filter's message part matches, oldest first, until `each` answers false. Finished ones
+  /// only when they are named by id, or `finished` asks for them.
+  void messages(const Filter&, TimePoint now, bool finished,
+                const std::function<bool(const store::Message&)>& each) const;
+
+  /// All recipients of a message in number order, a page at a time, until `each` answers false.
+  void recipients(store::Id, const std::function<bool(const std::vector<store::Recipient>&)>& each) const;
+
+  using Events = std::function<void(const std::vector<store::HistoryEvent>&)>;
+  /// What happened between two times, oldest first, in pages; `message` 0: to all messages. Pages without an
+  /// event of the message are left out.
+  void events(TimePoint from, TimePoint to, store::Id message, const Events& each) const;
+  /// The history of one message: of its life, and of a day after it was finished.
+  void history(const store::Message&, const Events& each) const;
+
+ private:
+  const store::Store& store_;
+  const BetweenPages between_;
+};
 
 }  // namespace spoold::server::admin

@@ -67,13 +67,17 @@ class Checks(unittest.TestCase):
             "protocol/smtp/i.cpp": '#include "protocol/delivery/planner.hpp"', "protocol/mail/j.cpp": '#include "protocol/smtp/reply.hpp"',
             "protocol/dns/k.cpp": '#include "protocol/list/settings.hpp"', "protocol/smtp/l.cpp": '#include "protocol/mime/parts.hpp"',
             "protocol/time.cpp": '#include "protocol/mail/ascii.hpp"', "protocol/list/m.cpp": '#include "conf/load.hpp"',
+            "server/admin/i.cpp": '#include "server/asio.hpp"', "server/spoolctl/j.cpp": '#include "server/inbound/census.hpp"',
+            "server/inbound/k.cpp": '#include "server/spoolctl/print.hpp"', "server/admin/l.cpp": '#include "server/spoolctl/print.hpp"',
         }
         right = {
             "protocol/delivery/n.cpp": '#include "protocol/dns/records.hpp"', "protocol/list/o.cpp": '#include "protocol/time.hpp"',
             "protocol/list/p.cpp": '#include "conf/values.hpp"', "protocol/smtp/q.cpp": '#include "protocol/smtp/reply.hpp"',
         }
+        there = {"server/asio.hpp": "", "server/inbound/census.hpp": "", "server/spoolctl/print.hpp": "",
+                 "server/spoolctl/m.cpp": '#include "server/spoolctl/print.hpp"', "server/admin/control_socket.cpp": '#include "server/asio.hpp"'}
         with tempfile.TemporaryDirectory() as folder:
-            for name, text in [*cases.items(), *right.items()]:
+            for name, text in [*cases.items(), *right.items(), *there.items()]:
                 path = pathlib.Path(folder, name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 path.write_text(text + "\n")
@@ -84,6 +88,8 @@ class Checks(unittest.TestCase):
             for name in right:  # what it includes does not exist here, and nothing else is wrong with it
                 self.assertNotIn("must not", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
                 self.assertNotIn("of conf", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
+            for name in there:
+                self.assertNotIn(name + ":1:", done.stdout)
 
     def test_documents_finder(self):
         files = {

@@ -11,7 +11,7 @@
 #include <mutex>
 #include <thread>
 
-#include "server/admin/control_client.hpp"
+#include "server/spoolctl/control_client.hpp"
 #include "server/threads.hpp"
 #include "tests/store/opened.hpp"
 

@@ -7,10 +7,10 @@
 #include <deque>
 #include <mutex>
 
-#include "server/admin/print.hpp"
 #include "server/admin/reads.hpp"
 #include "server/admin/views.hpp"
 #include "server/log.hpp"
+#include "server/spoolctl/print.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/spool/rows.hpp"
 #include "tests/store/opened.hpp"

@@ -5,7 +5,7 @@
 #include <vector>
 
 #include "server/admin/json.hpp"
-#include "server/admin/table.hpp"
+#include "server/spoolctl/table.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::server::admin {

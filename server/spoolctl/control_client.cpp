@@ -1,4 +1,4 @@
-#include "server/admin/control_client.hpp"
+#include "server/spoolctl/control_client.hpp"
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -10,7 +10,7 @@
 #include <cstring>
 #include <utility>
 
-#include "server/admin/interrupt.hpp"
+#include "server/spoolctl/interrupt.hpp"
 
 namespace spoold::server::admin {
 

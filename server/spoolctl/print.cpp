@@ -1,4 +1,4 @@
-#include "server/admin/print.hpp"
+#include "server/spoolctl/print.hpp"
 
 #include <cstdio>
 #include <ctime>

@@ -1,4 +1,4 @@
-#include "server/admin/table.hpp"
+#include "server/spoolctl/table.hpp"
 
 #include <algorithm>
 

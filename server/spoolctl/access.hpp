@@ -7,8 +7,8 @@
 #include <string>
 
 #include "conf/settings.hpp"
-#include "server/admin/control_client.hpp"
 #include "server/admin/json.hpp"
+#include "server/spoolctl/control_client.hpp"
 #include "store/backup.hpp"
 #include "store/store.hpp"
 

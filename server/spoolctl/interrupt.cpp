@@ -1,4 +1,4 @@
-#include "server/admin/interrupt.hpp"
+#include "server/spoolctl/interrupt.hpp"
 
 #include <unistd.h>
 

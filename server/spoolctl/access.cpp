@@ -1,4 +1,4 @@
-#include "server/admin/access.hpp"
+#include "server/spoolctl/access.hpp"
 
 #include <grp.h>
 #include <pwd.h>
@@ -14,9 +14,9 @@
 
 #include "conf/load.hpp"
 #include "conf/routes.hpp"
-#include "server/admin/control_client.hpp"
-#include "server/admin/interrupt.hpp"
 #include "server/admin/operator.hpp"
+#include "server/spoolctl/control_client.hpp"
+#include "server/spoolctl/interrupt.hpp"
 #include "store/mend.hpp"
 
 namespace spoold::server::admin {
@@ -114,6 +114,7 @@ std::string Access::silent_daemon(const std::string& why) const {
 Json Access::execute_here(store::Store& store, const Json& request) {
   NoLanes lanes;
   Operator the_operator(store, settings_, lanes);
+  the_operator.between_pages = unless_interrupted;
   return the_operator.execute(request, user_name(::getuid()));
 }
 

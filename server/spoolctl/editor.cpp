@@ -1,4 +1,4 @@
-#include "server/admin/editor.hpp"
+#include "server/spoolctl/editor.hpp"
 
 #include <sys/wait.h>
 #include <unistd.h>

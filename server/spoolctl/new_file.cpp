@@ -1,4 +1,4 @@
-#include "server/admin/new_file.hpp"
+#include "server/spoolctl/new_file.hpp"
 
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include "server/admin/access.hpp"
+#include "server/spoolctl/access.hpp"
 #include "store/data_file.hpp"
 
 namespace spoold::server::admin {

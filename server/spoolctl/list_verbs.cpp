@@ -1,0 +1,85 @@
+// lists, list create, set, show, remove, and post.
+#include <algorithm>
+
+#include "protocol/list/settings_table.hpp"
+#include "server/admin/views.hpp"
+#include "server/spoolctl/print.hpp"
+#include "server/spoolctl/verbs.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+/// `--owner a@x verp=never`: the option takes all words behind it. Those that begin with the name of a setting,
+/// or cannot be an address, are settings.
+void split_owners(Words& owners, Words& settings) {
+  const auto is_owner = [](const std::string& word) {
+    const auto equals = word.find('=');
+    if (equals == std::string::npos || equals == 0) return true;
+    return word.find('@') != std::string::npos &&
+           std::none_of(list::setting_keys().begin(), list::setting_keys().end(),
+                        [&](const list::SettingKey& key) { return key.name == word.substr(0, equals); });
+  };
+  const auto rest = std::stable_partition(owners.begin(), owners.end(), is_owner);
+  settings.insert(settings.end(), rest, owners.end());
+  owners.erase(rest, owners.end());
+}
+
+Exit all_lists(const Console& console) {
+  return console.reading([&](const Reads& reads, TimePoint) {
+    Rows rows(console.json, lists_text);
+    reads.lists([&](Json row) { rows(std::move(row)); });
+    rows.finish();
+    if (!console.json && rows.count == 0) put("There are no lists.\n");
+    return Exit::done;
+  });
+}
+
+}  // namespace
+
+void declare_list_verbs(const Verbs& verbs) {
+  verbs.add("lists", "all lists").runs(all_lists);
+  const Verbs of_list = verbs.group("list", "one list");
+
+  Verb create = of_list.add("create", "make a list");
+  const auto made = create.list();
+  const auto owners = create.optional_words("--owner", "receives mail to LIST-owner", "ADDR"),
+             settings = create.optional_words("KEY=VALUE", "settings");
+  create.request("list-create", [=](Json& request) {
+    split_owners(*owners, *settings);
+    request["list"] = *made;
+    request["owners"] = *owners;
+    request["settings"] = settings_of(*settings);
+  });
+
+  Verb set = of_list.add("set", "change settings");
+  const auto changed = set.list();
+  const auto changes = set.words("KEY=VALUE", "settings");
+  set.request("list-set", [=](Json& request) {
+    request["list"] = *changed;
+    request["settings"] = settings_of(*changes);
+  });
+
+  Verb show = of_list.add("show", "its settings");
+  const auto shown = show.list();
+  show.runs([=](const Console& console) {
+    return console.reading_list(
+        *shown, [&](const Reads&, const list::List& found) { return console.print(list_json(found)); });
+  });
+
+  Verb remove = of_list.add("remove", "remove the list and its members");
+  const auto removed = remove.list();
+  remove.request("list-remove", [=](Json& request) { request["list"] = *removed; });
+
+  Verb post = verbs.add("post", "send a message to a list, past its rules on who may post");
+  const auto to = post.list(), file = post.word("FILE", "a message with its header; - is standard input");
+  const auto verp =
+      post.flag("--verp", "an envelope sender of its own for each member, whatever the list's settings are");
+  post.request("post", [=](Json& request) {
+    request["list"] = *to;
+    request["content"] = file_in_base64(*file);
+    request["verp"] = *verp;
+  });
+}
+
+}  // namespace spoold::server::admin

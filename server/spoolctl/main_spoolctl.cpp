@@ -1,0 +1,81 @@
+// spoolctl: the operator's command. Here are its options for all verbs and its end; the verbs are in *_verbs.cpp.
+#include <CLI/CLI.hpp>
+
+#include <cstdio>
+#include <cstdlib>
+#include <optional>
+
+#include "conf/load.hpp"
+#include "server/log.hpp"
+#include "server/spoolctl/interrupt.hpp"
+#include "server/spoolctl/verbs.hpp"
+#include "server/standard_files.hpp"
+
+namespace {
+
+using namespace spoold;
+using namespace spoold::server::admin;
+
+/// Settings of --spool, --config, SPOOLD_CONFIG or the usual place. None: standard error has the reasons.
+std::optional<conf::Settings> settings_for(const std::string& config, const std::string& spool) {
+  if (!spool.empty()) {
+    conf::Settings settings;
+    settings.spool.path = spool;
+    settings.hostname = "localhost";  // in Received of a post by hand
+    return settings;
+  }
+  const char* named = std::getenv("SPOOLD_CONFIG");
+  const std::string path = !config.empty() ? config : named && *named ? named : "/etc/spoold/spoold.toml";
+  auto settings = conf::load(path);
+  if (settings) return *settings;
+  for (const auto& problem : settings.error()) std::fprintf(stderr, "%s\n", problem.text().c_str());
+  return std::nullopt;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  server::open_standard_files();
+  watch_for_interrupts();
+  CLI::App app("spoolctl: looks into and changes the queue and the lists of a spoold", "spoolctl");
+  std::string config, spool;
+  bool json = false;
+  app.add_option("--config", config, "spoold.toml (default: $SPOOLD_CONFIG, /etc/spoold/spoold.toml)")
+      ->type_name("FILE");
+  app.add_option("--spool", spool, "folder of the store, instead of a configuration")->type_name("DIR");
+  app.add_flag("--json", json, "JSON instead of tables");
+  app.require_subcommand(1);
+  Verb::Run chosen;
+  const Verbs verbs(app, chosen);
+  declare_queue_verbs(verbs);
+  declare_edit_verbs(verbs);
+  declare_list_verbs(verbs);
+  declare_member_verbs(verbs);
+  declare_destination_verbs(verbs);
+  declare_store_verbs(verbs);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? 0 : 2;
+  }
+  // Standard output has the result of a change that is made here; the log is the daemon's.
+  conf::Log quiet;
+  quiet.level = "error";
+  server::log::configure(quiet);
+  const auto settings = settings_for(config, spool);
+  if (!settings) return 1;
+  try {
+    Access access(*settings);
+    const Exit exit = chosen(Console(access, json));
+    flush_output();
+    return static_cast<int>(exit);
+  } catch (const Interrupted& interrupted) {
+    end_by(interrupted);
+  } catch (const Usage& usage) {
+    std::fprintf(stderr, "spoolctl: %s\n", usage.why.c_str());
+    return 2;
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "spoolctl: %s\n", error.what());
+    return 1;
+  }
+}

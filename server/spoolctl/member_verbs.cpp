@@ -1,0 +1,121 @@
+// members, member add, remove, set, show, and import, export.
+#include "protocol/list/import_file.hpp"
+#include "server/admin/views.hpp"
+#include "server/spoolctl/print.hpp"
+#include "server/spoolctl/verbs.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+/// "Name <address>", as import reads it.
+std::string export_line(const list::Member& member) {
+  // a line that begins with '#' is a comment to import
+  if (member.name.empty())
+    return member.address.starts_with('#') ? "<" + member.address + ">" : member.address;
+  std::string name = "\"";
+  for (const char c : member.name) {
+    if (c == '"' || c == '\\') name += '\\';
+    name += c;
+  }
+  return name + "\" <" + member.address + ">";
+}
+
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n;\t") == std::string::npos) return text;
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"') out += '"';
+    out += c;
+  }
+  return out + "\"";
+}
+
+Exit members(const Console& console, const std::string& list) {
+  return console.reading_list(list, [&](const Reads& reads, const list::List& found) {
+    Rows rows(console.json, members_text);
+    reads.members(found, [&](const list::Member& member) { rows(member_json(member)); });
+    rows.finish();
+    return Exit::done;
+  });
+}
+
+Exit export_members(const Console& console, const std::string& list, bool csv) {
+  if (console.json) return members(console, list);
+  return console.reading_list(list, [&](const Reads& reads, const list::List& found) {
+    if (csv) put("email,name,delivery\r\n");
+    std::string page;
+    reads.members(found, [&](const list::Member& member) {
+      page +=
+          csv ? csv_cell(member.address) + "," + csv_cell(member.name) + "," + text(member.delivery) + "\r\n"
+              : export_line(member) + "\n";
+      if (page.size() < 1 << 16) return;
+      put(page);
+      page.clear();
+    });
+    put(page);
+    return Exit::done;
+  });
+}
+
+/// `import` and `export` are verbs of their own, and of `member`.
+void declare_files(const Verbs& verbs) {
+  Verb import = verbs.add("import", "members from a file, all or nothing");
+  const auto to = import.list();
+  const auto file =
+      import.word("FILE", "an address or Name <addr> a line, or CSV with a header line; - is standard input");
+  import.request("import", [=](Json& request) {
+    request["list"] = *to;
+  request["content"] = file_in_base64(*file);
+});
+Verb out = verbs.add("export", "members in the form that import reads");
+const auto of = out.list();
+const auto csv = out.flag("--csv", "with the delivery mode of each member");
+out.runs([=](const Console& console) { return export_members(console, *of, *csv); });
+}  // namespace
+
+}  // namespace spoold::server::admin
+
+void declare_member_verbs(const Verbs& verbs) {
+  Verb all = verbs.add("members", "the members of a list");
+  const auto whose = all.list();
+  all.runs([=](const Console& console) { return members(console, *whose); });
+
+  const Verbs of_member = verbs.group("member", "members of a list");
+  const std::tuple<const char*, const char*, const char*> changes[] = {
+      {"add", "member-add", "make members"}, {"remove", "member-remove", "end memberships"}};
+  for (const auto& [name, request_name, meaning] : changes) {
+    Verb verb = of_member.add(name, meaning);
+    const auto list = verb.list();
+    const auto addresses = verb.words("ADDR", "addresses");
+    verb.request(request_name, [=](Json& request) {
+      request["list"] = *list;
+      request["addresses"] = *addresses;
+    });
+  }
+
+  Verb set = of_member.add("set", "name=..., delivery=regular|digest|nomail...");
+  const auto list = set.list(), address = set.word("ADDR", "the member");
+  const auto settings = set.words("KEY=VALUE", "settings");
+  set.request("member-set", [=](Json& request) {
+    request["list"] = *list;
+    request["address"] = *address;
+    request["settings"] = settings_of(*settings);
+  });
+
+  Verb show = of_member.add("show", "one member");
+  const auto of = show.list(), one = show.word("ADDR", "the member");
+  show.runs([=](const Console& console) {
+    return console.reading_list(*of, [&](const Reads& reads, const list::List& found) {
+      const auto member = reads.member(found, *one);
+      if (!member)
+        return console.fail(Exit::nothing_matched, *one + " is not a member of " + found.address());
+      return console.print(member_json(*member));
+    });
+  });
+
+  declare_files(verbs);
+  declare_files(of_member);
+}
+
+}  // namespace spoold::server::admin
