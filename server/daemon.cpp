@@ -6,6 +6,7 @@
 #include "conf/routes.hpp"
 #include "server/admin/control_socket.hpp"
 #include "server/admin/operator.hpp"
+#include "server/current.hpp"
 #include "server/delivery/delivery.hpp"
 #include "server/delivery/report.hpp"
 #include "server/delivery/reporter.hpp"
@@ -42,6 +43,7 @@ TimePoint now() {
 struct Daemon::State {
   explicit State(conf::Settings s)
       : settings(std::make_shared<const conf::Settings>(std::move(s))),
+        routes(std::make_shared<const conf::Routes>(*settings)),
         stop(settings->server.grace),
         receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
         delivering(Threads::Work::deliver, settings->server.threads, [this](const auto& e) { thrown(e); }),
@@ -49,7 +51,8 @@ struct Daemon::State {
     stats.loops = LoopLag::all;
   }
 
-  const std::shared_ptr<const conf::Settings> settings;
+  const std::shared_ptr<const conf::Settings> settings;  // at the start
+  Current<conf::Routes> routes;                          // of recipients that are accepted or edited
   Stats stats;
   Stop stop;
   Threads receiving, delivering;     // clients, operators and the clock; lanes
@@ -66,7 +69,7 @@ struct Daemon::State {
 
   tl::expected<void, std::string> open_store();
   void thrown(const std::exception&);
-  void wake(std::vector<std::string> routes);
+  void wake(std::vector<std::string> due);
   void start();
   void take_down();
   void refuse_new_work();
@@ -92,13 +95,14 @@ tl::expected<void, std::string> Daemon::open() {
   if (!secret) return tl::unexpected(secret.error());
   const list::Hmac hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
-  s.reports = std::make_unique<Reports>(*s.settings, hmac);
+  const auto rules = std::make_shared<const Rules>(s.settings, hmac);
+  s.reports = std::make_unique<Reports>(std::shared_ptr<const AddressBook>(rules, &rules->addresses));
   s.reporter = std::make_unique<Reporter>(s.receiving.context(0), *s.store, s.settings->delivery.report_wait,
                                           s.settings->delivery.delay_warning);
   s.store_readers = std::make_unique<StoreReaders>(s.receiving.context(0), *s.store);
-  s.reception = std::make_unique<Reception>(*s.settings, *s.store, s.receiving, s.stats, hmac,
+  s.reception = std::make_unique<Reception>(rules, *s.store, s.receiving, s.stats,
                                             [&s](const auto& routes) { s.delivery->wake(routes); });
-  s.operator_ = std::make_unique<Operator>(*s.store, *s.settings, *s.delivery, &s.stats);
+  s.operator_ = std::make_unique<Operator>(*s.store, s.settings, *s.delivery, &s.stats);
   s.operator_->on_broken_store = [&s](const std::string& why) { s.stop.request(why, 1); };
   s.control = std::make_unique<ControlSocket>(s.receiving.context(0), *s.settings, *s.operator_);
   if (auto bound = s.reception->bind(); !bound) return bound;
@@ -117,7 +121,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.reserve = settings->spool.reserve;
   options.history = settings->spool.history;
   options.clock = now;
-  options.route = [routes = conf::Routes(*settings)](std::string_view domain) { return routes.of(domain); };
+  options.route = [this](std::string_view domain) { return routes.get()->of(domain); };
   options.on_due = [this](std::string route) { wake({std::move(route)}); };
   options.on_warning = [](const std::string& text) {
     log::event(Level::warning, "store", {{"reply", text}});
@@ -139,8 +143,8 @@ tl::expected<void, std::string> Daemon::State::open_store() {
 
 /// Something is due on these routes (none named: look at all of them). The store says so on its writer thread,
 /// also while it is opened and before there are lanes: the loop runs only when everything is made.
-void Daemon::State::wake(std::vector<std::string> routes) {
-  asio::post(receiving.context(0), [this, routes = std::move(routes)] { delivery->wake(routes); });
+void Daemon::State::wake(std::vector<std::string> due) {
+  asio::post(receiving.context(0), [this, due = std::move(due)] { delivery->wake(due); });
 }
 
 /// What left a handler of a loop. A store that cannot be read is no place for a daemon that goes on: it would

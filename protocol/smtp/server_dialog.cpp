@@ -88,8 +88,13 @@ ServerDialog::Action ServerDialog::close(std::string_view wire, std::string& out
 
 void ServerDialog::fresh() {
   transaction_ = Transaction{};
-  asked_ = RcptArgument{};
+  question_ = Question{};
   if (phase_ != Phase::start) phase_ = Phase::ready;
+}
+
+ServerDialog::ServerDialog(const ServerProfile& profile, Client client)
+    : profile_(profile), client_(client), brake_(profile.brake) {
+  if (!stranger()) brake_.release();
 }
 
 ServerDialog::Action ServerDialog::open(std::string& out) {
@@ -114,19 +119,12 @@ ServerDialog::Action ServerDialog::stopping(std::string& out) {
 ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string& out, std::string& content) {
   while (!input.empty()) {
     if (phase_ == Phase::content) {
-      input.remove_prefix(reader_.read(input, content));
-      if (reader_.refused()) content.clear();
-      if (!reader_.ended()) {
-        if (reader_.refused() && reader_.size() > profile_.content.size + profile_.max_rejected)
-          return reject_rest(out);
-        break;
-      }
-      const Action action = content_ended(out);
+      const Action action = read_content(input, out, content);
       if (action.what != Action::What::more) return action;
       continue;
     }
     if (phase_ == Phase::closed) return {Action::What::close, {}};
-    assert(phase_ != Phase::resolving && phase_ != Phase::committing);
+    assert(phase_ != Phase::asking && phase_ != Phase::committing);
     // A client that does not read its replies, or sends faster than we answer, must not make us keep more.
     if (out.size() >= profile_.max_replies) return {Action::What::enough, {}};
     const auto feed = input.find('\n');
@@ -204,14 +202,21 @@ ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out
   if (!parsed) return error(parsed.error(), out);
   if (parsed->size > profile_.content.size)
     return error({552, {5, 3, 4}, "the message is larger than this server accepts"}, out, false);
-  if (!room_) return error({452, {4, 3, 1}, "no room for mail now; try again later"}, out, false);
+  question_ = *std::move(parsed);
+  phase_ = Phase::asking;
+  return {Action::What::ask, {}};
+}
+
+ServerDialog::Action ServerDialog::mail_answered(MailArgument mail, Answer answer, std::string& out) {
+  phase_ = Phase::ready;
+  if (const auto* refusal = std::get_if<Reply>(&answer)) return error(*refusal, out, false);
   mail_refused_ = false;
   transaction_ = Transaction{};
   transaction_.open = true;
-  if (parsed->reverse_path) transaction_.reverse_path = parsed->reverse_path->text();
-  transaction_.declared_size = parsed->size;
-  transaction_.eight_bit = parsed->eight_bit;
-  transaction_.dsn = std::move(parsed->dsn);
+  if (mail.reverse_path) transaction_.reverse_path = mail.reverse_path->text();
+  transaction_.declared_size = mail.size;
+  transaction_.eight_bit = mail.eight_bit;
+  transaction_.dsn = std::move(mail.dsn);
   phase_ = Phase::mail;
   return say("250 2.1.0 sender ok\r\n", out);
 }
@@ -222,59 +227,33 @@ ServerDialog::Action ServerDialog::rcpt(const Command& command, std::string& out
   if (transaction_.recipients.size() >= profile_.max_recipients)
     return error({452, {4, 5, 3}, "too many recipients in one transaction; send the rest in another"}, out,
                  false);
-  asked_ = *std::move(parsed);
-  phase_ = Phase::resolving;
-  return {Action::What::resolve, {}};
+  question_ = *std::move(parsed);
+  phase_ = Phase::asking;
+  return {Action::What::ask, {}};
 }
 
-ServerDialog::Action ServerDialog::resolved(tl::expected<Recipient, Reply> answer, std::string& out) {
-  assert(phase_ == Phase::resolving);
-  DsnOfRecipient dsn = std::move(asked_.dsn);
-  asked_ = RcptArgument{};
+ServerDialog::Action ServerDialog::rcpt_answered(RcptArgument rcpt, Answer answer, std::string& out) {
   phase_ = transaction_.recipients.empty() ? Phase::mail : Phase::rcpt;
-  if (!answer) {
-    error(answer.error(), out, false);
-    const Brake::Verdict verdict = answer.error().code >= 500 ? brake_.refused() : Brake::Verdict::go_on;
+  if (const auto* refusal = std::get_if<Reply>(&answer)) {
+    error(*refusal, out, false);
+    const Brake::Verdict verdict = refusal->code >= 500 ? brake_.refused() : Brake::Verdict::go_on;
     if (verdict == Brake::Verdict::close)
       return close("421 4.7.0 too many errors: too many recipients were refused\r\n", out);
     if (verdict == Brake::Verdict::pause) return {Action::What::pause, profile_.brake.pause};
     return more();
   }
-  transaction_.recipients.push_back(*std::move(answer));
-  transaction_.recipients.back().dsn = std::move(dsn);
+  transaction_.recipients.push_back(std::get<Recipient>(std::move(answer)));
+  transaction_.recipients.back().dsn = std::move(rcpt.dsn);
   phase_ = Phase::rcpt;
   return say("250 2.1.5 recipient ok\r\n", out);
 }
 
-ServerDialog::Action ServerDialog::data(const Command& command, std::string& out) {
-  if (!command.argument.empty()) return error({501, bad_argument, "DATA takes no argument"}, out);
-  reader_ = DataReader(profile_.content);
-  phase_ = Phase::content;
-  return say("354 send the message; end it with <CR><LF>.<CR><LF>\r\n", out);
-}
-
-// The client goes on sending what was refused long ago. Whoever reads replies learns the reason.
-ServerDialog::Action ServerDialog::reject_rest(std::string& out) {
-  const std::size_t replies = profile_.lmtp ? transaction_.recipients.size() : 1;
-  for (std::size_t i = 0; i < replies; ++i) reader_.refusal().append_wire(out);
-  return close({}, out);
-}
-
-ServerDialog::Action ServerDialog::content_ended(std::string& out) {
-  phase_ = Phase::committing;
-  brake_.message();
-  ++messages_;
-  if (!reader_.refused()) return {Action::What::commit, {}};
-  const std::vector<Reply> replies(profile_.lmtp ? transaction_.recipients.size() : 1, reader_.refusal());
-  return committed(replies, out);
-}
-
-ServerDialog::Action ServerDialog::committed(std::span<const Reply> replies, std::string& out) {
-  assert(phase_ == Phase::committing);
-  assert(replies.size() == (profile_.lmtp ? transaction_.recipients.size() : 1));
-  for (const Reply& reply : replies) reply.append_wire(out);
-  fresh();
-  return more();
+ServerDialog::Action ServerDialog::answer(Answer answer, std::string& out) {
+  assert(phase_ == Phase::asking);
+  Question question = std::exchange(question_, Question{});
+  if (auto* mail = std::get_if<MailArgument>(&question))
+    return mail_answered(std::move(*mail), std::move(answer), out);
+  return rcpt_answered(std::get<RcptArgument>(std::move(question)), std::move(answer), out);
 }
 
 ServerDialog::Action ServerDialog::rset(const Command& command, std::string& out) {

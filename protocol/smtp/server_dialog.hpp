@@ -2,23 +2,24 @@
 // step out.
 //
 // The caller reads octets, calls consume() until it answers `more`, writes `out` in one go (RFC 2920
-// pipelining), and does what else is asked: `resolve` (what does this recipient stand for? answer with
-// resolved()), `commit` (the content is complete; answer with committed() once the message is durable or
-// refused), `close`, and two that bound what a client gets at a time: `enough` (write before the next call),
-// `pause` (write, and wait). Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET,
-// EHLO, HELO and LHLO the transaction equals one fresh after EHLO; after an error reply to any other command
-// the state equals that before it. Failures of the client get the replies that RFC 5321 and 3463 name; 20
-// protocol errors end the session with 421. Refused recipients are not protocol errors: a transaction with
-// many dead addresses goes on for the good ones, slower and slower (brake.hpp), until the client has no rights
-// and has been refused too often. See also: command.hpp (syntax), data_reader.hpp (content), transaction.hpp,
-// server/inbound/session.hpp (the socket).
+// pipelining), and does what else is asked:
+//   ask     what is to be known before the next reply (asked()); answer() goes on. The caller may take its time.
+//   commit  the content is complete; committed() goes on, once the message is durable or refused.
+//   close   write `out` and close.
+//   enough, pause  bound what a client gets at a time: write before the next call; write, and wait.
+//
+// Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET, EHLO, HELO and LHLO the
+// transaction equals one fresh after EHLO; after an error reply to any other command the state equals that before
+// it. Failures of the client get the replies that RFC 5321 and 3463 name; 20 protocol errors end the session with
+// 421. Refused recipients are not protocol errors: a transaction with many dead addresses goes on for the good
+// ones, slower and slower (brake.hpp), until the client has no rights and has been refused too often. See also:
+// command.hpp (syntax), data_reader.hpp (content), transaction.hpp, server/inbound/session.hpp (the socket).
 #pragma once
 #include <chrono>
 #include <span>
 #include <string>
 #include <string_view>
-
-#include <tl/expected.hpp>
+#include <variant>
 
 #include "protocol/smtp/brake.hpp"
 #include "protocol/smtp/command.hpp"
@@ -47,40 +48,55 @@ struct ServerProfile {
 
 class ServerDialog {
  public:
-  enum class Phase : std::uint8_t { start, ready, mail, rcpt, resolving, content, committing, closed };
+  enum class Phase : std::uint8_t { start, ready, mail, rcpt, asking, content, committing, closed };
 
   struct Action {
     enum class What : std::uint8_t {
-      more,     // write `out`, read more input (what consume() left of the last input comes first), within
-                // `limit`
-      resolve,  // answer resolved() for asked()
-      commit,   // answer committed() for transaction() and the content
-      enough,   // write `out`, then call consume() again with what it left
-      pause,    // the same, not before `limit` has passed
-      close,    // write `out` and close
+      more,    // write `out`, read more input (what consume() left of the last input comes first), within
+               // `limit`
+      ask,     // answer() to asked()
+      commit,  // answer committed() for transaction() and the content
+      enough,  // write `out`, then call consume() again with what it left
+      pause,   // the same, not before `limit` has passed
+      close,   // write `out` and close
     } what = What::more;
     std::chrono::milliseconds limit{0};  // 0: no peer is waited for
   };
 
-  explicit ServerDialog(const ServerProfile& profile) : profile_(profile), brake_(profile.brake) {}
+  /// Who the client is, as far as it is known: its network decides.
+  struct Client {
+    bool trusted_network = false;
+    bool local = false;  // on a unix socket
+  };
 
-  void trust() { brake_.release(); }  // the client may relay, or is local: the brake is not for it
-  Action open(std::string& out);      // the greeting
+  explicit ServerDialog(const ServerProfile& profile) : ServerDialog(profile, Client()) {}
+  ServerDialog(const ServerProfile& profile, Client client);
+
+  /// It may send to any address. LMTP is for delivery here, so its clients may not, whoever they are.
+  bool may_relay() const { return client_.trusted_network && !profile_.lmtp; }
+  /// It has no rights: the brake and all limits for strangers are for it.
+  bool stranger() const { return !client_.trusted_network && !client_.local; }
+
+  Action open(std::string& out);                            // the greeting
   Action refused(std::string_view wire, std::string& out);  // instead of it: 421 and the end (RFC 5321 3.1)
   /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the
   /// caller may take away between calls. Refused content is emptied: what was taken before may be thrown
   /// away. A call makes little more than max_replies octets of replies.
   Action consume(std::string_view& input, std::string& out, std::string& content);
 
-  Action resolved(tl::expected<Recipient, Reply> answer, std::string& out);
-  /// The mailbox of the RCPT to resolve; none: <postmaster>.
-  const RcptArgument& asked() const { return asked_; }
+  /// A sender: may it send now? A recipient: what does it stand for?
+  using Question = std::variant<MailArgument, RcptArgument>;
+  struct Granted {};
+  /// To a sender Granted, to a recipient what it stands for; or the reply that refuses it.
+  using Answer = std::variant<Granted, Recipient, Reply>;
+  const Question& asked() const { return question_; }
+  Action answer(Answer answer, std::string& out);
+
   /// SMTP: one reply. LMTP: one for each recipient of the transaction, in order.
   Action committed(std::span<const Reply> replies, std::string& out);
 
-  Action timed_out(std::string& out);         // 421 4.4.2
-  Action stopping(std::string& out);          // 421 4.3.2
-  void set_room(bool room) { room_ = room; }  // false: MAIL is answered 452 4.3.1
+  Action timed_out(std::string& out);  // 421 4.4.2
+  Action stopping(std::string& out);   // 421 4.3.2
 
   Phase phase() const { return phase_; }
   const Transaction& transaction() const { return transaction_; }
@@ -99,30 +115,34 @@ class ServerDialog {
   Action act(const Command&, std::string& out);
   Action hello(const Command&, std::string& out);
   Action mail(const Command&, std::string& out);
+  Action mail_answered(MailArgument mail, Answer answer, std::string& out);
   Action rcpt(const Command&, std::string& out);
+  Action rcpt_answered(RcptArgument rcpt, Answer answer, std::string& out);
   Action data(const Command&, std::string& out);
   Action rset(const Command&, std::string& out);
   Action noop(const Command&, std::string& out);
   Action vrfy(const Command&, std::string& out);
   Action help(const Command&, std::string& out);
   Action quit(const Command&, std::string& out);
+  // server_dialog_content.cpp: what follows DATA
+  Action read_content(std::string_view& input, std::string& out, std::string& content);
   Action content_ended(std::string& out);
+  Action reject_rest(std::string& out);
 
   Action more() const;
   Action say(std::string_view wire, std::string& out) const;
   Action error(const Reply& reply, std::string& out, bool counts = true);
   Action close(std::string_view wire, std::string& out);
-  Action reject_rest(std::string& out);
   void fresh();
 
   const ServerProfile& profile_;
+  const Client client_;
   Transaction transaction_;
   DataReader reader_;
-  RcptArgument asked_;
+  Question question_;
   std::string hello_;
   Phase phase_ = Phase::start;
-  bool extended_ = false;  // EHLO or LHLO, not HELO
-  bool room_ = true;
+  bool extended_ = false;     // EHLO or LHLO, not HELO
   bool input_waits_ = false;  // octets behind the command that is looked at
   bool skipping_ = false;     // inside a line that is too long
   bool mail_refused_ =

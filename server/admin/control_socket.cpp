@@ -79,9 +79,14 @@ struct ControlSocket::Session {
 };
 
 struct ControlSocket::State {
-  State(asio::io_context& context, const conf::Settings& the_settings, Operator& op,
+  State(asio::io_context& context, const conf::Settings& settings, Operator& op,
         std::chrono::milliseconds limit)
-      : io(context), settings(the_settings), the_operator(op), idle_limit(limit), acceptor(context) {}
+      : io(context),
+        where(settings.control),
+        spool(settings.spool.path),
+        the_operator(op),
+        idle_limit(limit),
+        acceptor(context) {}
 
   bool make_room();
   void accept_without_descriptors(Socket& socket, std::error_code& error);
@@ -89,7 +94,8 @@ struct ControlSocket::State {
   static Awaitable<std::string> run(std::shared_ptr<State> state, std::string request, uid_t peer);
 
   asio::io_context& io;
-  const conf::Settings& settings;
+  const conf::Control where;
+  const std::string spool;  // the store's folder
   Operator& the_operator;
   const std::chrono::milliseconds idle_limit;
   asio::local::stream_protocol::acceptor acceptor;
@@ -140,12 +146,12 @@ ControlSocket::ControlSocket(asio::io_context& io, const conf::Settings& setting
 ControlSocket::~ControlSocket() {
   state_->closing = true;
   join();
-  if (state_->bound) ::unlink(state_->settings.control.socket.c_str());
+  if (state_->bound) ::unlink(state_->where.socket.c_str());
 }
 
 tl::expected<void, std::string> ControlSocket::open() {
   namespace fs = std::filesystem;
-  const std::string path = state_->settings.control.socket;
+  const std::string path = state_->where.socket;
   const auto because = [&](const std::string& what) {
     return tl::unexpected("the control socket " + path + " cannot be opened: " + what);
   };
@@ -161,14 +167,14 @@ tl::expected<void, std::string> ControlSocket::open() {
   if (error) return because(error.message());
   // Its mode from its first moment: chmod() afterwards could meet a link that somebody has put in its place.
   // (The daemon opens it before its other threads make files.)
-  const mode_t before = ::umask(~static_cast<mode_t>(state_->settings.control.mode) & 0777);
+  const mode_t before = ::umask(~static_cast<mode_t>(state_->where.mode) & 0777);
   state_->acceptor.bind(endpoint, error);
   ::umask(before);
   if (error) return because(error.message());
   state_->bound = true;
   // Bound as root, it is for the user that the daemon becomes: the owner of the store.
   struct stat owner {};
-  if (::geteuid() == 0 && ::stat(state_->settings.spool.path.c_str(), &owner) == 0 &&
+  if (::geteuid() == 0 && ::stat(state_->spool.c_str(), &owner) == 0 &&
       ::lchown(path.c_str(), owner.st_uid, owner.st_gid) != 0)
     return because(std::strerror(errno));
   state_->acceptor.listen(asio::socket_base::max_listen_connections, error);
@@ -179,10 +185,10 @@ tl::expected<void, std::string> ControlSocket::open() {
 
 void ControlSocket::link() {
   namespace fs = std::filesystem;
-  const fs::path link = fs::path(state_->settings.spool.path) / "control";
+  const fs::path link = fs::path(state_->spool) / "control";
   std::error_code error;
   fs::remove(link, error);
-  fs::create_symlink(fs::absolute(state_->settings.control.socket), link, error);
+  fs::create_symlink(fs::absolute(state_->where.socket), link, error);
   if (error)
     log::event(log::Level::warning, "control",
                {{"what", "no link " + link.string() + ": " + error.message()}});

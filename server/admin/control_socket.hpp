@@ -26,7 +26,7 @@ namespace spoold::server {
 
 class ControlSocket {
  public:
-  /// All must outlive it.
+  /// The context and the operator must outlive it. Of the settings it takes where its socket is, for its life.
   ControlSocket(asio::io_context&, const conf::Settings&, Operator&,
                 std::chrono::milliseconds idle_limit = std::chrono::seconds(60));
   ~ControlSocket();  // join()

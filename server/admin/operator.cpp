@@ -58,7 +58,8 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
     // Root may be somebody by sudo: its spoolctl names the person. The user of the connection stays in the record.
     const std::string person = request.value("person", std::string());
     const std::string by = person.empty() || person == who ? who : person.substr(0, 64) + " (" + who + ")";
-    return found->second(Request{store_, settings_, lanes_, stats_, request, by,
+    const auto settings = settings_.get();
+    return found->second(Request{store_, *settings, lanes_, stats_, request, by,
                                  request.value("dry_run", false), stopping_, between_pages});
   } catch (const Json::exception& wrong) {
     return failure(Exit::usage, std::string("malformed request: ") + wrong.what());

@@ -22,6 +22,7 @@
 #include "server/admin/json.hpp"
 #include "server/admin/lanes.hpp"
 #include "server/admin/scan.hpp"
+#include "server/current.hpp"
 #include "server/stats.hpp"
 #include "store/store.hpp"
 
@@ -29,10 +30,14 @@ namespace spoold::server {
 
 class Operator {
  public:
-  /// All must outlive it. `stats` nullptr: there is no daemon. A request with "dry_run" writes nothing, so a
+  /// The store, the lanes and `stats` must outlive it. `stats` nullptr: there is no daemon. A request with "dry_run" writes nothing, so a
   /// store that was opened read_only will do.
-  Operator(store::Store& store, const conf::Settings& settings, Lanes& lanes, const Stats* stats = nullptr)
-      : store_(store), settings_(settings), lanes_(lanes), stats_(stats) {}
+  Operator(store::Store& store, std::shared_ptr<const conf::Settings> settings, Lanes& lanes,
+           const Stats* stats = nullptr)
+      : store_(store), settings_(std::move(settings)), lanes_(lanes), stats_(stats) {}
+
+  /// Any thread; of requests that begin from now on.
+  void use(std::shared_ptr<const conf::Settings> settings) { settings_.set(std::move(settings)); }
 
   admin::Json execute(const admin::Json& request, const std::string& who);
 
@@ -45,7 +50,7 @@ class Operator {
 
  private:
   store::Store& store_;
-  const conf::Settings& settings_;
+  Current<conf::Settings> settings_;
   Lanes& lanes_;
   const Stats* stats_;
   std::atomic<bool> stopping_{false};

@@ -20,16 +20,18 @@ std::string received_from(std::string_view original) {
 
 store::Acceptance Reports::acceptance(const store::Read& read, const store::Message& about,
                                       smtp::Dsn report) const {
-  report.reporting_mta = settings_.hostname;
+  const auto book = book_.get();
+  const conf::Settings& settings = book->settings();
+  report.reporting_mta = settings.hostname;
   report.received_from = received_from(report.original);
-  report.retry_until = report.arrived + settings_.delivery.lifetime;
+  report.retry_until = report.arrived + settings.delivery.lifetime;
   report.of_report = about.report;
   std::vector<std::string> to;
-  if (!report.to.empty()) to = book_.reported_to(read, report.to, report.now);
+  if (!report.to.empty()) to = book->reported_to(read, report.to, report.now);
   const bool to_postmaster = to.empty();
   if (to_postmaster) {
-    if (report.to.empty()) report.to = "postmaster@" + settings_.hostname;
-    to = book_.postmasters(read, report.now);
+    if (report.to.empty()) report.to = "postmaster@" + settings.hostname;
+    to = book->postmasters(read, report.now);
   }
   store::Acceptance acceptance;
   if (to.empty()) return acceptance;
@@ -41,7 +43,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   mail.message.eight_bit =
       std::any_of(bytes->begin(), bytes->end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
   mail.message.leading_dots = bytes->find("\n.") != std::string::npos;
-  mail.message.from = "MAILER-DAEMON@" + settings_.hostname;
+  mail.message.from = "MAILER-DAEMON@" + settings.hostname;
   mail.message.subject = smtp::subject_of(report);
   mail.message.report = !to_postmaster;
   mail.body.push_back({0, bytes->size(), {}});

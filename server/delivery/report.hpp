@@ -6,8 +6,8 @@
 //   of that message are only logged. A report to an address of ours that is nobody's goes there too.
 // What is reported, and when: store/spool/report.hpp.
 #pragma once
-#include "conf/settings.hpp"
 #include "protocol/smtp/dsn.hpp"
+#include "server/current.hpp"
 #include "server/inbound/address_book.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
@@ -16,15 +16,16 @@ namespace spoold::server {
 
 class Reports {
  public:
-  Reports(const conf::Settings& settings, list::Hmac hmac)
-      : settings_(settings), book_(settings, std::move(hmac)) {}
+  explicit Reports(std::shared_ptr<const AddressBook> book) : book_(std::move(book)) {}
+
+  /// Any thread; of reports that are made from now on.
+  void use(std::shared_ptr<const AddressBook> book) { book_.set(std::move(book)); }
 
   /// store::Options::report. No message: nobody can be told.
   store::Acceptance acceptance(const store::Read& read, const store::Message& about, smtp::Dsn report) const;
 
  private:
-  const conf::Settings& settings_;
-  AddressBook book_;
+  Current<AddressBook> book_;
 };
 
 /// store::Options::on_report: the log's line.

@@ -20,12 +20,12 @@
 #include "protocol/delivery/planner.hpp"
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
-#include "server/delivery/channel.hpp"
 #include "server/delivery/gather.hpp"
 #include "server/delivery/place.hpp"
 #include "server/delivery/seven_bit.hpp"
 #include "server/delivery/target.hpp"
 #include "server/delivery/tls_client.hpp"
+#include "server/tls/channel.hpp"
 #include "server/watchdog.hpp"
 
 namespace spoold::server {

@@ -13,7 +13,7 @@
 #include <tl/expected.hpp>
 
 #include "server/delivery/target.hpp"
-#include "server/delivery/tls_stream.hpp"
+#include "server/tls/tls_stream.hpp"
 
 namespace spoold::server {
 

@@ -68,7 +68,7 @@ class AddressBook::Expansion {
       return;
     }
     if (directory::is_list_domain(read_, mailbox->domain())) {
-      const auto sub = list::sub_address(mailbox->local(), book_.settings_.verp.delimiter);
+      const auto sub = list::sub_address(mailbox->local(), book_.settings_->verp.delimiter);
       const auto list = sub ? directory::find_list(read_, sub->list, mailbox->domain()) : std::nullopt;
       if (list && sub->role == list::Role::post) {
         if (posts_ == Posts::taken && lists_.insert(list->id).second) found.lists.push_back(list->id);
@@ -92,9 +92,9 @@ class AddressBook::Expansion {
   std::unordered_set<list::ListId> lists_;
 };
 
-AddressBook::AddressBook(const conf::Settings& settings, list::Hmac hmac)
-    : settings_(settings), routes_(settings), hmac_(std::move(hmac)) {
-  for (const auto& [address, targets] : settings.aliases) aliases_[mail::lower(address)] = targets;
+AddressBook::AddressBook(std::shared_ptr<const conf::Settings> settings, list::Hmac hmac)
+    : settings_(std::move(settings)), routes_(*settings_), hmac_(std::move(hmac)) {
+  for (const auto& [address, targets] : settings_->aliases) aliases_[mail::lower(address)] = targets;
 }
 
 const std::vector<std::string>* AddressBook::alias(const std::string& key) const {
@@ -103,7 +103,7 @@ const std::vector<std::string>* AddressBook::alias(const std::string& key) const
 }
 
 const std::vector<std::string>* AddressBook::postmaster_alias() const {
-  const auto* of_host = alias("postmaster@" + mail::lower(settings_.hostname));
+  const auto* of_host = alias("postmaster@" + mail::lower(settings_->hostname));
   return of_host != nullptr ? of_host : alias("postmaster");
 }
 
@@ -155,11 +155,11 @@ AddressBook::Answer AddressBook::owners(const store::Read& read, const std::stri
 AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
   if (const auto* answering = postmaster_alias()) {
     Expansion expansion(*this, read, Expansion::Extent::first);
-    expansion.leave_out("postmaster@" + settings_.hostname);
+    expansion.leave_out("postmaster@" + settings_->hostname);
     expansion.follow(*answering);
     if (!expansion.empty()) return recipient(Kind::alias, "postmaster");
   }
-  auto lists = directory::list_ids_of_domain(read, mail::lower(settings_.hostname), lists_of_role);
+  auto lists = directory::list_ids_of_domain(read, mail::lower(settings_->hostname), lists_of_role);
   if (lists.empty())
     for (const list::List& list : directory::lists(read, 0, lists_of_role)) lists.push_back(list.id);
   if (lists.empty()) return refuse(550, {5, 1, 1}, "no postmaster is configured here");
@@ -199,7 +199,7 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
 
 AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Mailbox& path,
                                                const smtp::Transaction& transaction, TimePoint now) const {
-  const auto sub = list::sub_address(path.local(), settings_.verp.delimiter);
+  const auto sub = list::sub_address(path.local(), settings_->verp.delimiter);
   if (!sub) return std::nullopt;
   if (sub->list.empty()) {
     if (sub->role == list::Role::bounces) return bounce(read, path, *sub, std::nullopt, now);
@@ -242,7 +242,7 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
       return refuse(550, {5, 7, 1}, "relaying denied: a local part with % or ! or @: " + path->text());
     return recipient(Kind::relay, path->text());
   }
-  if (mail::same(path->domain(), settings_.hostname)) {
+  if (mail::same(path->domain(), settings_->hostname)) {
     if (mail::same(path->local(), "postmaster") || mail::same(path->local(), "abuse"))
       return postmaster(read);
     ours = true;

@@ -1,4 +1,4 @@
-// What an address is at this server (lists.md A1): asked at each RCPT.
+// What an address is at this server: asked at each RCPT.
 //
 // In this order: an alias of the configuration; an address of a list (post, or one of its other addresses) or
 // of a list domain (postmaster, abuse, bounces+...); a recipient of a [[domain]]; anything, for a client that
@@ -12,6 +12,7 @@
 // data. See also: protocol/list/addresses.hpp (syntax), protocol/list/verp.hpp, acceptance.hpp (what
 // becomes of it).
 #pragma once
+#include <memory>
 #include <optional>
 #include <string>
 #include <unordered_map>
@@ -33,7 +34,9 @@ namespace spoold::server {
 
 class AddressBook {
  public:
-  AddressBook(const conf::Settings& settings, list::Hmac hmac);
+  AddressBook(std::shared_ptr<const conf::Settings> settings, list::Hmac hmac);
+
+  const conf::Settings& settings() const { return *settings_; }
 
   using Answer = tl::expected<smtp::Recipient, smtp::Reply>;
   /// `path` none: <postmaster>. `may_relay`: the client is in a trusted network.
@@ -70,7 +73,7 @@ class AddressBook {
                 const std::optional<list::List>& list, TimePoint now) const;
   Answer owners(const store::Read& read, const std::string& address, std::vector<list::ListId> lists) const;
 
-  const conf::Settings& settings_;
+  const std::shared_ptr<const conf::Settings> settings_;
   const conf::Routes routes_;
   list::Hmac hmac_;
   std::unordered_map<std::string, std::vector<std::string>> aliases_;  // by Mailbox key

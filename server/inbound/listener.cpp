@@ -48,8 +48,7 @@ tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_con
   };
   const auto endpoint = endpoint_of(where);
   if (!endpoint) return fail(endpoint.error());
-  std::shared_ptr<Listener> made(new Listener(io));
-  made->text_ = where.text;
+  std::shared_ptr<Listener> made(new Listener(io, where));
   std::error_code error;
   made->acceptor_.open(endpoint->protocol(), error);
   if (error) return fail(error.message());
@@ -88,8 +87,7 @@ void Listener::close() {
   });
 }
 
-Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception,
-                            const smtp::ServerProfile& profile, Threads& threads) {
+Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception, Threads& threads) {
   while (self->acceptor_.is_open()) {
     Threads::Place place = threads.least_loaded();
     Protocol::endpoint remote;
@@ -103,15 +101,14 @@ Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception
       co_await self->pause_.async_wait(use);
     }
     if (error) continue;
-    self->admit(reception, profile, std::move(socket), Peer::of(remote), std::move(place));
+    self->admit(reception, std::move(socket), Peer::of(remote), std::move(place));
   }
 }
 
 // What keeps a session from being made must not end the loop that accepts the others.
-void Listener::admit(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
-                     Threads::Place place) {
+void Listener::admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place) {
   try {
-    Session::start(reception, profile, std::move(socket), std::move(peer), std::move(place.seat));
+    Session::start(reception, protocol_, std::move(socket), std::move(peer), std::move(place.seat));
   } catch (const std::exception& bug) {
     log_trouble(bug.what());
   }

@@ -19,22 +19,23 @@ class Listener : public std::enable_shared_from_this<Listener> {
                                                                    const conf::Listen& where);
   ~Listener();
 
-  /// Accepts until close(). `profile` and `reception` must live longer than the threads run.
-  static Awaitable<> serve(std::shared_ptr<Listener> self, Reception& reception,
-                           const smtp::ServerProfile& profile, Threads& threads);
+  /// Accepts until close(). `reception` must live longer than the threads run.
+  static Awaitable<> serve(std::shared_ptr<Listener> self, Reception& reception, Threads& threads);
   void close();  // any thread
   std::uint16_t port() const;
 
  private:
   using Protocol = asio::generic::stream_protocol;
-  explicit Listener(asio::io_context& io) : acceptor_(io), pause_(io) {}
-  void admit(Reception& reception, const smtp::ServerProfile& profile, StreamSocket socket, Peer peer,
-             Threads::Place place);
+  Listener(asio::io_context& io, const conf::Listen& where)
+      : acceptor_(io), pause_(io), text_(where.text), protocol_(where.protocol) {}
+  void admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place);
   void log_trouble(const std::string& why);  // at most once a second
 
   asio::basic_socket_acceptor<Protocol> acceptor_;
   asio::steady_timer pause_;
-  std::string path_, text_;
+  std::string path_;
+  const std::string text_;
+  const conf::Listen::Protocol protocol_;
   std::chrono::steady_clock::time_point quiet_until_{};
 };
 

@@ -6,25 +6,18 @@
 
 namespace spoold::server {
 
-Reception::Reception(const conf::Settings& settings_, store::Store& store_, Threads& threads, Stats& stats_,
-                     list::Hmac hmac, Wake wake_)
-    : settings(settings_),
-      store(store_),
-      stats(stats_),
-      addresses(settings_, std::move(hmac)),
-      wake(std::move(wake_)),
-      threads_(threads) {
-  smtp_.hostname = settings.hostname;
-  smtp_.max_recipients = static_cast<std::size_t>(settings.smtp.max_recipients);
-  smtp_.content.size = settings.smtp.max_message_size;
-  lmtp_ = smtp_;
-  lmtp_.lmtp = true;
-}
+Reception::Reception(std::shared_ptr<const Rules> the_rules, store::Store& the_store, Threads& threads,
+                     Stats& the_stats, Wake the_wake)
+    : store(the_store),
+      stats(the_stats),
+      wake(std::move(the_wake)),
+      threads_(threads),
+      rules_(std::move(the_rules)) {}
 
 Reception::~Reception() = default;
 
 tl::expected<void, std::string> Reception::bind() {
-  for (const conf::Listen& where : settings.listen) {
+  for (const conf::Listen& where : rules()->settings->listen) {
     auto made = Listener::bind(threads_.context(0), where);
     if (!made) {
       listeners_.clear();
@@ -36,11 +29,8 @@ tl::expected<void, std::string> Reception::bind() {
 }
 
 void Reception::start() {
-  for (std::size_t i = 0; i < listeners_.size(); ++i) {
-    const bool lmtp = settings.listen[i].protocol == conf::Listen::Protocol::lmtp;
-    asio::co_spawn(threads_.context(0), Listener::serve(listeners_[i], *this, lmtp ? lmtp_ : smtp_, threads_),
-                   rethrow);
-  }
+  for (const auto& listener : listeners_)
+    asio::co_spawn(threads_.context(0), Listener::serve(listener, *this, threads_), rethrow);
 }
 
 void Reception::stop() {

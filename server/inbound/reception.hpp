@@ -1,12 +1,13 @@
 // Receiving mail: the listeners, what their sessions share, connection limits, and the graceful stop.
 //
-//   Reception reception(settings, store, threads, stats, hmac, wake);
+//   Reception reception(rules, store, threads, stats, wake);
 //   if (auto bound = reception.bind(); !bound) ...      // before privileges are dropped
 //   reception.start();                                  // accepts; sessions go to the least loaded thread
 //   reception.stop();  ... while (!reception.idle()) ...  reception.cut_off();
 //
 // Guarantees: bind() binds all listeners or none. stop() accepts no more, answers 421 4.3.2 to sessions
-// without an open transaction, and to the others after it. Any thread may call stop(), idle() and cut_off().
+// without an open transaction, and to the others after it. A session keeps the Rules that it began with; use()
+// changes those of later ones. Any thread may call stop(), idle(), cut_off() and use().
 // Failures: bind() answers with one sentence that names the listener. Running out of descriptors pauses
 // accepting. See also: session.hpp, address_book.hpp, acceptance.hpp, protocol/smtp/server_dialog.hpp.
 #pragma once
@@ -19,11 +20,11 @@
 #include <tl/expected.hpp>
 
 #include "conf/settings.hpp"
-#include "protocol/smtp/server_dialog.hpp"
-#include "server/inbound/address_book.hpp"
+#include "server/current.hpp"
 #include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/peer.hpp"
+#include "server/inbound/rules.hpp"
 #include "server/stats.hpp"
 #include "server/threads.hpp"
 #include "store/store.hpp"
@@ -36,8 +37,8 @@ class Reception {
  public:
   /// `wake` is told the routes that have something due now, on any network thread.
   using Wake = std::function<void(const std::vector<std::string>& routes)>;
-  Reception(const conf::Settings& settings, store::Store& store, Threads& threads, Stats& stats,
-            list::Hmac hmac, Wake wake);
+  Reception(std::shared_ptr<const Rules> rules, store::Store& store, Threads& threads, Stats& stats,
+            Wake wake);
   ~Reception();
   Reception(const Reception&) = delete;
   Reception& operator=(const Reception&) = delete;
@@ -49,25 +50,22 @@ class Reception {
   void cut_off();  // closes the connections that are left
   void hurry();    // strangers that keep a place and send nothing have little time from now on
 
-  /// Before start(): what the sessions of that protocol have in common.
-  smtp::ServerProfile& profile(conf::Listen::Protocol protocol) {
-    return protocol == conf::Listen::Protocol::lmtp ? lmtp_ : smtp_;
-  }
+  /// Of sessions that begin from now on. Listeners stay those that bind() has bound.
+  void use(std::shared_ptr<const Rules> rules) { rules_.set(std::move(rules)); }
+  std::shared_ptr<const Rules> rules() const { return rules_.get(); }
   /// Port of the n-th [[listen]]: what the system chose when the configuration says 0.
   std::uint16_t port(std::size_t n) const;
 
   // What sessions use.
-  const conf::Settings& settings;
   store::Store& store;
   Stats& stats;
-  const AddressBook addresses;
   const Wake wake;
   Census census;
   const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:
   Threads& threads_;
-  smtp::ServerProfile smtp_, lmtp_;
+  Current<Rules> rules_;
   std::vector<std::shared_ptr<Listener>> listeners_;
 };
 

@@ -14,10 +14,14 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
   for (const store::NewMessage& message : acceptance.messages)
     lines.push_back({message.message.list_address, message.message.reverse_path,
                      message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
+  for (const store::HistoryEvent& event : acceptance.events)
+    if (event.event == "bounce") bounces.push_back(event);
 }
 
 void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted,
                           const std::string& from) const {
+  for (const store::HistoryEvent& event : summary.bounces) bounce(event);
+  if (accepted.ids.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;

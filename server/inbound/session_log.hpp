@@ -34,14 +34,17 @@ class SessionLog {
       std::string list, reverse_path, only;  // only: the recipient, when there is one
     };
     std::vector<Line> lines;
+    std::vector<store::HistoryEvent> bounces;
     std::uint64_t size;
   };
 
+  /// Messages and bounce reports, once they are on the disk.
   void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from) const;
   void refused(const std::string& from, std::string_view to, const smtp::Reply& reply);
-  void bounce(const store::HistoryEvent& event) const;
 
  private:
+  void bounce(const store::HistoryEvent& event) const;
+
   Stats& stats_;
   const Peer& peer_;
   const bool bounded_;

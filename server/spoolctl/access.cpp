@@ -74,19 +74,19 @@ OwnIds::~OwnIds() {
 
 store::Options Access::options(store::Options::Open how) const {
   store::Options options;
-  options.path = settings_.spool.path;
-  options.max_size = settings_.spool.max_size;
-  options.reserve = settings_.spool.reserve;
-  options.history = settings_.spool.history;
+  options.path = settings_->spool.path;
+  options.max_size = settings_->spool.max_size;
+  options.reserve = settings_->spool.reserve;
+  options.history = settings_->spool.history;
   options.clock = clock_now;
   options.open = how;
-  options.route = [routes = conf::Routes(settings_)](std::string_view domain) { return routes.of(domain); };
+  options.route = [routes = conf::Routes(*settings_)](std::string_view domain) { return routes.of(domain); };
   return options;
 }
 
 store::Result<store::Store*> Access::store() {
   if (!store_) {
-    become_owner(settings_.spool.path);
+    become_owner(settings_->spool.path);
     auto opened = store::Store::open(options(store::Options::Open::read_only));
     if (!opened) return tl::unexpected(opened.error());
     store_ = std::move(*opened);
@@ -98,13 +98,13 @@ std::string Access::socket_path() const {
   // The daemon leaves a link to its socket in the store's folder: it is right also when only --spool was
   // given, or when the configuration was changed since the daemon read it.
   std::error_code error;
-  const std::string link = settings_.spool.path + "/control";
+  const std::string link = settings_->spool.path + "/control";
   const auto target = std::filesystem::read_symlink(link, error);
-  return error ? settings_.control.socket : target.string();
+  return error ? settings_->control.socket : target.string();
 }
 
 std::string Access::silent_daemon(const std::string& why) const {
-  std::ifstream lock(settings_.spool.path + "/lock");
+  std::ifstream lock(settings_->spool.path + "/lock");
   std::string pid;
   lock >> pid;
   return "spoold" + (pid.empty() ? "" : " (pid " + pid + ")") + " holds the store, but its control socket " +
@@ -140,7 +140,7 @@ Json Access::change(Json request) {
     if (client.error().kind == Kind::silent) return failure(Exit::failed, silent_daemon(client.error().text));
 
     store_.reset();  // one process must not open an environment twice
-    become_owner(settings_.spool.path);
+    become_owner(settings_->spool.path);
     const auto how = options(store::Options::Open::existing);
     // Rows that cannot be read are mended before the store is opened: to open it reads some of them.
     store::Result<std::vector<std::string>> mended;
@@ -163,8 +163,8 @@ Json Access::change(Json request) {
 
 store::Result<store::CompactFigures> Access::compact(bool dry_run) {
   store_.reset();
-  become_owner(settings_.spool.path);
-  return store::compact(settings_.spool.path, settings_.spool.max_size, dry_run);
+  become_owner(settings_->spool.path);
+  return store::compact(settings_->spool.path, settings_->spool.max_size, dry_run);
 }
 
 /// The daemon sees who connects: the caller, not the store's owner.

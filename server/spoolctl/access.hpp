@@ -31,9 +31,10 @@ class OwnIds {
 
 class Access {
  public:
-  explicit Access(conf::Settings settings) : settings_(std::move(settings)) {}
+  explicit Access(conf::Settings settings)
+      : settings_(std::make_shared<const conf::Settings>(std::move(settings))) {}
 
-  const conf::Settings& settings() const { return settings_; }
+  const conf::Settings& settings() const { return *settings_; }
   /// The store, read only; opened at the first call.
   store::Result<store::Store*> store();
   /// Executes a changing request (operator.hpp), here or there. A "dry_run" is executed here and needs no
@@ -51,7 +52,7 @@ class Access {
   std::string socket_path() const;
   std::string silent_daemon(const std::string& why) const;
 
-  conf::Settings settings_;
+  const std::shared_ptr<const conf::Settings> settings_;
   std::unique_ptr<store::Store> store_;
 };
 

@@ -60,10 +60,12 @@ MEASURED measured_server_dialog(smtp::ServerDialog& dialog, const std::vector<st
       for (;;) {
         const auto action = dialog.consume(left, out, content);
         if (action.what == What::more && left.empty()) break;
-        if (action.what == What::resolve) {
+        if (action.what == What::ask && std::holds_alternative<smtp::MailArgument>(dialog.asked())) {
+          dialog.answer(smtp::ServerDialog::Granted{}, out);
+        } else if (action.what == What::ask) {
           smtp::Recipient recipient;
           recipient.address = "anne@north.example";
-          dialog.resolved(std::move(recipient), out);
+          dialog.answer(std::move(recipient), out);
         } else if (action.what == What::commit) {
           dialog.committed(accepted, out);
           content.clear();

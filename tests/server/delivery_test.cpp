@@ -50,10 +50,10 @@ struct House {
   }
 
   void start() {
-    reports = std::make_unique<Reports>(settings, hmac_sha256("0123456789abcdef"));
-    delivery = std::make_unique<Delivery>(std::vector{&io}, *opened.store,
-                                          std::make_shared<const conf::Settings>(settings),
-                                          hmac_sha256("0123456789abcdef"), stats);
+    const auto now = std::make_shared<const conf::Settings>(settings);
+    const list::Hmac hmac = hmac_sha256("0123456789abcdef");
+    reports = std::make_unique<Reports>(std::make_shared<const AddressBook>(now, hmac));
+    delivery = std::make_unique<Delivery>(std::vector{&io}, *opened.store, now, hmac, stats);
     delivery->start();
   }
   store::Id accept(store::Acceptance acceptance) {

@@ -127,8 +127,9 @@ inline Script read_script(const std::string& path) {
 /// What a session would do, with answers made up from the recipient's local part.
 class Driver {
  public:
-  explicit Driver(const smtp::ServerProfile& profile, bool room = true) : dialog(profile) {
-    dialog.set_room(room);
+  explicit Driver(const smtp::ServerProfile& profile, bool has_room = true,
+                  smtp::ServerDialog::Client client = {})
+      : dialog(profile, client), room(has_room) {
     dialog.open(out);
   }
 
@@ -143,7 +144,7 @@ class Driver {
         out += said;
         break;
       }
-      if (what == What::resolve) what = dialog.resolved(resolve(), said).what;
+      if (what == What::ask) what = dialog.answer(answer(), said).what;
       if (what == What::pause) ++pauses;
       if (what == What::close) closed = true;
       if (what == What::commit) {
@@ -158,18 +159,22 @@ class Driver {
     pending = std::string(input);
   }
 
-  tl::expected<smtp::Recipient, smtp::Reply> resolve() const {
-    const auto& path = dialog.asked().forward_path;
-    if (path && path->local() == "unknown")
-      return tl::unexpected<smtp::Reply>(smtp::Reply{550, {5, 1, 1}, "no such address here"});
-    if (path && path->local() == "later")
-      return tl::unexpected<smtp::Reply>(smtp::Reply{451, {4, 3, 0}, "ask later"});
+  smtp::ServerDialog::Answer answer() const {
+    const auto* rcpt = std::get_if<smtp::RcptArgument>(&dialog.asked());
+    if (rcpt == nullptr) {
+      if (!room) return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
+      return smtp::ServerDialog::Granted{};
+    }
+    const auto& path = rcpt->forward_path;
+    if (path && path->local() == "unknown") return smtp::Reply{550, {5, 1, 1}, "no such address here"};
+    if (path && path->local() == "later") return smtp::Reply{451, {4, 3, 0}, "ask later"};
     smtp::Recipient recipient;
     recipient.address = path ? path->text() : "postmaster";
     return recipient;
   }
 
   smtp::ServerDialog dialog;
+  bool room;
   std::string out, content, pending;
   std::vector<std::string> committed;
   std::vector<smtp::Reply> commit;

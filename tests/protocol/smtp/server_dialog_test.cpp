@@ -217,8 +217,7 @@ TEST_CASE(
   CHECK(stranger.pauses == 79);
   CHECK(stranger.closed);
   CHECK(stranger.out.ends_with("421 4.7.0 too many errors: too many recipients were refused\r\n"));
-  Driver trusted(profile);
-  trusted.dialog.trust();
+  Driver trusted(profile, true, {.trusted_network = true, .local = false});
   search(trusted);
   CHECK(trusted.pauses == 0);
   CHECK_FALSE(trusted.closed);
@@ -238,8 +237,7 @@ TEST_CASE("server dialog: dead addresses of an honest sender do not stop its goo
 
 TEST_CASE("server dialog: 100 commands that carry no mail end the session, messages among them do not") {
   const smtp::ServerProfile profile;
-  Driver idle(profile), busy(profile), trusted(profile);
-  trusted.dialog.trust();
+  Driver idle(profile), busy(profile), trusted(profile, true, {.trusted_network = true, .local = false});
   for (Driver* driver : {&idle, &busy, &trusted}) {
     driver->feed("EHLO client.example\r\n");
     for (int i = 1; i < 1000 && !driver->closed; ++i) {
@@ -254,4 +252,44 @@ TEST_CASE("server dialog: 100 commands that carry no mail end the session, messa
   CHECK(idle.out.ends_with("421 4.7.0 too many errors: too many commands without a message\r\n"));
   CHECK_FALSE(busy.closed);
   CHECK_FALSE(trusted.closed);
+}
+
+TEST_CASE("server dialog: who may relay is a fact of the client and of the protocol") {
+  smtp::ServerProfile smtp_profile, lmtp_profile;
+  lmtp_profile.lmtp = true;
+  using Client = smtp::ServerDialog::Client;
+  const Client stranger{}, network{.trusted_network = true, .local = false},
+      local{.trusted_network = false, .local = true};
+  for (const smtp::ServerProfile* profile : {&smtp_profile, &lmtp_profile}) {
+    CHECK_FALSE(smtp::ServerDialog(*profile, stranger).may_relay());
+    CHECK_FALSE(smtp::ServerDialog(*profile, local).may_relay());
+    CHECK(smtp::ServerDialog(*profile, network).may_relay() == !profile->lmtp);
+    CHECK(smtp::ServerDialog(*profile, stranger).stranger());
+    CHECK_FALSE(smtp::ServerDialog(*profile, local).stranger());
+    CHECK_FALSE(smtp::ServerDialog(*profile, network).stranger());
+  }
+}
+
+TEST_CASE("server dialog: a question waits as long as it takes, and the input behind it stays") {
+  const smtp::ServerProfile profile;
+  smtp::ServerDialog dialog(profile);
+  using What = smtp::ServerDialog::Action::What;
+  std::string out, content;
+  dialog.open(out);
+  std::string_view input = "EHLO a\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<c@d.example>\r\nNOOP\r\n";
+  CHECK(dialog.consume(input, out, content).what == What::ask);
+  CHECK(input == "RCPT TO:<c@d.example>\r\nNOOP\r\n");
+  REQUIRE(std::holds_alternative<smtp::MailArgument>(dialog.asked()));
+  CHECK(std::get<smtp::MailArgument>(dialog.asked()).reverse_path->text() == "a@b.example");
+  CHECK_FALSE(dialog.transaction().open);
+  CHECK(dialog.answer(smtp::ServerDialog::Granted(), out).what == What::more);
+  CHECK(dialog.transaction().open);
+  CHECK(dialog.consume(input, out, content).what == What::ask);
+  CHECK(input == "NOOP\r\n");
+  REQUIRE(std::holds_alternative<smtp::RcptArgument>(dialog.asked()));
+  out.clear();
+  CHECK(dialog.answer(smtp::Reply{550, {5, 1, 1}, "no such address here"}, out).what == What::more);
+  CHECK(dialog.consume(input, out, content).what == What::more);
+  CHECK(out == "550 5.1.1 no such address here\r\n250 2.0.0 ok\r\n");
+  CHECK(dialog.transaction().recipients.empty());
 }

@@ -87,7 +87,8 @@ struct Door {
   ~Door() { stop(); }
 
   tl::expected<void, std::string> start() {
-    the_operator = std::make_unique<Operator>(*opened.store, settings, lanes);
+    the_operator =
+        std::make_unique<Operator>(*opened.store, std::make_shared<const conf::Settings>(settings), lanes);
     socket = std::make_unique<ControlSocket>(io, settings, *the_operator, idle_limit);
     if (auto open = socket->open(); !open) return open;
     socket->link();

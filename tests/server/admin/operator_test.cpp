@@ -71,7 +71,7 @@ struct House {
   ~House() { log::configure({}); }
 
   Json ask(Json request) {
-    Operator the_operator(*opened.store, settings, lanes);
+    Operator the_operator(*opened.store, std::make_shared<const conf::Settings>(settings), lanes);
     return the_operator.execute(request, "anna");
   }
   store::Id accept(std::vector<std::string> addresses) {
@@ -232,7 +232,7 @@ TEST_CASE_FIXTURE(House, "a lane that answers too late gets back what it withdre
 TEST_CASE_FIXTURE(House, "a request over many messages ends with the one at hand when the daemon stops") {
   const auto one = accept({"a@x.example"}), two = accept({"b@x.example"});
   REQUIRE(opened.claim().size() == 2);
-  Operator the_operator(*opened.store, settings, lanes);
+  Operator the_operator(*opened.store, std::make_shared<const conf::Settings>(settings), lanes);
   lanes.answers = {Withdrawal::withdrawn, Withdrawal::withdrawn};
   lanes.on_withdraw = [&the_operator] { the_operator.stop(); };
   const auto answer = the_operator.execute({{"verb", "remove"}, {"filter", {{"all", true}}}}, "anna");
@@ -538,7 +538,7 @@ TEST_CASE_FIXTURE(House, "who became root by sudo is named beside root, and a na
   const auto id = accept({"a@x.example"});
   const auto who_of = [&](const std::string& user, const std::string& person) {
     opened.pass(Duration(1));
-    Operator the_operator(*opened.store, settings, lanes);
+    Operator the_operator(*opened.store, std::make_shared<const conf::Settings>(settings), lanes);
     const Json request{
         {"verb", "edit-sender"}, {"id", store::id_text(id)}, {"sender", "s@x.example"}, {"person", person}};
     CHECK(the_operator.execute(request, user)["ok"] == true);

@@ -60,15 +60,11 @@ class Served {
     make_list("test", {"anne@far.example", "bart@near.example", "cris@near.example"},
               list::Nonmembers::reject);
     make_list("open", {"dirk@near.example"}, list::Nonmembers::accept);
-    reception.emplace(settings, *opened.store, threads, stats, &plain_hmac,
+    reception.emplace(rules(shorten), *opened.store, threads, stats,
                       [this](const std::vector<std::string>& routes) {
                         const std::scoped_lock lock(mutex);
                         woken.insert(woken.end(), routes.begin(), routes.end());
                       });
-    if (shorten != nullptr) {
-      shorten(reception->profile(conf::Listen::Protocol::smtp));
-      shorten(reception->profile(conf::Listen::Protocol::lmtp));
-    }
     if (const auto bound = reception->bind(); !bound) throw std::runtime_error(bound.error());
     reception->start();
     threads.start();
@@ -80,6 +76,16 @@ class Served {
     threads.stop();
     threads.join();
     opened.store.reset();
+  }
+
+  /// Of the settings as they are now.
+  std::shared_ptr<const Rules> rules(void (*shorten)(smtp::ServerProfile&) = nullptr) const {
+    auto made = std::make_shared<Rules>(std::make_shared<const conf::Settings>(settings), &plain_hmac);
+    if (shorten != nullptr) {
+      shorten(made->smtp);
+      shorten(made->lmtp);
+    }
+    return made;
   }
 
   list::ListId make_list(const std::string& name, const std::vector<std::string>& members,

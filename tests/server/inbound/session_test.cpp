@@ -228,6 +228,34 @@ TEST_CASE("session: a client that dribbles a command gets no more time for it") 
   CHECK(client.reply().starts_with("421 4.4.2"));
 }
 
+TEST_CASE(
+    "session: one that begins after a swap of the settings sees the new ones, an older one the old ones") {
+  Served served;
+  Client older(served);
+  REQUIRE(older.reply() == "220 mx.example ESMTP spoold");
+  older.ask("EHLO client.example");
+  served.settings.hostname = "new.example";
+  served.settings.aliases["new@lists.example"] = {"boss@far.example"};
+  served.settings.domains.clear();
+  served.settings.smtp.max_message_size = 1000;
+  served.reception->use(served.rules());
+  Client younger(served);
+  CHECK(younger.reply() == "220 new.example ESMTP spoold");
+  CHECK(has(younger.ask("EHLO client.example"), "SIZE 1000|"));
+  for (Client* client : {&older, &younger}) client->ask("MAIL FROM:<anne@far.example>");
+  CHECK(younger.ask("RCPT TO:<new@lists.example>").starts_with("250"));
+  CHECK(younger.ask("RCPT TO:<any@relayed.example>").starts_with("550"));
+  CHECK(older.ask("RCPT TO:<new@lists.example>").starts_with("550"));
+  CHECK(older.ask("RCPT TO:<any@relayed.example>").starts_with("250"));
+  REQUIRE(send_message(older, post).starts_with("250"));
+  REQUIRE(send_message(younger, post).starts_with("250"));
+  const auto messages = served.messages();
+  REQUIRE(messages.size() == 2);
+  CHECK(has(served.outgoing(messages[0]), "by mx.example (spoold)"));
+  CHECK(has(served.outgoing(messages[1]), "by new.example (spoold)"));
+  CHECK(served.recipients(messages[1].id) == std::vector<std::string>{"boss@far.example"});
+}
+
 TEST_CASE("session: LMTP listeners do not relay for trusted networks") {
   Served served([](conf::Settings& settings, store::Options&) {
     settings.smtp.trusted_networks = {*conf::parse_network("unix"), *conf::parse_network("127.0.0.0/8")};
@@ -283,9 +311,12 @@ TEST_CASE("listener: the unix socket of a dead server is replaced, that of a liv
   Threads threads(Threads::Work::receive, 1, [](const std::exception&) {});
   conf::Settings settings;
   settings.listen = {served.settings.listen.at(1)};
+  const auto rules = [&] {
+    return std::make_shared<const Rules>(std::make_shared<const conf::Settings>(settings), &plain_hmac);
+  };
   Stats stats;
   {
-    Reception second(settings, *served.opened.store, threads, stats, &plain_hmac, [](const auto&) {});
+    Reception second(rules(), *served.opened.store, threads, stats, [](const auto&) {});
     const auto refused = second.bind();
     REQUIRE_FALSE(refused);
     CHECK(has(refused.error(), "cannot listen on unix:"));
@@ -298,6 +329,6 @@ TEST_CASE("listener: the unix socket of a dead server is replaced, that of a liv
   REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&at), sizeof at) == 0);
   ::close(fd);
   settings.listen[0].path = stale;
-  Reception third(settings, *served.opened.store, threads, stats, &plain_hmac, [](const auto&) {});
+  Reception third(rules(), *served.opened.store, threads, stats, [](const auto&) {});
   CHECK(third.bind());
 }

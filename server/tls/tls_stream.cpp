@@ -1,4 +1,4 @@
-#include "server/delivery/tls_stream.hpp"
+#include "server/tls/tls_stream.hpp"
 
 #include <openssl/err.h>
 #include <openssl/x509v3.h>

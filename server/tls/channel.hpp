@@ -1,4 +1,4 @@
-// The socket of an outbound connection, plain or under TLS. Plain octets go straight to the socket: a branch,
+// The socket of a connection, inbound or outbound, plain or under TLS. Plain octets go straight to the socket: a branch,
 // no copy. Guarantees: after close() nothing touches the socket's number again (it may be somebody else's
 // by then). When TLS ends the connection is closed, never used in plain text. See tls_stream.hpp.
 #pragma once
@@ -6,7 +6,7 @@
 #include <span>
 #include <utility>
 
-#include "server/delivery/tls_stream.hpp"
+#include "server/tls/tls_stream.hpp"
 
 namespace spoold::server {
 
@@ -15,6 +15,7 @@ class Channel {
   using Socket = asio::generic::stream_protocol::socket;
 
   explicit Channel(const asio::any_io_executor& executor) : socket_(executor) {}
+  explicit Channel(Socket accepted) : socket_(std::move(accepted)) {}
 
   Socket& socket() { return socket_; }
   bool plain() const { return tls_ == nullptr; }

@@ -1,0 +1,52 @@
+// The message of a session from DATA to the replies to its end: content while it arrives, the decision, the commit.
+//
+// Guarantees: a reply 250 is made only after the store's commit. One decision is one commit: messages and what is
+// recorded in the history (bounce reports, refusals by some of several lists) come to exist together, or not at all.
+// Lives on the session's thread; no store::Read is open while something is awaited. Failures: of the store, a 4xx reply
+// for all; what was staged is abandoned. See also: content.hpp, acceptance.hpp (the decision), replies.hpp.
+#pragma once
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "protocol/smtp/server_dialog.hpp"
+#include "server/inbound/acceptance.hpp"
+#include "server/inbound/content.hpp"
+#include "server/inbound/reception.hpp"
+#include "server/inbound/session_log.hpp"
+
+namespace spoold::server {
+
+class Intake {
+ public:
+  /// All must live longer.
+  Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
+         SessionLog& log, asio::any_io_executor executor);
+
+  std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
+  /// To be called when the dialog has consumed input: a message begins, goes on, or was given up.
+  void follow(smtp::ServerDialog::Action action);
+  /// True: await make_room() before more is read.
+  bool is_full();
+  Awaitable<> make_room();
+  /// The content is complete.
+  Awaitable<std::vector<smtp::Reply>> commit();
+  /// Ready for the next message.
+  void forget();
+
+ private:
+  Disposition decide(store::ContentSource source) const;
+  std::vector<smtp::Reply> refuse_all(const store::Error& error);
+
+  Reception& reception_;
+  const Rules& rules_;
+  const smtp::ServerDialog& dialog_;
+  const Peer& peer_;
+  SessionLog& log_;
+  const asio::any_io_executor executor_;
+  Content content_;
+  store::Announcement announced_;  // of the job with this content
+  std::optional<store::Error> staging_failed_;
+};
+
+}  // namespace spoold::server

@@ -1,0 +1,36 @@
+#include "server/inbound/replies.hpp"
+
+#include <algorithm>
+
+namespace spoold::server {
+
+smtp::Reply reply_of(const store::Error& error) {
+  if (error.kind == store::Error::Kind::full)
+    return {452, {4, 3, 1}, "no room for mail now; try again later"};
+  return {451, {4, 3, 0}, "the message could not be stored; try again later"};
+}
+
+std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted,
+                                    bool lmtp) {
+  // A recipient without a message is a bounce report: recorded, nothing is queued.
+  const auto reply = [&](const Fate& fate) {
+    if (fate.refusal) return *fate.refusal;
+    if (!fate.message) return smtp::Reply{250, {2, 0, 0}, "noted"};
+    return smtp::Reply{250, {2, 0, 0}, "queued as " + store::id_text(accepted.ids[*fate.message])};
+  };
+  const std::vector<Fate>& fates = disposition.fates;
+  std::vector<smtp::Reply> replies;
+  if (lmtp) {
+    for (const Fate& fate : fates) replies.push_back(reply(fate));
+    return replies;
+  }
+  // One reply for all. Who was refused beside others who were not is reported by mail (acceptance.cpp), so the
+  // reply is that of the first message that is stored, else that of the first recipient that was not refused.
+  const auto stored =
+      std::find_if(fates.begin(), fates.end(), [](const Fate& fate) { return fate.message.has_value(); });
+  const auto taken = std::find_if(fates.begin(), fates.end(), [](const Fate& fate) { return !fate.refusal; });
+  replies.push_back(reply(stored != fates.end() ? *stored : taken != fates.end() ? *taken : fates.front()));
+  return replies;
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,124 @@
+// How a session begins, and the ends that come from elsewhere: an exception, the stop, its deadline.
+#include "server/inbound/session.hpp"
+#include "server/log.hpp"
+#include "store/broken.hpp"
+
+namespace spoold::server {
+namespace {
+
+smtp::ServerDialog::Client client_of(const Peer& peer, const conf::Settings& settings) {
+  return {.trusted_network = peer.in(settings.smtp.trusted_networks), .local = peer.unix_socket};
+}
+
+}  // namespace
+
+void Session::start(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
+                    Threads::Seat seat) {
+  const asio::any_io_executor executor = socket.get_executor();
+  auto session =
+      std::make_shared<Session>(reception, protocol, std::move(socket), std::move(peer), std::move(seat));
+  reception.census.add(session.get(), session);
+  auto ended = [session](std::exception_ptr thrown) { session->ended(std::move(thrown)); };
+  asio::co_spawn(executor, run(std::move(session)), std::move(ended));
+}
+
+// An exception is a bug, no memory, or a record that cannot be read. The client must not take the silence of
+// a closed connection for one of the network, and tries again later.
+void Session::ended(std::exception_ptr thrown) {
+  if (!thrown) return;
+  const std::string client = peer_.text();
+  const auto drop = [&](const char* why) {
+    log::event(log::Level::error, "refused",
+               {{"client", client}, {"reply", "451 4.3.0, and the session was closed"}, {"bug", why}});
+    out_ += "451 4.3.0 internal error; try again later\r\n";
+    write_now();
+    channel_.close();
+  };
+  try {
+    std::rethrow_exception(thrown);
+  } catch (const store::Broken& broken) {
+    drop(broken.what());
+    throw;  // to the loop: the daemon decides whether it can go on
+  } catch (const std::exception& bug) {
+    drop(bug.what());
+  }
+}
+
+Session::Session(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
+                 Threads::Seat seat)
+    : reception_(reception),
+      rules_(reception.rules()),
+      channel_(std::move(socket)),
+      peer_(std::move(peer)),
+      seat_(std::move(seat)),
+      dialog_(rules_->profile(protocol), client_of(peer_, *rules_->settings)),
+      watchdog_(executor(), [this] { late(); }),
+      deadline_(dialog_.profile().idle_limit, dialog_.profile().message_limit),
+      log_(reception.stats, peer_, dialog_.stranger()),
+      intake_(reception, *rules_, dialog_, peer_, log_, executor()) {
+  deadline_.idle(Watchdog::Clock::now());
+  ++reception_.stats.sessions_in;
+  ++reception_.stats.open_in;
+}
+
+Session::~Session() {
+  --reception_.stats.open_in;
+  reception_.census.remove(this);
+}
+
+Session::Action Session::admit() {
+  const auto turn_away = [this](const char* reply) {
+    const std::string client = peer_.text();
+    log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
+    return dialog_.refused(std::string(reply) + "\r\n", out_);
+  };
+  auto place = reception_.census.enter(peer_, dialog_.stranger(), rules_->settings->smtp);
+  if (reception_.census.pressure_began()) reception_.hurry();
+  if (place) {
+    place_.emplace(*std::move(place));
+    return dialog_.open(out_);
+  }
+  switch (place.error()) {
+    case Census::Refusal::too_many:
+      return turn_away("421 4.3.2 too many connections; try again later");
+    case Census::Refusal::too_many_of_host:
+      return turn_away("421 4.7.0 too many connections from your host");
+    case Census::Refusal::stopping:
+      break;
+  }
+  return dialog_.stopping(out_);
+}
+
+void Session::stop() {
+  asio::post(executor(), [self = shared_from_this()] {
+    self->stopping_ = true;
+    std::error_code error;
+    if (self->reading_ && self->between_transactions()) self->channel_.socket().cancel(error);
+  });
+}
+
+void Session::hurry() {
+  asio::post(executor(), [self = shared_from_this()] {
+    const auto limit = self->dialog_.profile().pressed_limit;
+    const bool sooner = self->limit_ends_ > Watchdog::Clock::now() + limit;
+    if (self->dialog_.stranger() && self->reading_ && sooner) self->watchdog_.limit(limit);
+  });
+}
+
+// The watchdog's: closes, because a cancel does not reach an operation that has completed and was not handled.
+void Session::late() {
+  if (reading_) {
+    dialog_.timed_out(out_);
+    write_now();
+  }
+  channel_.close();
+}
+
+void Session::cut_off() {
+  asio::post(executor(), [self = shared_from_this()] {
+    self->channel_.close();
+    if (self->pause_) self->pause_->cancel();
+  });
+}
+
+}  // namespace spoold::server
