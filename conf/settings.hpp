@@ -1,6 +1,5 @@
-// What spoold.toml says, as plain structs with the defaults of ../interface contract. Loaded and checked by
-// conf/load.hpp. Only keys that do something exist here; a key of the contract that is not built yet is
-// refused with those words.
+// spoold.toml as plain structs, with the defaults of conf/README.md. Loaded and checked by conf/load.hpp. Only keys
+// that do something exist here; a key that is not built yet is refused with those words.
 #pragma once
 #include <array>
 #include <chrono>

@@ -1,5 +1,5 @@
 // The only place that includes Asio: aliases for what lives in asio::experimental, and the token of every
-// await. Asio itself is compiled once, in server/asio.cpp (ASIO_SEPARATE_COMPILATION). Rule (style.md 2): on
+// await. Asio itself is compiled once, in server/asio.cpp (ASIO_SEPARATE_COMPILATION). Rule (server/README.md): on
 // a statement with co_await no '{' and no lambda.
 #pragma once
 #include <utility>

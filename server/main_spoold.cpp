@@ -51,7 +51,7 @@ int main(int argc, char** argv) {
   app.add_flag("--check", check, "check the configuration, print every error with its place, and end");
   app.add_flag("--defaults", defaults, "print every key with its default and its meaning, and end");
   app.footer(
-      "Runs in the foreground and logs to standard error; event=ready says that mail is accepted.\n"
+      "Runs in the foreground and logs to standard error; event=ready is logged when mail is accepted.\n"
       "Exit status: 0 done, 1 it could not be done, 2 wrong usage or configuration.");
   try {
     app.parse(argc, argv);
@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
   }
   if (file.empty()) {
     std::cerr
-        << "spoold: which configuration? Give --config FILE (spoold --defaults prints one to start from)\n";
+        << "spoold: name the configuration with --config FILE (spoold --defaults prints one to start from)\n";
     return 2;
   }
   auto settings = spoold::conf::load(file);

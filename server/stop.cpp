@@ -94,7 +94,7 @@ void Stop::end_the_process() {
   const std::lock_guard lock(mutex_);
   if (over_) return;
   const int status = all_safe_ ? status_ : 1;
-  std::string reason = std::string("no end of: ") + stage_ + "; the process is ended as it is. ";
+  std::string reason = std::string("did not end in time: ") + stage_ + ". The process ends now. ";
   reason += all_safe_ ? "Everything is in the store, which is closed"
                       : "What was answered 250 is in the store; what was on the wire is tried again and may "
                         "arrive twice";

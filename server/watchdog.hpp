@@ -1,4 +1,4 @@
-// One timer a session (style.md 3): a deadline that moves without touching the timer, and a close when it is
+// One timer a session: a deadline that moves without touching the timer, and a close when it is
 // passed. The session asks `fired()` afterwards to tell a time-out from a peer that left. No allocation per
 // operation. Lives on the session's thread; `close` must be safe to call as long as the Watchdog lives.
 #pragma once

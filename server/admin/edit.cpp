@@ -178,7 +178,7 @@ class Conversation {
         report.refused.push_back({wish, "not a recipient of this message"});
         return;
       case store::Edited::How::held:
-        report.refused.push_back({wish, "the whole message is held: release that"});
+        report.refused.push_back({wish, "the whole message is held: release the message first"});
         return;
       case store::Edited::How::exists:
         report.refused.push_back({wish, "already a recipient"});

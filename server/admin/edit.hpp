@@ -1,5 +1,5 @@
-// Changing recipients of a queued message while it may be being delivered (design section 5, "facts beat
-// wishes").
+// Changing recipients of a queued message while it may be being delivered (store/README.md,
+// "Facts beat wishes").
 //
 // A recipient that a claim covers is asked of its lane first; one that was withdrawn is changed although the
 // claim covers it; one whose content is on the wire is refused by name. A claim that comes or goes in between

@@ -1,8 +1,8 @@
 // What the operator's requests need from delivery. The daemon passes its lanes; spoolctl without a daemon
 // passes NoLanes.
 //
-// withdraw() asks the lanes that have these recipients of a message in hand to let them go (design section 5,
-// "facts beat wishes"). The answers, in the order of `numbers`:
+// withdraw() asks the lanes that have these recipients of a message in hand to let them go (store/README.md,
+// "Facts beat wishes"). The answers, in the order of `numbers`:
 // - idle: no lane has it in hand (not claimed, or the claim is being made or settled: the store decides);
 // - withdrawn: claimed, its RCPT not sent, and it will not be: the settle of its claim leaves it alone;
 // - committed: its RCPT was sent in a transaction that will send, or has sent, content.

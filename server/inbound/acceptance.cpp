@@ -47,12 +47,13 @@ class Disposing {
       made_.fates.assign(recipients.size(), Fate{std::move(refusal), {}});
       return std::move(made_);
     }
+    // All fates first: where all are refused the reply says so, and nothing is kept or reported.
     for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
     if (made_.all_refused()) return std::move(made_);
     for (std::size_t i = 0; i < recipients.size(); ++i) {
       if (!made_.fates[i].refusal)
         succeeded(recipients[i]);
-      else if (arrival_.one_reply)
+      else if (arrival_.one_reply)  // LMTP: its own reply has refused it
         refused(recipients[i], *made_.fates[i].refusal);
     }
     send_report();
@@ -104,6 +105,7 @@ class Disposing {
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {
       Fate of_list = post(list);
+      // A list behind an alias may refuse while somebody else is reached: the alias has accepted then.
       if (of_list.message && !fate.message) fate.message = of_list.message;
       if (of_list.refusal && !fate.refusal) fate.refusal = std::move(of_list.refusal);
     }
@@ -111,7 +113,7 @@ class Disposing {
     return fate;
   }
 
-  // The one reply is 250, so who sent it must hear of the rest by mail: in the same commit, and never at <>.
+  // The one reply is 250, so the sender learns of the rest by mail: in the same commit, and never at <>.
   void refused(const smtp::Recipient& recipient, const smtp::Reply& reply) {
     LastReply last;
     last.reply = reply;
@@ -205,6 +207,7 @@ class Disposing {
   std::size_t plain(std::span<const std::string> addresses, const smtp::DsnOfRecipient& dsn,
                     const std::optional<std::string>& own_sender = std::nullopt) {
     const std::string& reverse_path = own_sender ? *own_sender : arrival_.transaction.reverse_path;
+    // One message for each reverse path. Posts are not joined: each has a header of its list's own.
     auto& messages = made_.acceptance.messages;
     std::size_t at = 0;
     while (at < messages.size() &&
@@ -259,6 +262,7 @@ class Disposing {
   Fate judged_post(list::ListId id) {
     const auto list = directory::list(read_, id);
     if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
+    // An operator's post is not judged; its author is still left out where own_posts says so.
     list::Judgement judgement;
     if (arrival_.by_operator) {
       if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
@@ -289,6 +293,7 @@ class Disposing {
     event.event = "bounce";
     event.list = recipient.lists.front();
     event.address = recipient.targets.front();
+    // What the report says is not read here: the history keeps enough to find it again.
     event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
     made_.acceptance.events.push_back(std::move(event));
   }
@@ -309,6 +314,7 @@ class Disposing {
     body.offset = from;
     body.length = made_.acceptance.content.size - from;
     made.message.size = made.head.size() + body.length;
+    // 8-bit of the content is known; our head may add some (a list's description).
     if (body.length != 0) made.body.push_back(std::move(body));
     made.message.eight_bit |=
         std::any_of(made.head.begin(), made.head.end(), [](char c) { return (c & 0x80) != 0; });
@@ -323,7 +329,7 @@ class Disposing {
     std::string out = "Received: from ";
     out.append(arrival_.client).append("\r\n\tby ").append(settings_.hostname).append(" (spoold) with ");
     out.append(arrival_.protocol).append(" id ");
-    made.id_at = out.size();
+    made.id_at = out.size();  // the store allots the id when it accepts
     out.append(store::id_width, '0');
     if (arrival_.transaction.recipients.size() == 1)
       out.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");

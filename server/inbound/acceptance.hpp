@@ -6,9 +6,9 @@
 // the cooked header) and ranges of the content. Posts are judged by protocol/list/policy.hpp after the
 // header. A recipient named twice, or by two ways, gets one copy of each message. Failures: fates with a 5xx
 // reply. With SMTP (one reply for all) a post that its list refuses while others accept is recorded as failed
-// and reported to the sender by a DSN that is stored in the same commit (lists.md A5). A sender who asked for
-// it (NOTIFY=SUCCESS) hears in that way of lists, owners and aliases with several targets too (RFC
-// 3461 5.2.7); an alias with one target passes what he asked on. See also: address_book.hpp (what the
+// and reported to the sender by a DSN that is stored in the same commit. A sender who asked for
+// it (NOTIFY=SUCCESS) gets such a report for lists, owners and aliases with several targets too (RFC
+// 3461 5.2.7); an alias with one target passes the request on. See also: address_book.hpp (what the
 // recipients are), session.hpp, store/store.hpp (Acceptance).
 #pragma once
 #include <optional>
