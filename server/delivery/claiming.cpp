@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <utility>
 
+#include "store/spool/changes.hpp"
+
 namespace spoold::server {
 namespace {
 
