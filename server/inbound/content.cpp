@@ -12,6 +12,9 @@ void ContentMemory::add(std::int64_t octets) {
   if (now > peak) {
     peak_.store(now, std::memory_order_relaxed);
   } else if (peak > large && now < peak / 4 && peak_.compare_exchange_strong(peak, now)) {
+    rest_ = now > large / 4;
+    give_back_(0);
+  } else if (now < large / 16 && rest_.load(std::memory_order_relaxed) && rest_.exchange(false)) {
     give_back_(0);
   }
 }

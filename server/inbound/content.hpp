@@ -31,6 +31,8 @@ class ContentMemory {
   static constexpr std::int64_t large = 16 << 20;
   int (*const give_back_)(std::size_t);
   std::atomic<std::int64_t> now_{0}, peak_{0};
+  // A good part of a large amount was still in use when the allocator gave back what it kept.
+  std::atomic<bool> rest_{false};
 };
 
 class Content {

@@ -25,6 +25,22 @@ TEST_CASE("memory of contents: the allocator gives back what it keeps of a large
   CHECK(memory == 0);
 }
 
+TEST_CASE("memory of contents: what was still in use when memory was given back is given back, too") {
+  static int given_back = 0;
+  given_back = 0;
+  ContentMemory memory([](std::size_t) { return ++given_back; });
+  memory.add(64 << 20);
+  memory.add(-(49 << 20));
+  CHECK(given_back == 1);  // and 15 MiB are in use
+  memory.add(-(14 << 20));
+  CHECK(given_back == 1);
+  memory.add(-(1 << 20));
+  CHECK(given_back == 2);
+  memory.add(1 << 20);
+  memory.add(-(1 << 20));
+  CHECK(given_back == 2);
+}
+
 TEST_CASE("memory of contents: the header that stays at hand of a staged message is counted") {
   store::Folder folder;
   store::Opened opened(folder.path());
