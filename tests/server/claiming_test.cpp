@@ -3,6 +3,8 @@
 
 #include <doctest/doctest.h>
 
+#include "store/spool/changes.hpp"
+
 using namespace spoold;
 using namespace spoold::server;
 using namespace std::chrono_literals;
