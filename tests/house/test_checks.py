@@ -91,6 +91,10 @@ class Checks(unittest.TestCase):
             for name in there:
                 self.assertNotIn(name + ":1:", done.stdout)
 
+    def test_documents_tree(self):
+        done = subprocess.run([ROOT / "scripts/check_documents"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
     def test_documents_finder(self):
         files = {
             "README.md": "# a tree", "store/README.md": "`right` and `named-otherwise`: see [the rules](rules.md)", "store/rules.md": "",
