@@ -9,7 +9,18 @@ namespace spoold::store::directory {
 namespace {
 
 tl::unexpected<Error> gone() {
-  return fail(Error::Kind::not_found, "the list was removed during the import: nothing was imported");
+  return fail(Error::Kind::not_found,
+              "the import was cut off, or its list was removed, while it ran: nothing was imported");
+}
+
+/// An import that was cut off takes nothing more: how long its row is there yet depends on the sweep, which each store
+/// does in its own time.
+std::optional<ImportRow> running(const Read& read, ImportId import) {
+  const auto record = read.get(Table::import, Key().u64(import));
+  if (!record) return std::nullopt;
+  ImportRow row = unpack_import(*record);
+  if (row.kind != ImportRow::Kind::active) return std::nullopt;
+  return row;
 }
 
 }  // namespace
@@ -48,9 +59,8 @@ Result<ImportId> begin_import(Write& write, ListId list, ImportId import) {
 
 Result<std::uint64_t> import_slice(Write& write, ImportId import, std::span<const Incoming> slice,
                                    TimePoint now, std::vector<Member>* written) {
-  const auto record = write.get(Table::import, Key().u64(import));
-  if (!record) return gone();
-  ImportRow state = unpack_import(*record);
+  auto state = running(write, import);
+  if (!state) return gone();
   std::uint64_t already = 0;
   std::string_view domain;  // of the last one: members come in domain order
   bool of_lists = false;
@@ -60,11 +70,11 @@ Result<std::uint64_t> import_slice(Write& write, ImportId import, std::span<cons
       of_lists = is_list_domain(write, domain);
     }
     if (of_lists)
-      if (auto fault = own_address_fault(write, state.list, one.place))
+      if (auto fault = own_address_fault(write, state->list, one.place))
         return fail(Error::Kind::invalid, *fault);
     MemberRow row;
     row.import = import;
-    if (const auto there = write.get(Table::member, member_key(state.list, one.place))) {
+    if (const auto there = write.get(Table::member, member_key(state->list, one.place))) {
       const MemberRow old = unpack_member(*there);
       if (visible(write, old)) {
         ++already;
@@ -81,37 +91,35 @@ Result<std::uint64_t> import_slice(Write& write, ImportId import, std::span<cons
     row.joined = one.member.joined == TimePoint{} ? now : one.member.joined;
     row.local = local_as_given(one.member.address);
     row.name = one.member.name;
-    put_member(write, state.list, one.place, row);
-    ++state.rows;
+    put_member(write, state->list, one.place, row);
+    ++state->rows;
     if (!written) continue;
     written->push_back(one.member);
     written->back().id = row.id;
     written->back().joined = row.joined;
   }
-  write.put(Table::import, Key().u64(import), pack(state));
+  write.put(Table::import, Key().u64(import), pack(*state));
   return already;
 }
 
 Result<std::uint64_t> finish_import(Write& write, ImportId import, List* list_then) {
-  const auto record = write.get(Table::import, Key().u64(import));
-  if (!record) return gone();
-  const ImportRow state = unpack_import(*record);
-  auto list = load(write, state.list);
+  const auto state = running(write, import);
+  if (!state) return gone();
+  auto list = load(write, state->list);
   if (!list) return gone();
-  list->members += state.rows;
+  list->members += state->rows;
   ++list->roster_version;
   save(write, *list);
   write.del(Table::import, Key().u64(import));
   if (list_then) *list_then = std::move(*list);
-  return state.rows;
+  return state->rows;
 }
 
 void cut_off(Write& write, ImportId import) {
-  const auto record = write.get(Table::import, Key().u64(import));
-  if (!record) return;
-  ImportRow row = unpack_import(*record);
-  row.kind = ImportRow::Kind::cut_off;
-  write.put(Table::import, Key().u64(import), pack(row));
+  auto row = running(write, import);
+  if (!row) return;
+  row->kind = ImportRow::Kind::cut_off;
+  write.put(Table::import, Key().u64(import), pack(*row));
   write.leaves_work();
 }
 

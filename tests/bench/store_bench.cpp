@@ -20,6 +20,8 @@
 
 #include "store/blocking.hpp"
 #include "store/directory/operations.hpp"
+#include "store/spool/acceptance.hpp"
+#include "store/spool/changes.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"

@@ -218,6 +218,23 @@ TEST_CASE("rows of `change` of a version that logged no values are no use to a f
   REQUIRE(place.apply(dir::RemoveList{list}));
 }
 
+TEST_CASE(
+    "an import that was cut off takes nothing more, swept or not: a follower has swept at another time") {
+  Place place;
+  const auto list = place.create("test");
+  const auto begun = place.apply(dir::BeginImport{list});
+  REQUIRE(begun);
+  REQUIRE(place.apply(dir::CutImport{begun->import}));
+  for (const bool swept : {false, true}) {
+    CAPTURE(swept);
+    if (swept) place.sweep_all();
+    const auto rows = place.apply(dir::ImportRows{begun->import, {member("anne@a.example")}});
+    REQUIRE_FALSE(rows);
+    CHECK(rows.error().kind == Error::Kind::not_found);
+    CHECK_FALSE(place.apply(dir::FinishImport{begun->import}));
+  }
+}
+
 TEST_CASE("property: whatever is done to a directory, its follower's is equal") {
   CHECK(rc::check([] {
     Place first, second(1);
