@@ -165,9 +165,13 @@ class Test(harness.Case):
         spoold.process.send_signal(signal.SIGTERM)
         self.ends(spoold, 0, 30)
         del spoold.settings["domain"]
-        for _ in range(3):
+        def seen(event):
+            return any(f"event={event}" in line for line in spoold.lines())
+
+        for first in (True, False, False):
             spoold.start(wait=False)
-            harness.wait_until(lambda: any("event=rerouted" in line for line in spoold.lines()) or spoold.process.poll() is not None,
+            # The first start, or the first two, may have moved them all.
+            harness.wait_until(lambda: seen("rerouted") or (seen("ready") and not first) or spoold.process.poll() is not None,
                                30, "event=rerouted", every=0.002)
             spoold.process.send_signal(signal.SIGTERM)
             self.ends(spoold, 0, 30)
@@ -264,7 +268,7 @@ class Test(harness.Case):
         text = "\n".join(spoold.lines())
         self.assertNotIn("event=ready", text)
         self.assertIn("table due", text)
-        self.assertIn(b"relay".hex(), text)
+        self.assertIn("the record 'relay", text)
 
     def test_a_row_that_cannot_be_read_while_it_runs_ends_it(self):
         """RCPT dropped the connection without a word, again and again, and the daemon went on."""
