@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -140,6 +141,11 @@ Result<void> sync_folders(const std::string& path) {
     }
     if (folder == folder.parent_path()) return {};
   }
+}
+
+bool disk_is_full(const std::string& path) {
+  struct statvfs disk {};
+  return ::statvfs(path.c_str(), &disk) == 0 && std::uint64_t{disk.f_bavail} * disk.f_frsize < (1u << 20);
 }
 
 void Ballast::keep(const std::string& folder) {

@@ -27,6 +27,9 @@ std::string meta_page(std::string meta, std::uint64_t number, std::uint64_t txn)
 /// Flushes the entries of new files in this folder, and those of the folders above it, as far as they can be opened.
 Result<void> sync_folders(const std::string& path);
 
+/// Whether the file system of this folder has no room for one more write of LMDB (1 MiB at most).
+bool disk_is_full(const std::string& path);
+
 /// A file of 16 MiB beside data.mdb that holds nothing: it is deleted when a commit finds the disk full, so that the
 /// next one, which settles, removes or starts, has room. (Blocks behind the end of data.mdb itself would cost every
 /// commit that grows it: each flush then writes the file system's journal twice.) Any thread.

@@ -277,7 +277,10 @@ std::unique_ptr<Write> Env::begin(TimePoint now) {
 }
 
 int Env::commit(std::unique_ptr<Write> write) {
-  const int code = mdb_txn_commit(std::exchange(write->txn_, nullptr));
+  int code = mdb_txn_commit(std::exchange(write->txn_, nullptr));
+  // LMDB calls it EIO when a write of several pages ends midway: the first of them had room. Its root is not written
+  // then, so nothing is unknown; a flush that failed is no different, as long as the root names none of its pages.
+  if (code == EIO && disk_is_full(path_)) code = ENOSPC;
   if (code == 0) {
     written_mark_ = mark_;
     if (!read_only_) keep_file();
