@@ -25,9 +25,10 @@ struct Converting {
   }
   /// The form when it is ready, and the thread that said so where it was not ready at once.
   std::shared_ptr<const SevenBit::Form> form(const store::Message& about) {
-    std::promise<std::thread::id> ready;
-    auto form = seven_bit->of(about, [&] { ready.set_value(std::this_thread::get_id()); });
-    called_by = form->ready() ? std::thread::id() : ready.get_future().get();
+    const auto ready =
+        std::make_shared<std::promise<std::thread::id>>();  // set_value() may outlast the wait for it
+    auto form = seven_bit->of(about, [ready] { ready->set_value(std::this_thread::get_id()); });
+    called_by = form->ready() ? std::thread::id() : ready->get_future().get();
     return form;
   }
   store::Folder folder;
