@@ -125,7 +125,7 @@ TEST_CASE("an operation that fails is not logged, and may be submitted again") {
 }
 
 TEST_CASE("a follower that applies the logged changes has the same directory, also on another node") {
-  for (const std::uint16_t node : {0, 5}) {
+  for (const auto node : {std::uint16_t{0}, std::uint16_t{5}}) {
     CAPTURE(node);
     Place first, second(node);
     const auto test = first.create("test"), gone = first.create("gone");
