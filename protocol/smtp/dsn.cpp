@@ -43,6 +43,11 @@ std::string ascii(std::string_view text, std::size_t most = std::string::npos) {
   return out;
 }
 
+// The name of a host, as a field has it: whatever a host called itself, the line stays short.
+std::string host_name(std::string_view name) {
+  return ascii(flat(name), most_of_words);
+}
+
 std::string host_of(std::string_view remote) {  // "mx1.example.net[192.0.2.1]:25"
   return std::string(remote.substr(0, remote.find('[')));
 }
@@ -168,7 +173,7 @@ void recipient_fields(const Dsn& dsn, const Dsn::Recipient& recipient, std::stri
   out += std::string("Action: ") + text(recipient.action) + "\r\nStatus: " + status_of(recipient) + "\r\n";
   const bool by_us = last.remote == dsn.reporting_mta;
   if (const std::string host = host_of(last.remote); !host.empty() && !host.starts_with("unix:") && !by_us)
-    out += "Remote-MTA: dns; " + flat(host) + "\r\n";
+    out += "Remote-MTA: dns; " + host_name(host) + "\r\n";
   const std::string words = global(dsn) ? readable(diagnostic(last)) : ascii(diagnostic(last), most_of_words);
   if (!words.empty())
     out +=
@@ -182,7 +187,7 @@ std::string status_part(const Dsn& dsn) {
   std::string out;
   if (!dsn.envid.empty()) out += "Original-Envelope-Id: " + flat(decode_xtext(dsn.envid)) + "\r\n";
   out += "Reporting-MTA: dns; " + dsn.reporting_mta + "\r\n";
-  if (!dsn.received_from.empty()) out += "Received-From-MTA: dns; " + flat(dsn.received_from) + "\r\n";
+  if (!dsn.received_from.empty()) out += "Received-From-MTA: dns; " + host_name(dsn.received_from) + "\r\n";
   out += "X-Spoold-Queue-ID: " + dsn.queue_id + "\r\n";
   out += "Arrival-Date: " + rfc5322_date(dsn.arrived) + "\r\n";
   for (const auto& recipient : dsn.recipients) {
