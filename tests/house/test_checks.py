@@ -40,6 +40,17 @@ RIGHT = [
 
 
 class Checks(unittest.TestCase):
+    def complains(self, script, files):
+        """What the script says of a tree of these files, which is not right in all."""
+        with tempfile.TemporaryDirectory() as folder:
+            for name, text in files.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+            done = subprocess.run([ROOT / "scripts" / script, folder], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 1)
+        return done
+
     def test_co_await_finder(self):
         for code in WRONG:
             self.assertTrue(list(co_await.problems_of("task f() {\n  " + code + "\n}\n")), code)
@@ -76,20 +87,14 @@ class Checks(unittest.TestCase):
         }
         there = {"server/asio.hpp": "", "server/inbound/census.hpp": "", "server/spoolctl/print.hpp": "",
                  "server/spoolctl/m.cpp": '#include "server/spoolctl/print.hpp"', "server/admin/control_socket.cpp": '#include "server/asio.hpp"'}
-        with tempfile.TemporaryDirectory() as folder:
-            for name, text in [*cases.items(), *right.items(), *there.items()]:
-                path = pathlib.Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text + "\n")
-            done = subprocess.run([ROOT / "scripts/check_layers", folder], capture_output=True, text=True)
-            self.assertEqual(done.returncode, 1)
-            for name in cases:
-                self.assertIn(name + ":1:", done.stdout)
-            for name in right:  # what it includes does not exist here, and nothing else is wrong with it
-                self.assertNotIn("must not", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
-                self.assertNotIn("of conf", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
-            for name in there:
-                self.assertNotIn(name + ":1:", done.stdout)
+        done = self.complains("check_layers", {**cases, **right, **there})
+        for name in cases:
+            self.assertIn(name + ":1:", done.stdout)
+        for name in right:  # what it includes does not exist here, and nothing else is wrong with it
+            self.assertNotIn("must not", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
+            self.assertNotIn("of conf", "".join(line for line in done.stdout.splitlines() if line.startswith(name)), name)
+        for name in there:
+            self.assertNotIn(name + ":1:", done.stdout)
 
     def test_documents_tree(self):
         done = subprocess.run([ROOT / "scripts/check_documents"], capture_output=True, text=True)
@@ -109,19 +114,13 @@ class Checks(unittest.TestCase):
             "store/right.hpp": "// README.md, store/rules.md and rules.md; RFC 5321 4.5.3.1, RFC 2369, 2919.  ",
             "server/h.cpp": "// rules.md is the only one; https://example.org/other.md",
         }
-        with tempfile.TemporaryDirectory() as folder:
-            for name, text in {**files, **wrong, **right, "store/named.hpp": ""}.items():
-                path = pathlib.Path(folder, name)
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_text(text + "\n")
-            done = subprocess.run([ROOT / "scripts/check_documents", folder], capture_output=True, text=True)
-            self.assertEqual(done.returncode, 1)
-            for name in wrong:
-                self.assertIn(name + ":1:", done.stdout)
-            for name in right:
-                self.assertNotIn(name, done.stdout)
-            self.assertIn("protocol/README.md:3: RFC 5321", done.stdout)
-            self.assertIn("store/named.hpp", done.stdout)
+        done = self.complains("check_documents", {**files, **wrong, **right, "store/named.hpp": ""})
+        for name in wrong:
+            self.assertIn(name + ":1:", done.stdout)
+        for name in right:
+            self.assertNotIn(name, done.stdout)
+        self.assertIn("protocol/README.md:3: RFC 5321", done.stdout)
+        self.assertIn("store/named.hpp", done.stdout)
 
 
 if __name__ == "__main__":

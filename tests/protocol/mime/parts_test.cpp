@@ -4,16 +4,12 @@
 
 #include <string>
 
+#include "tests/protocol/mime/crlf.hpp"
+
 using namespace spoold;
 using namespace spoold::mime;
 
 namespace {
-
-std::string crlf(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += c == '\n' ? std::string("\r\n") : std::string(1, c);
-  return out;
-}
 
 std::string body(const std::string& bytes, const Part& part) {
   return bytes.substr(part.body, part.end - part.body);

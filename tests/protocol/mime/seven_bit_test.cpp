@@ -10,17 +10,12 @@
 #include "protocol/mail/base64.hpp"
 #include "protocol/mime/ascii_field.hpp"
 #include "protocol/mime/parts.hpp"
+#include "tests/protocol/mime/crlf.hpp"
 
 using namespace spoold;
 using namespace spoold::mime;
 
 namespace {
-
-std::string crlf(std::string_view text) {
-  std::string out;
-  for (const char c : text) out += c == '\n' ? std::string("\r\n") : std::string(1, c);
-  return out;
-}
 
 std::string unquoted(std::string_view text) {
   std::string out;
