@@ -151,9 +151,9 @@ void Planner::State::conclude_content(Reading& reading) {
   if (!limits.lmtp && !seen.dot.empty() && heard(seen.dot.front(), reading.drop) &&
       smaller(reading.f, open, *seen.dot.front(), reading.now))
     return;
-  // A 421 that ended the connection is the answer to the end of content (LMTP: to the first one still open,
-  // and to no other), but with CHUNKING that may be on its way while an RCPT is unanswered: then it is that
-  // one's.
+  // A 421 that ended the connection answers the end of the content (LMTP: for the first recipient still open, and
+  // for no other). With CHUNKING a content may be on its way while an RCPT is unanswered: then the 421 answers
+  // that RCPT.
   const Drop* const drop = reading.drop;
   const smtp::Reply* last_words =
       drop && drop->how == Drop::How::reply_421 && drop->reply.code == 421 && open.silent.empty()

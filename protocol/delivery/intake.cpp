@@ -1,4 +1,4 @@
-// What comes in hand and what leaves it by a wish: claimed recipients, withdrawn ones, an operator's retry.
+// The lane adds claimed recipients to the hand; an edit withdraws recipients from it; an operator retries them.
 #include <algorithm>
 #include <utility>
 

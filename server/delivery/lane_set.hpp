@@ -36,7 +36,7 @@ class LaneSet : public Lane::Keeper {
   void due_at(const std::string& route, TimePoint at);
   /// `routes`: of the message's recipients.
   void retry_now(store::Id message, const std::set<std::string>& routes);
-  /// An operator wishes an attempt, at this time: the host's clock of before is not waited for.
+  /// An operator asked for an attempt at `wished`: waits of the host that began before it end.
   void wake_host(const std::string& route, TimePoint wished);
   /// Its group may have a connection for this route.
   void called(const std::string& route);

@@ -62,7 +62,7 @@ class Place {
   TimePoint group_until() const { return group_until_; }
   /// The group may have a connection for it.
   void called() { group_until_ = {}; }
-  /// An operator wishes an attempt, at this time: the group's clock of before is not waited for.
+  /// An operator asked for an attempt at this time: waits of the group that began before it end.
   void wish(TimePoint at) { wished_ = at; }
 
   bool in_line() const { return line_.in_line(route_); }
