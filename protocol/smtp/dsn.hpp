@@ -3,7 +3,7 @@
 // else come in as arguments. Guarantees: CRLF line ends, no line of ours longer than 998 octets, no octet
 // from a peer or a sender that could end a field or a part; 7-bit unless the original or an address is not
 // (then 8bit and, with a UTF-8 address, RFC 6533 types). Who is told what, and when:
-// server/delivery/report.hpp.
+// server/office/report.hpp.
 #pragma once
 #include <cstdint>
 #include <string>

@@ -1,5 +1,5 @@
 // `spoolctl post`: a file becomes a post, by the same road as one that came in by SMTP
-// (server/inbound/acceptance).
+// (server/office/acceptance).
 #include <algorithm>
 
 #include "protocol/mail/base64.hpp"
@@ -7,8 +7,8 @@
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
 #include "server/admin/requests.hpp"
-#include "server/inbound/acceptance.hpp"
 #include "server/log.hpp"
+#include "server/office/acceptance.hpp"
 #include "store/directory/directory.hpp"
 
 namespace spoold::server::admin {

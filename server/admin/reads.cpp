@@ -8,7 +8,7 @@
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
 #include "server/admin/views.hpp"
-#include "server/envelope_sender.hpp"
+#include "server/office/envelope_sender.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
 #include "store/spool/check.hpp"

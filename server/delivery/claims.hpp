@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-#include "server/envelope_sender.hpp"
+#include "server/office/envelope_sender.hpp"
 #include "store/spool/changes.hpp"
 #include "store/store.hpp"
 

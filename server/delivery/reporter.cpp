@@ -51,4 +51,16 @@ void Reporter::wait() {
   });
 }
 
+void log_report(const store::MadeReport& report) {
+  const std::string about = store::id_text(report.about);
+  if (report.id == 0) {
+    log::event(log::Level::warning, "report",
+               {{"qid", about}, {"reply", "nobody can be told: no postmaster is configured here"}});
+    return;
+  }
+  const std::string qid = store::id_text(report.id);
+  log::event(log::Level::info, "report",
+             {{"qid", qid}, {"about", about}, {"to", report.to}, {"reply", report.subject}});
+}
+
 }  // namespace spoold::server

@@ -27,4 +27,7 @@ class Reporter {
   bool stopped_ = false;
 };
 
+/// store::Options::on_report: the log's line.
+void log_report(const store::MadeReport& report);
+
 }  // namespace spoold::server

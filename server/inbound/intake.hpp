@@ -10,10 +10,10 @@
 #include <vector>
 
 #include "protocol/smtp/server_dialog.hpp"
-#include "server/inbound/acceptance.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/reception.hpp"
 #include "server/inbound/session_log.hpp"
+#include "server/office/acceptance.hpp"
 
 namespace spoold::server {
 

@@ -9,7 +9,7 @@
 // without an open transaction, and to the others after it. A session keeps the Rules that it began with; use()
 // changes those of later ones. Any thread may call stop(), idle(), cut_off() and use().
 // Failures: bind() answers with one sentence that names the listener. Running out of descriptors pauses
-// accepting. See also: session.hpp, address_book.hpp, acceptance.hpp, protocol/smtp/server_dialog.hpp.
+// accepting. See also: session.hpp, office/acceptance.hpp, protocol/smtp/server_dialog.hpp.
 #pragma once
 #include <atomic>
 #include <functional>

@@ -3,7 +3,7 @@
 #include <vector>
 
 #include "protocol/smtp/reply.hpp"
-#include "server/inbound/acceptance.hpp"
+#include "server/office/acceptance.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {

@@ -5,7 +5,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/server_dialog.hpp"
-#include "server/inbound/address_book.hpp"
+#include "server/office/address_book.hpp"
 
 namespace spoold::server {
 

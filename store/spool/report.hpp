@@ -3,7 +3,7 @@
 // other recipients: until the last of them has an outcome, at most Options::report_wait. Table `report` has
 // the time; until the report is made a finished message keeps its content. So a failure is reported once,
 // whatever crashes in between. Delays need no mark: live messages are met in order of their arrival, and how
-// far that has come is in `meta`. What a report looks like, and to whom it goes: server/delivery/report.hpp.
+// far that has come is in `meta`. What a report looks like, and to whom it goes: server/office/report.hpp.
 #pragma once
 #include <optional>
 

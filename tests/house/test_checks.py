@@ -80,6 +80,8 @@ class Checks(unittest.TestCase):
             "protocol/time.cpp": '#include "protocol/mail/ascii.hpp"', "protocol/list/m.cpp": '#include "conf/load.hpp"',
             "server/admin/i.cpp": '#include "server/asio.hpp"', "server/spoolctl/j.cpp": '#include "server/inbound/census.hpp"',
             "server/inbound/k.cpp": '#include "server/spoolctl/print.hpp"', "server/admin/l.cpp": '#include "server/spoolctl/print.hpp"',
+            "server/office/m.cpp": '#include "server/asio.hpp"', "server/office/n.cpp": "#include <openssl/hmac.h>",
+            "server/office/o.cpp": "#include <asio.hpp>",
         }
         right = {
             "protocol/delivery/n.cpp": '#include "protocol/dns/records.hpp"', "protocol/list/o.cpp": '#include "protocol/time.hpp"',

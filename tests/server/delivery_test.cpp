@@ -9,8 +9,8 @@
 #include <set>
 
 #include "conf/load.hpp"
-#include "server/delivery/report.hpp"
 #include "server/log.hpp"
+#include "server/office/report.hpp"
 #include "server/verp_key.hpp"
 #include "store/directory/operations.hpp"
 #include "tests/server/scripted_peer.hpp"

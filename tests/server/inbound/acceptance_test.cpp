@@ -6,7 +6,7 @@
 #include <cerrno>
 #include <ctime>
 
-#include "server/inbound/acceptance.hpp"
+#include "server/office/acceptance.hpp"
 #include "tests/server/inbound/served.hpp"
 
 using namespace spoold;

@@ -1,14 +1,23 @@
 // EnvelopeSender: the reverse path of each copy.
-#include "server/envelope_sender.hpp"
+#include "server/office/envelope_sender.hpp"
 
 #include <doctest/doctest.h>
 
-#include "server/verp_key.hpp"
+#include <array>
 
 using namespace spoold;
 using namespace spoold::server;
 
 namespace {
+
+// What is signed must change it, and it need not be a secret: FNV-1a.
+const list::Hmac hmac = [](std::string_view data) {
+  std::array<std::uint8_t, 32> digest{};
+  std::uint64_t hash = 14695981039346656037u;
+  for (char c : data) hash = (hash ^ static_cast<std::uint8_t>(c)) * 1099511628211u;
+  for (std::size_t i = 0; i < digest.size(); ++i) digest[i] = static_cast<std::uint8_t>(hash >> (i % 8 * 8));
+  return digest;
+};
 
 const TimePoint noon(Duration(1'790'000'000'000));
 
@@ -25,7 +34,7 @@ std::string sender(const store::Message& message, const std::string& address = "
   store::Recipient recipient;
   recipient.address = address;
   recipient.member = 5;
-  return EnvelopeSender(message, '+', hmac_sha256("0123456789abcdef")).of(recipient);
+  return EnvelopeSender(message, '+', hmac).of(recipient);
 }
 
 }  // namespace
@@ -63,8 +72,7 @@ TEST_CASE("the opaque form is of the epoch of arrival, so each attempt has the s
   CHECK(first.starts_with("test-bounces+b="));
   CHECK(sender(message) == first);
   const std::string detail = first.substr(std::string("test-bounces+").size());
-  const auto decoded = list::decode_verp(detail.substr(0, detail.find('@')), list::verp_epoch(noon),
-                                         hmac_sha256("0123456789abcdef"));
+  const auto decoded = list::decode_verp(detail.substr(0, detail.find('@')), list::verp_epoch(noon), hmac);
   REQUIRE(decoded);
   CHECK(decoded->kind == list::DecodedVerp::Kind::opaque);
   CHECK(decoded->list == 3);

@@ -18,7 +18,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/transaction.hpp"
-#include "server/inbound/address_book.hpp"
+#include "server/office/address_book.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"

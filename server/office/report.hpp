@@ -8,7 +8,7 @@
 #pragma once
 #include "protocol/smtp/dsn.hpp"
 #include "server/current.hpp"
-#include "server/inbound/address_book.hpp"
+#include "server/office/address_book.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 
@@ -27,8 +27,5 @@ class Reports {
  private:
   Current<AddressBook> book_;
 };
-
-/// store::Options::on_report: the log's line.
-void log_report(const store::MadeReport& report);
 
 }  // namespace spoold::server

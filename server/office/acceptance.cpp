@@ -1,4 +1,4 @@
-#include "server/inbound/acceptance.hpp"
+#include "server/office/acceptance.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "server/inbound/address_book.hpp"
+#include "server/office/address_book.hpp"
 
 #include <unordered_set>
 

@@ -1,13 +1,11 @@
-#include "server/delivery/report.hpp"
+#include "server/office/report.hpp"
 
 #include <algorithm>
-
-#include "server/log.hpp"
 
 namespace spoold::server {
 namespace {
 
-// Of the Received field that we put in front (inbound/acceptance.cpp).
+// Of the Received field that we put in front (acceptance.cpp).
 std::string received_from(std::string_view original) {
   constexpr std::string_view ours = "Received: from ";
   if (!original.starts_with(ours)) return {};
@@ -52,18 +50,6 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));
   return acceptance;
-}
-
-void log_report(const store::MadeReport& report) {
-  const std::string about = store::id_text(report.about);
-  if (report.id == 0) {
-    log::event(log::Level::warning, "report",
-               {{"qid", about}, {"reply", "nobody can be told: no postmaster is configured here"}});
-    return;
-  }
-  const std::string qid = store::id_text(report.id);
-  log::event(log::Level::info, "report",
-             {{"qid", qid}, {"about", about}, {"to", report.to}, {"reply", report.subject}});
 }
 
 }  // namespace spoold::server

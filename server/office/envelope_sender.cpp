@@ -1,4 +1,4 @@
-#include "server/envelope_sender.hpp"
+#include "server/office/envelope_sender.hpp"
 
 #include "protocol/mail/mailbox.hpp"
 
