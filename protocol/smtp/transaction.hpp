@@ -3,6 +3,7 @@
 #pragma once
 #include <cstdint>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "protocol/ids.hpp"
@@ -10,20 +11,41 @@
 
 namespace spoold::smtp {
 
+/// What an accepted forward path stands for. The dialog only carries it: a new kind of address is an alternative here,
+/// found by server/office/address_book, and its mail is decided by server/office/acceptance.
+namespace to {
+struct Relay {  // the address itself
+  bool operator==(const Relay&) const = default;
+};
+struct Alias {  // where it leads is looked up at the end of the data
+  bool operator==(const Alias&) const = default;
+};
+struct Owners {  // those of these lists, never none: of the one that is named, or of some at a domain
+  std::vector<list::ListId> lists;
+  bool operator==(const Owners&) const = default;
+};
+struct Post {  // the posting address of a list
+  list::ListId list = 0;
+  bool operator==(const Post&) const = default;
+};
+struct Bounce {  // a report about a copy for this member; its address may be empty: not known
+  list::ListId list = 0;
+  std::string member;
+  bool operator==(const Bounce&) const = default;
+};
+}  // namespace to
+using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce>;
+
 /// One accepted forward path.
 struct Recipient {
-  enum class Kind : std::uint8_t {
-    relay,   // goes to `address` itself
-    alias,   // where it goes is looked up at the end of the data
-    owners,  // an address of the one of `lists`, or of a domain with these lists, that their owners answer
-    post,    // the posting address of lists[0]
-    bounce,  // a report about the member `targets[0]` (may be empty: not known) of lists[0]
-  };
-  Kind kind = Kind::relay;
-  std::string address;               // as the client gave it
-  std::vector<std::string> targets;  // of a bounce
-  std::vector<list::ListId> lists;
-  DsnOfRecipient dsn;
+  std::string address;  // as the client gave it
+  Resolved to = {};
+  DsnOfRecipient dsn = {};
+
+  template <class Kind>
+  bool is() const {
+    return std::holds_alternative<Kind>(to);
+  }
   bool operator==(const Recipient&) const = default;
 };
 

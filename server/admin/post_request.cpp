@@ -69,10 +69,7 @@ Json post(const Request& request) {
 
   smtp::Transaction transaction;
   transaction.open = true;
-  transaction.recipients.resize(1);
-  transaction.recipients[0].kind = smtp::Recipient::Kind::post;
-  transaction.recipients[0].address = found->address();
-  transaction.recipients[0].lists = {found->id};
+  transaction.recipients.push_back({found->address(), smtp::to::Post{found->id}});
   store::ContentSource source;
   source.bytes = bytes;
   source.size = bytes->size();

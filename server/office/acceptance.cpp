@@ -19,7 +19,7 @@
 namespace spoold::server {
 namespace {
 
-using Kind = smtp::Recipient::Kind;
+namespace to = smtp::to;
 namespace directory = store::directory;
 
 std::string cut(std::string text) {
@@ -61,20 +61,30 @@ class Disposing {
   }
 
  private:
+  // One function for each kind of address: without one for a new kind this does not compile.
   Fate fate_of(const smtp::Recipient& recipient) {
-    switch (recipient.kind) {
-      case Kind::relay:
-        return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
-      case Kind::bounce:
-        bounce(recipient);
-        return {};
-      case Kind::post:
-        return post(recipient.lists.front());
-      case Kind::owners:
-      case Kind::alias:
-        break;
-    }
-    // Named again, or by another of its names: where it leads is followed once.
+    return std::visit([&](const auto& to) { return fate_of(recipient, to); }, recipient.to);
+  }
+  Fate fate_of(const smtp::Recipient& recipient, const to::Relay&) {
+    return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
+  }
+  Fate fate_of(const smtp::Recipient&, const to::Post& to) { return post(to.list); }
+  Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
+  Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) { return fate_of_led(recipient); }
+  Fate fate_of(const smtp::Recipient&, const to::Bounce& to) {
+    store::HistoryEvent event;
+    event.at = arrival_.at;
+    event.event = "bounce";
+    event.list = to.list;
+    event.address = to.member;
+    // What the report says is not read here: the history keeps enough to find it again.
+    event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
+    made_.acceptance.events.push_back(std::move(event));
+    return {};
+  }
+
+  // Named again, or by another of its names: where it leads is followed once.
+  Fate fate_of_led(const smtp::Recipient& recipient) {
     Behind& behind = behind_of(recipient);
     if (!behind.fate) behind.fate = fate_of(recipient, behind.targets);
     return *behind.fate;
@@ -87,9 +97,9 @@ class Disposing {
 
   Behind& behind_of(const smtp::Recipient& recipient) {
     std::string key = mail::lower(recipient.address);
-    if (recipient.kind == Kind::owners) {
+    if (const auto* owners = std::get_if<to::Owners>(&recipient.to)) {
       key = "owners";
-      for (const list::ListId list : recipient.lists) key.append(1, ' ').append(std::to_string(list));
+      for (const list::ListId list : owners->lists) key.append(1, ' ').append(std::to_string(list));
     }
     const auto [at, first] = behind_.try_emplace(std::move(key));
     if (first && arrival_.addresses != nullptr)
@@ -100,7 +110,8 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const AddressBook::Targets& targets) {
     if (targets.addresses.empty() && targets.lists.empty())  // since RCPT
       return {smtp::Reply{550, {5, 1, 6}, "nobody answers " + recipient.address + " now"}, {}};
-    if (recipient.kind == Kind::owners) return {{}, plain(targets.addresses, {}, owners_sender(recipient))};
+    if (const auto* owners = std::get_if<to::Owners>(&recipient.to))
+      return {{}, plain(targets.addresses, {}, owners_sender(*owners))};
     Fate fate;
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {
@@ -122,7 +133,8 @@ class Disposing {
     store::HistoryEvent event;
     event.at = arrival_.at;
     event.event = "failed";
-    event.list = recipient.lists.empty() ? 0 : recipient.lists.front();
+    if (const auto* post = std::get_if<to::Post>(&recipient.to)) event.list = post->list;
+    if (const auto* owners = std::get_if<to::Owners>(&recipient.to)) event.list = owners->lists.front();
     event.address = recipient.address;
     event.detail = reply.oneline();
     event.last = last;
@@ -136,14 +148,14 @@ class Disposing {
   // asked for it. Not for strangers: the sender's address is their word only, and whoever it belongs to would
   // get a report, with the stranger's header in it, for each message.
   void succeeded(const smtp::Recipient& recipient) {
-    if (!recipient.dsn.wants_success() || recipient.kind == Kind::relay || sole_target(recipient)) return;
+    if (!recipient.dsn.wants_success() || recipient.is<to::Relay>() || sole_target(recipient)) return;
     if (!arrival_.may_relay && !by_member(recipient)) return;
     LastReply last;
     last.at = arrival_.at;
-    const bool alias = recipient.kind == Kind::alias;
-    report_.recipients.push_back({recipient.address, recipient.dsn.orcpt,
-                                  alias ? smtp::DsnAction::expanded : smtp::DsnAction::delivered,
-                                  std::move(last), false});
+    report_.recipients.push_back(
+        {recipient.address, recipient.dsn.orcpt,
+         recipient.is<to::Alias>() ? smtp::DsnAction::expanded : smtp::DsnAction::delivered, std::move(last),
+         false});
   }
 
   void send_report() {
@@ -174,20 +186,21 @@ class Disposing {
 
   // An alias with a single forwarding address: what was asked of reports goes on with the mail (5.2.7.2).
   bool sole_target(const smtp::Recipient& recipient) {
-    if (recipient.kind != Kind::alias) return false;
+    if (!recipient.is<to::Alias>()) return false;
     const AddressBook::Targets& targets = behind_of(recipient).targets;
     return targets.addresses.size() == 1 && targets.lists.empty();
   }
 
   bool by_member(const smtp::Recipient& recipient) const {
-    return recipient.kind == Kind::post && members_posts_.contains(recipient.lists.front());
+    const auto* post = std::get_if<to::Post>(&recipient.to);
+    return post != nullptr && members_posts_.contains(post->list);
   }
 
   // What is asked of reports on the mail to each target.
   smtp::DsnOfRecipient dsn_of(const smtp::Recipient& recipient) {
     smtp::DsnOfRecipient dsn = recipient.dsn;
     if (!arrival_.may_relay) dsn.notify = smtp::without_success(dsn.notify);
-    if (recipient.kind != Kind::alias) return dsn;
+    if (!recipient.is<to::Alias>()) return dsn;
     // The sender knows the alias, not what is behind it: reports name it as the original recipient.
     if (dsn.orcpt.empty()) smtp::append_orcpt(dsn.orcpt, recipient.address);
     if (!sole_target(recipient)) dsn.notify = smtp::without_success(dsn.notify);
@@ -196,10 +209,10 @@ class Disposing {
 
   // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
   // stay bounces.
-  std::string owners_sender(const smtp::Recipient& recipient) {
-    if (arrival_.transaction.reverse_path.empty() || recipient.lists.size() != 1)
+  std::string owners_sender(const to::Owners& owners) {
+    if (arrival_.transaction.reverse_path.empty() || owners.lists.size() != 1)
       return arrival_.transaction.reverse_path;
-    const auto list = directory::list(read_, recipient.lists.front());
+    const auto list = directory::list(read_, owners.lists.front());
     return list ? list::bounces_address(*list) : arrival_.transaction.reverse_path;
   }
 
@@ -246,7 +259,7 @@ class Disposing {
     const auto& recipients = arrival_.transaction.recipients;
     const auto posts = static_cast<std::size_t>(
         std::count_if(recipients.begin(), recipients.end(),
-                      [](const smtp::Recipient& recipient) { return recipient.kind == Kind::post; }));
+                      [](const smtp::Recipient& recipient) { return recipient.is<to::Post>(); }));
     if (posts <= 20 || posts * arrival_.header.size() <= (4u << 20)) return {};
     return smtp::Reply{552,
                        {5, 3, 4},
@@ -285,17 +298,6 @@ class Disposing {
     put_body(made, cooked.body_offset);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
-  }
-
-  void bounce(const smtp::Recipient& recipient) {
-    store::HistoryEvent event;
-    event.at = arrival_.at;
-    event.event = "bounce";
-    event.list = recipient.lists.front();
-    event.address = recipient.targets.front();
-    // What the report says is not read here: the history keeps enough to find it again.
-    event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
-    made_.acceptance.events.push_back(std::move(event));
   }
 
   store::NewMessage blank() {

@@ -7,7 +7,7 @@
 namespace spoold::server {
 namespace {
 
-using Kind = smtp::Recipient::Kind;
+namespace to = smtp::to;
 namespace directory = store::directory;
 
 tl::unexpected<smtp::Reply> refuse(int code, smtp::EnhancedStatus enhanced, std::string text) {
@@ -18,10 +18,10 @@ auto no_such_address(const Mailbox& path) {
   return refuse(550, {5, 1, 1}, "no such address here: " + path.text());
 }
 
-smtp::Recipient recipient(Kind kind, std::string address) {
+smtp::Recipient recipient(std::string address, smtp::Resolved to) {
   smtp::Recipient made;
-  made.kind = kind;
   made.address = std::move(address);
+  made.to = std::move(to);
   return made;
 }
 
@@ -108,14 +108,14 @@ const std::vector<std::string>* AddressBook::postmaster_alias() const {
 }
 
 AddressBook::Targets AddressBook::targets(const store::Read& read, const smtp::Recipient& recipient) const {
-  const bool of_owners = recipient.kind == Kind::owners;
+  const auto* owners = std::get_if<to::Owners>(&recipient.to);
   Expansion expansion(*this, read, Expansion::Extent::all,
-                      of_owners ? Expansion::Posts::none : Expansion::Posts::taken);
+                      owners != nullptr ? Expansion::Posts::none : Expansion::Posts::taken);
   expansion.leave_out(recipient.address);
-  if (of_owners) {
-    for (const list::ListId id : recipient.lists)
+  if (owners != nullptr) {
+    for (const list::ListId id : owners->lists)
       if (const auto list = directory::list(read, id)) expansion.follow(list->settings.owners);
-  } else if (recipient.kind == Kind::alias) {
+  } else if (recipient.is<to::Alias>()) {
     const auto* behind =
         recipient.address == "postmaster" ? postmaster_alias() : alias(mail::lower(recipient.address));
     if (behind != nullptr) expansion.follow(*behind);
@@ -128,8 +128,8 @@ std::vector<std::string> AddressBook::reported_to(const store::Read& read, const
   const auto path = Mailbox::parse(sender, Mailbox::Allow::utf8);
   if (!path) return {sender};
   const Answer who = look_up(read, *path, {}, true, now);
-  if (!who || who->kind == Kind::post) return {};
-  if (who->kind == Kind::alias || who->kind == Kind::owners) return targets(read, *who).addresses;
+  if (!who || who->is<to::Post>()) return {};
+  if (who->is<to::Alias>() || who->is<to::Owners>()) return targets(read, *who).addresses;
   return {sender};
 }
 
@@ -147,9 +147,7 @@ AddressBook::Answer AddressBook::owners(const store::Read& read, const std::stri
     if (const auto list = directory::list(read, id)) expansion.follow(list->settings.owners);
   }
   if (expansion.empty()) return refuse(550, {5, 1, 6}, "nobody answers " + address + " now");
-  smtp::Recipient made = recipient(Kind::owners, address);
-  made.lists = std::move(lists);
-  return made;
+  return recipient(address, to::Owners{std::move(lists)});
 }
 
 AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
@@ -157,7 +155,7 @@ AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
     Expansion expansion(*this, read, Expansion::Extent::first);
     expansion.leave_out("postmaster@" + settings_->hostname);
     expansion.follow(*answering);
-    if (!expansion.empty()) return recipient(Kind::alias, "postmaster");
+    if (!expansion.empty()) return recipient("postmaster", to::Alias{});
   }
   auto lists = directory::list_ids_of_domain(read, mail::lower(settings_->hostname), lists_of_role);
   if (lists.empty())
@@ -174,27 +172,19 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
     if (list) return owners(read, path.text(), {list->id});
     return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
-  smtp::Recipient made = recipient(Kind::bounce, path.text());
   if (decoded->kind == list::DecodedVerp::Kind::forged)
     return refuse(550, {5, 1, 1}, "this bounce address was not made here, or long ago");
   if (decoded->kind == list::DecodedVerp::Kind::classic) {
     if (!list) return no_such_address(path);
-    made.lists.push_back(list->id);
-    made.targets.push_back(decoded->address);
-    return made;
+    return recipient(path.text(), to::Bounce{list->id, decoded->address});
   }
   if (list && list->id != decoded->list) return no_such_address(path);
   if (!directory::list(read, decoded->list)) return no_such_address(path);
-  if (decoded->member == 0) {  // a recipient added by hand: the address names its list only
-    made.lists.push_back(decoded->list);
-    made.targets.emplace_back();
-    return made;
-  }
+  if (decoded->member == 0)  // a recipient added by hand: the address names its list only
+    return recipient(path.text(), to::Bounce{decoded->list, {}});
   const auto member = directory::member_by_id(read, decoded->member);
   if (!member || member->list != decoded->list) return no_such_address(path);
-  made.lists.push_back(decoded->list);
-  made.targets.push_back(member->member.address);
-  return made;
+  return recipient(path.text(), to::Bounce{decoded->list, member->member.address});
 }
 
 AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Mailbox& path,
@@ -213,9 +203,7 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
     return Answer(refuse(552, {5, 3, 4},
                          "messages to " + list->address() + " must not be larger than " +
                              std::to_string(list->settings.max_size) + " octets"));
-  smtp::Recipient made = recipient(Kind::post, path.text());
-  made.lists.push_back(list->id);
-  return Answer(std::move(made));
+  return Answer(recipient(path.text(), to::Post{list->id}));
 }
 
 AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::optional<Mailbox>& path,
@@ -228,7 +216,7 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
       expansion.leave_out(path->text());
       expansion.follow(*behind);
       if (expansion.empty()) return refuse(550, {5, 1, 6}, "nobody answers " + path->text() + " now");
-      return recipient(Kind::alias, path->text());
+      return recipient(path->text(), to::Alias{});
     }
   }
   bool ours = false;
@@ -240,7 +228,7 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
     // The next hop may trust us, and read a route to a third server in the local part.
     if (!may_relay && path->local().find_first_of("%!@") != std::string::npos)
       return refuse(550, {5, 7, 1}, "relaying denied: a local part with % or ! or @: " + path->text());
-    return recipient(Kind::relay, path->text());
+    return recipient(path->text(), to::Relay{});
   }
   if (mail::same(path->domain(), settings_->hostname)) {
     if (mail::same(path->local(), "postmaster") || mail::same(path->local(), "abuse"))
@@ -248,7 +236,7 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
     ours = true;
   }
   if (ours) return no_such_address(*path);
-  if (may_relay) return recipient(Kind::relay, path->text());
+  if (may_relay) return recipient(path->text(), to::Relay{});
   return refuse(550, {5, 7, 1}, "relaying denied: " + path->text());
 }
 

@@ -43,7 +43,7 @@ class AddressBook {
   Answer look_up(const store::Read& read, const std::optional<Mailbox>& path,
                  const smtp::Transaction& transaction, bool may_relay, TimePoint now) const;
 
-  /// Where mail to a recipient of kind alias or owners goes in the end, each address and each list once.
+  /// Where mail to a recipient that is an alias or owners goes in the end, each address and each list once.
   struct Targets {
     std::vector<std::string> addresses;
     std::vector<list::ListId> lists;  // as a post; none for owners
