@@ -1,8 +1,10 @@
 // spoolctl: the operator's command. Here are its options for all verbs and its end; the verbs are in *_verbs.cpp.
 #include <CLI/CLI.hpp>
 
+#include <unistd.h>
 #include <cstdio>
 #include <cstdlib>
+#include <filesystem>
 #include <optional>
 
 #include "conf/load.hpp"
@@ -16,8 +18,15 @@ namespace {
 using namespace spoold;
 using namespace spoold::server::admin;
 
+constexpr const char* usual_file = "/etc/spoold/spoold.toml";
+
+std::string machine_name() {
+  char name[256] = "";
+  return ::gethostname(name, sizeof name - 1) == 0 && *name ? name : "localhost";
+}
+
 /// Settings of --spool, --config, SPOOLD_CONFIG or the usual place. None: standard error has the reasons.
-std::optional<conf::Settings> settings_for(const std::string& config, const std::string& spool) {
+std::optional<conf::Settings> settings_for(const std::string& config, const std::string& spool, bool needed) {
   if (!spool.empty()) {
     conf::Settings settings;
     settings.spool.path = spool;
@@ -25,7 +34,12 @@ std::optional<conf::Settings> settings_for(const std::string& config, const std:
     return settings;
   }
   const char* named = std::getenv("SPOOLD_CONFIG");
-  const std::string path = !config.empty() ? config : named && *named ? named : "/etc/spoold/spoold.toml";
+  const std::string path = !config.empty() ? config : named && *named ? named : usual_file;
+  if (std::error_code error; !needed && path == usual_file && !std::filesystem::exists(path, error)) {
+    conf::Settings settings;
+    settings.hostname = machine_name();
+    return settings;
+  }
   auto settings = conf::load(path);
   if (settings) return *settings;
   for (const auto& problem : settings.error()) std::fprintf(stderr, "%s\n", problem.text().c_str());
@@ -45,7 +59,7 @@ int main(int argc, char** argv) {
   app.add_option("--spool", spool, "folder of the store, instead of a configuration")->type_name("DIR");
   app.add_flag("--json", json, "JSON instead of tables");
   app.require_subcommand(1);
-  Verb::Run chosen;
+  Verb::Chosen chosen;
   const Verbs verbs(app, chosen);
   declare_queue_verbs(verbs);
   declare_edit_verbs(verbs);
@@ -53,6 +67,7 @@ int main(int argc, char** argv) {
   declare_member_verbs(verbs);
   declare_destination_verbs(verbs);
   declare_store_verbs(verbs);
+  declare_scan_verbs(verbs);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
@@ -62,11 +77,11 @@ int main(int argc, char** argv) {
   conf::Log quiet;
   quiet.level = "error";
   server::log::configure(quiet);
-  const auto settings = settings_for(config, spool);
+  const auto settings = settings_for(config, spool, chosen.needs_configuration);
   if (!settings) return 1;
   try {
     Access access(*settings);
-    const Exit exit = chosen(Console(access, json));
+    const Exit exit = chosen.run(Console(access, json));
     flush_output();
     return static_cast<int>(exit);
   } catch (const Interrupted& interrupted) {

@@ -34,8 +34,13 @@ using Given = std::shared_ptr<T>;
 class Verb {
  public:
   using Run = std::function<Exit(const Console&)>;
+  /// What the verb on the command line does.
+  struct Chosen {
+    Run run;
+    bool needs_configuration = true;
+  };
 
-  Verb(CLI::App* app, Run* chosen) : app_(app), chosen_(chosen) {}
+  Verb(CLI::App* app, Chosen* chosen) : app_(app), chosen_(chosen) {}
 
   Given<std::string> word(const char* name, const char* meaning) {
     return required<std::string>(name, meaning);
@@ -59,7 +64,11 @@ class Verb {
   CLI::App* options() { return app_; }
 
   void runs(Run run) {
-    app_->callback([chosen = chosen_, run = std::move(run)] { *chosen = run; });
+    app_->callback([chosen = chosen_, run = std::move(run)] { chosen->run = run; });
+  }
+  /// The same, and where no file is named and the usual one does not exist, every key has its default.
+  void runs_without_configuration(Run run) {
+    app_->callback([chosen = chosen_, run = std::move(run)] { *chosen = {run, false}; });
   }
   /// Sends the request with the verb `name` that `fill` completes (Console::change), and takes --dry-run.
   void request(const char* name, std::function<void(Json&)> fill);
@@ -80,13 +89,13 @@ class Verb {
   }
 
   CLI::App* app_;
-  Run* chosen_;
+  Chosen* chosen_;
 };
 
 class Verbs {
  public:
-  /// `chosen` becomes what the verb on the command line does. Both must outlive the parsing.
-  Verbs(CLI::App& app, Verb::Run& chosen) : app_(&app), chosen_(&chosen) {}
+  /// Both must outlive the parsing.
+  Verbs(CLI::App& app, Verb::Chosen& chosen) : app_(&app), chosen_(&chosen) {}
 
   Verb add(const char* name, const char* meaning) const;
   /// Verbs of two words: "list create".
@@ -94,7 +103,7 @@ class Verbs {
 
  private:
   CLI::App* app_;
-  Verb::Run* chosen_;
+  Verb::Chosen* chosen_;
 };
 
 void declare_queue_verbs(const Verbs&);
@@ -103,6 +112,7 @@ void declare_list_verbs(const Verbs&);
 void declare_member_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
 void declare_store_verbs(const Verbs&);
+void declare_scan_verbs(const Verbs&);
 
 /// {"KEY": "VALUE"} of words KEY=VALUE.
 Json settings_of(const Words&);
