@@ -147,7 +147,7 @@ void Store::edit(Id id, std::vector<Edit> edits, std::string who, Callback<std::
       [&s, id, edits = std::move(edits), who = std::move(who), all_or_nothing,
        refused](Write& write) -> Result<spool::EditResult> {
         refused->clear();
-        auto result = spool::edit(write, id, edits, who, s.route_of());
+        auto result = spool::edit(write, id, edits, who, s.route_of(), s.options.report_wait);
         const auto done = [](const Edited& e) { return e.how == Edited::How::done; };
         if (!result || !all_or_nothing || std::all_of(result->edited.begin(), result->edited.end(), done))
           return result;

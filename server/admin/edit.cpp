@@ -212,9 +212,11 @@ const char* text(store::Edit::What what) {
     case What::release:
       return "release";
     case What::retry:
+      return "retry";
+    case What::bounce:
       break;
   }
-  return "retry";
+  return "bounce";
 }
 
 Json refusal_json(const Refusal& refusal) {

@@ -1,5 +1,6 @@
-// hold, release, retry and remove: changes of all that a filter matches, whole messages or single recipients.
+// hold, release, retry, remove and bounce: changes of all that a filter matches, whole messages or single recipients.
 #include <algorithm>
+#include <map>
 
 #include "server/admin/await.hpp"
 #include "server/admin/edit.hpp"
@@ -23,7 +24,7 @@ std::optional<store::Message> find_message(const store::Store& store, store::Id 
   return store::spool::message(read, id);
 }
 
-/// hold, release, retry or remove over all that a filter matches.
+/// hold, release, retry, remove or bounce over all that a filter matches.
 class Sweep {
  public:
   Sweep(const Request& request, What what) : request_(request), what_(what) {}
@@ -31,7 +32,9 @@ class Sweep {
   /// False: the store failed; `error` says how.
   bool message(const store::Message& message, const Filter& filter) {
     const auto before = changed;
-    const bool went_well = filter.narrows_recipients() ? some(message, filter) : whole(message);
+    // Each that is bounced has its own row: what it failed with, and whether that is to be reported.
+    const bool one_by_one = filter.narrows_recipients() || what_ == What::bounce;
+    const bool went_well = one_by_one ? some(message, filter) : whole(message);
     if (changed == before) return went_well;
     ++messages;
     if (ids.size() < ids_named) ids.push_back(store::id_text(message.id));
@@ -46,9 +49,9 @@ class Sweep {
  private:
   /// Is there anything to do for a recipient in this state?
   bool concerns(RecipientState state) const {
-    return what_ == What::release  ? state == RecipientState::held
-           : what_ == What::remove ? store::is_open(state)
-                                   : store::is_waiting(state);
+    return what_ == What::release                           ? state == RecipientState::held
+           : what_ == What::remove || what_ == What::bounce ? store::is_open(state)
+                                                            : store::is_waiting(state);
   }
 
   std::uint32_t concerned(const store::Counts& counts) const {
@@ -146,10 +149,12 @@ class Sweep {
 
 Json change_matching(const Request& request) {
   const auto verb = request.text("verb");
-  const What what = verb == "hold"      ? What::hold
-                    : verb == "release" ? What::release
-                    : verb == "retry"   ? What::retry
-                                        : What::remove;
+  static const std::map<std::string, What> changes = {{"hold", What::hold},
+                                                      {"release", What::release},
+                                                      {"retry", What::retry},
+                                                      {"remove", What::remove},
+                                                      {"bounce", What::bounce}};
+  const What what = changes.at(verb);
   const Filter filter = filter_from_json(request.json.at("filter"));
   if (filter.empty())
     return failure(Exit::usage, "name messages by id or by a filter; --all means every message");

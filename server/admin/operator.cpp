@@ -38,6 +38,7 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"release", change_matching},
       {"retry", change_matching},
       {"remove", change_matching},
+      {"bounce", change_matching},
       {"repair", repair},
       {"stats", stats},
       {"destinations", destinations},

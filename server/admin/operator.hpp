@@ -4,7 +4,7 @@
 //
 //   {"verb":"edit-recipients","id":"...","remove":["a@b"],"add":[],"replace":[{"old":"...","new":"..."}],"isolate":[],
 //    "all_or_nothing":false,"dry_run":false}
-//   {"verb":"hold"|"release"|"retry"|"remove","filter":{...},"dry_run":false}
+//   {"verb":"hold"|"release"|"retry"|"remove"|"bounce","filter":{...},"dry_run":false}
 //   {"verb":"edit-sender","id":"...","sender":"..."}
 //   {"verb":"list-create"|"list-set"|"list-remove"|"member-add"|"member-remove"|"member-set"|"import"|"post"|"stats",...}
 //

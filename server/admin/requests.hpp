@@ -42,7 +42,7 @@ Json stats(const Request&);
 Json repair(const Request&);
 
 // filter_requests.cpp
-Json change_matching(const Request&);  // hold release retry remove
+Json change_matching(const Request&);  // hold release retry remove bounce
 
 // destinations.cpp
 Json destinations(const Request&);  // what lanes say; changes nothing

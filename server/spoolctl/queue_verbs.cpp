@@ -1,4 +1,4 @@
-// queue, show, trace, and hold, release, retry, remove.
+// queue, show, trace, and hold, release, retry, remove, bounce.
 #include <unistd.h>
 
 #include <cstdio>
@@ -130,10 +130,12 @@ void declare_queue_verbs(const Verbs& verbs) {
   const auto senders = show_verb.flag("--senders", "with the envelope sender of each recipient");
   show_verb.runs([=](const Console& console) { return show(console, *ids, *content, *senders); });
 
-  const std::pair<const char*, const char*> sweeps[] = {{"hold", "stop delivery until the release"},
-                                                        {"release", "deliver what is held"},
-                                                        {"retry", "try now"},
-                                                        {"remove", "remove without a report to the sender"}};
+  const std::pair<const char*, const char*> sweeps[] = {
+      {"hold", "stop delivery until the release"},
+      {"release", "deliver what is held"},
+      {"retry", "try now"},
+      {"remove", "remove, and tell nobody"},
+      {"bounce", "fail for good, with a report to the sender"}};
   for (const auto& [name, meaning] : sweeps) {
     Verb verb = verbs.add(name, meaning);
     const auto matching = verb.filter();

@@ -39,7 +39,8 @@ struct Settled {
 
 /// What an edit asks of one recipient.
 struct Edit {
-  enum class What { remove, add, replace, isolate, hold, release, retry } what = What::remove;
+  // bounce: it fails for good, and its sender is told as of any other failure. remove: nobody is told.
+  enum class What { remove, add, replace, isolate, hold, release, retry, bounce } what = What::remove;
   std::uint32_t number = 0;  // not for add
   std::string address;       // add, replace: the new one
   /// Its lane withdrew it from the claim that was due at this time (Edited::claim): it may be changed although that

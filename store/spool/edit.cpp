@@ -10,6 +10,7 @@
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/report.hpp"
 #include "store/spool/spool.hpp"
 
 namespace spoold::store::spool {
@@ -17,6 +18,15 @@ namespace {
 
 using Kind = Error::Kind;
 using How = Edited::How;
+
+/// What the sender reads in the place of a reply of the next hop, with the last one that was heard.
+LastReply bounced(const std::optional<LastReply>& last, TimePoint now) {
+  LastReply given;
+  given.reply = {0, {5, 0, 0}, "an operator of this server ended the delivery"};
+  if (last) given.reply.text += "; the last answer was: " + last->reply.oneline();
+  given.at = now;
+  return given;
+}
 
 void remember(std::vector<std::string>& routes, const std::string& route) {
   if (std::find(routes.begin(), routes.end(), route) == routes.end()) routes.push_back(route);
@@ -29,7 +39,11 @@ tl::unexpected<Error> no_message(Id id) {
 class Editing {
  public:
   Editing(Write& write, MessageRow& message, const std::string& who, const RouteOf& route)
-      : write_(write), message_(message), route_(route), times_(write, message.id) {
+      : write_(write),
+        message_(message),
+        route_(route),
+        times_(write, message.id),
+        requests_(write, message) {
     event_.at = write.now();
     event_.message = message.id;
     event_.event = "edited";
@@ -58,6 +72,12 @@ class Editing {
     switch (e.what) {
       case Edit::What::remove:
         row.state = RecipientState::removed;
+        break;
+      case Edit::What::bounce:
+        row.state = RecipientState::failed;
+        row.last = bounced(row.last, write_.now());
+        row.report = to_report(message_, requests_.of(e.number), row.state, smtp::DsnAction::none);
+        reports_ = reports_ || row.report != smtp::DsnAction::none;
         break;
       case Edit::What::hold:
         row.state = RecipientState::held;
@@ -104,7 +124,9 @@ class Editing {
     return {How::done, after, e.number, {}};
   }
 
-  void finish() {
+  void finish(Duration report_wait) {
+    // Before finish_if_done(): a finished message with a report due keeps its content until the report is made.
+    if (reports_) report_by(write_, message_, write_.now() + report_wait);
     if (!event_.recipients.empty()) add_history(write_, event_);
     if (!finish_if_done(write_, message_)) put_message(write_, message_);
   }
@@ -173,7 +195,7 @@ class Editing {
 
   void note(const Edit& e, std::uint32_t number, const std::string& address) {
     static constexpr const char* words[] = {"remove ", "add ",     "replace ", "isolate ",
-                                            "hold ",   "release ", "retry "};
+                                            "hold ",   "release ", "retry ",   "bounce "};
     std::string text = words[static_cast<int>(e.what)] + address;
     if (e.what == Edit::What::replace) text += "=" + e.address;
     event_.recipients.emplace_back(number, std::move(text));
@@ -183,6 +205,8 @@ class Editing {
   MessageRow& message_;
   const RouteOf& route_;
   FreeTimes times_;
+  Requests requests_;
+  bool reports_ = false;  // some of what was bounced is to be reported
   std::optional<std::multimap<std::string, std::uint32_t>> added_;  // by address key
   HistoryEvent event_;
 };
@@ -190,7 +214,7 @@ class Editing {
 }  // namespace
 
 Result<EditResult> edit(Write& write, Id id, const std::vector<Edit>& edits, const std::string& who,
-                        const RouteOf& route) {
+                        const RouteOf& route, Duration report_wait) {
   auto message = find_message(write, id);
   if (!message) return no_message(id);
   if (message->state == MessageState::finished)
@@ -203,7 +227,7 @@ Result<EditResult> edit(Write& write, Id id, const std::vector<Edit>& edits, con
   Editing editing(write, *message, who, route);
   EditResult result;
   for (const Edit& e : edits) result.edited.push_back(editing.apply(e));
-  editing.finish();
+  editing.finish(report_wait);
   result.routes = std::move(editing.routes);
   return result;
 }

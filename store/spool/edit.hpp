@@ -19,7 +19,9 @@ struct EditResult {
   std::vector<std::string> routes;  // with something due now
 };
 /// not_found: no such message; conflict: it is finished. Both without a change.
-Result<EditResult> edit(Write&, Id, const std::vector<Edit>&, const std::string& who, const RouteOf&);
+/// A report on what was bounced is due `report_wait` from now, or when the last of the others has an outcome.
+Result<EditResult> edit(Write&, Id, const std::vector<Edit>&, const std::string& who, const RouteOf&,
+                        Duration report_wait);
 
 /// conflict: a post with VERP has a sender for each recipient; invalid: not a path.
 Result<void> edit_sender(Write&, Id, const std::string& reverse_path, const std::string& who);

@@ -113,6 +113,23 @@ class Test(harness.Case):
         self.none_more(SENDER, 1)
         spoold.check()
 
+    def test_an_operator_bounces(self):
+        spoold = self.start()
+        qid = self.send([FULL, "silent@dest.example"])
+        harness.wait_until(lambda: spoold.recipients(qid)[FULL]["state"] == "deferred", 10, "the deferral")
+        self.assertIn("1", spoold.run("bounce", "--recipient", "full@*", "--dry-run").stdout)
+        self.assertEqual(spoold.recipients(qid)[FULL]["state"], "deferred")
+        self.assertEqual(spoold.run("bounce", "--recipient", "full@*").returncode, 0)
+        [one] = self.report().recipients
+        self.assertEqual((one["Final-Recipient"], one["Action"], one["Status"]), ("rfc822; " + FULL, "failed", "5.0.0"))
+        self.assertEqual(one["Diagnostic-Code"], "X-Spoold; 5.0.0 an operator of this server ended the delivery; the last answer was: "
+                                                 "452 4.2.2 mailbox full")
+        self.assertEqual(flufl.bounce.all_failures(self.report().message), (set(), {FULL.encode()}))
+        self.assertIn("bounce " + FULL, spoold.run("trace", qid).stdout)
+        self.assertEqual(spoold.run("bounce", qid).returncode, 3, "nothing is open")
+        self.none_more(SENDER, 1)
+        spoold.check()
+
     def test_a_failure_is_reported_once_whatever_crashes(self):
         spoold = self.start(settings={"delivery": {"report_wait": "3s"}})
         qid = self.send([GONE, FULL])

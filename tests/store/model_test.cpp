@@ -266,7 +266,7 @@ class Model {
     const bool finished = was_finished(at->first);
     Edit e;
     e.number = pick<std::uint32_t>(0, static_cast<std::uint32_t>(post.people.size()));
-    e.what = static_cast<Edit::What>(pick(0, 7));
+    e.what = static_cast<Edit::What>(pick(0, 8));
     // Withdrawn from the claim of now, from one that is over, or not.
     const int said = pick(0, 4);
     const bool withdrawn = said < 2;
@@ -339,6 +339,10 @@ class Model {
       case Edit::What::remove:
         changed();
         p->state = RecipientState::removed;
+        break;
+      case Edit::What::bounce:
+        changed();
+        p->state = RecipientState::failed;
         break;
       case Edit::What::hold:
         changed();

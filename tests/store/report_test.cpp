@@ -133,6 +133,41 @@ TEST_CASE("report: a message that an edit finishes keeps its content until its f
 }
 
 TEST_CASE(
+    "report: who an operator bounces is reported like any other failure, with the last reply that was "
+    "heard") {
+  House house;
+  const Id id = house.accept(
+      asked({{"a@x.example", {}}, {"b@x.example", {}}, {"c@x.example", {smtp::notify_never, {}}}}));
+  house.settle({}, Verdict::failed);  // all are deferred, with a reply
+  const auto bounce = [&](std::uint32_t number) {
+    return house.s.edit(id, {{.what = Edit::What::bounce, .number = number, .address = {}}}).value().at(0);
+  };
+  CHECK(bounce(0).how == Edited::How::done);
+  CHECK(bounce(0).how == Edited::How::finished);
+  CHECK(bounce(2).state == RecipientState::failed);
+  CHECK(house.s.message(id)->counts.failed == 2);
+  CHECK(house.s.problems() == "");
+  house.make_due();
+  CHECK(house.made.empty());  // b may fail too
+  house.s.pass(minute);
+  house.make_due();
+  REQUIRE(house.made.size() == 1);
+  CHECK(house.named(0) == Names{"failed a@x.example"});
+  const LastReply& last = house.made[0].recipients[0].last;
+  CHECK(last.reply.enhanced == smtp::EnhancedStatus{5, 0, 0});
+  CHECK(
+      last.reply.text.starts_with("an operator of this server ended the delivery; the last answer was: 450"));
+
+  CHECK(bounce(1).how == Edited::How::done);
+  CHECK(house.s.message(id)->state == MessageState::finished);
+  house.s.pass(minute);
+  house.make_due();
+  REQUIRE(house.made.size() == 2);
+  CHECK(house.named(1) == Names{"failed b@x.example"});
+  CHECK(house.s.problems() == "");
+}
+
+TEST_CASE(
     "report: who asked for none gets none, the null path never, a report of ours goes to the postmaster "
     "once") {
   House house;
