@@ -82,7 +82,8 @@ class Isolation(harness.Case):
     def run_scenarios(self, scenarios):
         spoold = self.spoold(f"smtp://127.0.0.1:{harness.free_port()}", name=f"spoold{scenarios[0].number}", settings={
             "domain": [{"name": s.domain, "deliver_to": s.peer.url} for s in scenarios],
-            "delivery": {"isolation_waits": ["100ms", "200ms", "400ms"], "timeouts": {"rcpt": "2s", "mail": "2s", "data": "2s", "dot": "5s"}}})
+            # So long that no culprit has his second try before the last innocent, also on a busy machine: it would be a connection more.
+            "delivery": {"isolation_waits": ["5s", "10s", "20s"], "timeouts": {"rcpt": "2s", "mail": "2s", "data": "2s", "dot": "5s"}}})
         for s in scenarios:
             spoold.list(s.list, s.members, verp="always" if s.verp else "never")
         for s in scenarios:
