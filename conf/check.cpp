@@ -94,6 +94,28 @@ void check_listeners(Reading& reading) {
   }
 }
 
+/// The files themselves are the daemon's to read: an operator with spoolctl may not see the key.
+void check_certificates(Reading& reading) {
+  Settings& s = reading.settings;
+  const auto place = [&](const std::string& key) {
+    const auto found = reading.where.find(key);
+    return found == reading.where.end() ? Place{1, 1} : Place{found->second.line, found->second.column};
+  };
+  for (std::size_t i = 0; i < s.certificates.size(); ++i) {
+    Certificate& one = s.certificates[i];
+    one.certificate_at = place(entry("tls", i) + "certificate");
+    one.key_at = place(entry("tls", i) + "key");
+  }
+  for (std::size_t i = 0; i < s.listen.size(); ++i) {
+    if (s.listen[i].tls == Listen::Tls::none) continue;
+    const std::string key = entry("listen", i) + "tls";
+    if (s.certificates.empty())
+      reading.complain_at(key, "TLS needs a certificate: there is no [[tls]] with certificate and key");
+    if (!s.listen[i].path.empty())
+      reading.complain_at(key, "no TLS is spoken on the unix socket " + s.listen[i].text);
+  }
+}
+
 void check_aliases(Reading& reading) {
   const auto& aliases = reading.settings.aliases;
   // A walk from each alias; `path` holds the way back to it.
@@ -132,6 +154,7 @@ void check_together(Reading& reading) {
   const auto written = [&](const std::string& key) { return reading.where.contains(key); };
 
   check_listeners(reading);
+  check_certificates(reading);
   check_next_hops(reading, s.relay.smarthost, "relay.smarthost");
   for (const NextHop& hop : s.relay.smarthost) check_tls(reading, hop, s.relay.tls, "relay.tls");
   check_credentials(reading);
@@ -207,6 +230,22 @@ void review_loopback(const Settings& s, std::vector<std::string>& out) {
   }
 }
 
+void review_tls(const Settings& s, std::vector<std::string>& out) {
+  bool used = false;
+  for (const Listen& listen : s.listen) {
+    used = used || listen.tls != Listen::Tls::none;
+    if (listen.tls == Listen::Tls::implicit && listen.port == 25)
+      out.push_back(
+          "warning: [[listen]] " + listen.text +
+          " tls = \"implicit\": other mail servers begin with plain text on port 25, and use STARTTLS");
+    if (listen.tls == Listen::Tls::starttls && listen.port == 465)
+      out.push_back("warning: [[listen]] " + listen.text +
+                    " tls = \"starttls\": clients expect TLS from the first octet on port 465 (RFC 8314)");
+  }
+  if (!used && !s.certificates.empty())
+    out.push_back("warning: no [[listen]] has tls = \"starttls\" or \"implicit\": [[tls]] is not used");
+}
+
 void review_start(const Settings& s, const Start& start, std::vector<std::string>& out) {
   if (!s.server.user.empty() && !start.user_exists)
     out.push_back("warning: [server] user \"" + s.server.user +
@@ -233,6 +272,7 @@ void review_start(const Settings& s, const Start& start, std::vector<std::string
 std::vector<std::string> review(const Settings& s, const Start& start) {
   std::vector<std::string> out;
   review_start(s, start, out);
+  review_tls(s, out);
   review_loopback(s, out);
   for (const Network& network : s.smtp.trusted_networks) {
     const bool everybody = !network.unix_socket && network.bits == 0;

@@ -2,104 +2,13 @@
 
 #include <algorithm>
 
-#include "conf/key_rows.hpp"
+#include "conf/own_rows.hpp"
 
 namespace spoold::conf {
 
 namespace {
 
 using namespace std::chrono_literals;
-
-Row listen_address() {
-  return {{"listen", "address", "address", "where to listen: host:port, [v6]:port or unix:/path",
-           "\"[::1]:2525\"", "host", true,
-           [](Settings s) { return s.listen.empty() ? std::string() : quote(s.listen.back().text); }},
-          [](Reading& reading, const toml::node& node) {
-            const auto written = reading.text(node, "an address such as \"0.0.0.0:25\"");
-            if (!written) return;
-            auto listen = parse_listen(*written);
-            if (!listen) return reading.complain(node, listen.error());
-            listen->protocol = reading.settings.listen.back().protocol;
-            reading.settings.listen.back() = *listen;
-          }};
-}
-
-Row trusted_networks() {
-  return {
-      {"smtp", "trusted_networks", "array of networks",
-       "who may relay anywhere, through smtp listeners only: networks, addresses, \"unix\" for peers on unix "
-       "sockets",
-       "[\"192.0.2.0/24\", \"unix\"]", "trusted_networks", false,
-       [](Settings s) {
-         std::vector<std::string> items;
-         for (const auto& network : s.smtp.trusted_networks) items.push_back(quote(network.text));
-         return join(items);
-       }},
-      [](Reading& reading, const toml::node& node) {
-        const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
-        const auto* array = reading.array(node, expected);
-        if (!array) return;
-        reading.settings.smtp.trusted_networks.clear();
-        for (const auto& item : *array) {
-          const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
-          if (!written) continue;
-          if (const auto network = parse_network(*written))
-            reading.settings.smtp.trusted_networks.push_back(*network);
-          else
-            reading.complain(item, network.error());
-        }
-      }};
-}
-
-Row delimiter() {
-  return {{"verp", "delimiter", "character",
-           "between a list's name and what follows in its -bounces+ addresses: + _ ~ or #", "\"_\"",
-           "delimiter", false, [](Settings s) { return quote(std::string(1, s.verp.delimiter)); }},
-          [](Reading& reading, const toml::node& node) {
-            const auto value = reading.text(node, "one character of + _ ~ #");
-            if (!value) return;
-            if (value->size() != 1 || std::string_view("+_~#").find(value->front()) == std::string_view::npos)
-              return reading.complain(
-                  node, "'" + *value + "' cannot be the delimiter: expected one character of + _ ~ #");
-            reading.settings.verp.delimiter = value->front();
-          }};
-}
-
-const std::vector<std::string> tls_words{"none", "opportunistic", "required", "verified", "dane"};
-
-/// `get` answers with the optional member; none where there is no table to hold it.
-template <class Get>
-Row tls_policy(std::string_view section, std::string_view meaning, Get get) {
-  return word(
-      section, "tls", meaning, "\"required\"", tls_words, {},
-      [get](Settings& s, std::size_t n) { *get(s) = static_cast<Tls>(n); },
-      [get](Settings s) {
-        const std::optional<Tls>* value = get(s);
-        return value && *value ? quote(tls_words[static_cast<std::size_t>(**value)]) : std::string();
-      });
-}
-
-Row control_mode() {
-  return {
-      {"control", "mode", "octal mode", "who may connect to the control socket", "\"0600\"", "mode", false,
-       [](Settings s) {
-         std::string out = "0000";
-         for (int digit = 0; digit < 4; ++digit)
-           out[static_cast<std::size_t>(3 - digit)] =
-               static_cast<char>('0' + ((s.control.mode >> (3 * digit)) & 7));
-         return quote(out);
-       }},
-      [](Reading& reading, const toml::node& node) {
-        const auto value = reading.text(node, "a file mode such as \"0660\"");
-        if (!value) return;
-        const bool octal =
-            std::all_of(value->begin(), value->end(), [](char c) { return c >= '0' && c <= '7'; });
-        if (!octal || value->size() < 3 || value->size() > 4 || (value->size() == 4 && value->front() != '0'))
-          return reading.complain(
-              node, "'" + *value + "' is not a file mode: expected three octal digits such as \"0660\"");
-        reading.settings.control.mode = std::stoi(*value, nullptr, 8);
-      }};
-}
 
 std::vector<Row> make_rows() {
   using S = Settings&;
@@ -151,15 +60,19 @@ std::vector<Row> make_rows() {
                                ? "\"lmtp\""
                                : "\"smtp\"");
       }));
+  const std::vector<std::string> listen_tls{"none", "starttls", "implicit"};
   add(word(
-      "listen", "tls", "TLS there: only \"none\" in this version", "\"none\"", {"none"},
-      {"starttls", "implicit"}, [](S, std::size_t) {},
-      [](const Settings&) { return std::string("\"none\""); }));
-  rows.back().key.field = {};
+      "listen", "tls", "none, starttls (offered), or implicit (from the first octet, as on port 465)",
+      "\"starttls\"", listen_tls, {},
+      [](S s, std::size_t n) { s.listen.back().tls = static_cast<Listen::Tls>(n); },
+      [listen_tls](Settings s) {
+        return quote(listen_tls[s.listen.empty() ? 0 : static_cast<std::size_t>(s.listen.back().tls)]);
+      }));
   add(not_built("listen", "proxy_protocol", "boolean", "PROXY protocol from trusted addresses"));
 
-  add(not_built("tls", "certificate", "path", "certificate chain"));
-  add(not_built("tls", "key", "path", "private key"));
+  required(certificate_file("certificate", "certificate and the chain behind it (PEM); read again at SIGHUP",
+                            &Certificate::certificate));
+  required(certificate_file("key", "its private key (PEM, without a passphrase)", &Certificate::key));
 
   add(size(
       "smtp", "max_message_size", "largest message accepted (SIZE)", "\"10MiB\"",
@@ -393,7 +306,9 @@ const std::vector<Section>& sections() {
       {"server", Kind::table, "the process"},
       {"spool", Kind::table, "the store"},
       {"listen", Kind::tables, "where mail comes in; one table each"},
-      {"tls", Kind::table, "certificates (not built yet)"},
+      {"tls", Kind::tables,
+       "certificates of this server; one table each. The name that a client asks for (SNI) chooses; an "
+       "unknown name gets the first"},
       {"smtp", Kind::table, "limits of reception"},
       {"aliases", Kind::addresses,
        "who gets mail for an address that is no list: \"address\" = [\"address\", ...]"},

@@ -114,6 +114,7 @@ void read_section(Reading& reading, const Section& section, const toml::node& no
       continue;
     }
     if (section.name == "listen") reading.settings.listen.emplace_back();
+    if (section.name == "tls") reading.settings.certificates.emplace_back();
     if (section.name == "domain") reading.settings.domains.emplace_back();
     if (section.name == "destination") reading.settings.destinations.emplace_back();
     const auto prefix = std::string(section.name) + "." + std::to_string(index++) + ".";
@@ -175,6 +176,10 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   anchor(settings.relay.password_file, folder);
   anchor(settings.delivery.ca_file, folder);
   anchor(settings.control.socket, folder);
+  for (Certificate& one : settings.certificates) {
+    anchor(one.certificate, folder);
+    anchor(one.key, folder);
+  }
   if (settings.resolver.trust_anchor != "none") anchor(settings.resolver.trust_anchor, folder);
   for (RelayDomain& domain : settings.domains) domain.name = lower(domain.name);
   for (Destination& destination : settings.destinations)

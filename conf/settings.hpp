@@ -30,11 +30,24 @@ struct NextHop {
 
 struct Listen {
   enum class Protocol { smtp, lmtp };
+  enum class Tls { none, starttls, implicit };
   Protocol protocol = Protocol::smtp;
   std::string host;  // empty for a unix socket
   std::uint16_t port = 0;
   std::string path;
   std::string text;  // as written in the file
+  Tls tls = Tls::none;
+};
+
+/// Where something stands in the file: for faults that are found later than the file is read.
+struct Place {
+  unsigned line = 0, column = 0;
+};
+
+/// A certificate of this server and its private key, both PEM files. server/tls/certificates.hpp reads them.
+struct Certificate {
+  std::string certificate, key;
+  Place certificate_at, key_at;
 };
 
 struct Server {
@@ -156,6 +169,7 @@ struct Settings {
   Server server;
   Spool spool;
   std::vector<Listen> listen;
+  std::vector<Certificate> certificates;  // [[tls]]
   Smtp smtp;
   std::map<std::string, std::vector<std::string>> aliases;
   std::vector<RelayDomain> domains;

@@ -41,8 +41,9 @@ TimePoint now() {
 // In the order in which they are made. take_down() destroys what uses the store or the loops; what is left goes
 // in reverse order.
 struct Daemon::State {
-  explicit State(conf::Settings s)
+  State(conf::Settings s, std::string f)
       : settings(std::make_shared<const conf::Settings>(std::move(s))),
+        file(std::move(f)),
         routes(std::make_shared<const conf::Routes>(*settings)),
         stop(settings->server.grace),
         receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
@@ -52,10 +53,12 @@ struct Daemon::State {
   }
 
   const std::shared_ptr<const conf::Settings> settings;  // at the start
-  Current<conf::Routes> routes;                          // of recipients that are accepted or edited
+  const std::string file;
+  Current<conf::Routes> routes;  // of recipients that are accepted or edited
   Stats stats;
   Stop stop;
-  Threads receiving, delivering;     // clients, operators and the clock; lanes
+  Threads receiving, delivering;  // clients, operators and the clock; lanes
+  std::shared_ptr<const Certificates> certificates;
   std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Delivery> delivery;
@@ -68,6 +71,7 @@ struct Daemon::State {
   std::atomic<bool> stopping{false}, delivery_stopped{false};
 
   tl::expected<void, std::string> open_store();
+  tl::expected<void, std::string> read_certificates();
   void thrown(const std::exception&);
   void wake(std::vector<std::string> due);
   void start();
@@ -80,7 +84,8 @@ struct Daemon::State {
   void reroute();
 };
 
-Daemon::Daemon(conf::Settings settings) : state_(std::make_unique<State>(std::move(settings))) {}
+Daemon::Daemon(conf::Settings settings, std::string file)
+    : state_(std::make_unique<State>(std::move(settings), std::move(file))) {}
 Daemon::~Daemon() = default;
 
 tl::expected<void, std::string> Daemon::open() {
@@ -89,13 +94,17 @@ tl::expected<void, std::string> Daemon::open() {
   Privileges privileges(s.settings->server.user, s.settings->spool.path);
   if (auto lowered = privileges.lower(); !lowered) return lowered;
   auto opened = s.open_store();
+  // As this user they must be readable at each SIGHUP.
+  if (opened) opened = s.read_certificates();
   privileges.raise();
   if (!opened) return opened;
   auto secret = verp_secret(s.settings->verp, s.store->secret());
   if (!secret) return tl::unexpected(secret.error());
   const list::Hmac hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
-  const auto rules = std::make_shared<const Rules>(s.settings, hmac);
+  auto made = make_rules(s.settings, hmac, s.certificates);
+  if (!made) return tl::unexpected(made.error());
+  const auto rules = *std::move(made);
   s.reports = std::make_unique<Reports>(std::shared_ptr<const AddressBook>(rules, &rules->addresses));
   s.reporter = std::make_unique<Reporter>(s.receiving.context(0), *s.store, s.settings->delivery.report_wait,
                                           s.settings->delivery.delay_warning);
@@ -138,6 +147,19 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
   store = std::move(*opened);
+  return {};
+}
+
+tl::expected<void, std::string> Daemon::State::read_certificates() {
+  auto read = Certificates::read(*settings, file);
+  if (!read) {
+    std::string all;
+    for (const conf::Problem& problem : read.error()) all += (all.empty() ? "" : "\n") + problem.text();
+    return tl::unexpected(std::move(all));
+  }
+  certificates = *std::move(read);
+  for (const std::string& line : certificates->warnings(now()))
+    log::event(Level::warning, "certificate", {{"reply", line}});
   return {};
 }
 

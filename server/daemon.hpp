@@ -1,11 +1,11 @@
 // spoold from start to stop: opens the store, the listeners, the control socket and the lanes in the order in
 // which they need each other, and takes them down again.
 //
-//   Daemon daemon(settings);
+//   Daemon daemon(settings, "/etc/spoold/spoold.toml");
 //   if (auto ready = daemon.open(); !ready) ...   // one sentence
 //   return daemon.run();                          // exit status
 //
-// open(): becomes the [server] user for a moment and opens the store, then, with the rights it was started
+// open(): becomes the [server] user for a moment, opens the store and reads the certificates, then, with the rights it was started
 // with, binds ports and sockets, then drops these rights for good. run() starts the threads. Order of the stop:
 // nothing new is accepted -> sessions, lanes and requests finish -> the store's writer commits and answers what
 // it has, and ends -> the loops end, what waits in them is destroyed -> the rest is destroyed.
@@ -29,7 +29,8 @@ namespace spoold::server {
 
 class Daemon {
  public:
-  explicit Daemon(conf::Settings settings);
+  /// `file`: where the settings stand.
+  Daemon(conf::Settings settings, std::string file);
   ~Daemon();
 
   tl::expected<void, std::string> open();

@@ -11,6 +11,7 @@
 #include "server/daemon.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/standard_files.hpp"
+#include "server/tls/certificates.hpp"
 
 namespace {
 
@@ -31,8 +32,22 @@ spoold::conf::Start this_start(const spoold::conf::Settings& settings) {
   return start;
 }
 
-int run(spoold::conf::Settings settings) {
-  spoold::server::Daemon daemon(std::move(settings));
+/// What only the files that the configuration names can show.
+bool check_files(const spoold::conf::Settings& settings, const std::string& file) {
+  const auto tls = spoold::server::TlsContext::make(settings.delivery.ca_file);
+  if (!tls) std::cerr << file << ": " << tls.error() << '\n';
+  const auto certificates = spoold::server::Certificates::read(settings, file);
+  if (!certificates) {
+    for (const auto& problem : certificates.error()) std::cerr << problem.text() << '\n';
+    return false;
+  }
+  const auto now = std::chrono::floor<spoold::Duration>(std::chrono::system_clock::now());
+  for (const std::string& line : (*certificates)->warnings(now)) std::cerr << line << '\n';
+  return tls.has_value();
+}
+
+int run(spoold::conf::Settings settings, std::string file) {
+  spoold::server::Daemon daemon(std::move(settings), std::move(file));
   if (auto opened = daemon.open(); !opened) {
     std::cerr << "spoold: " << opened.error() << '\n';
     return 1;
@@ -75,17 +90,14 @@ int main(int argc, char** argv) {
   for (const std::string& line : spoold::conf::review(*settings, this_start(*settings)))
     std::cerr << file << ": " << line << '\n';
   if (check) {
-    if (auto tls = spoold::server::TlsContext::make(settings->delivery.ca_file); !tls) {
-      std::cerr << file << ": " << tls.error() << '\n';
-      return 2;
-    }
+    if (!check_files(*settings, file)) return 2;
     std::cout << file << ": the configuration is good\n";
     return 0;
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
   try {
-    return run(std::move(*settings));
+    return run(std::move(*settings), file);
   } catch (const std::exception& failed) {  // a store that cannot be read while it is opened
     std::cerr << "spoold: " << failed.what() << '\n';
     return 1;

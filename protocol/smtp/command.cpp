@@ -149,7 +149,7 @@ Command split(std::string_view line) {
                                                                             {"help", Verb::help},
                                                                             {"quit", Verb::quit},
                                                                             {"expn", Verb::elsewhere},
-                                                                            {"starttls", Verb::elsewhere},
+                                                                            {"starttls", Verb::starttls},
                                                                             {"auth", Verb::elsewhere},
                                                                             {"bdat", Verb::elsewhere},
                                                                             {"etrn", Verb::elsewhere},

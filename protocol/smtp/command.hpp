@@ -29,7 +29,8 @@ enum class Verb : std::uint8_t {
   vrfy,
   help,
   quit,
-  elsewhere,  // a command of some RFC that is not offered here: EXPN, STARTTLS, AUTH, BDAT, ETRN, TURN
+  starttls,
+  elsewhere,  // a command of some RFC that is not offered here: EXPN, AUTH, BDAT, ETRN, TURN
   unknown,
 };
 

@@ -56,12 +56,18 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::vrfy, both, anywhere, &ServerDialog::vrfy},
     {Verb::help, both, anywhere, &ServerDialog::help},
     {Verb::quit, both, anywhere, &ServerDialog::quit},
+    {Verb::starttls, both, ready, &ServerDialog::starttls},
+    {Verb::starttls, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
+    {Verb::starttls, lmtp, start, nullptr, 503, bad_sequence, "say LHLO first"},
+    {Verb::starttls, both, given | named, nullptr, 503, bad_sequence,
+     "not within a transaction; RSET ends it"},
     {Verb::elsewhere, both, anywhere, nullptr, 502, bad_sequence, "this command is not offered here"},
     {Verb::unknown, both, anywhere, nullptr, 500, bad_command, "command not recognized"},
 };
 
 const char* ServerDialog::protocol() const {
-  return profile_.lmtp ? "LMTP" : extended_ ? "ESMTP" : "SMTP";
+  if (tls_.empty()) return profile_.lmtp ? "LMTP" : extended_ ? "ESMTP" : "SMTP";
+  return profile_.lmtp ? "LMTPS" : extended_ ? "ESMTPS" : "SMTP";  // there is no word for HELO under TLS
 }
 
 ServerDialog::Action ServerDialog::more() const {
@@ -98,10 +104,28 @@ ServerDialog::ServerDialog(const ServerProfile& profile, Client client)
 }
 
 ServerDialog::Action ServerDialog::open(std::string& out) {
+  greeted_ = true;
   out.append("220 ")
       .append(profile_.hostname)
       .append(profile_.lmtp ? " LMTP spoold\r\n" : " ESMTP spoold\r\n");
   return more();
+}
+
+ServerDialog::Action ServerDialog::implicit_tls() {
+  phase_ = Phase::handshake;
+  return {Action::What::handshake, profile_.handshake_limit};
+}
+
+// RFC 3207 4.2: what the client said before is forgotten, EHLO included. What it did wrong is not.
+ServerDialog::Action ServerDialog::secured(std::string tls, std::string& out) {
+  assert(phase_ == Phase::handshake && !tls.empty());
+  tls_ = std::move(tls);
+  transaction_ = Transaction{};
+  question_ = Question{};
+  hello_.clear();
+  extended_ = mail_refused_ = false;
+  phase_ = Phase::start;
+  return greeted_ ? more() : open(out);
 }
 
 ServerDialog::Action ServerDialog::refused(std::string_view wire, std::string& out) {
@@ -124,7 +148,7 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
       continue;
     }
     if (phase_ == Phase::closed) return {Action::What::close, {}};
-    assert(phase_ != Phase::asking && phase_ != Phase::committing);
+    assert(phase_ != Phase::asking && phase_ != Phase::committing && phase_ != Phase::handshake);
     // A client that does not read its replies, or sends faster than we answer, must not make us keep more.
     if (out.size() >= profile_.max_replies) return {Action::What::enough, {}};
     const auto feed = input.find('\n');
@@ -163,10 +187,16 @@ ServerDialog::Action ServerDialog::command(std::string_view line, std::string& o
   return action;
 }
 
+// What this listener does not offer is a command of some other server.
+bool ServerDialog::offers(Verb verb) const {
+  return verb != Verb::starttls || profile_.starttls;
+}
+
 ServerDialog::Action ServerDialog::act(const Command& command, std::string& out) {
   const unsigned protocol = profile_.lmtp ? lmtp : smtp;
+  const Verb verb = offers(command.verb) ? command.verb : Verb::elsewhere;
   const Row& row = *std::find_if(std::begin(rows), std::end(rows), [&](const Row& candidate) {
-    return candidate.verb == command.verb && (candidate.protocols & protocol) != 0 &&
+    return candidate.verb == verb && (candidate.protocols & protocol) != 0 &&
            (candidate.phases & in(phase_)) != 0;
   });
   // What was sent behind DATA before its reply may be content: it must not be read as commands (RFC
@@ -191,8 +221,9 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
     return more();
   }
   out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
-  out.append(std::to_string(profile_.content.size))
-      .append("\r\n250-8BITMIME\r\n250-DSN\r\n250 ENHANCEDSTATUSCODES\r\n");
+  out.append(std::to_string(profile_.content.size)).append("\r\n250-8BITMIME\r\n250-DSN\r\n");
+  if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
+  out.append("250 ENHANCEDSTATUSCODES\r\n");
   return more();
 }
 
@@ -281,6 +312,17 @@ ServerDialog::Action ServerDialog::help(const Command&, std::string& out) {
 ServerDialog::Action ServerDialog::quit(const Command& command, std::string& out) {
   if (!command.argument.empty()) return error({501, bad_argument, "QUIT takes no argument"}, out);
   return close("221 2.0.0 bye\r\n", out);
+}
+
+// What came behind STARTTLS in plain text could be anybody's: it must not be taken for the client's under TLS.
+ServerDialog::Action ServerDialog::starttls(const Command& command, std::string& out) {
+  if (input_waits_)
+    return close("554 5.5.0 protocol error: input behind STARTTLS, before its reply\r\n", out);
+  if (!command.argument.empty()) return error({501, bad_argument, "STARTTLS takes no argument"}, out);
+  if (!tls_.empty()) return error({503, bad_sequence, "TLS is in use already"}, out);
+  out.append("220 2.0.0 begin TLS\r\n");
+  phase_ = Phase::handshake;
+  return {Action::What::handshake, profile_.handshake_limit};
 }
 
 }  // namespace spoold::smtp

@@ -5,8 +5,12 @@
 // pipelining), and does what else is asked:
 //   ask     what is to be known before the next reply (asked()); answer() goes on. The caller may take its time.
 //   commit  the content is complete; committed() goes on, once the message is durable or refused.
+//   handshake  write `out`, then begin TLS; secured() goes on.
 //   close   write `out` and close.
 //   enough, pause  bound what a client gets at a time: write before the next call; write, and wait.
+//
+// TLS is the caller's, STARTTLS the dialog's (RFC 3207): input behind STARTTLS ends the session, and after the
+// handshake nothing is left of what the client said before it.
 //
 // Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET, EHLO, HELO and LHLO the
 // transaction equals one fresh after EHLO; after an error reply to any other command the state equals that before
@@ -32,6 +36,7 @@ namespace spoold::smtp {
 struct ServerProfile {
   std::string hostname = "localhost";
   bool lmtp = false;
+  bool starttls = false;  // offered while there is no TLS
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
@@ -41,6 +46,7 @@ struct ServerProfile {
   DataLimits content;
   std::chrono::milliseconds command_limit = std::chrono::minutes(5);  // RFC 5321 4.5.3.2.7
   std::chrono::milliseconds block_limit = std::chrono::minutes(3);    // RFC 5321 4.5.3.2.5
+  std::chrono::milliseconds handshake_limit = std::chrono::seconds(30);
   // Of clients without rights: to begin a message, and to finish it (server/inbound/deadline.hpp).
   std::chrono::milliseconds idle_limit = std::chrono::minutes(10), message_limit = std::chrono::minutes(10);
   std::chrono::milliseconds pressed_limit = std::chrono::seconds(10);  // a step, while places are short
@@ -48,17 +54,28 @@ struct ServerProfile {
 
 class ServerDialog {
  public:
-  enum class Phase : std::uint8_t { start, ready, mail, rcpt, asking, content, committing, closed };
+  enum class Phase : std::uint8_t {
+    start,
+    ready,
+    mail,
+    rcpt,
+    asking,
+    content,
+    committing,
+    handshake,
+    closed
+  };
 
   struct Action {
     enum class What : std::uint8_t {
-      more,    // write `out`, read more input (what consume() left of the last input comes first), within
-               // `limit`
-      ask,     // answer() to asked()
-      commit,  // answer committed() for transaction() and the content
-      enough,  // write `out`, then call consume() again with what it left
-      pause,   // the same, not before `limit` has passed
-      close,   // write `out` and close
+      more,       // write `out`, read more input (what consume() left of the last input comes first), within
+                  // `limit`
+      ask,        // answer() to asked()
+      commit,     // answer committed() for transaction() and the content
+      enough,     // write `out`, then call consume() again with what it left
+      pause,      // the same, not before `limit` has passed
+      handshake,  // write `out`, do the TLS handshake within `limit`, then secured(); or close
+      close,      // write `out` and close
     } what = What::more;
     std::chrono::milliseconds limit{0};  // 0: no peer is waited for
   };
@@ -78,6 +95,7 @@ class ServerDialog {
   bool stranger() const { return !client_.trusted_network && !client_.local; }
 
   Action open(std::string& out);                            // the greeting
+  Action implicit_tls();                                    // instead of it: the handshake comes first
   Action refused(std::string_view wire, std::string& out);  // instead of it: 421 and the end (RFC 5321 3.1)
   /// Takes commands, or content, from the front of `input`. Content is appended to `content`, which the
   /// caller may take away between calls. Refused content is emptied: what was taken before may be thrown
@@ -95,6 +113,10 @@ class ServerDialog {
   /// SMTP: one reply. LMTP: one for each recipient of the transaction, in order.
   Action committed(std::span<const Reply> replies, std::string& out);
 
+  /// TLS is in use; `tls` is not empty, and names version and cipher. All that the client said is forgotten; one
+  /// that was not greeted yet is greeted.
+  Action secured(std::string tls, std::string& out);
+
   Action timed_out(std::string& out);  // 421 4.4.2
   Action stopping(std::string& out);   // 421 4.3.2
 
@@ -104,7 +126,9 @@ class ServerDialog {
   const ServerProfile& profile() const { return profile_; }
   int messages() const { return messages_; }  // contents that have come to their end
   std::string_view hello() const { return hello_; }
-  const char* protocol() const;  // "ESMTP", "SMTP" or "LMTP": the `with` of Received
+  std::string_view tls() const { return tls_; }  // empty: plain text
+  const char* protocol()
+      const;  // "ESMTP", "ESMTPS", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848)
 
  private:
   using Act = Action (ServerDialog::*)(const Command&, std::string& out);
@@ -124,6 +148,8 @@ class ServerDialog {
   Action vrfy(const Command&, std::string& out);
   Action help(const Command&, std::string& out);
   Action quit(const Command&, std::string& out);
+  Action starttls(const Command&, std::string& out);
+  bool offers(Verb) const;
   // server_dialog_content.cpp: what follows DATA
   Action read_content(std::string_view& input, std::string& out, std::string& content);
   Action content_ended(std::string& out);
@@ -140,8 +166,9 @@ class ServerDialog {
   Transaction transaction_;
   DataReader reader_;
   Question question_;
-  std::string hello_;
+  std::string hello_, tls_;
   Phase phase_ = Phase::start;
+  bool greeted_ = false;
   bool extended_ = false;     // EHLO or LHLO, not HELO
   bool input_waits_ = false;  // octets behind the command that is looked at
   bool skipping_ = false;     // inside a line that is too long

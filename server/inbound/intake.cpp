@@ -79,7 +79,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
         co_await await_store<store::Accepted>(executor_, std::move(start));
     if (!stored) co_return refuse_all(stored.error());
     accepted = std::move(*stored);
-    log_.accepted(summary, accepted, transaction.reverse_path);
+    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls());
     if (!accepted.ids.empty()) {
       content_.accepted();  // before forget(), which abandons what was staged
       reception_.wake(accepted.routes);
@@ -97,6 +97,7 @@ Disposition Intake::decide(store::ContentSource source) const {
                   .leading_dots = reader.leading_dots(),
                   .client = client_text(dialog_.hello(), peer_.literal()),
                   .protocol = dialog_.protocol(),
+                  .tls = dialog_.tls(),
                   .at = reception_.store.now(),
                   .one_reply = !dialog_.profile().lmtp,
                   .addresses = &rules_.addresses,

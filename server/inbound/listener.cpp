@@ -42,13 +42,14 @@ bool only_this_connection(const std::error_code& error) {
 }  // namespace
 
 tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_context& io,
-                                                                    const conf::Listen& where) {
+                                                                    const conf::Listen& where,
+                                                                    std::size_t door) {
   const auto fail = [&](const std::string& what) {
     return tl::unexpected<std::string>("cannot listen on " + where.text + ": " + what);
   };
   const auto endpoint = endpoint_of(where);
   if (!endpoint) return fail(endpoint.error());
-  std::shared_ptr<Listener> made(new Listener(io, where));
+  std::shared_ptr<Listener> made(new Listener(io, where, door));
   std::error_code error;
   made->acceptor_.open(endpoint->protocol(), error);
   if (error) return fail(error.message());
@@ -108,7 +109,7 @@ Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception
 // What keeps a session from being made must not end the loop that accepts the others.
 void Listener::admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place) {
   try {
-    Session::start(reception, protocol_, std::move(socket), std::move(peer), std::move(place.seat));
+    Session::start(reception, door_, std::move(socket), std::move(peer), std::move(place.seat));
   } catch (const std::exception& bug) {
     log_trouble(bug.what());
   }

@@ -15,8 +15,10 @@ namespace spoold::server {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
+  /// `door`: its place among the [[listen]]s, and among Rules::doors.
   static tl::expected<std::shared_ptr<Listener>, std::string> bind(asio::io_context& io,
-                                                                   const conf::Listen& where);
+                                                                   const conf::Listen& where,
+                                                                   std::size_t door);
   ~Listener();
 
   /// Accepts until close(). `reception` must live longer than the threads run.
@@ -26,8 +28,8 @@ class Listener : public std::enable_shared_from_this<Listener> {
 
  private:
   using Protocol = asio::generic::stream_protocol;
-  Listener(asio::io_context& io, const conf::Listen& where)
-      : acceptor_(io), pause_(io), text_(where.text), protocol_(where.protocol) {}
+  Listener(asio::io_context& io, const conf::Listen& where, std::size_t door)
+      : acceptor_(io), pause_(io), text_(where.text), door_(door) {}
   void admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place);
   void log_trouble(const std::string& why);  // at most once a second
 
@@ -35,7 +37,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   asio::steady_timer pause_;
   std::string path_;
   const std::string text_;
-  const conf::Listen::Protocol protocol_;
+  const std::size_t door_;
   std::chrono::steady_clock::time_point quiet_until_{};
 };
 

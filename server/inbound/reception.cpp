@@ -18,7 +18,7 @@ Reception::~Reception() = default;
 
 tl::expected<void, std::string> Reception::bind() {
   for (const conf::Listen& where : rules()->settings->listen) {
-    auto made = Listener::bind(threads_.context(0), where);
+    auto made = Listener::bind(threads_.context(0), where, listeners_.size());
     if (!made) {
       listeners_.clear();
       return tl::unexpected<std::string>(made.error());

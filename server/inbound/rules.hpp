@@ -2,30 +2,51 @@
 // that it began with, whatever the configuration becomes meanwhile.
 #pragma once
 #include <memory>
+#include <string>
+#include <vector>
+
+#include <tl/expected.hpp>
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/office/address_book.hpp"
+#include "server/tls/tls_server.hpp"
 
 namespace spoold::server {
 
-struct Rules {
-  Rules(std::shared_ptr<const conf::Settings> the_settings, list::Hmac hmac)
-      : settings(std::move(the_settings)), addresses(settings, std::move(hmac)) {
-    smtp.hostname = settings->hostname;
-    smtp.max_recipients = static_cast<std::size_t>(settings->smtp.max_recipients);
-    smtp.content.size = settings->smtp.max_message_size;
-    lmtp = smtp;
-    lmtp.lmtp = true;
-  }
+/// What a listener offers.
+struct Door {
+  smtp::ServerProfile profile;
+  std::shared_ptr<const TlsServer> tls;  // absent: there is no TLS
+  bool implicit_tls = false;             // from the first octet (RFC 8314)
+};
 
-  const smtp::ServerProfile& profile(conf::Listen::Protocol protocol) const {
-    return protocol == conf::Listen::Protocol::lmtp ? lmtp : smtp;
+struct Rules {
+  /// `tls`: for each [[listen]] in order; absent ones have none.
+  Rules(std::shared_ptr<const conf::Settings> the_settings, list::Hmac hmac,
+        std::vector<std::shared_ptr<const TlsServer>> tls = {})
+      : settings(std::move(the_settings)), addresses(settings, std::move(hmac)) {
+    tls.resize(settings->listen.size());
+    for (const conf::Listen& listen : settings->listen) {
+      Door& door = doors.emplace_back();
+      door.profile.hostname = settings->hostname;
+      door.profile.max_recipients = static_cast<std::size_t>(settings->smtp.max_recipients);
+      door.profile.content.size = settings->smtp.max_message_size;
+      door.profile.lmtp = listen.protocol == conf::Listen::Protocol::lmtp;
+      door.tls = std::move(tls[doors.size() - 1]);
+      door.implicit_tls = door.tls && listen.tls == conf::Listen::Tls::implicit;
+      door.profile.starttls = door.tls && !door.implicit_tls;
+    }
   }
 
   const std::shared_ptr<const conf::Settings> settings;
   const AddressBook addresses;
-  smtp::ServerProfile smtp, lmtp;
+  std::vector<Door> doors;  // of settings->listen
 };
+
+/// With a TlsServer for each listener that wants TLS; the error: what OpenSSL did not do.
+tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
+    std::shared_ptr<const conf::Settings> settings, list::Hmac hmac,
+    const std::shared_ptr<const Certificates>& certificates);
 
 }  // namespace spoold::server

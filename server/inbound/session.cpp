@@ -38,6 +38,13 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
       co_await s.hang_up();
       break;
     }
+    if (action.what == What::handshake) {
+      const bool secured = co_await s.handshake();
+      if (!secured) break;
+      action = s.dialog_.secured(s.channel_.tls()->used(), s.out_);
+      progress = true;
+      continue;
+    }
     // `enough` and `pause` go on with the input at hand: nothing is read until it is used up.
     const bool waited = action.what != What::more;
     if (waited) {
@@ -65,8 +72,8 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
       }
       if (action.what == What::more) action = s.step(input);
     }
-    if (action.what == What::more)
-      s.input_.keep(input);  // a partial line: the block goes back to the pool
+    if (action.what == What::more || action.what == What::handshake)
+      s.input_.keep(input);  // a partial line, or nothing: the block goes back to the pool
     else
       s.input_.hold(input);
   }
@@ -74,7 +81,8 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
 
 // Each step has its limit; a stranger's also ends with the deadline of the whole, and is short under pressure.
 void Session::set_limit(const Action& action) {
-  std::chrono::milliseconds limit = action.what == What::more ? action.limit : dialog_.profile().block_limit;
+  const bool for_peer = action.what == What::more || action.what == What::handshake;
+  std::chrono::milliseconds limit = for_peer ? action.limit : dialog_.profile().block_limit;
   const auto now = Watchdog::Clock::now();
   if (dialog_.stranger()) {
     if (messages_ != dialog_.messages()) deadline_.idle(now);
@@ -141,12 +149,23 @@ Awaitable<bool> Session::read() {
     const bool content = dialog_.phase() == Phase::content;
     if (more_is_there_) {
       if (turn_ >= turn_octets) co_await wait(std::chrono::milliseconds::zero());
-      octets = channel_.socket().read_some(input_.space(content ? Input::large : Input::content), failed);
+      octets = channel_.read_some(input_.space(content ? Input::large : Input::content), failed);
       if (failed == asio::error::would_block || failed == asio::error::interrupted) {
         more_is_there_ = false;
         input_.keep(input_.view());
         continue;
       }
+    } else if (!channel_.plain()) {
+      // An idle client holds no block: whether octets are there, only OpenSSL knows.
+      reading_ = true;
+      auto [error] = co_await channel_.socket().async_wait(asio::socket_base::wait_read, use);
+      reading_ = false;
+      turn_ = 0;
+      if (watchdog_.fired()) co_return false;
+      if (stopping_ && error == asio::error::operation_aborted && between_transactions()) continue;
+      if (error) co_return false;
+      more_is_there_ = true;
+      continue;
     } else {
       // Not a wait and then a read: Asio's wait is a call of the kernel (epoll_ctl) each time.
       const asio::mutable_buffer space = input_.space(content ? Input::content : Input::command);
@@ -172,6 +191,7 @@ Awaitable<bool> Session::read() {
 Awaitable<> Session::hang_up() {
   StreamSocket& socket = channel_.socket();
   std::error_code error;
+  if (!channel_.plain()) channel_.tls()->shut_down();
   socket.shutdown(asio::socket_base::shutdown_send, error);
   if (error || socket.available(error) == 0) co_return;
   watchdog_.limit(std::chrono::seconds(2));

@@ -5,6 +5,9 @@
 // whose store::Read ends with it; what may wait (read, pause, commit, room for a slice) in run() itself. A question
 // whose answer must be waited for (AUTH, a milter, DNS) will leave step() as `commit` does, and be awaited there.
 //
+// TLS: the handshake takes its place (census) and its time limit from the session, and its turn among the handshakes of
+// the thread (tls/handshake_line.hpp). Until it is done nothing is read or written in plain text.
+//
 // Guarantees: lives and dies on one thread, under the Rules that it began with. All replies of a pipelined group go out
 // in one write. A reply 250 to the end of data is written only after the store's commit. One deadline at a time (RFC
 // 5321 4.5.3.2); an idle connection holds no buffer. A turn is bounded (octets read, replies, questions answered):
@@ -34,10 +37,9 @@ namespace spoold::server {
 class Session : public std::enable_shared_from_this<Session> {
  public:
   /// Any thread: admits or refuses (421) the connection, then runs on the socket's thread.
-  static void start(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
+  static void start(Reception& reception, std::size_t door, StreamSocket socket, Peer peer,
                     Threads::Seat seat);
-  Session(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
-          Threads::Seat seat);
+  Session(Reception& reception, std::size_t door, StreamSocket socket, Peer peer, Threads::Seat seat);
   ~Session();
 
   void stop();     // any thread: 421 as soon as no transaction is open
@@ -52,9 +54,10 @@ class Session : public std::enable_shared_from_this<Session> {
   Action admit();
   void set_limit(const Action& action);
   void late();
-  bool write_now();         // true: nothing is left in out_
-  Awaitable<bool> write();  // false: the peer is gone
-  Awaitable<bool> read();   // false: the peer is gone, late, or the server stops
+  bool write_now();             // true: nothing is left in out_
+  Awaitable<bool> write();      // false: the peer is gone
+  Awaitable<bool> read();       // false: the peer is gone, late, or the server stops
+  Awaitable<bool> handshake();  // false: there is no TLS, the connection is of no use any more
   Awaitable<> wait(std::chrono::milliseconds pause);
   Awaitable<> hang_up();
   Action step(std::string_view& input);  // consumes until something must be awaited
@@ -64,6 +67,7 @@ class Session : public std::enable_shared_from_this<Session> {
 
   Reception& reception_;
   const std::shared_ptr<const Rules> rules_;
+  const Door& door_;
   Channel channel_;
   const Peer peer_;
   Threads::Seat seat_;
@@ -79,7 +83,7 @@ class Session : public std::enable_shared_from_this<Session> {
   int messages_ = 0;                         // that deadline_ knows of
   std::size_t turn_ = 0;                     // octets read since other sessions of the thread had their turn
   std::optional<Census::Place> place_;
-  bool stopping_ = false, reading_ = false, more_is_there_ = false;
+  bool stopping_ = false, reading_ = false, handshaking_ = false, more_is_there_ = false;
 };
 
 }  // namespace spoold::server

@@ -12,11 +12,11 @@ smtp::ServerDialog::Client client_of(const Peer& peer, const conf::Settings& set
 
 }  // namespace
 
-void Session::start(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
+void Session::start(Reception& reception, std::size_t door, StreamSocket socket, Peer peer,
                     Threads::Seat seat) {
   const asio::any_io_executor executor = socket.get_executor();
   auto session =
-      std::make_shared<Session>(reception, protocol, std::move(socket), std::move(peer), std::move(seat));
+      std::make_shared<Session>(reception, door, std::move(socket), std::move(peer), std::move(seat));
   reception.census.add(session.get(), session);
   auto ended = [session](std::exception_ptr thrown) { session->ended(std::move(thrown)); };
   asio::co_spawn(executor, run(std::move(session)), std::move(ended));
@@ -30,8 +30,10 @@ void Session::ended(std::exception_ptr thrown) {
   const auto drop = [&](const char* why) {
     log::event(log::Level::error, "refused",
                {{"client", client}, {"reply", "451 4.3.0, and the session was closed"}, {"bug", why}});
-    out_ += "451 4.3.0 internal error; try again later\r\n";
-    write_now();
+    if (!handshaking_) {
+      out_ += "451 4.3.0 internal error; try again later\r\n";
+      write_now();
+    }
     channel_.close();
   };
   try {
@@ -44,14 +46,14 @@ void Session::ended(std::exception_ptr thrown) {
   }
 }
 
-Session::Session(Reception& reception, conf::Listen::Protocol protocol, StreamSocket socket, Peer peer,
-                 Threads::Seat seat)
+Session::Session(Reception& reception, std::size_t door, StreamSocket socket, Peer peer, Threads::Seat seat)
     : reception_(reception),
       rules_(reception.rules()),
+      door_(rules_->doors.at(door)),
       channel_(std::move(socket)),
       peer_(std::move(peer)),
       seat_(std::move(seat)),
-      dialog_(rules_->profile(protocol), client_of(peer_, *rules_->settings)),
+      dialog_(door_.profile, client_of(peer_, *rules_->settings)),
       watchdog_(executor(), [this] { late(); }),
       deadline_(dialog_.profile().idle_limit, dialog_.profile().message_limit),
       log_(reception.stats, peer_, dialog_.stranger()),
@@ -66,17 +68,18 @@ Session::~Session() {
   reception_.census.remove(this);
 }
 
+// On a port of implicit TLS nothing is said in plain text: whoever is turned away there is only closed.
 Session::Action Session::admit() {
   const auto turn_away = [this](const char* reply) {
     const std::string client = peer_.text();
     log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
-    return dialog_.refused(std::string(reply) + "\r\n", out_);
+    return dialog_.refused(door_.implicit_tls ? std::string() : std::string(reply) + "\r\n", out_);
   };
   auto place = reception_.census.enter(peer_, dialog_.stranger(), rules_->settings->smtp);
   if (reception_.census.pressure_began()) reception_.hurry();
   if (place) {
     place_.emplace(*std::move(place));
-    return dialog_.open(out_);
+    return door_.implicit_tls ? dialog_.implicit_tls() : dialog_.open(out_);
   }
   switch (place.error()) {
     case Census::Refusal::too_many:
@@ -86,7 +89,7 @@ Session::Action Session::admit() {
     case Census::Refusal::stopping:
       break;
   }
-  return dialog_.stopping(out_);
+  return door_.implicit_tls ? dialog_.refused({}, out_) : dialog_.stopping(out_);
 }
 
 void Session::stop() {
@@ -94,6 +97,7 @@ void Session::stop() {
     self->stopping_ = true;
     std::error_code error;
     if (self->reading_ && self->between_transactions()) self->channel_.socket().cancel(error);
+    if (self->handshaking_) self->channel_.close();
   });
 }
 
@@ -101,7 +105,8 @@ void Session::hurry() {
   asio::post(executor(), [self = shared_from_this()] {
     const auto limit = self->dialog_.profile().pressed_limit;
     const bool sooner = self->limit_ends_ > Watchdog::Clock::now() + limit;
-    if (self->dialog_.stranger() && self->reading_ && sooner) self->watchdog_.limit(limit);
+    if (self->dialog_.stranger() && (self->reading_ || self->handshaking_) && sooner)
+      self->watchdog_.limit(limit);
   });
 }
 

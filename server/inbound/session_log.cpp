@@ -18,39 +18,35 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
     if (event.event == "bounce") bounces.push_back(event);
 }
 
-void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted,
-                          const std::string& from) const {
+void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
+                          std::string_view tls) const {
   for (const store::HistoryEvent& event : summary.bounces) bounce(event);
   if (accepted.ids.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;
   const std::string client = peer_.text();
+  // The last field is `tls`: only where there is some.
+  const auto write = [&](std::span<const log::Field> fields) {
+    log::event(log::Level::info, "accepted", fields.first(fields.size() - (tls.empty() ? 1 : 0)));
+  };
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
     const std::string qid = store::id_text(accepted.ids[i]);
     const auto recipients = accepted.recipients[i];
-    if (!summary.lines[i].list.empty()) {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"list", summary.lines[i].list},
-                  {"from", from},
-                  {"recipients", recipients},
-                  {"size", summary.size},
-                  {"client", client}});
-    } else if (!summary.lines[i].only.empty()) {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"from", from},
-                  {"to", summary.lines[i].only},
-                  {"size", summary.size},
-                  {"client", client}});
+    const auto& [list, reverse_path, only] = summary.lines[i];
+    if (!list.empty()) {
+      const log::Field fields[] = {
+          {"qid", qid},           {"list", list},     {"from", from}, {"recipients", recipients},
+          {"size", summary.size}, {"client", client}, {"tls", tls}};
+      write(fields);
+    } else if (!only.empty()) {
+      const log::Field fields[] = {{"qid", qid},           {"from", from},     {"to", only},
+                                   {"size", summary.size}, {"client", client}, {"tls", tls}};
+      write(fields);
     } else {
-      log::event(log::Level::info, "accepted",
-                 {{"qid", qid},
-                  {"from", from},
-                  {"recipients", recipients},
-                  {"size", summary.size},
-                  {"client", client}});
+      const log::Field fields[] = {{"qid", qid},           {"from", from},     {"recipients", recipients},
+                                   {"size", summary.size}, {"client", client}, {"tls", tls}};
+      write(fields);
     }
   }
 }
@@ -61,6 +57,12 @@ void SessionLog::refused(const std::string& from, std::string_view to, const smt
   if (!log::enabled(log::Level::info)) return;
   const std::string client = peer_.text(), words = reply.oneline();
   log::event(log::Level::info, "refused", {{"from", from}, {"to", to}, {"reply", words}, {"client", client}});
+}
+
+void SessionLog::no_tls(const std::string& why) {
+  ++stats_.refused;
+  const std::string client = peer_.text();
+  log::event(log::Level::info, "refused", {{"stage", "STARTTLS"}, {"reply", why}, {"client", client}});
 }
 
 void SessionLog::bounce(const store::HistoryEvent& event) const {

@@ -39,8 +39,10 @@ class SessionLog {
   };
 
   /// Messages and bounce reports, once they are on the disk.
-  void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from) const;
+  void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
+                std::string_view tls) const;
   void refused(const std::string& from, std::string_view to, const smtp::Reply& reply);
+  void no_tls(const std::string& why);
 
  private:
   void bounce(const store::HistoryEvent& event) const;

@@ -32,6 +32,17 @@ bool host_name(std::string_view hello) {
   return !(hello.starts_with('[') ? mail::address_literal_fault(hello) : mail::mail_domain_fault(hello));
 }
 
+// RFC 8314 4.3: the clause `tls` names the cipher suite, behind all others. There is none for the version.
+void append_tls(std::string& out, std::string_view tls) {
+  const auto space = tls.find(' ');
+  if (space == tls.npos) return;
+  out.append("\r\n\ttls ")
+      .append(tls.substr(space + 1))
+      .append(" (")
+      .append(tls.substr(0, space))
+      .append(")");
+}
+
 // What the parts of one acceptance share.
 class Disposing {
  public:
@@ -335,6 +346,7 @@ class Disposing {
     out.append(store::id_width, '0');
     if (arrival_.transaction.recipients.size() == 1)
       out.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
+    append_tls(out, arrival_.tls);
     return out.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
   }
 

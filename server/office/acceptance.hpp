@@ -32,6 +32,7 @@ struct Arrival {
   bool eight_bit = false, leading_dots = false;
   std::string client;         // who sent it, for Received: "client.example ([192.0.2.1])"
   std::string_view protocol;  // the `with` of Received
+  std::string_view tls = {};  // version and cipher: "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: none
   TimePoint at{};
   bool one_reply = true;                              // SMTP; false: each recipient hears its own (LMTP)
   bool by_operator = false;                           // `spoolctl post`: the lists' policies are not asked

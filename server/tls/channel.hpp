@@ -26,6 +26,10 @@ class Channel {
     if (tls_) return tls_->write_some(buffers, error);
     return socket_.write_some(buffers, error);
   }
+  std::size_t read_some(asio::mutable_buffer into, std::error_code& error) {
+    if (tls_) return tls_->read_some(into, error);
+    return socket_.read_some(into, error);
+  }
   void close() {
     if (tls_) tls_->shut_down();
     tls_.reset();

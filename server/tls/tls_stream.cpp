@@ -109,22 +109,35 @@ tl::expected<std::unique_ptr<TlsStream>, std::string> TlsStream::make(Ssl ssl, i
   return stream;
 }
 
+tl::expected<std::unique_ptr<TlsStream>, std::string> TlsStream::accept(Ssl ssl, int fd) {
+  std::unique_ptr<TlsStream> stream(new TlsStream(std::move(ssl), fd, {}));
+  const bool attached = stream->attach();
+  ERR_clear_error();
+  if (!attached) return tl::unexpected(std::string("OpenSSL has no memory for a TLS connection"));
+  SSL_set_accept_state(stream->ssl_.get());
+  return stream;
+}
+
 TlsStream::~TlsStream() {
   // However the connection ended: OpenSSL would call the session bad where no close_notify was sent.
   if (up_) SSL_set_shutdown(ssl_.get(), SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
   SSL_set_ex_data(ssl_.get(), stream_index(), nullptr);
 }
 
+bool TlsStream::attach() {
+  BIO* bio = method() == nullptr ? nullptr : BIO_new(method());
+  if (bio == nullptr) return false;
+  BIO_set_data(bio, &socket_);
+  BIO_set_init(bio, 1);
+  SSL_set_bio(ssl_.get(), bio, bio);
+  return SSL_set_ex_data(ssl_.get(), stream_index(), this) == 1;
+}
+
 // Every demand is checked to have been taken: one that OpenSSL dropped would let anybody pass.
 std::string TlsStream::set_up(const std::vector<dns::Tlsa>& tlsa) {
   using Trust = delivery::TlsPlan::Trust;
   SSL* ssl = ssl_.get();
-  BIO* bio = method() == nullptr ? nullptr : BIO_new(method());
-  if (bio == nullptr) return "OpenSSL has no memory for a TLS connection";
-  BIO_set_data(bio, &socket_);
-  BIO_set_init(bio, 1);
-  SSL_set_bio(ssl, bio, bio);
-  if (SSL_set_ex_data(ssl, stream_index(), this) != 1) return "OpenSSL has no memory for a TLS connection";
+  if (!attach()) return "OpenSSL has no memory for a TLS connection";
   SSL_set_connect_state(ssl);
   SSL_set_hostflags(ssl, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
   if (plan_.trust == Trust::dane)
@@ -225,9 +238,14 @@ TlsStream::Want TlsStream::handshake() {
 
 std::string TlsStream::used() const {
   using Trust = delivery::TlsPlan::Trust;
+  std::string out = SSL_get_version(ssl_.get());
+  if (SSL_is_server(ssl_.get())) {
+    const char* const cipher = SSL_CIPHER_standard_name(SSL_get_current_cipher(ssl_.get()));
+    return out.append(" ").append(cipher == nullptr ? SSL_get_cipher_name(ssl_.get()) : cipher);
+  }
   const bool matches = SSL_get_verify_result(ssl_.get()) == X509_V_OK && !plan_.names.empty();
   const char* const trust = plan_.trust == Trust::dane ? "dane" : matches ? "verified" : "untrusted";
-  return std::string(SSL_get_version(ssl_.get())) + " " + SSL_get_cipher_name(ssl_.get()) + " " + trust;
+  return out.append(" ").append(SSL_get_cipher_name(ssl_.get())).append(" ").append(trust);
 }
 
 // Alerts, and records that are none, are a reset: the end either way.

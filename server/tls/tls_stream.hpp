@@ -1,4 +1,4 @@
-// One TLS connection as client, by OpenSSL over a non-blocking socket that somebody else owns and waits for.
+// One TLS connection, as client or as server, by OpenSSL over a non-blocking socket that somebody else owns and waits for.
 //
 // Guarantees: small buffers are gathered into whole records; what write_some() says was taken is with the
 // kernel to the last octet of its record (isolation.md judges by that). A write that fails does not disturb
@@ -34,6 +34,8 @@ class TlsStream {
   static tl::expected<std::unique_ptr<TlsStream>, std::string> make(Ssl ssl, int fd,
                                                                     const delivery::TlsPlan& plan,
                                                                     const std::vector<dns::Tlsa>& tlsa);
+  /// As server, from a context of tls_server.hpp.
+  static tl::expected<std::unique_ptr<TlsStream>, std::string> accept(Ssl ssl, int fd);
   ~TlsStream();
   TlsStream(const TlsStream&) = delete;
   TlsStream& operator=(const TlsStream&) = delete;
@@ -43,7 +45,8 @@ class TlsStream {
   const std::string& failure() const { return failure_; }
   /// After Want::failed: this machine had no memory for it, the peer did nothing wrong.
   bool failed_here() const { return failed_here_; }
-  /// After Want::done: "TLSv1.3 TLS_AES_256_GCM_SHA384 verified" (or dane, untrusted).
+  /// After Want::done: "TLSv1.3 TLS_AES_256_GCM_SHA384", the names of version and cipher that IANA has; as client with
+  /// " verified", " dane" or " untrusted" behind it.
   std::string used() const;
 
   // would_block: nothing can be done now.
@@ -60,6 +63,7 @@ class TlsStream {
   static BIO_METHOD* method();
   static int verified(int ok, X509_STORE_CTX* context);
   TlsStream(Ssl ssl, int fd, const delivery::TlsPlan& plan);
+  bool attach();  // ssl_ reads and writes by socket_
   std::string set_up(const std::vector<dns::Tlsa>& tlsa);
   std::string use_dane(const std::vector<dns::Tlsa>& tlsa);
   bool expect_host(const std::string& name, bool first);

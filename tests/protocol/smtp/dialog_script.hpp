@@ -113,6 +113,8 @@ inline Script read_script(const std::string& path) {
         script.profile.max_errors = std::stoi(value);
       else if (key == "max_rejected")
         script.profile.max_rejected = std::stoul(value);
+      else if (key == "starttls")
+        script.profile.starttls = value != "0";
       else if (key == "room")
         script.room = value != "0";
       else
@@ -146,6 +148,7 @@ class Driver {
       }
       if (what == What::ask) what = dialog.answer(answer(), said).what;
       if (what == What::pause) ++pauses;
+      if (what == What::handshake) dialog.secured("TLSv1.3 TLS_AES_256_GCM_SHA384", said);
       if (what == What::close) closed = true;
       if (what == What::commit) {
         const std::size_t wanted = dialog.profile().lmtp ? dialog.transaction().recipients.size() : 1;

@@ -293,3 +293,32 @@ TEST_CASE("server dialog: a question waits as long as it takes, and the input be
   CHECK(out == "550 5.1.1 no such address here\r\n250 2.0.0 ok\r\n");
   CHECK(dialog.transaction().recipients.empty());
 }
+
+TEST_CASE("server dialog: TLS from the first octet is greeted behind the handshake, and offers no STARTTLS") {
+  smtp::ServerProfile profile;
+  profile.starttls = true;
+  smtp::ServerDialog dialog(profile);
+  std::string out, content;
+  const auto first = dialog.implicit_tls();
+  CHECK(first.what == smtp::ServerDialog::Action::What::handshake);
+  CHECK(first.limit == std::chrono::seconds(30));
+  dialog.secured("TLSv1.3 TLS_AES_256_GCM_SHA384", out);
+  CHECK(out == "220 localhost ESMTP spoold\r\n");
+  std::string_view input = "EHLO client.example\r\n";
+  dialog.consume(input, out, content);
+  CHECK(out.find("STARTTLS") == std::string::npos);
+  CHECK(dialog.protocol() == std::string("ESMTPS"));
+  CHECK(dialog.tls() == "TLSv1.3 TLS_AES_256_GCM_SHA384");
+}
+
+TEST_CASE("server dialog: errors before STARTTLS still count after it") {
+  smtp::ServerProfile profile;
+  profile.starttls = true;
+  profile.max_errors = 3;
+  Driver driver(profile);
+  driver.feed("FROB\r\nEHLO client.example\r\nFROB\r\nSTARTTLS\r\n");
+  CHECK(driver.dialog.phase() == Phase::start);
+  CHECK_FALSE(driver.closed);
+  driver.feed("FROB\r\n");
+  CHECK(driver.closed);
+}

@@ -81,10 +81,8 @@ class Served {
   /// Of the settings as they are now.
   std::shared_ptr<const Rules> rules(void (*shorten)(smtp::ServerProfile&) = nullptr) const {
     auto made = std::make_shared<Rules>(std::make_shared<const conf::Settings>(settings), &plain_hmac);
-    if (shorten != nullptr) {
-      shorten(made->smtp);
-      shorten(made->lmtp);
-    }
+    if (shorten != nullptr)
+      for (Door& door : made->doors) shorten(door.profile);
     return made;
   }
 
