@@ -35,12 +35,13 @@ constexpr const char* host_meaning = "a route, host or URL of a next hop, or a p
 }  // namespace
 
 void declare_destination_verbs(const Verbs& verbs) {
-  Verb verb = verbs.add("destinations", "next hops: what waits, health, learned limits");
+  Verb verb =
+      verbs.add("destinations", "show the next hops: what waits, their health, what was learned of them");
   const auto filter = verb.filter(false);
   const auto pattern = verb.optional_word("HOST", host_meaning);
   verb.runs([=](const Console& console) { return destinations(console, *pattern, filter()); });
 
-  Verb wake = verbs.add("wake", "try a next hop now, and all that waits for it");
+  Verb wake = verbs.add("wake", "try a next hop again now, with all that waits for it");
   const auto host = wake.word("HOST", host_meaning);
   wake.request("wake", [=](Json& request) { request["host"] = *host; });
 }

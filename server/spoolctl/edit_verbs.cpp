@@ -79,13 +79,15 @@ Exit edit(const Console& console, Json request, bool ask) {
 void declare_edit_verbs(const Verbs& verbs) {
   Verb verb = verbs.add("edit-recipients",
                         "change the recipients of a queued message, also while it is being delivered");
-  const auto id = verb.word("ID", "queue id");
-  const auto remove = verb.optional_words("--remove", "take these out", "ADDR");
-  const auto add = verb.optional_words("--add", "put these in", "ADDR");
-  const auto replace = verb.optional_words("--replace", "put NEW in the place of OLD", "OLD=NEW");
-  const auto isolate = verb.optional_words("--isolate", "offer these alone and last", "ADDR");
-  const auto all_or_nothing = verb.flag("--all-or-nothing", "change nothing when one is refused");
-  const auto yes = verb.flag("--yes", "do not ask after the editor");
+  const auto id = verb.word("ID", "the message's queue id");
+  const auto remove = verb.optional_words("--remove", "take these recipients out", "ADDR");
+  const auto add = verb.optional_words("--add", "add these recipients", "ADDR");
+  const auto replace = verb.optional_words("--replace", "send to NEW instead of OLD", "OLD=NEW");
+  const auto isolate =
+      verb.optional_words("--isolate", "offer these to the next hop alone, after all others", "ADDR");
+  const auto all_or_nothing =
+      verb.flag("--all-or-nothing", "change nothing if one of the changes is refused");
+  const auto yes = verb.flag("--yes", "do not ask before the editor's changes are applied");
   const auto dry = verb.dry_run();
   verb.runs([=](const Console& console) {
     Json request{{"verb", "edit-recipients"}, {"dry_run", *dry}};
@@ -101,8 +103,9 @@ void declare_edit_verbs(const Verbs& verbs) {
     return console.change(request);
   });
 
-  Verb sender = verbs.add("edit-sender", "change the reverse path (\"<>\": the null path)");
-  const auto message = sender.word("ID", "queue id"), address = sender.word("ADDR", "the new sender");
+  Verb sender = verbs.add("edit-sender", "change the reverse path of a queued message");
+  const auto message = sender.word("ID", "the message's queue id"),
+             address = sender.word("ADDR", "the new reverse path; '<>' is the null path");
   sender.request("edit-sender", [=](Json& request) {
     request["id"] = *message;
     request["sender"] = *address;

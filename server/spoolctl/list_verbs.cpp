@@ -38,13 +38,13 @@ Exit all_lists(const Console& console) {
 }  // namespace
 
 void declare_list_verbs(const Verbs& verbs) {
-  verbs.add("lists", "all lists").runs(all_lists);
-  const Verbs of_list = verbs.group("list", "one list");
+  verbs.add("lists", "show all lists").runs(all_lists);
+  const Verbs of_list = verbs.group("list", "create, change, show or remove a list");
 
-  Verb create = of_list.add("create", "make a list");
+  Verb create = of_list.add("create", "create a list");
   const auto made = create.list();
-  const auto owners = create.optional_words("--owner", "receives mail to LIST-owner", "ADDR"),
-             settings = create.optional_words("KEY=VALUE", "settings");
+  const auto owners = create.optional_words("--owner", "who receives mail to LIST-owner", "ADDR"),
+             settings = create.optional_words("KEY=VALUE", "settings, such as verp=always");
   create.request("list-create", [=](Json& request) {
     split_owners(*owners, *settings);
     request["list"] = *made;
@@ -52,29 +52,29 @@ void declare_list_verbs(const Verbs& verbs) {
     request["settings"] = settings_of(*settings);
   });
 
-  Verb set = of_list.add("set", "change settings");
+  Verb set = of_list.add("set", "change settings of a list");
   const auto changed = set.list();
-  const auto changes = set.words("KEY=VALUE", "settings");
+  const auto changes = set.words("KEY=VALUE", "settings, such as verp=always");
   set.request("list-set", [=](Json& request) {
     request["list"] = *changed;
     request["settings"] = settings_of(*changes);
   });
 
-  Verb show = of_list.add("show", "its settings");
+  Verb show = of_list.add("show", "show a list's settings");
   const auto shown = show.list();
   show.runs([=](const Console& console) {
     return console.reading_list(
         *shown, [&](const Reads&, const list::List& found) { return console.print(list_json(found)); });
   });
 
-  Verb remove = of_list.add("remove", "remove the list and its members");
+  Verb remove = of_list.add("remove", "remove a list and its members");
   const auto removed = remove.list();
   remove.request("list-remove", [=](Json& request) { request["list"] = *removed; });
 
-  Verb post = verbs.add("post", "send a message to a list, past its rules on who may post");
+  Verb post = verbs.add("post", "post a message to a list, whoever may post there");
   const auto to = post.list(), file = post.word("FILE", "a message with its header; - is standard input");
   const auto verp =
-      post.flag("--verp", "an envelope sender of its own for each member, whatever the list's settings are");
+      post.flag("--verp", "give each member an envelope sender of his own, whatever the list's settings say");
   post.request("post", [=](Json& request) {
     request["list"] = *to;
     request["content"] = file_in_base64(*file);

@@ -51,23 +51,30 @@ std::optional<conf::Settings> settings_for(const std::string& config, const std:
 int main(int argc, char** argv) {
   server::open_standard_files();
   watch_for_interrupts();
-  CLI::App app("spoolctl: looks into and changes the queue and the lists of a spoold", "spoolctl");
+  CLI::App app(
+      "spoolctl shows and changes the queue and the lists of a spoold. spoolctl VERB --help says more of a "
+      "verb.",
+      "spoolctl");
   std::string config, spool;
   bool json = false;
   app.add_option("--config", config, "spoold.toml (default: $SPOOLD_CONFIG, /etc/spoold/spoold.toml)")
       ->type_name("FILE");
-  app.add_option("--spool", spool, "folder of the store, instead of a configuration")->type_name("DIR");
-  app.add_flag("--json", json, "JSON instead of tables");
+  app.add_option("--spool", spool, "folder of the store; no configuration is read")->type_name("DIR");
+  app.add_flag("--json", json, "print JSON instead of tables");
+  app.get_formatter()->label("SUBCOMMAND", "VERB");
+  app.get_formatter()->label("TEXT", "");
   app.require_subcommand(1);
   Verb::Chosen chosen;
   const Verbs verbs(app, chosen);
-  declare_queue_verbs(verbs);
-  declare_edit_verbs(verbs);
-  declare_list_verbs(verbs);
-  declare_member_verbs(verbs);
-  declare_destination_verbs(verbs);
-  declare_store_verbs(verbs);
-  declare_scan_verbs(verbs);
+  const Verbs queue = verbs.under("The queue");
+  declare_queue_verbs(queue);
+  declare_edit_verbs(queue);
+  declare_destination_verbs(queue);
+  const Verbs lists = verbs.under("Lists and members");
+  declare_list_verbs(lists);
+  declare_member_verbs(lists);
+  declare_store_verbs(verbs.under("Daemon and store"));
+  declare_scan_verbs(verbs.under("What a mail says (nothing is stored)"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -60,50 +60,50 @@ Exit export_members(const Console& console, const std::string& list, bool csv) {
 
 /// `import` and `export` are verbs of their own, and of `member`.
 void declare_files(const Verbs& verbs) {
-  Verb import = verbs.add("import", "members from a file, all or nothing");
+  Verb import = verbs.add("import", "add members from a file: all of them, or none");
   const auto to = import.list();
-  const auto file =
-      import.word("FILE", "an address or Name <addr> a line, or CSV with a header line; - is standard input");
+  const auto file = import.word(
+      "FILE", "a line for each: ADDR, or Name <ADDR>; or CSV with a header line; - is standard input");
   import.request("import", [=](Json& request) {
     request["list"] = *to;
   request["content"] = file_in_base64(*file);
 });
-Verb out = verbs.add("export", "members in the form that import reads");
+Verb out = verbs.add("export", "print the members of a list in the form that import reads");
 const auto of = out.list();
-const auto csv = out.flag("--csv", "with the delivery mode of each member");
+const auto csv = out.flag("--csv", "print CSV, with the delivery mode of each member");
 out.runs([=](const Console& console) { return export_members(console, *of, *csv); });
 }  // namespace
 
 }  // namespace spoold::server::admin
 
 void declare_member_verbs(const Verbs& verbs) {
-  Verb all = verbs.add("members", "the members of a list");
+  Verb all = verbs.add("members", "show the members of a list");
   const auto whose = all.list();
   all.runs([=](const Console& console) { return members(console, *whose); });
 
-  const Verbs of_member = verbs.group("member", "members of a list");
+  const Verbs of_member = verbs.group("member", "add, change, show or remove members");
   const std::tuple<const char*, const char*, const char*> changes[] = {
-      {"add", "member-add", "make members"}, {"remove", "member-remove", "end memberships"}};
+      {"add", "member-add", "add members"}, {"remove", "member-remove", "end memberships"}};
   for (const auto& [name, request_name, meaning] : changes) {
     Verb verb = of_member.add(name, meaning);
     const auto list = verb.list();
-    const auto addresses = verb.words("ADDR", "addresses");
+    const auto addresses = verb.words("ADDR", "the members' addresses");
     verb.request(request_name, [=](Json& request) {
       request["list"] = *list;
       request["addresses"] = *addresses;
     });
   }
 
-  Verb set = of_member.add("set", "name=..., delivery=regular|digest|nomail...");
+  Verb set = of_member.add("set", "change a member: name=..., delivery=regular|digest|nomail...");
   const auto list = set.list(), address = set.word("ADDR", "the member");
-  const auto settings = set.words("KEY=VALUE", "settings");
+  const auto settings = set.words("KEY=VALUE", "settings, such as delivery=nomail");
   set.request("member-set", [=](Json& request) {
     request["list"] = *list;
     request["address"] = *address;
     request["settings"] = settings_of(*settings);
   });
 
-  Verb show = of_member.add("show", "one member");
+  Verb show = of_member.add("show", "show a member");
   const auto of = show.list(), one = show.word("ADDR", "the member");
   show.runs([=](const Console& console) {
     return console.reading_list(*of, [&](const Reads& reads, const list::List& found) {

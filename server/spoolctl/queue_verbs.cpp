@@ -116,24 +116,24 @@ Exit trace(const Console& console, const std::string& what) {
 }  // namespace
 
 void declare_queue_verbs(const Verbs& verbs) {
-  Verb queue_verb = verbs.add("queue", "a line for each message");
+  Verb queue_verb = verbs.add("queue", "show the queue, a line for each message");
   const auto filter = queue_verb.filter();
   auto by = std::make_shared<std::string>();
   queue_verb.options()
-      ->add_option("--by", *by, "totals instead: destination or list")
+      ->add_option("--by", *by, "show totals for each destination, or for each list")
       ->check(CLI::IsMember({"destination", "list"}));
   queue_verb.runs([=](const Console& console) { return queue(console, filter(), *by); });
 
-  Verb show_verb = verbs.add("show", "a message with every recipient");
-  const auto ids = show_verb.words("ID", "queue ids");
-  const auto content = show_verb.flag("--content", "print the message as it goes out");
-  const auto senders = show_verb.flag("--senders", "with the envelope sender of each recipient");
+  Verb show_verb = verbs.add("show", "show a message with every recipient");
+  const auto ids = show_verb.words("ID", "queue ids, as logs and Received show them");
+  const auto content = show_verb.flag("--content", "print the message as it is sent");
+  const auto senders = show_verb.flag("--senders", "show the envelope sender of each recipient too");
   show_verb.runs([=](const Console& console) { return show(console, *ids, *content, *senders); });
 
   const std::pair<const char*, const char*> sweeps[] = {
-      {"hold", "stop delivery until the release"},
-      {"release", "deliver what is held"},
-      {"retry", "try now"},
+      {"hold", "stop delivery until `release`"},
+      {"release", "deliver what was held"},
+      {"retry", "try again now"},
       {"remove", "remove, and tell nobody"},
       {"bounce", "fail for good, with a report to the sender"}};
   for (const auto& [name, meaning] : sweeps) {
@@ -146,8 +146,8 @@ void declare_queue_verbs(const Verbs& verbs) {
     });
   }
 
-  Verb trace_verb = verbs.add("trace", "what happened to an address, a message or a post");
-  const auto what = trace_verb.word("WHAT", "address, queue id or Message-ID");
+  Verb trace_verb = verbs.add("trace", "show what happened to an address, a message or a post");
+  const auto what = trace_verb.word("WHAT", "an address, a queue id or a Message-ID");
   trace_verb.runs([=](const Console& console) { return trace(console, *what); });
 }
 

@@ -29,7 +29,7 @@ Exit too_large(const Console& console) {
 
 void bounce_scan(const Verbs& verbs) {
   Verb verb =
-      verbs.add("bounce-scan", "which addresses a bounce message (on standard input) reports as failed");
+      verbs.add("bounce-scan", "show which addresses a bounce message on standard input reports as failed");
   verb.runs_without_configuration([](const Console& console) {
     const auto mail = mail_in();
     if (!mail) return too_large(console);

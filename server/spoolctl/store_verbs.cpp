@@ -104,18 +104,18 @@ Exit check(const Console& console, bool with_repair, bool dry_run) {
 }  // namespace
 
 void declare_store_verbs(const Verbs& verbs) {
-  verbs.add("stats", "counters of the running daemon").runs(stats);
+  verbs.add("stats", "show counters of the running daemon").runs(stats);
 
-  Verb copy = verbs.add("backup", "a consistent copy of the store, also beside a running daemon");
-  const auto file = copy.word("FILE", "the copy; it appears when it is whole, in the place of an older one");
+  Verb copy = verbs.add("backup", "make a consistent copy of the store; the daemon may run");
+  const auto file = copy.word("FILE", "the copy: it appears when it is complete, and replaces an older one");
   copy.runs([=](const Console& console) { return backup(console, *file); });
 
-  Verb smaller = verbs.add("compact", "write the store anew without its free pages; no daemon may run");
+  Verb smaller = verbs.add("compact", "rewrite the store without its free pages; the daemon must not run");
   const auto only_sizes = smaller.dry_run();
   smaller.runs([=](const Console& console) { return compact(console, *only_sizes); });
 
-  Verb sound = verbs.add("check", "the invariants of the store, also beside a running daemon");
-  const auto with_repair = sound.flag("--repair", "count anew what does not add up"), dry = sound.dry_run();
+  Verb sound = verbs.add("check", "check that the store is sound; the daemon may run");
+  const auto with_repair = sound.flag("--repair", "repair what is found"), dry = sound.dry_run();
   sound.runs([=](const Console& console) {
     if (*dry && !*with_repair) throw Usage{"--dry-run is for --repair"};
     return check(console, *with_repair, *dry);

@@ -25,29 +25,39 @@ Words split(const std::string& text, char at) {
 
 }  // namespace
 
-Verb Verbs::add(const char* name, const char* meaning) const {
+CLI::App* Verbs::subcommand(const char* name, const char* meaning) const {
   CLI::App* verb = app_->add_subcommand(name, meaning);
   verb->fallthrough();
-  return {verb, chosen_};
+  if (!heading_.empty()) verb->group(heading_);
+  return verb;
+}
+
+Verb Verbs::add(const char* name, const char* meaning) const {
+  return {subcommand(name, meaning), chosen_};
 }
 
 Verbs Verbs::group(const char* name, const char* meaning) const {
-  CLI::App* group = app_->add_subcommand(name, meaning);
+  CLI::App* group = subcommand(name, meaning);
   group->require_subcommand(1);
-  group->fallthrough();
-  return {*group, *chosen_};
+  return {*group, *chosen_, "Verbs"};
 }
 
 std::function<Filter()> Verb::filter(bool with_ids) {
-  auto ids = with_ids ? optional_words("ID", "queue ids") : std::make_shared<Words>();
-  auto recipient = optional_word("--recipient", "recipients like GLOB", "GLOB");
-  auto sender = optional_word("--sender", "reverse path or From like GLOB", "GLOB");
-  auto list = optional_word("--list", "posts of this list", "ADDR");
-  auto destination = optional_word("--destination", "a domain, route or next hop", "HOST");
-  auto states =
-      optional_word("--state", "of recipients, with commas: queued,active,deferred,held,...", "STATES");
-  auto older = optional_word("--older", "arrived at least that long ago", "DURATION");
-  auto all = flag("--all", "every message");
+  auto ids = with_ids ? optional_words("ID", "queue ids, as logs and Received show them")
+                      : std::make_shared<Words>();
+  auto recipient =
+      optional_word("--recipient", "only recipients that match, such as '*@example.net'", "GLOB");
+  auto sender = optional_word("--sender", "only messages whose reverse path or From matches", "GLOB");
+  auto list = optional_word("--list", "only posts of this list", "ADDR");
+  auto destination =
+      optional_word("--destination", "only what goes to this domain, route or next hop", "HOST");
+  auto states = optional_word(
+      "--state",
+      "only recipients in these states: queued,active,deferred,held,delivered,failed,expired,removed",
+      "STATES");
+  auto older =
+      optional_word("--older", "only messages that arrived at least so long ago, such as 2h", "DURATION");
+  auto all = flag("--all", "every message, when nothing else is named");
   return [=] {
     Filter filter;
     for (const auto& text : *ids) {

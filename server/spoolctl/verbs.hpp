@@ -12,6 +12,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "server/admin/filter.hpp"
@@ -95,15 +96,21 @@ class Verb {
 class Verbs {
  public:
   /// Both must outlive the parsing.
-  Verbs(CLI::App& app, Verb::Chosen& chosen) : app_(&app), chosen_(&chosen) {}
+  Verbs(CLI::App& app, Verb::Chosen& chosen, std::string heading = {})
+      : app_(&app), chosen_(&chosen), heading_(std::move(heading)) {}
+  /// The same; `spoolctl --help` shows the verbs that are added to it under this heading.
+  Verbs under(const char* heading) const { return {*app_, *chosen_, heading}; }
 
   Verb add(const char* name, const char* meaning) const;
   /// Verbs of two words: "list create".
   Verbs group(const char* name, const char* meaning) const;
 
  private:
+  CLI::App* subcommand(const char* name, const char* meaning) const;
+
   CLI::App* app_;
   Verb::Chosen* chosen_;
+  std::string heading_;
 };
 
 void declare_queue_verbs(const Verbs&);

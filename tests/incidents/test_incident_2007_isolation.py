@@ -1,4 +1,4 @@
-# ctest: slow serial
+# ctest: slow
 """2007: a remote closed the connection on one RCPT, and the list manager put the whole message to sleep.
 
 The acceptance bar of protocol/delivery/isolation.md over real sockets: culprits are drawn from seeds the daemon never sees; each scenario has a
