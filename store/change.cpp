@@ -1,6 +1,8 @@
-// Store::change: here the directory (what changes) and the spool (history, which keeps the audit event) meet.
+// Store::change, and the lease of post numbers: here the directory (what changes) and the spool (the audit event; the numbers that this
+// node has) meet.
 #include "store/directory/apply.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/post_blocks.hpp"
 #include "store/state.hpp"
 
 namespace spoold::store {
@@ -27,6 +29,8 @@ void Store::change(directory::Operation operation, Callback<directory::Applied> 
       [operation = std::move(operation)](Write& write) -> Result<directory::Applied> {
         auto applied = directory::apply(write, operation);
         if (!applied || applied->repeated) return applied;
+        if (std::holds_alternative<directory::RemoveList>(operation.change))
+          spool::drop_post_blocks(write, applied->list.id);
         HistoryEvent event;
         event.at = write.now();
         event.event = "edited";
@@ -39,6 +43,24 @@ void Store::change(directory::Operation operation, Callback<directory::Applied> 
         return applied;
       },
       std::move(callback)));
+}
+
+PostNumbers& Store::post_numbers() {
+  return state_->post_numbers;
+}
+
+void Store::State::lease(list::ListId list, std::uint32_t count, bool urgent,
+                         Callback<PostNumbers::Block> done) {
+  submit(job<PostNumbers::Block>(
+      urgent ? Job::Kind::change : Job::Kind::patient,
+      [list, count](Write& write) -> Result<PostNumbers::Block> {
+        const auto leased = directory::apply(write, {{}, {}, directory::LeasePosts{list, count}});
+        if (!leased) return tl::unexpected(leased.error());
+        const std::uint32_t last = leased->list.last_post, first = last - count + 1;
+        spool::add_post_block(write, list, first, last);
+        return PostNumbers::Block{first, last};
+      },
+      std::move(done)));
 }
 
 }  // namespace spoold::store

@@ -2,6 +2,9 @@
 
 #include <utility>
 
+#include "store/roster.hpp"
+#include "store/spool/accept.hpp"
+
 namespace spoold::store {
 
 bool Reporting::due(const Read& read, TimePoint now) const {
@@ -39,7 +42,7 @@ Result<void> Reporting::send(Write& write, spool::DueReport due, std::vector<Mad
   if (!acceptance.messages.empty()) {
     const auto& recipients = acceptance.messages.front().recipients;
     if (!recipients.empty()) one.report.to = recipients.front().address;
-    Accepting report(std::move(acceptance), route_);
+    spool::Accepting report(std::move(acceptance), route_, directory_roster());
     const auto whole = report.slice(write, [] { return false; });
     if (!whole) return tl::unexpected(whole.error());
     report.advance();

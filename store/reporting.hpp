@@ -1,12 +1,11 @@
 // Reports made inside the writer's transactions: joins what is due (spool/report.hpp), how a report is sent
-// (Options::report) and its acceptance (accept.hpp), so that what is reported and the report are one commit.
-// Failures: as accept.hpp; then the transaction's change as a whole did not happen and is tried again.
+// (Options::report) and its acceptance (spool/accept.hpp), so that what is reported and the report are one commit.
+// Failures: as spool/accept.hpp; then the transaction's change as a whole did not happen and is tried again.
 #pragma once
 #include <functional>
 #include <string>
 #include <vector>
 
-#include "store/accept.hpp"
 #include "store/spool/report.hpp"
 #include "store/store.hpp"
 

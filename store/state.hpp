@@ -6,11 +6,12 @@
 #include <utility>
 #include <vector>
 
-#include "store/accept.hpp"
 #include "store/job.hpp"
+#include "store/post_numbers.hpp"
 #include "store/reporting.hpp"
 #include "store/room.hpp"
 #include "store/slices.hpp"
+#include "store/spool/accept.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/work.hpp"
 #include "store/store.hpp"
@@ -29,6 +30,10 @@ struct Store::State {
   spool::ClaimPlaces places;  // of the writer thread
   Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
   std::uint64_t duplicates = 0;
+  PostNumbers post_numbers{
+      [this](list::ListId list, std::uint32_t count, bool urgent, Callback<PostNumbers::Block> done) {
+        lease(list, count, urgent, std::move(done));
+      }};
   spool::Backlog backlog;          // of the writer thread
   std::unique_ptr<Slices> slices;  // outlives the writer's last job
   std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
@@ -59,10 +64,11 @@ struct Store::State {
   }
 
   void start_writer();
+  void lease(list::ListId, std::uint32_t count, bool urgent, Callback<PostNumbers::Block>);
   void tell(const std::vector<Reporting::Made>&) const;
   std::vector<std::string> odd() const;
   void report(Callback<void>);
-  void abandon(std::shared_ptr<Accepting>);
+  void abandon(std::shared_ptr<spool::Accepting>);
   Result<void> reclaim();
 };
 

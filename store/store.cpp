@@ -6,6 +6,7 @@
 #include "store/broken.hpp"
 #include "store/directory/apply.hpp"
 #include "store/directory/check.hpp"
+#include "store/roster.hpp"
 #include "store/spool/changes.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/edit.hpp"
@@ -39,7 +40,8 @@ Announcement Store::announce() {
 
 void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
   State& s = *state_;
-  auto accepting = std::make_shared<Accepting>(std::move(acceptance), s.route_of());
+  auto accepting =
+      std::make_shared<spool::Accepting>(std::move(acceptance), s.route_of(), directory_roster());
   Slices::Work work;
   work.kind = Job::Kind::intake;
   work.runs_to_its_end = true;
@@ -61,7 +63,7 @@ void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
 }
 
 /// What its slices wrote is dropped; a full disk only delays that.
-void Store::State::abandon(std::shared_ptr<Accepting> accepting) {
+void Store::State::abandon(std::shared_ptr<spool::Accepting> accepting) {
   Slices::Work work;
   work.waits_for_space = true;
   work.slice = [accepting = std::move(accepting)](Write& write, const Enough&) -> Result<bool> {

@@ -28,6 +28,7 @@ struct Dsn;
 
 namespace spoold::store {
 
+class PostNumbers;
 class Read;   // a short read transaction (store/txn.hpp)
 class Write;  // the writer's transaction, also readable
 
@@ -113,6 +114,9 @@ class Store {
   /// A change of the directory (directory/changes.hpp) and its audit event, in one commit. An operation that was applied
   /// before is answered as it was then. unavailable: this store cannot write.
   void change(directory::Operation, Callback<directory::Applied>);
+
+  /// The numbers of posts, taken before they are cooked (post_numbers.hpp).
+  PostNumbers& post_numbers();
 
   /// A change without a function of its own: for tests. Any thread, as all of these.
   void submit(Job);

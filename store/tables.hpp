@@ -25,6 +25,7 @@ enum class Table : unsigned {
   host,
   request,
   report,
+  post_blocks,
   // directory
   list,
   list_name,
@@ -37,9 +38,10 @@ enum class Table : unsigned {
 };
 
 inline constexpr std::array table_names{
-    "meta", "content",   "message", "finished",     "head",       "recipients", "done",    "recipient",
-    "due",  "claim",     "stage",   "suspect",      "history",    "host",       "request", "report",
-    "list", "list_name", "member",  "member_by_id", "membership", "import",     "change",  "applied",
+    "meta",       "content", "message",     "finished", "head",      "recipients", "done",
+    "recipient",  "due",     "claim",       "stage",    "suspect",   "history",    "host",
+    "request",    "report",  "post_blocks", "list",     "list_name", "member",     "member_by_id",
+    "membership", "import",  "change",      "applied",
 };
 inline constexpr std::size_t table_count = table_names.size();
 static_assert(static_cast<std::size_t>(Table::applied) + 1 == table_count);

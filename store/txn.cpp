@@ -104,6 +104,11 @@ std::uint64_t Read::entries(Table table) const {
   return stat.ms_entries;
 }
 
+std::uint16_t own_node(const Read& read) {
+  const auto node = read.get(Table::meta, "node");
+  return node ? KeyReader(*node).u16() & 0x3ff : 0;
+}
+
 Write::~Write() {
   if (txn_) mdb_txn_abort(std::exchange(txn_, nullptr));
 }

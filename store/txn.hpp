@@ -83,6 +83,7 @@ class Read {
   const Env& env_;
   MDB_txn* txn_;
 };
+std::uint16_t own_node(const Read&);  // of meta: 10 bits of the ids that this store gives
 
 /// Only the writer thread has one; a Job gets it.
 class Write : public Read {

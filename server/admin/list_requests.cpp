@@ -16,6 +16,7 @@
 #include "server/idna.hpp"
 #include "store/blocking.hpp"
 #include "store/directory/directory.hpp"
+#include "store/post_numbers.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::server::admin {
@@ -101,8 +102,9 @@ std::optional<std::string> create_fault(const Request& request, const Mailbox& a
   return std::nullopt;
 }
 
-Json with_list(const Request& request, const list::List& list) {
+Json with_list(const Request& request, list::List list) {
   Json answer = success(request);
+  list.last_post = store::last_post(store::Read(request.store), list);
   answer.update(list_json(list));
   return answer;
 }

@@ -84,10 +84,19 @@ Json post(const Request& request) {
       .at = request.store.now(),
       .by_operator = true};
   if (request.json.value("verp", false)) arrival.copies = list::Copies::each_verp;
-  auto disposition = [&] {
+  const auto decide = [&] {
     const store::Read read(request.store);
-    return dispose(request.settings, read, std::move(arrival));
-  }();
+    return dispose(request.settings, read, arrival);
+  };
+  store::PostNumbers& numbers = request.store.post_numbers();
+  if (!request.dry_run) arrival.numbers = &numbers;
+  Disposition disposition = decide();
+  while (disposition.unnumbered) {
+    const auto leased = await_result<void>(
+        [&](store::Callback<void> done) { numbers.lease(*disposition.unnumbered, std::move(done)); });
+    if (!leased) return failure(leased.error());
+    disposition = decide();
+  }
   if (disposition.all_refused()) return failure(Exit::failed, disposition.fates.at(0).refusal->oneline());
   Json answer = success(request);
   answer["list"] = found->address();

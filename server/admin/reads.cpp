@@ -11,6 +11,7 @@
 #include "server/office/envelope_sender.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
+#include "store/post_numbers.hpp"
 #include "store/spool/check.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
@@ -323,7 +324,9 @@ void Reads::lists(const RowSink& sink) const {
     between_();
     const auto page = [&] {
       const store::Read read(store_);
-      return directory::lists(read, after, rows_at_once);
+      auto found = directory::lists(read, after, rows_at_once);
+      for (list::List& one : found) one.last_post = store::last_post(read, one);
+      return found;
     }();
     if (page.empty()) return;
     for (const auto& one : page) sink(list_json(one));
@@ -336,7 +339,9 @@ std::optional<list::List> Reads::list(const std::string& address) const {
   if (!mailbox) return std::nullopt;
   const std::string key = mailbox->key();
   const store::Read read(store_);
-  return directory::find_list(read, mail::Address(key).local, mailbox->domain());
+  auto found = directory::find_list(read, mail::Address(key).local, mailbox->domain());
+  if (found) found->last_post = store::last_post(read, *found);
+  return found;
 }
 
 void Reads::members(const list::List& list, const std::function<void(const list::Member&)>& sink) const {

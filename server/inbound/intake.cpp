@@ -62,7 +62,15 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   if (!source) co_return refuse_all(source.error());
 
   const smtp::Transaction& transaction = dialog_.transaction();
-  Disposition disposition = decide(std::move(*source));
+  Disposition disposition = decide(*source);
+  while (disposition.unnumbered) {
+    auto begin = [this, list = *disposition.unnumbered](store::Callback<void> done) {
+      reception_.store.post_numbers().lease(list, std::move(done));
+    };
+    store::Result<void> leased = co_await await_store<void>(executor_, std::move(begin));
+    if (!leased) co_return refuse_all(leased.error());
+    disposition = decide(*source);
+  }
   for (std::size_t i = 0; i < disposition.fates.size(); ++i)
     if (disposition.fates[i].refusal)
       log_.refused(transaction.reverse_path, transaction.recipients[i].address,
@@ -100,6 +108,7 @@ Disposition Intake::decide(store::ContentSource source) const {
                   .tls = dialog_.tls(),
                   .at = reception_.store.now(),
                   .one_reply = !dialog_.profile().lmtp,
+                  .numbers = &reception_.store.post_numbers(),
                   .addresses = &rules_.addresses,
                   .may_relay = dialog_.may_relay()};
   const store::Read read(reception_.store);

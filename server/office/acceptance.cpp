@@ -60,6 +60,7 @@ class Disposing {
     }
     // All fates first: where all are refused the reply says so, and nothing is kept or reported.
     for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
+    if (made_.unnumbered) return std::move(made_);
     if (made_.all_refused()) return std::move(made_);
     for (std::size_t i = 0; i < recipients.size(); ++i) {
       if (!made_.fates[i].refusal)
@@ -297,12 +298,21 @@ class Disposing {
     }
     if (judgement.member) members_posts_.insert(id);
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
+    std::uint32_t number = 0;
+    if (arrival_.numbers != nullptr) {
+      number = arrival_.numbers->take(read_, id).value_or(0);
+      if (number == 0) {
+        made_.unnumbered = id;
+        return {};
+      }
+    }
     store::NewMessage made = blank();
     made.message.list = id;
+    made.message.post = number;
+    made.message.copies = arrival_.copies.value_or(list::copies_for(list->settings, number));
     made.message.list_address = list->address();
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
-    made.copies = arrival_.copies;
     made.except = list::left_out(*list, the_post(), judgement.poster);
     list::Cooked cooked = list::cook(header_, *list, received(made), new_message_id());
     made.head = std::move(cooked.head);

@@ -19,6 +19,7 @@
 #include "conf/settings.hpp"
 #include "protocol/smtp/transaction.hpp"
 #include "server/office/address_book.hpp"
+#include "store/post_numbers.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
@@ -37,6 +38,7 @@ struct Arrival {
   bool one_reply = true;                              // SMTP; false: each recipient hears its own (LMTP)
   bool by_operator = false;                           // `spoolctl post`: the lists' policies are not asked
   std::optional<list::Copies> copies = std::nullopt;  // forced for posts
+  store::PostNumbers* numbers = nullptr;              // absent: nothing is to be accepted (a dry run)
   const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
   bool may_relay = true;  // false: a stranger, whose wish for success reports is not followed
 };
@@ -52,9 +54,11 @@ struct Disposition {
   store::Acceptance acceptance;
   std::vector<Fate> fates;  // one for each recipient of the transaction, in order
   bool all_refused() const;
+  /// A post to this list found no number: await PostNumbers::lease() and dispose() again. Nothing else holds then.
+  std::optional<list::ListId> unnumbered;
 };
 
-/// `read` must be of now: lists and members are looked up in it. Nothing of it is kept.
+/// `read` must be of now: lists and members are looked up in it. Nothing of it is kept. Takes the numbers of the posts.
 Disposition dispose(const conf::Settings& settings, const store::Read& read, Arrival arrival);
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -140,12 +140,18 @@ class Applying {
     return {};
   }
 
-  Done operator()(NumberPost& c) {
-    if (!following_) return fail(Error::Kind::invalid, "only an acceptance takes a post number");
+  Done operator()(LeasePosts& c) {
     auto found = load(write_, c.list);
     if (!found) return no_list();
-    found->last_post = c.number;
+    if (!following_) {
+      if (c.count == 0) return fail(Error::Kind::invalid, "no post number is asked for");
+      if (c.count > UINT32_MAX - found->last_post)
+        return fail(Error::Kind::full, "the list has given out all its post numbers");
+      c.last = found->last_post + c.count;
+    }
+    found->last_post = c.last;
     save(write_, *found);
+    applied.list = std::move(*found);
     return {};
   }
 

@@ -148,12 +148,14 @@ void read(Unpacker& in, CutImport& c) {
   c.import = in.num();
 }
 
-void put(Packer& out, const NumberPost& c) {
-  out.num(c.list).num(c.number);
+// Earlier versions logged each number that an acceptance took, without a count.
+void put(Packer& out, const LeasePosts& c) {
+  out.num(c.list).num(c.last).num(c.count);
 }
-void read(Unpacker& in, NumberPost& c) {
+void read(Unpacker& in, LeasePosts& c) {
   c.list = in.num32();
-  c.number = in.num32();
+  c.last = in.num32();
+  c.count = in.at_end() ? 1 : in.num32();
 }
 
 template <std::size_t I = 0>

@@ -70,15 +70,16 @@ struct FinishImport {
 struct CutImport {
   ImportId import = 0;
 };
-/// Logged by an acceptance, which took the number in its own commit.
-struct NumberPost {
+/// The next `count` post numbers of a list, for one node to give out (store/post_numbers.hpp).
+struct LeasePosts {
   ListId list = 0;
-  std::uint32_t number = 0;
+  std::uint32_t count = 1;
+  std::uint32_t last = 0;  // filled in: the last of them
 };
 
 /// The order is that of the numbers on the disk: a new change goes to the end.
 using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
-                            ImportRows, FinishImport, CutImport, NumberPost>;
+                            ImportRows, FinishImport, CutImport, LeasePosts>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:

@@ -23,6 +23,7 @@ using list::MemberId;
 
 std::optional<List> find_list(const Read&, std::string_view local, std::string_view domain);  // lower case
 std::optional<List> list(const Read&, ListId);
+std::optional<std::uint64_t> roster_version(const Read&, ListId);  // nothing: there is no such list
 std::vector<List> lists(const Read&, ListId after, std::size_t limit);
 std::vector<List> lists_of_domain(const Read&, std::string_view domain);
 /// The first `limit` of them by name, without reading the lists.

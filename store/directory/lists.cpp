@@ -1,11 +1,10 @@
-// Lists: create, set, remove, read, number posts.
+// Lists: create, set, remove, read.
 #include <cstdint>
 
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/domain.hpp"
-#include "store/directory/apply.hpp"
 #include "store/directory/operations.hpp"
 #include "store/directory/rows.hpp"
 
@@ -39,6 +38,12 @@ std::optional<List> find_list(const Read& read, std::string_view local, std::str
 
 std::optional<List> list(const Read& read, ListId id) {
   return load(read, id);
+}
+
+std::optional<std::uint64_t> roster_version(const Read& read, ListId id) {
+  const auto record = read.get(Table::list, list_key(id));
+  if (!record) return std::nullopt;
+  return roster_version(id, *record);
 }
 
 std::vector<List> lists(const Read& read, ListId after, std::size_t limit) {
@@ -143,22 +148,6 @@ Result<List> remove_list(Write& write, ListId id, ImportId leftover_id) {
   write.put(Table::import, Key().u64(next_import_id(write, leftover_id)), pack(leftover));
   write.leaves_work();
   return std::move(*found);
-}
-
-Result<std::uint32_t> next_post(Write& write, ListId id) {
-  auto found = load(write, id);
-  if (!found) return no_list();
-  if (found->last_post == 0xffffffff)
-    return fail(Error::Kind::full, "the list has given out all its post numbers");
-  ++found->last_post;
-  save(write, *found);
-  log_change(write, {.sequence = 0,
-                     .node = 0,
-                     .operation = {},
-                     .who = {},
-                     .at = write.now(),
-                     .change = NumberPost{id, found->last_post}});
-  return found->last_post;
 }
 
 }  // namespace spoold::store::directory

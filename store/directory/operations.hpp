@@ -1,6 +1,6 @@
-// The steps of which apply() is made: one list or one member each. Only apply.cpp, an acceptance (next_post) and tests
-// call them; what they write is in no row of `change`, next_post's excepted. They check what they are given. A follower
-// hands them the ids and times that the first store gave.
+// The steps of which apply() is made: one list or one member each. Only apply.cpp and tests call them; what they write is
+// in no row of `change`. They check what they are given. A follower hands them the ids and times that the first store
+// gave.
 #pragma once
 #include "store/directory/changes.hpp"
 #include "store/txn.hpp"
@@ -17,7 +17,5 @@ Result<List> remove_list(Write&, ListId, ImportId leftover = 0);
 Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: already a member
 Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
 Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
-/// The next post number, in a logged change of its own. Post numbers increase; none is given twice.
-Result<std::uint32_t> next_post(Write&, ListId);
 
 }  // namespace spoold::store::directory

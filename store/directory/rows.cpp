@@ -109,6 +109,15 @@ List unpack_list(ListId id, std::string_view record,
   return list;
 }
 
+std::uint64_t roster_version(ListId id, std::string_view record) {
+  const Key key = list_key(id);
+  Unpacker in(record, "list", key);
+  in.str();
+  in.str();
+  in.time();
+  return in.num();
+}
+
 std::vector<std::string> unread_settings(const Read& read) {
   std::vector<std::string> out;
   read.each(Table::list, {}, [&](auto key, auto record) {
@@ -225,11 +234,6 @@ MemberId next_member_id(Write& write, MemberId given) {
 }
 ImportId next_import_id(Write& write, ImportId given) {
   return next_number(write, imports_counter, given);
-}
-
-std::uint16_t own_node(const Read& read) {
-  const auto node = read.get(Table::meta, "node");
-  return node ? KeyReader(*node).u16() & 0x3ff : 0;
 }
 
 std::string_view local_as_given(std::string_view address) {

@@ -41,6 +41,7 @@ std::string pack(const List&, const Texts& unread = {});
 /// `unread` gets name and text of each setting that this version does not know or cannot read.
 List unpack_list(ListId, std::string_view record,
                  const std::function<void(std::string_view, std::string_view)>& unread = {});
+std::uint64_t roster_version(ListId, std::string_view record);  // without the rest of the list
 std::optional<List> load(const Read&, ListId);
 /// The settings that this version does not know or cannot read stay as they are in the row; or become `unread`.
 void save(Write&, const List&);
@@ -85,7 +86,6 @@ void del_member(Write&, ListId, std::string_view place, MemberId, bool forget_id
 ListId next_list_id(Write&, ListId given = 0);
 MemberId next_member_id(Write&, MemberId given = 0);
 ImportId next_import_id(Write&, ImportId given = 0);
-std::uint16_t own_node(const Read&);
 
 /// `text` as given when it differs from its own lower case, else empty: the local column of MemberRow.
 std::string_view local_as_given(std::string_view address);

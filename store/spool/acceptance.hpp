@@ -1,5 +1,5 @@
 // An acceptance as a value: what a session hands to the store (Store::accept), and what it gets back after the commit.
-// How it is written: store/accept.hpp.
+// How it is written: accept.hpp.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -27,7 +27,7 @@ struct PlainRecipient {
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
-  Message message;   // id, content, counts, post, copies, roster_version are filled in by the store
+  Message message;   // id, content, counts, roster_version are filled in by the store
   std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
                      // (one splice)
   /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
@@ -36,9 +36,7 @@ struct NewMessage {
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
-  std::optional<list::Copies>
-      copies;  // posts: forced; absent: as the list's settings say for this post's number
-  // posts: message.list is set; the roster is expanded in the accepting commit(s)
+  // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
 };
 
 struct Acceptance {

@@ -11,6 +11,7 @@
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/post_blocks.hpp"
 #include "store/spool/repair.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/suspect.hpp"
@@ -227,6 +228,10 @@ void read_row(Table table, std::string_view key, std::string_view value) {
       break;
     case Table::request:
       (void)unpack_requests(key, value);
+      break;
+    case Table::post_blocks:
+      KeyReader(key).u32();
+      (void)unpack_post_blocks(key, value);
       break;
     default:
       break;

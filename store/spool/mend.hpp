@@ -19,9 +19,9 @@
 
 namespace spoold::store::spool {
 
-inline constexpr std::array mended_tables{Table::message, Table::finished, Table::recipient,
-                                          Table::due,     Table::claim,    Table::history,
-                                          Table::host,    Table::suspect,  Table::request};
+inline constexpr std::array mended_tables{Table::message, Table::finished,   Table::recipient, Table::due,
+                                          Table::claim,   Table::history,    Table::host,      Table::suspect,
+                                          Table::request, Table::post_blocks};
 
 /// Throws Broken(corrupt) when the row cannot be read.
 void read_row(Table, std::string_view key, std::string_view value);

@@ -16,9 +16,10 @@
 #include "protocol/smtp/client_dialog.hpp"
 #include "protocol/smtp/data_writer.hpp"
 #include "protocol/smtp/server_dialog.hpp"
-#include "store/accept.hpp"
 #include "store/directory/operations.hpp"
 #include "store/env.hpp"
+#include "store/roster.hpp"
+#include "store/spool/accept.hpp"
 #include "store/spool/claim.hpp"
 #include "store/spool/settle.hpp"
 
@@ -161,7 +162,7 @@ MEASURED measured_wire_form(const std::string& text, std::size_t times) {
 
 // Accepts that come together: their jobs and the one commit.
 MEASURED measured_store_accept(store::Env& env,
-                               std::vector<std::vector<std::unique_ptr<store::Accepting>>>& commits) {
+                               std::vector<std::vector<std::unique_ptr<store::spool::Accepting>>>& commits) {
   for (auto& group : commits) {
     auto write = env.begin(NOW);
     for (auto& accepting : group)
@@ -295,23 +296,24 @@ std::unique_ptr<store::Env> opened(const std::string& folder) {
   return std::move(*env);
 }
 
-std::unique_ptr<store::Accepting> accepting(list::ListId list) {
+std::unique_ptr<store::spool::Accepting> accepting(list::ListId list) {
   store::Acceptance a;
   a.content.bytes = std::make_shared<const std::string>(text_of(4096));
   a.messages.emplace_back();
   if (list) {
     a.messages[0].message.list = list;
+    a.messages[0].message.post = 1;
   } else {
     a.messages[0].message.reverse_path = "poster@example.net";
     a.messages[0].recipients.push_back({"anne@north.example"});
   }
-  return std::make_unique<store::Accepting>(std::move(a),
-                                            [](std::string_view) { return std::string("relay"); });
+  return std::make_unique<store::spool::Accepting>(
+      std::move(a), [](std::string_view) { return std::string("relay"); }, store::directory_roster());
 }
 
 std::size_t store_accept(const std::string& folder) {
   const auto env = opened(folder);
-  std::vector<std::vector<std::unique_ptr<store::Accepting>>> commits(50);
+  std::vector<std::vector<std::unique_ptr<store::spool::Accepting>>> commits(50);
   for (auto& group : commits)
     for (int i = 0; i < 20; ++i) group.push_back(accepting(0));
   measured_store_accept(*env, commits);
@@ -333,7 +335,7 @@ std::size_t with_members(const std::string& folder, bool settle) {
     if (!store::directory::add_member(*write, list->id, std::move(one), NOW)) wrong("add_member");
   }
   if (env->commit(std::move(write)) != 0) wrong("commit");
-  std::vector<std::vector<std::unique_ptr<store::Accepting>>> commits(1);
+  std::vector<std::vector<std::unique_ptr<store::spool::Accepting>>> commits(1);
   commits[0].push_back(accepting(list->id));
   if (!settle) {
     measured_store_accept(*env, commits);

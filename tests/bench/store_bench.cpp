@@ -188,6 +188,7 @@ int main(int argc, char** argv) {
   post.content.bytes = std::make_shared<const std::string>(4096, 'x');
   post.messages.emplace_back();
   post.messages[0].message.list = list;
+  post.messages[0].message.post = 1;
   // Others go on meanwhile: how long is the longest of them?
   std::atomic<bool> over{false};
   double longest = 0;

@@ -125,7 +125,7 @@ store::Acceptance post(const list::List& list, list::Copies copies) {
   store::NewMessage& m = a.messages.emplace_back();
   m.message.list = list.id;
   m.message.list_address = list.address();
-  m.copies = copies;
+  m.message.copies = copies;
   return a;
 }
 

@@ -166,7 +166,7 @@ TEST_CASE("an exception while a session takes its next transaction: nobody is lo
   store::NewMessage& m = post.messages.emplace_back();
   m.message.list = list.id;
   m.message.list_address = list.address();
-  m.copies = list::Copies::each_verp;
+  m.message.copies = list::Copies::each_verp;
   const auto accepted = shop.opened.accept(std::move(post)).value();
   id = accepted.ids[0];
   shop.delivery->wake(accepted.routes);

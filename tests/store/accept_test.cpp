@@ -82,7 +82,6 @@ TEST_CASE("a post is expanded inside its acceptance") {
   CHECK(s.problems() == "");
   const auto m = s.message(accepted->ids[0]);
   CHECK(m->post == 1);
-  CHECK(m->copies == list::Copies::each_verp);
   CHECK(m->counts.queued == 899);
   CHECK(s.message(accepted->ids[1])->content == m->content);
   CHECK(s.message(accepted->ids[2])->state == MessageState::finished);
@@ -98,7 +97,8 @@ TEST_CASE("a post is expanded inside its acceptance") {
   CHECK(s.problems() == "");
   Acceptance gone = post(list);
   gone.messages[0].message.list = 999;
-  CHECK_FALSE(s.accept(std::move(gone)));
+  gone.messages[0].message.post = 1;
+  CHECK(s.accept(std::move(gone)).error().kind == Error::Kind::not_found);
   CHECK(s.problems() == "");
 }
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "store/directory/changes.hpp"
+#include "store/post_numbers.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/spool/changes.hpp"
 #include "store/spool/spool.hpp"
@@ -64,7 +65,25 @@ class Opened {
   TimePoint now() const { return TimePoint(Duration(clock->load())); }
   void pass(Duration d) { *clock += d.count(); }
 
+  /// As a session takes it, before the post is cooked.
+  Result<std::uint32_t> post_number(list::ListId list) {
+    for (PostNumbers& numbers = store->post_numbers();;) {
+      if (const auto number = numbers.take(Read(*store), list)) return *number;
+      const auto leased = await<void>([&](auto cb) { numbers.lease(list, cb); });
+      if (!leased) return tl::unexpected(leased.error());
+    }
+  }
+  Result<void> number(Acceptance& a) {
+    for (NewMessage& m : a.messages) {
+      if (m.message.list == 0 || m.message.post != 0) continue;
+      const auto number = post_number(m.message.list);
+      if (!number) return tl::unexpected(number.error());
+      m.message.post = *number;
+    }
+    return {};
+  }
   Result<Accepted> accept(Acceptance a) {
+    if (auto numbered = number(a); !numbered) return tl::unexpected(numbered.error());
     return await<Accepted>([&](auto cb) { store->accept(std::move(a), cb); });
   }
   std::vector<Claim> claim(std::uint32_t limit = 500, std::string route = "relay") {

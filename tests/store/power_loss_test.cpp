@@ -146,6 +146,7 @@ class Script {
     deliver(3);
     for (const bool kept : {true, false}) upload(kept);
     const Id post = accept(post_to(list_, 60'000));
+    accept(post_to(list_, 100));
     deliver(700);
     REQUIRE(s_.whole(post, Store::Whole::hold));
     REQUIRE(s_.whole(post, Store::Whole::release));
@@ -173,6 +174,7 @@ class Script {
 
  private:
   Id accept(Acceptance a) {
+    REQUIRE(s_.number(a));
     const auto accepted = await<Accepted>([&](auto cb) {
       s_.store->accept(std::move(a), [this, cb](Result<Accepted> r) {
         if (r) promises.push_back({recorder().place(), r->ids[0], r->recipients[0], {}});
@@ -242,6 +244,9 @@ std::string judge(const std::string& file, std::size_t cut, const Script& script
     std::this_thread::sleep_for(std::chrono::milliseconds(1));
   if (std::string problems = s.problems(); !problems.empty()) return problems;
   if (cut > script.swept_from) return {};
+  for (const Message& m : spool::messages(Read(*s.store), 0, 1000, true))
+    if (m.list != 0 && directory::list(Read(*s.store), m.list) && s.post_number(m.list).value() <= m.post)
+      return "a post number is given twice: " + id_text(m.id);
   std::map<Id, std::set<std::uint32_t>> delivered;
   for (const Promise& p : script.promises) {
     if (p.after > cut) continue;

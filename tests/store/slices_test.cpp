@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "store/directory/apply.hpp"
 #include "store/directory/operations.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
@@ -267,7 +268,8 @@ TEST_CASE("suspects of long ago and changes that nobody needs are swept") {
   const list::List list = make_list(s, "test", 0);
   for (int k = 0; k < 11; ++k)
     REQUIRE(s.change([&](Write& write) -> Result<void> {
-      for (int i = 0; i < 10'000; ++i) REQUIRE(directory::next_post(write, list.id));
+      for (int i = 0; i < 10'000; ++i)
+        REQUIRE(directory::apply(write, {{}, {}, directory::LeasePosts{list.id, 1}}));
       return {};
     }));
   REQUIRE(rows(s, Table::change) >= 110'000);

@@ -119,7 +119,8 @@ TEST_CASE("an operation that fails is not logged, and may be submitted again") {
   CHECK(place.rows(Table::change) == log);
   CHECK(place.rows(Table::member).empty());
   CHECK(place.apply(dir::Subscribe{list, {member("anne@a.example")}}, "op")->members.size() == 1);
-  CHECK_FALSE(place.apply(dir::NumberPost{list, 7}));
+  CHECK(place.apply(dir::LeasePosts{list, 0}).error().kind == Error::Kind::invalid);
+  CHECK(place.apply(dir::LeasePosts{99, 1}).error().kind == Error::Kind::not_found);
   CHECK_FALSE(place.apply(dir::SetList{list, {{"verp", "sometimes"}}}));
   CHECK_FALSE(place.apply(dir::RemoveList{99}, std::string(65, 'x')));
 }
@@ -136,10 +137,7 @@ TEST_CASE("a follower that applies the logged changes has the same directory, al
     REQUIRE(first.apply(dir::Unsubscribe{test, {"anne@a.example", "dirk@d.example"}}));
     REQUIRE(first.apply(dir::Subscribe{gone, {member("anne@a.example")}}));
     REQUIRE(first.apply(dir::SetList{test, {{"verp", "every:3"}, {"description", "All about it"}}}));
-    first.write([&](Write& w) {
-      for (int i = 0; i < 3; ++i) CHECK(dir::next_post(w, test));
-      return 0;
-    });
+    for (const std::uint32_t count : {1u, 2u}) REQUIRE(first.apply(dir::LeasePosts{test, count}));
     const auto begun = first.apply(dir::BeginImport{test});
     REQUIRE(begun);
     REQUIRE(first.apply(dir::ImportRows{begun->import, {member("Zoe@z.example"), member("carl@c.example")}}));

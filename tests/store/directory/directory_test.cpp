@@ -109,7 +109,6 @@ TEST_CASE("directory: what is refused") {
     CHECK(directory::set_list(w, id, {{"owner", "nobody"}}).error().kind == Error::Kind::invalid);
     CHECK(directory::set_list(w, 99, {}).error().kind == Error::Kind::not_found);
     CHECK(directory::remove_list(w, 99).error().kind == Error::Kind::not_found);
-    CHECK(directory::next_post(w, 99).error().kind == Error::Kind::not_found);
     return 0;
   });
   CHECK(place.add(id, "no address").error().kind == Error::Kind::invalid);
@@ -225,11 +224,6 @@ TEST_CASE("directory: the roster version moves with every change, post numbers a
   CHECK(v2 > v1);
   place.write([&](Write& w) { return directory::remove_member(w, id, "anna@a.example", now); });
   CHECK(version() > v2);
-  for (std::uint32_t expected : {1u, 2u, 3u})
-    CHECK(place.write([&](Write& w) { return directory::next_post(w, id); }) == expected);
-  place.reopen();
-  CHECK(place.write([&](Write& w) { return directory::set_list(w, id, {{"owner", "o@x.example"}}); }));
-  CHECK(place.write([&](Write& w) { return directory::next_post(w, id); }) == 4u);
 }
 
 TEST_CASE("directory: a removed list is gone at once, its rows in slices, its name free again") {

@@ -1,9 +1,9 @@
 // Acceptance: content, messages and their recipients come to exist in one commit (README,
-// Durable states of a message). Joins the spool (what is written) and the directory (a list's members, its post number), which
-// know nothing of each other. What does not fit into a slice (Writer::enough()) is written in slices before,
+// Durable states of a message). Who gets a list's post comes from a Roster; its number was taken before (store/post_numbers.hpp).
+// What does not fit into a slice (Writer::enough()) is written in slices before,
 // under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
 // once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
-// stopped; not_found: the list is gone; invalid: nothing to accept. Then nothing is kept.
+// stopped; not_found: the list is gone; invalid: nothing to accept, or a post without a number. Then nothing is kept.
 #pragma once
 #include <functional>
 #include <memory>
@@ -11,13 +11,15 @@
 
 #include "store/error.hpp"
 #include "store/spool/acceptance.hpp"
+#include "store/spool/roster.hpp"
 #include "store/txn.hpp"
 
-namespace spoold::store {
+namespace spoold::store::spool {
 
 class Accepting {
  public:
-  Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route);
+  /// The roster must live longer.
+  Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route, const Roster& roster);
   ~Accepting();
 
   /// One slice, from where the last committed one stopped: repeatable, as only advance() moves on. True: all
@@ -36,7 +38,8 @@ class Accepting {
   Result<void> make_exist(Write&, Progress&) const;
   Acceptance acceptance_;
   std::function<std::string(std::string_view)> route_;
+  const Roster& roster_;
   std::unique_ptr<Progress> progress_, next_;
 };
 
-}  // namespace spoold::store
+}  // namespace spoold::store::spool

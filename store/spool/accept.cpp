@@ -1,4 +1,4 @@
-#include "store/accept.hpp"
+#include "store/spool/accept.hpp"
 
 #include <algorithm>
 #include <set>
@@ -7,23 +7,22 @@
 
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
-#include "store/directory/operations.hpp"
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/post_blocks.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
 #include "store/spool/work.hpp"
 
-namespace spoold::store {
+namespace spoold::store::spool {
 namespace {
 
 using Kind = Error::Kind;
 using mail::lower;
 constexpr std::uint32_t chunks_a_step = 32;
-constexpr std::size_t members_a_step = 1024;
 constexpr std::size_t recipients_a_step = 4096;
 
 /// Domain order, each address once. Addresses that differ in the case of their local part are two: what it
@@ -67,9 +66,9 @@ struct Accepting::Part {
   std::size_t next = 0;  // plain recipients
   std::string after;     // members
   std::uint32_t count = 0;
-  spool::PageWriter page;
-  spool::RequestWriter requests;
-  spool::DueRuns runs;
+  PageWriter page;
+  RequestWriter requests;
+  DueRuns runs;
   std::string domain, route;  // of the last recipient
   bool any = false;
 };
@@ -85,9 +84,11 @@ struct Accepting::Progress {
   Accepted accepted;
 };
 
-Accepting::Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route)
+Accepting::Accepting(Acceptance acceptance, std::function<std::string(std::string_view)> route,
+                     const Roster& roster)
     : acceptance_(std::move(acceptance)),
       route_(acceptance_.route ? acceptance_.route : std::move(route)),
+      roster_(roster),
       progress_(std::make_unique<Progress>()) {
   for (NewMessage& m : acceptance_.messages) {
     put_in_order(m.recipients);
@@ -114,9 +115,11 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty()) {
     if (acceptance_.events.empty())
       return fail(Kind::invalid, "there is no recipient to accept a message for");
-    for (const HistoryEvent& event : acceptance_.events) spool::add_history(write, event);
+    for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
     return true;
   }
+  for (const NewMessage& m : acceptance_.messages)
+    if (m.message.list != 0 && m.message.post == 0) return fail(Kind::invalid, "the post has no number");
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
   Progress& p = *next_;
@@ -136,7 +139,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
                          .count = 0,
                          .page = {},
                          .requests = {},
-                         .runs = spool::DueRuns(id, p.at, 0),
+                         .runs = DueRuns(id, p.at, 0),
                          .domain = {},
                          .route = {},
                          .any = false});
@@ -155,9 +158,9 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (complete && p.chunk == 0 && std::all_of(p.parts.begin(), p.parts.end(), for_nobody))
     p.content_complete = true;
   for (bool any = false; complete && !p.content_complete && !(any && enough()); any = true) {
-    const auto chunks = std::string_view(*source.bytes)
-                            .substr(0, source.bytes->size() - spool::tail_size(source.bytes->size()));
-    p.content_complete = spool::put_chunks(write, p.content, chunks, p.chunk, chunks_a_step);
+    const auto chunks =
+        std::string_view(*source.bytes).substr(0, source.bytes->size() - tail_size(source.bytes->size()));
+    p.content_complete = put_chunks(write, p.content, chunks, p.chunk, chunks_a_step);
     p.chunk += chunks_a_step;
   }
   complete = complete && p.content_complete;
@@ -168,9 +171,8 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   // This will take another slice: from here on a crash must find what was written. (An upload has its row already.)
   if (!p.staged) {
     p.staged = true;
-    if (!source.staged) write.put(Table::stage, spool::stage_key(spool::StageKind::accept, p.content), {});
-    for (const Part& part : p.parts)
-      write.put(Table::stage, spool::stage_key(spool::StageKind::accept, part.id), {});
+    if (!source.staged) write.put(Table::stage, stage_key(StageKind::accept, p.content), {});
+    for (const Part& part : p.parts) write.put(Table::stage, stage_key(StageKind::accept, part.id), {});
   }
   return false;
 }
@@ -190,15 +192,13 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
     part.page.add(address, member);
     if (due) part.runs.add(write, part.count, part.route);
     ++part.count;
-    if (part.page.count() == spool::page_size) {
-      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
-                part.page.take());
+    if (part.page.count() == page_size) {
+      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / page_size), part.page.take());
       part.requests.put(write, part.id, part.count - 1);
     }
   };
   // At least one step in each slice: also beside others an acceptance comes to its end.
   do {
-    std::size_t skipped = 0;
     if (m.message.list == 0) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
       for (; part.next < end; ++part.next) {
@@ -207,22 +207,11 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
       }
       part.complete = part.next == m.recipients.size();
     } else {
-      // Copied out before anything is written: the views belong to the transaction.
-      std::string addresses;
-      std::vector<std::pair<std::uint64_t, std::size_t>> members;  // id, where its address ends
-      part.after =
-          directory::visit_members(write, m.message.list, part.after, [&](const directory::MemberView& v) {
-            const bool left_out =
-                v.delivery != list::Delivery::regular ||
-                (!m.except.empty() && std::binary_search(m.except.begin(), m.except.end(), v.key));
-            if (left_out) return ++skipped < members_a_step;
-            addresses.append(v.address);
-            members.emplace_back(v.id, addresses.size());
-            return members.size() < members_a_step;
-          });
+      Roster::Page page = roster_.page(write, m.message.list, m.except, part.after);
+      part.after = std::move(page.after);
       std::size_t from = 0;
-      for (const auto& [id, end] : members) {
-        add(std::string_view(addresses).substr(from, end - from), id);
+      for (const auto& [id, end] : page.members) {
+        add(std::string_view(page.addresses).substr(from, end - from), id);
         from = end;
       }
       part.complete = part.after.empty();
@@ -236,7 +225,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   std::uint64_t size =
       acceptance_.content.bytes ? acceptance_.content.bytes->size() : acceptance_.content.size;
   if (acceptance_.content.staged) {
-    const Key key = spool::stage_key(spool::StageKind::content, p.content);
+    const Key key = stage_key(StageKind::content, p.content);
     const auto stage = write.get(Table::stage, key);
     if (!stage) return fail(Kind::not_found, "the staged content of a message is gone");
     size = Unpacker(*stage, "stage", key).num();
@@ -244,14 +233,14 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   }
   std::string_view tail;
   if (!acceptance_.content.staged)
-    tail = std::string_view(*acceptance_.content.bytes).substr(size - spool::tail_size(size));
-  spool::put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size()), tail});
+    tail = std::string_view(*acceptance_.content.bytes).substr(size - tail_size(size));
+  put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size()), tail});
   if (p.staged) {
     // Without its row in `stage` a part may have been swept: to make it exist then would promise what is gone.
-    bool whole = acceptance_.content.staged != 0 ||
-                 write.del(Table::stage, spool::stage_key(spool::StageKind::accept, p.content));
+    bool whole =
+        acceptance_.content.staged != 0 || write.del(Table::stage, stage_key(StageKind::accept, p.content));
     for (const Part& part : p.parts)
-      whole = write.del(Table::stage, spool::stage_key(spool::StageKind::accept, part.id)) && whole;
+      whole = write.del(Table::stage, stage_key(StageKind::accept, part.id)) && whole;
     if (!whole)
       return fail(Kind::conflict, "what was written of a message is gone from the store: send it again");
   }
@@ -259,7 +248,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   for (std::size_t i = 0; i < p.parts.size(); ++i) {
     const NewMessage& m = acceptance_.messages[i];
     Part& part = p.parts[i];
-    spool::MessageRow row;
+    MessageRow row;
     static_cast<Message&>(row) = m.message;
     row.id = part.id;
     row.content = p.content;
@@ -271,55 +260,49 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     row.counts = {};
     (row.state == MessageState::held ? row.counts.held : row.counts.queued) = part.count;
     if (row.state != MessageState::held) row.state = MessageState::queued;
-    if (part.count <= spool::few_recipients && part.page.size() <= spool::few_octets) {
+    if (part.count <= few_recipients && part.page.size() <= few_octets) {
       row.few = true;
       row.page = part.page.take();
     } else if (part.page.count() > 0) {
-      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / spool::page_size),
-                part.page.take());
+      write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / page_size), part.page.take());
     }
-    // The number is taken in the commit that makes the post exist: none is lost to an acceptance that failed.
     if (row.list != 0) {
-      const auto list = directory::list(write, row.list);
-      if (!list) return fail(Kind::not_found, "the list " + row.list_address + " was removed meanwhile");
-      const auto post = directory::next_post(write, row.list);
-      if (!post) return tl::unexpected(post.error());
-      row.post = *post;
-      row.copies = m.copies ? *m.copies : list::copies_for(list->settings, *post);
-      row.verp_format = list->settings.verp_format;
-      row.roster_version = list->roster_version;
+      const auto version = roster_.version(write, row.list);
+      if (!version) return fail(Kind::not_found, "the list " + row.list_address + " was removed meanwhile");
+      row.roster_version = *version;
+      use_post_number(write, row.list, row.post);
     }
     const bool cooked = !m.head.empty() || !m.body.empty();
     if (cooked && m.id_at) {
       std::string head = m.head;  // a copy: the slice may be run again, under another id
       head.replace(*m.id_at, id_width, id_text(row.id));
-      spool::put_head(write, row.id, head, m.body);
+      put_head(write, row.id, head, m.body);
     } else if (cooked) {
-      spool::put_head(write, row.id, m.head, m.body);
+      put_head(write, row.id, m.head, m.body);
     }
     if (row.size == 0) {
       row.size = cooked ? m.head.size() : size;
       for (const Splice& s : m.body) row.size += s.length + s.own.size();
     }
     // A post that nobody gets is finished at once.
-    if (!spool::finish_if_done(write, row)) spool::put_message(write, row);
+    if (!finish_if_done(write, row)) put_message(write, row);
     p.accepted.ids.push_back(row.id);
     p.accepted.recipients.push_back(part.count);
     routes.insert(part.runs.routes().begin(), part.runs.routes().end());
   }
   p.accepted.routes.assign(routes.begin(), routes.end());
-  for (const HistoryEvent& event : acceptance_.events) spool::add_history(write, event);
+  for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
   return {};
 }
 
 void Accepting::abandon(Write& write) const {
-  const auto give_up = [&](spool::StageKind kind, Id id) {
-    if (write.del(Table::stage, spool::stage_key(kind, id)))
-      spool::leave_work(write, spool::stage_key(spool::StageKind::abandoned, id), {});
+  const auto give_up = [&](StageKind kind, Id id) {
+    if (write.del(Table::stage, stage_key(kind, id)))
+      leave_work(write, stage_key(StageKind::abandoned, id), {});
   };
-  for (const Part& part : progress_->parts) give_up(spool::StageKind::accept, part.id);
-  give_up(spool::StageKind::accept, progress_->content);
-  if (acceptance_.content.staged) give_up(spool::StageKind::content, acceptance_.content.staged);
+  for (const Part& part : progress_->parts) give_up(StageKind::accept, part.id);
+  give_up(StageKind::accept, progress_->content);
+  if (acceptance_.content.staged) give_up(StageKind::content, acceptance_.content.staged);
 }
 
-}  // namespace spoold::store
+}  // namespace spoold::store::spool
