@@ -8,7 +8,8 @@ TEST_CASE("command: verbs without regard to case, argument trimmed") {
   CHECK(split("MAIL FROM:<a@b.example>").verb == Verb::mail);
   CHECK(split("rCpT  TO:<a@b.example>  ").argument == "TO:<a@b.example>");
   CHECK(split("QUIT").argument.empty());
-  CHECK(split("STARTTLS").verb == Verb::elsewhere);
+  CHECK(split("STARTTLS").verb == Verb::starttls);
+  CHECK(split("ETRN").verb == Verb::elsewhere);
   CHECK(split("").verb == Verb::unknown);
   CHECK(split("DATAX").verb == Verb::unknown);
   CHECK(split(" DATA").verb == Verb::unknown);
