@@ -90,7 +90,7 @@ void Planner::State::lose(Connection& c, Loss& loss, const Observation& seen) {
   if (!f.work) return;
   const Drop& drop = loss.drop;
   loss.overlapped = loss.overlapped || f.overlap;
-  const Finding finding = loss.behind ? Finding{} : find_blame(seen, drop, limits.lmtp);
+  Finding finding = loss.behind ? Finding{} : find_blame(seen, drop, limits.lmtp);
   Open open = conclude(c, f, seen, &drop, loss.hung_up && &seen == loss.last_heard, loss.now);
   c.rcpts += open.answered;
   c.rejects += open.refused;
@@ -115,6 +115,11 @@ void Planner::State::lose(Connection& c, Loss& loss, const Observation& seen) {
     for (auto* line : {&open.unsent, &open.silent, &open.accepted}) back(*line, f.kind);
     return end_flight(c, f);
   }
+  // Silence behind several RCPTs of one write: a server that is stuck at one of them may hold back its replies to those
+  // before it. So the oldest without a reply is not suspect: in lock-step it will be known who is.
+  if (drop.how == Drop::How::timeout && finding.blame == Blame::suspect && open.silent.size() > 1 &&
+      f.window > 1)
+    finding.blame = Blame::ambiguous;
   loss.meet(finding, f);
   loss.doubt = finding.blame == Blame::in_doubt;
   const bool only_one = open.silent.size() == 1 && finding.blame == Blame::suspect;

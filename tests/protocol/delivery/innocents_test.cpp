@@ -30,6 +30,26 @@ TimePoint post_at(Lane& lane, TimePoint at, MessageId message, const std::vector
 
 }  // namespace
 
+TEST_CASE(
+    "a server stuck at one RCPT holds back its replies to those before it: only the silent one is suspect") {
+  for (std::uint64_t seed = 0; seed < 20; ++seed) {
+    CAPTURE(seed);
+    Faults faults;
+    faults.culprits = {"r11@example.net"};
+    faults.manners = {{"r11@example.net", Manner::silence}};
+    faults.replies = Replies::held_and_flushed;
+    Lane lane(usual_limits(), faults, seed, 5);
+    lane.post(1, addresses(20), false);
+    lane.run(start + minutes(20));
+    for (const auto& [key, s] : lane.store) {
+      if (s.address == "r11@example.net") continue;
+      CHECK(s.delivered == 1);
+      CHECK(s.finished - s.arrived <= at_worst);
+      CHECK(!lane.ever_suspected.contains(s.address));
+    }
+  }
+}
+
 TEST_CASE("two culprits of two messages, offered again and again, are no dead host") {
   for (int quiet = 1; quiet <= 24; ++quiet) {
     CAPTURE(quiet);

@@ -9,6 +9,7 @@
 #include <memory>
 #include <optional>
 #include <queue>
+#include <set>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -97,6 +98,7 @@ class Lane {
   Duration round_trip = std::chrono::milliseconds(10), patience = std::chrono::minutes(5);
   std::map<std::pair<MessageId, std::uint32_t>, Stored> store;
   std::map<std::string, Suspicion> suspicions;
+  std::set<std::string> ever_suspected;
   std::map<std::pair<MessageId, std::string>, int> accepted;  // by the host
   std::vector<ConnectionLog> logs;                            // of connections that ended
   std::vector<MessageId> held;
@@ -184,7 +186,7 @@ class Lane {
   void settle() {
     for (SuspectChange& change : planner.take_suspects()) {
       if (change.now)
-        suspicions[change.address] = *change.now;
+        suspicions[change.address] = *change.now, ever_suspected.insert(change.address);
       else
         suspicions.erase(change.address);
     }
