@@ -121,7 +121,7 @@ Fields fields_of(std::string_view text) {
       fields.emplace_back();
       continue;
     }
-    if (mail::is_space(line.front())) {  // RFC 822 folding; behind a blank line it continues nothing
+    if (mail::is_space(line.front())) {  // folding (RFC 5322 2.2.3); behind a blank line it continues nothing
       if (!fields.empty() && !fields.back().first.empty() && fields.back().second.size() < value_at_most) {
         fields.back().second += ' ';
         fields.back().second += mail::trim(line).substr(0, value_at_most);

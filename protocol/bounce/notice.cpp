@@ -132,13 +132,13 @@ void take_text(Notice& notice, std::string_view text) {
   }
 }
 
+}  // namespace
+
 bool inside_message(const std::vector<mime::Part>& parts, std::size_t index) {
   for (; index != 0; index = parts[index].parent)
     if (parts[index].message) return true;
   return false;
 }
-
-}  // namespace
 
 std::string words_of(std::string_view text) {
   std::string words;

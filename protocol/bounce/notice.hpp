@@ -42,6 +42,8 @@ struct Notice {
 /// `parts`: of `bytes`, mime::parts_of.
 Notice notice_of(std::string_view bytes, const std::vector<mime::Part>& parts);
 
+/// Is the part inside a message that the message encloses?
+bool inside_message(const std::vector<mime::Part>& parts, std::size_t index);
 /// In lower case, one space between words.
 std::string words_of(std::string_view text);
 /// Does `words` hold one of the phrases? `phrases`: with '|' between them.

@@ -14,12 +14,6 @@ namespace {
 
 constexpr std::size_t status_at_most = 1 << 20, exim_fields = 100;
 
-bool inside_message(const std::vector<mime::Part>& parts, std::size_t index) {
-  for (; index != 0; index = parts[index].parent)
-    if (parts[index].message) return true;
-  return false;
-}
-
 bool is_status_type(std::string_view type) {
   return type == "message/delivery-status" || type == "message/global-delivery-status" ||
          type == "message/delivery-report";

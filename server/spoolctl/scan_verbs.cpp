@@ -2,7 +2,10 @@
 #include <iostream>
 #include <string>
 
+#include "conf/replies.hpp"
+#include "protocol/bounce/complaint.hpp"
 #include "protocol/bounce/scan.hpp"
+#include "protocol/smtp/reply_class.hpp"
 #include "server/spoolctl/print.hpp"
 #include "server/spoolctl/verbs.hpp"
 
@@ -50,10 +53,77 @@ void bounce_scan(const Verbs& verbs) {
   });
 }
 
+/// The table that is built in, behind the rows of `file`, if one is named.
+tl::expected<smtp::ReplyTable, std::string> reply_table(const std::string& file) {
+  std::vector<conf::ReplyRule> rules;
+  if (!file.empty()) {
+    auto own = conf::load_replies(file);
+    if (!own) {
+      std::string problems;
+      for (const conf::Problem& problem : own.error())
+        problems += (problems.empty() ? "" : "\n") + problem.text();
+      return tl::unexpected(problems);
+    }
+    rules = std::move(*own);
+  }
+  const auto& built_in = conf::built_in_replies();
+  rules.insert(rules.end(), built_in.begin(), built_in.end());
+  return smtp::ReplyTable(std::move(rules));
+}
+
+Json meaning(const smtp::ReplyClass& one) {
+  Json row{{"action", conf::text(one.action)}, {"scores", one.scores()}, {"rule", one.rule}};
+  row["wait"] = one.wait.count() == 0 ? Json() : Json(one.wait.count() / 1000);
+  return row;
+}
+
+void reply_scan(const Verbs& verbs) {
+  Verb verb = verbs.add("reply-scan",
+                        "what SMTP replies (on standard input, one a line) mean; a JSON object for each");
+  auto mx = verb.optional_word("--mx", "the host that replied", "HOST");
+  auto file =
+      verb.optional_word("--replies", "a table that is asked before the one that is built in", "FILE");
+  verb.runs_without_configuration([mx, file](const Console& console) {
+    const auto table = reply_table(*file);
+    if (!table) return console.fail(Exit::failed, table.error());
+    for (std::string line; std::getline(std::cin, line);) {
+      unless_interrupted();
+      const smtp::Reply reply = smtp::reply_in_line(line);
+      put(dump(meaning(table->classify(reply, *mx))) + "\n");
+    }
+    return Exit::done;
+  });
+}
+
+Json or_null(const std::string& text) {
+  return text.empty() ? Json() : Json(text);
+}
+
+void complaint_scan(const Verbs& verbs) {
+  Verb verb = verbs.add("complaint-scan", "whose complaint a feedback report (on standard input) is");
+  verb.runs_without_configuration([](const Console& console) {
+    const auto mail = mail_in();
+    if (!mail) return too_large(console);
+    const auto complaint = bounce::scan_complaint(*mail);
+    Json row = Json::object();
+    if (complaint)
+      row = {{"feedback_type", complaint->feedback_type},
+             {"original_recipient", or_null(complaint->original_recipient)},
+             {"member", or_null(complaint->member)},
+             {"list", or_null(complaint->list)},
+             {"source_ip", or_null(complaint->source_ip)},
+             {"arrived", complaint->arrived ? Json(rfc3339(*complaint->arrived)) : Json()}};
+    if (console.json || complaint) return console.print(row);
+    return Exit::done;
+  });
+}
+
 }  // namespace
 
 void declare_scan_verbs(const Verbs& verbs) {
   bounce_scan(verbs);
+  reply_scan(verbs);
+  complaint_scan(verbs);
 }
 
 }  // namespace spoold::server::admin
