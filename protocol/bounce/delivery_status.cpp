@@ -139,15 +139,18 @@ Fields fields_of(std::string_view text) {
 StatusReport read_delivery_status(std::string_view text) {
   StatusReport report;
   Group group;
+  bool gap = false;  // a blank line since the last field
   for (auto& [name, value] : fields_of(text)) {
     if (name.empty()) {
-      if (group.whole()) close(group, report);
+      gap = true;
       continue;
     }
     std::string* field = group.at(name);
     if (!field) continue;
-    // A field that a recipient has once, again: the blank line before the next recipient is missing.
-    if (!field->empty()) close(group, report);
+    // A field that a recipient has once, again: the blank line before the next recipient is missing. An address behind a
+    // blank line is the next recipient's; any other field may stand there because someone doubled the line ends.
+    if (!field->empty() || (gap && group.whole() && name.ends_with("-recipient"))) close(group, report);
+    gap = false;
     *group.at(name) = value.empty() ? " " : std::move(value);
   }
   close(group, report);

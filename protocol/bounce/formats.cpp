@@ -295,7 +295,7 @@ class Reader {
   std::string screen_name(const Line& line) {
     const std::string_view word = mail::trim(line.text);
     if (word.find('@') != word.npos) return whole_address(word);
-    return is_name(word) && line.indent > 0 ? std::string(word) + "@aol.com" : std::string();
+    return is_name(word) && line.indent > 0 ? whole_address(std::string(word) + "@aol.com") : std::string();
   }
 
   // The report has a name only; the two domains that the university has.
@@ -303,8 +303,9 @@ class Reader {
     const std::string_view text = mail::trim(line.text);
     const std::string_view word = text.substr(0, text.find_first_of(" \t"));
     if (line.indent == 0 || !is_name(word) || word.front() == '-') return;
-    found_.add(std::string(word) + "@yale.edu", true, at);
-    found_.add(std::string(word) + "@cs.yale.edu", true, at);
+    for (const char* domain : {"@yale.edu", "@cs.yale.edu"})
+      if (std::string address = whole_address(std::string(word) + domain); !address.empty())
+        found_.add(std::move(address), true, at);
   }
 
   const Notice& notice_;

@@ -16,9 +16,22 @@ constexpr std::string_view failing =
     "refused|problem|unreachable|bounced|returned|aborted|unknown|no such|does not exist|doesn't exist|not "
     "exist|"
     "disabled|inactive|quota|mailbox|not found|no longer|is full|not known|not valid|invalid|delayed|not yet|"
-    "nicht zugestellt|nicht zustell|unbekannt|n'a pas|impossible|no pudo|no se pudo|non è stato|kann "
+    "affected|nicht erreich|nicht zugestellt|nicht zustell|unbekannt|n'a pas|impossible|no pudo|no se "
+    "pudo|non è stato|kann "
     "nicht|konnte nicht|"
     "couldn`t|rcpt to|undelivr|delivery problems";
+// That a mail was not delivered, and not only that something is wrong.
+constexpr std::string_view undelivered =
+    "not delivered|not been delivered|not be delivered|not deliver|undeliver|undelivr|unable to deliver|able "
+    "to deliver|"
+    "be delivered|failed to deliver|delivery fail|delivery failure|delivery has failed|delivery "
+    "problem|delivery error|"
+    "error delivering|delivering your|delivery status|delivery of your|delivery to|failure notice|failed "
+    "permanently|"
+    "did not reach|not reach|not be reached|not receive|mail failed|mail delivery|returned "
+    "mail|returning|returned to|"
+    "your message|your mail|mail system error|mailbox is full|user unknown|unknown user|no such user|rcpt to|"
+    "message could not|mail could not|not be sent|bounced|nicht zugestellt|unzustellbar|could not send";
 constexpr std::string_view recipients =
     "following address|following recipient|following user|following destination|following e-mail|following "
     "email|"
@@ -44,7 +57,6 @@ constexpr std::string_view done =
     "successfully delivered|was delivered to|been delivered to|has been relayed|successfully relayed|was "
     "displayed|"
     "has been read|was read|has been received|return receipt|delivery confirmation|successful mail delivery|"
-    "message was received|"
     "erfolgreich zugestellt";
 
 bool is_code(std::string_view word) {
@@ -66,7 +78,7 @@ std::string paragraph_address(std::string_view text) {
   const std::size_t end = text.front() == '<' ? text.find('>') : text.find_first_of(" \t:(");
   if (end == text.npos) return {};
   const std::string_view rest = mail::trim(text.substr(text.front() == '<' ? end + 1 : end));
-  if (!rest.starts_with(':') && !rest.starts_with("...") && !rest.starts_with(" (")) return {};
+  if (!rest.starts_with(':') && !rest.starts_with("...") && !rest.starts_with('(')) return {};
   return whole_address(text.substr(0, end));
 }
 
@@ -76,11 +88,13 @@ class General {
 
   Scan read() {
     bool fails = holds(notice_.subject, failing), succeeds = holds(notice_.subject, done);
+    bool returned = holds(notice_.subject, undelivered);
     for (const Line& line : notice_.lines) {
       fails |= holds(line.joined, failing);
-      succeeds |= holds(line.joined, done);
+      returned |= holds(line.joined, undelivered);
+      succeeds |= holds(line.joined, done) && !holds(line.joined, "not |n't |nicht ");
     }
-    if (!fails || succeeds) return {};
+    if (!fails || !returned || succeeds) return {};
     for (const auto rule :
          {&General::paragraphs, &General::headings, &General::labelled, &General::dialogue, &General::only}) {
       Found found(notice_);

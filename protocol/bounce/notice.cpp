@@ -17,7 +17,7 @@ constexpr std::string_view daemons =
     "daemon|daemon@|mdaemon|postmaster|"
     "mail delivery|mail.delivery|mail_delivery|delivery system|delivery subsystem|delivery service|mail "
     "administrator|"
-    "system administrator|system attendant|mail system|mail router|mail service|mail "
+    "post_master@|system administrator|system attendant|mail system|mail router|mail service|mail "
     "server|mailadm|microsoftexchange|"
     "smtp_mail|smtp mail|smtp_gateway|smtp gateway|for_smtp|imss@|ndr@|mail deliver|maildelivery|<>";
 
@@ -104,11 +104,11 @@ void read_header(Notice& notice, const mail::Header& header) {
   notice.answer = header.find("X-Autoreply") || header.find("X-Autorespond") ||
                   header.find("X-Autoresponder") || holds(precedence, "auto_reply|auto-reply") ||
                   holds(automatic, "vacation") || prefixed(notice.subject, answer_subjects);
-  if (holds(notice.from, daemons) && !passed_on)
+  const bool reports = holds(notice.subject, report_subjects) && !passed_on;
+  if ((holds(notice.from, daemons) && !passed_on) || (reports && path == "<>"))
     notice.origin = Origin::daemon;
-  else if ((holds(notice.subject, report_subjects) && !passed_on) || path == "<>" ||
-           holds(path, "mailer-daemon") || holds(automatic, "(failure)|(rejected)") ||
-           holds(type, "delivery-status"))
+  else if (reports || path == "<>" || holds(path, "mailer-daemon") ||
+           holds(automatic, "(failure)|(rejected)") || holds(type, "delivery-status"))
     notice.origin = Origin::hint;
   for (const Mailbox& mailbox :
        mail::mailboxes(header, {"From", "Sender", "Reply-To", "To", "Cc", "Errors-To"}))

@@ -25,7 +25,7 @@ struct Line {
 enum class Origin : std::uint8_t {
   person,  // nothing speaks for a mail system
   hint,    // the subject of a report, a null return path, Auto-Submitted with a failure
-  daemon,  // From names a mail system
+  daemon,  // From names a mail system, or the subject is a report's and the return path is null
 };
 
 struct Notice {

@@ -26,31 +26,14 @@ std::optional<std::string> mail_in() {
   return mail;
 }
 
-Exit too_large(const Console& console) {
-  return console.fail(Exit::failed, "the mail is larger than 128 MiB");
+/// Every verb that judges takes these two. What these verbs say depends neither on the DNS nor on the time.
+void common_options(Verb& verb) {
+  (void)verb.optional_word("--dns", "answers of the DNS; this verb asks none", "FILE");
+  (void)verb.optional_word("--now", "the time; this verb needs none", "TIME");
 }
 
-void bounce_scan(const Verbs& verbs) {
-  Verb verb =
-      verbs.add("bounce-scan", "show which addresses a bounce message on standard input reports as failed");
-  verb.runs_without_configuration([](const Console& console) {
-    const auto mail = mail_in();
-    if (!mail) return too_large(console);
-    const bounce::Scan scan = bounce::scan(*mail);
-    Json rows = Json::array();
-    for (const bounce::Failure& failure : scan.failures) {
-      const char* kind = failure.permanent ? "permanent" : "temporary";
-      if (!console.json) put(std::string(kind) + " " + printable(failure.address) + "\n");
-      rows.push_back({{"address", failure.address},
-                      {"kind", kind},
-                      {"format", scan.format},
-                      {"status", failure.status.text()},
-                      {"diagnostic", failure.diagnostic},
-                      {"remote", failure.remote}});
-    }
-    if (console.json) put(dump(rows) + "\n");
-    return Exit::done;
-  });
+Exit too_large(const Console& console) {
+  return console.fail(Exit::failed, "the mail is larger than 128 MiB");
 }
 
 /// The table that is built in, behind the rows of `file`, if one is named.
@@ -77,12 +60,48 @@ Json meaning(const smtp::ReplyClass& one) {
   return row;
 }
 
+/// The reply that a report quotes. Its Status stands in where the diagnostic has no codes.
+smtp::Reply reply_of(const bounce::Failure& failure) {
+  smtp::Reply reply = smtp::reply_in_line(failure.diagnostic);
+  if (!reply.enhanced.given()) reply.enhanced = failure.status;
+  if (reply.code == 0) reply.code = failure.permanent ? 550 : 450;
+  if (!failure.permanent && reply.permanent()) reply.code -= 100;
+  return reply;
+}
+
+void bounce_scan(const Verbs& verbs) {
+  Verb verb =
+      verbs.add("bounce-scan", "show which addresses a bounce message on standard input reports as failed");
+  common_options(verb);
+  verb.runs_without_configuration([](const Console& console) {
+    const auto mail = mail_in();
+    if (!mail) return too_large(console);
+    const bounce::Scan scan = bounce::scan(*mail);
+    const smtp::ReplyTable table(conf::built_in_replies());
+    Json rows = Json::array();
+    for (const bounce::Failure& failure : scan.failures) {
+      const char* kind = failure.permanent ? "permanent" : "temporary";
+      if (!console.json) put(std::string(kind) + " " + printable(failure.address) + "\n");
+      rows.push_back({{"address", failure.address},
+                      {"kind", kind},
+                      {"format", scan.format},
+                      {"status", failure.status.text()},
+                      {"diagnostic", failure.diagnostic},
+                      {"remote", failure.remote}});
+      rows.back().update(meaning(table.classify(reply_of(failure), failure.remote)));
+    }
+    if (console.json) put(dump(rows) + "\n");
+    return Exit::done;
+  });
+}
+
 void reply_scan(const Verbs& verbs) {
   Verb verb = verbs.add("reply-scan",
-                        "what SMTP replies (on standard input, one a line) mean; a JSON object for each");
+                        "show what SMTP replies on standard input mean, one a line: a JSON object for each");
   auto mx = verb.optional_word("--mx", "the host that replied", "HOST");
-  auto file =
-      verb.optional_word("--replies", "a table that is asked before the one that is built in", "FILE");
+  auto file = verb.optional_word("--replies",
+                                 "a table of replies that is asked before the one that is built in", "FILE");
+  common_options(verb);
   verb.runs_without_configuration([mx, file](const Console& console) {
     const auto table = reply_table(*file);
     if (!table) return console.fail(Exit::failed, table.error());
@@ -100,7 +119,8 @@ Json or_null(const std::string& text) {
 }
 
 void complaint_scan(const Verbs& verbs) {
-  Verb verb = verbs.add("complaint-scan", "whose complaint a feedback report (on standard input) is");
+  Verb verb = verbs.add("complaint-scan", "show whose complaint a feedback report on standard input is");
+  common_options(verb);
   verb.runs_without_configuration([](const Console& console) {
     const auto mail = mail_in();
     if (!mail) return too_large(console);

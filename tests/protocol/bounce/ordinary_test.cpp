@@ -127,6 +127,9 @@ TEST_CASE("ordinary mail: what a postmaster writes that is no report") {
   CHECK(named("From: postmaster@south.example\nSubject: Virus found in mail from you\n\n"
               "We found a virus in a mail that you sent to dirk@south.example and cris@south.example.\n")
             .empty());
+  CHECK(named("From: postmaster@south.example\nSubject: Quota warning\n\n"
+              "The mailbox dirk@south.example has reached 90 percent of its quota and will soon be full.\n")
+            .empty());
   CHECK(named("From: Mail Administrator <admin@south.example>\nSubject: Maintenance on Sunday\n\n"
               "The server will be away on Sunday from 8 to 10. Ask dirk@south.example.\n")
             .empty());
