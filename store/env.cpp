@@ -269,6 +269,20 @@ Result<void> Env::tables(bool create) {
   return fresh ? sync_folders(path_) : Result<void>();
 }
 
+Id Env::new_id(TimePoint now) {
+  constexpr Id sequences = Id{1} << 12;
+  const Id node = node_ << 12;
+  const auto ms = static_cast<Id>(std::max<std::int64_t>(now.time_since_epoch().count(), 1));
+  Id last = last_.load(std::memory_order_relaxed), id = 0;
+  do {
+    id = last + 1;
+    if ((id & (sequences - 1)) == 0 || (id & ((Id{1} << 22) - 1)) >> 12 != node_)
+      id = ((last >> 22) + 1) << 22 | node;  // this millisecond's sequence is used up
+    id = std::max(id, ms << 22 | node);
+  } while (!last_.compare_exchange_weak(last, id, std::memory_order_relaxed));
+  return id;
+}
+
 std::unique_ptr<Write> Env::begin(TimePoint now) {
   MDB_txn* txn = nullptr;
   if (const int code = mdb_txn_begin(env_, nullptr, 0, &txn)) throw_lmdb(code, "begin to write");

@@ -56,6 +56,9 @@ class Env {
   bool read_only() const { return read_only_; }
   /// At open: the first id that this process can give; all ids of earlier ones are below.
   Id first_new() const { return last_ + 1; }
+  /// A new id of this node: max(last + 1, clock). Any thread; never given twice by this process. Write::covers() makes it
+  /// safe from the next one.
+  Id new_id(TimePoint now);
   /// Frees the reader slots of processes that died; their number. Any thread; one pass over at most 1,024 slots.
   int check_readers() const;
   /// Who is inside a read transaction now, in all processes; without the reader by which hold_pages() pins.
@@ -94,8 +97,9 @@ class Env {
   int commits_since_held_ = 0;
   std::uint64_t file_size_ = 0;  // data.mdb is at least so long
   Ballast ballast_;
-  // Ids: `mark` in meta is above every id given; it is moved on about once a second, not at each id.
-  Id last_ = 0, mark_ = 0, written_mark_ = 0;
+  // Ids: `mark` in meta is above every id in the store; it is moved on about once a second, not at each id.
+  std::atomic<Id> last_{0};
+  Id mark_ = 0, written_mark_ = 0;
   std::uint64_t node_ = 0;
 };
 

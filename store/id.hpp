@@ -1,5 +1,5 @@
 // Ids of messages and contents: 42 bits of milliseconds, 10 bits of the node, 12 bits of a sequence. Ids are in the order
-// in which they were given; none is given twice (Write::next_id).
+// in which they were given; none is given twice (Env::new_id, Write::next_id).
 #pragma once
 #include <cstdint>
 #include <optional>

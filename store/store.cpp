@@ -305,6 +305,10 @@ ReadersFound Store::check_readers() {
   return {dead, s.reader_watch.look(s.env->readers(), last, ReaderWatch::Clock::now())};
 }
 
+Id Store::new_id() {
+  return state_->env->new_id(now());
+}
+
 TimePoint Store::now() const {
   return state_->now();
 }

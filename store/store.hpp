@@ -125,6 +125,9 @@ class Store {
   /// not be.
   Announcement announce();
 
+  /// The id of a message that is about to be accepted (NewMessage::message.id), so that what it says of itself is final
+  /// before it is handed over. An id that is not used is skipped.
+  Id new_id();
   void accept(Acceptance, Callback<Accepted>);
   /// Staging of a large message while it arrives: append slices of any size in order, then name it in a
   /// ContentSource.

@@ -152,20 +152,16 @@ bool Write::del(Table table, std::string_view key) {
   return true;
 }
 
+void Write::covers(Id id) {
+  if (id < writable_.mark_) return;
+  // One second of ids in advance: a restart skips at most those, and meta is written once a second.
+  writable_.mark_ = ((id >> 22) + 1000) << 22;
+  put(Table::meta, "mark", Key().u64(writable_.mark_));
+}
+
 Id Write::next_id() {
-  constexpr Id sequences = Id{1} << 12;
-  const Id node = writable_.node_ << 12;
-  const auto ms = static_cast<Id>(std::max<std::int64_t>(now_.time_since_epoch().count(), 1));
-  Id id = writable_.last_ + 1;
-  if ((id & (sequences - 1)) == 0 || (id & ((Id{1} << 22) - 1)) >> 12 != writable_.node_)
-    id = ((writable_.last_ >> 22) + 1) << 22 | node;  // this millisecond's sequence is used up
-  id = std::max(id, ms << 22 | node);
-  writable_.last_ = id;
-  if (id >= writable_.mark_) {
-    // One second of ids in advance: a restart skips at most those, and meta is written once a second.
-    writable_.mark_ = ((id >> 22) + 1000) << 22;
-    put(Table::meta, "mark", Key().u64(writable_.mark_));
-  }
+  const Id id = writable_.new_id(now_);
+  covers(id);
   return id;
 }
 

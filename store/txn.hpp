@@ -98,8 +98,10 @@ class Write : public Read {
   char* reserve(Table, std::string_view key, std::size_t size);
   bool del(Table, std::string_view key);  // false: it was not there
 
-  /// A new message or content id: max(last + 1, clock); never given twice, also after a restart.
+  /// A new message or content id; never given twice, also after a restart.
   Id next_id();
+  /// An id that Env::new_id() gave is used in this transaction: once it is committed, no later process gives the id again.
+  void covers(Id);
   TimePoint now() const { return now_; }              // of the transaction's begin
   std::uint64_t changes() const { return changes_; }  // how many calls changed something
   /// What was written names work that is to be done in later transactions: it is begun after the commit.

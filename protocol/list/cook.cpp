@@ -81,25 +81,15 @@ std::string list_fields(const List& list) {
   return out;
 }
 
-Cooked cook(const mail::Header& header, const List& list, std::string_view received,
-            std::string_view message_id) {
-  Cooked cooked;
-  cooked.body_offset = header.end();
-  cooked.head.reserve(received.size() + header.end() + 512);
-  cooked.head = received;
-  for (const mail::Field& field : header.fields()) {
-    if (field.name.empty() || among(replaced, field.name) || among(removed, field.name)) continue;
-    cooked.head += field.raw;
-    if (field.raw.back() != '\n') cooked.head += "\r\n";  // a message that ends within its header
-  }
-  if (!message_id.empty() && !header.find("Message-ID")) {
-    cooked.head += "Message-ID: ";
-    cooked.head += message_id;
-    cooked.head += "\r\n";
-  }
-  cooked.head += list_fields(list);
-  cooked.head += "X-BeenThere: " + list.address() + "\r\n\r\n";
-  return cooked;
+void cook(mail::Draft& draft, const List& list, std::string_view message_id) {
+  bool has_id = false;
+  draft.remove([&](const mail::Field& field) {
+    has_id |= same(field.name, "Message-ID");
+    return among(replaced, field.name) || among(removed, field.name);
+  });
+  if (!message_id.empty() && !has_id) draft.append("Message-ID: " + std::string(message_id) + "\r\n");
+  draft.append(list_fields(list));
+  draft.append("X-BeenThere: " + list.address() + "\r\n");
 }
 
 }  // namespace spoold::list

@@ -1,7 +1,7 @@
-// Cooking: the header block of a post as its members get it (RFC 2369, 2919, 5064).
+// Cooking: a post as its members get it (RFC 2369, 2919, 5064), as a change of its Draft.
 //
 // Guarantees: byte-preserving: a field that is neither removed nor replaced goes out exactly as it came in,
-// in its place; the body is untouched. Ours go to the end, `received` to the top. Replaced, never doubled:
+// in its place; the body is untouched. Ours go to the end. Replaced, never doubled:
 // List-Id -Post -Help -Subscribe -Unsubscribe -Owner, Precedence (also `bulk` and `junk`: an answer to a list
 // post must be known as such by every vacation program). Other lists' List-Archive and List-Unsubscribe-Post
 // go too: with our List-Unsubscribe a one-click POST of theirs would make no sense. The loop guard is
@@ -9,24 +9,16 @@
 // lists that are members of each other stop after one round. X-BeenThere of others stays for the same reason.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once
-#include <cstdint>
 #include <string>
 #include <string_view>
 
 #include "protocol/list/settings.hpp"
-#include "protocol/mail/header.hpp"
+#include "protocol/mail/draft.hpp"
 
 namespace spoold::list {
 
-struct Cooked {
-  std::string head;               // complete: ends with the blank line
-  std::uint64_t body_offset = 0;  // the body goes out as content[body_offset, size)
-};
-
-/// `received`: the whole Received: field with CRLF. `message_id`: used when the post has none ("<id@host>";
-/// empty: none is added).
-Cooked cook(const mail::Header& header, const List& list, std::string_view received,
-            std::string_view message_id);
+/// `message_id`: used when the post has none ("<id@host>"; empty: none is added).
+void cook(mail::Draft& draft, const List& list, std::string_view message_id);
 
 /// The fields that cook() adds at the end: also for messages a list sends itself.
 std::string list_fields(const List& list);

@@ -67,13 +67,13 @@ Reply DataReader::refusal() const {
   return Reply{said.code, said.enhanced, said.text};
 }
 
-void DataReader::note_octets(std::string_view taken) {
+void DataReader::note_octets(std::string_view taken, mail::Octets& found) {
   if (taken.empty()) return;
-  const Tally found = tally(taken);
-  eight_bit_ |= found.eight_bit;
+  const Tally octets = tally(taken);
+  found.eight_bit |= octets.eight_bit;
   surplus_returns_ +=
-      static_cast<std::int64_t>(found.carriage_returns) - static_cast<std::int64_t>(found.line_feeds);
-  if (found.nuls != 0) fail(nul);
+      static_cast<std::int64_t>(octets.carriage_returns) - static_cast<std::int64_t>(octets.line_feeds);
+  if (octets.nuls != 0) fail(nul);
   last_was_cr_ = taken.back() == '\r';
 }
 
@@ -85,8 +85,8 @@ void DataReader::line_octets(std::string_view piece) {
   const std::size_t missing = std::min(prefix_.size() - prefix_size_, piece.size());
   std::memcpy(prefix_.data() + prefix_size_, piece.data(), missing);
   prefix_size_ = static_cast<std::uint8_t>(prefix_size_ + missing);
-  header_size_ += piece.size();
-  if (header_size_ > limits_.header) fail(long_header);
+  scanned_.header_size += piece.size();
+  if (scanned_.header_size > limits_.header) fail(long_header);
 }
 
 void DataReader::line_ended() {
@@ -103,13 +103,14 @@ void DataReader::line_ended() {
 }
 
 void DataReader::take(std::string_view run, std::string& out) {
-  size_ += run.size();
-  if (size_ > limits_.size) fail(too_big);
+  scanned_.size += run.size();
+  if (scanned_.size > limits_.size) fail(too_big);
   if (!refused()) out.append(run);
 }
 
 std::size_t DataReader::read(std::string_view input, std::string& out) {
   std::size_t at = 0, run = 0;  // input[run, at) is content that was not appended yet
+  std::size_t noted = 0;
   while (at < input.size() && state_ != State::ended) {
     switch (state_) {
       case State::line_start:
@@ -126,7 +127,7 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
           run = ++at;
           state_ = State::dot_cr;
         } else {
-          if (input[at] == '.') leading_dots_ = true;
+          if (input[at] == '.') (in_header_ ? scanned_.header : scanned_.body).leading_dots = true;
           state_ = State::line;
         }
         break;
@@ -149,7 +150,12 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
         line_octets(input.substr(at, feed + 1 - at));
         at = feed + 1;
         if (feed > 0 ? input[feed - 1] == '\r' : last_was_cr_) {
+          const bool in_header = in_header_;
           line_ended();
+          if (in_header && !in_header_) {
+            note_octets(input.substr(0, at), scanned_.header);
+            noted = at;
+          }
         } else {
           fail(bare_lf);  // and the line goes on: a bare LF never makes the next dot special
         }
@@ -160,7 +166,7 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
     }
   }
   take(input.substr(run, at - run), out);
-  note_octets(input.substr(0, at));
+  note_octets(input.substr(noted, at - noted), in_header_ ? scanned_.header : scanned_.body);
   // Each LF but the bare ones follows a CR, so any CR beyond them stands alone.
   if (state_ == State::ended && surplus_returns_ > 0) fail(bare_cr);
   return at;

@@ -16,6 +16,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/mail/draft.hpp"
 #include "protocol/smtp/reply.hpp"
 
 namespace spoold::smtp {
@@ -39,25 +40,25 @@ class DataReader {
   bool refused() const { return failure_ != no_failure; }
   Reply refusal() const;  // code 0: none so far; final when ended()
 
-  std::uint64_t size() const { return size_; }  // content octets so far, also of refused content
-  /// Octets up to and including the blank line, or all there are so far.
-  std::uint64_t header_size() const { return header_size_; }
-  bool eight_bit() const { return eight_bit_; }        // some octet is above 127
-  bool leading_dots() const { return leading_dots_; }  // some line of the content begins with '.'
+  /// What was found so far, also of refused content.
+  const mail::Scanned& scanned() const { return scanned_; }
+  std::uint64_t size() const { return scanned_.size; }
+  std::uint64_t header_size() const { return scanned_.header_size; }
   int received() const { return received_; }
 
  private:
   enum class State : std::uint8_t { line_start, dot, dot_cr, line, ended };
   static constexpr std::uint8_t no_failure = 7;  // numbers of data_reader.cpp; the smallest is the one told
 
-  void note_octets(std::string_view taken);
+  void note_octets(std::string_view taken, mail::Octets& found);
   void line_octets(std::string_view piece);
   void line_ended();
   void take(std::string_view run, std::string& out);
   void fail(std::uint8_t failure);
 
   DataLimits limits_;
-  std::uint64_t size_ = 0, header_size_ = 0, line_size_ = 0;
+  mail::Scanned scanned_;
+  std::uint64_t line_size_ = 0;
   std::int64_t surplus_returns_ = 0;  // CRs seen minus LFs seen
   std::array<char, 9> prefix_{};      // the first octets of a header line, for "Received:"
   std::uint8_t prefix_size_ = 0;
@@ -65,7 +66,7 @@ class DataReader {
   int received_ = 0;
   State state_ = State::line_start;
   bool last_was_cr_ = false;
-  bool in_header_ = true, eight_bit_ = false, leading_dots_ = false;
+  bool in_header_ = true;
 };
 
 }  // namespace spoold::smtp

@@ -1,7 +1,5 @@
 // `spoolctl post`: a file becomes a post, by the same road as one that came in by SMTP
 // (server/office/acceptance).
-#include <algorithm>
-
 #include "protocol/mail/base64.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
@@ -10,6 +8,8 @@
 #include "server/log.hpp"
 #include "server/office/acceptance.hpp"
 #include "store/directory/directory.hpp"
+#include "store/store.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::server::admin {
 
@@ -73,21 +73,16 @@ Json post(const Request& request) {
   store::ContentSource source;
   source.bytes = bytes;
   source.size = bytes->size();
-  Arrival arrival{
-      .transaction = transaction,
-      .header = header,
-      .content = source,
-      .eight_bit = std::any_of(bytes->begin(), bytes->end(), [](char c) { return (c & 0x80) != 0; }),
-      .leading_dots = bytes->starts_with('.') || bytes->find("\n.") != std::string::npos,
-      .client = "spoolctl post",
-      .protocol = "LOCAL",
-      .at = request.store.now(),
-      .by_operator = true};
+  Arrival arrival{.transaction = transaction,
+                  .header = header,
+                  .content = source,
+                  .scanned = mail::scan(*bytes),
+                  .client = "spoolctl post",
+                  .protocol = "LOCAL",
+                  .at = request.store.now(),
+                  .by_operator = true};
   if (request.json.value("verp", false)) arrival.copies = list::Copies::each_verp;
-  const auto decide = [&] {
-    const store::Read read(request.store);
-    return dispose(request.settings, read, arrival);
-  };
+  const auto decide = [&] { return dispose(request.settings, request.store, arrival); };
   store::PostNumbers& numbers = request.store.post_numbers();
   if (!request.dry_run) arrival.numbers = &numbers;
   Disposition disposition = decide();

@@ -101,8 +101,7 @@ Disposition Intake::decide(store::ContentSource source) const {
   Arrival arrival{.transaction = dialog_.transaction(),
                   .header = content_.header(source).substr(0, static_cast<std::size_t>(reader.header_size())),
                   .content = std::move(source),
-                  .eight_bit = reader.eight_bit(),
-                  .leading_dots = reader.leading_dots(),
+                  .scanned = reader.scanned(),
                   .client = client_text(dialog_.hello(), peer_.literal()),
                   .protocol = dialog_.protocol(),
                   .tls = dialog_.tls(),
@@ -111,8 +110,7 @@ Disposition Intake::decide(store::ContentSource source) const {
                   .numbers = &reception_.store.post_numbers(),
                   .addresses = &rules_.addresses,
                   .may_relay = dialog_.may_relay()};
-  const store::Read read(reception_.store);
-  return dispose(*rules_.settings, read, std::move(arrival));
+  return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 
 }  // namespace spoold::server

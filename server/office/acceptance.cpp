@@ -1,7 +1,6 @@
 #include "server/office/acceptance.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <span>
 #include <unordered_map>
 #include <unordered_set>
@@ -11,10 +10,14 @@
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
-#include "protocol/mail/domain.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/dsn.hpp"
+#include "server/office/address_book.hpp"
+#include "server/office/drafts.hpp"
+#include "server/office/report.hpp"
 #include "store/directory/directory.hpp"
+#include "store/store.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::server {
 namespace {
@@ -22,33 +25,15 @@ namespace {
 namespace to = smtp::to;
 namespace directory = store::directory;
 
-std::string cut(std::string text) {
-  if (text.size() > 200) text.resize(200);
-  return text;
-}
-
-// RFC 5321 4.4: what stands behind FROM is a domain or an address literal. A client may call itself anything.
-bool host_name(std::string_view hello) {
-  return !(hello.starts_with('[') ? mail::address_literal_fault(hello) : mail::mail_domain_fault(hello));
-}
-
-// RFC 8314 4.3: the clause `tls` names the cipher suite, behind all others. There is none for the version.
-void append_tls(std::string& out, std::string_view tls) {
-  const auto space = tls.find(' ');
-  if (space == tls.npos) return;
-  out.append("\r\n\ttls ")
-      .append(tls.substr(space + 1))
-      .append(" (")
-      .append(tls.substr(0, space))
-      .append(")");
-}
-
 // What the parts of one acceptance share.
 class Disposing {
  public:
-  Disposing(const conf::Settings& settings, const store::Read& read, Arrival arrival,
-            const mail::Header& header)
-      : settings_(settings), read_(read), arrival_(std::move(arrival)), header_(header) {
+  Disposing(const conf::Settings& settings, store::Store& store, Arrival arrival, const mail::Header& header)
+      : settings_(settings),
+        read_(store),
+        arrival_(std::move(arrival)),
+        header_(header),
+        drafts_(settings, store, arrival_, header) {
     made_.acceptance.content = std::move(arrival_.content);
   }
 
@@ -90,7 +75,7 @@ class Disposing {
     event.list = to.list;
     event.address = to.member;
     // What the report says is not read here: the history keeps enough to find it again.
-    event.detail = "From: " + from() + "; Subject: " + cut(mail::subject(header_));
+    event.detail = "From: " + drafts_.from() + "; Subject: " + drafts_.subject();
     made_.acceptance.events.push_back(std::move(event));
     return {};
   }
@@ -180,20 +165,11 @@ class Disposing {
     if (to.empty()) return;
     report_.reporting_mta = settings_.hostname;
     report_.to = transaction.reverse_path;
-    report_.queue_id = "here-" + unique();  // what is refused never had an id
+    report_.queue_id = "here-" + unique_text(arrival_.at);  // what is refused never had an id
     report_.envid = transaction.dsn.envid;
     report_.original = arrival_.header;
     report_.arrived = report_.now = arrival_.at;
-    store::NewMessage made;
-    made.message.arrived = arrival_.at;
-    made.message.from = "MAILER-DAEMON@" + settings_.hostname;
-    made.message.subject = smtp::subject_of(report_);
-    made.message.report = true;
-    made.head = smtp::write(report_);
-    made.message.leading_dots = made.head.find("\n.") != std::string::npos;
-    put_body(made, made_.acceptance.content.size);
-    for (std::string& address : to) made.recipients.push_back({std::move(address)});
-    made_.acceptance.messages.push_back(std::move(made));
+    made_.acceptance.messages.push_back(report_message(settings_, report_, std::move(to)));
   }
 
   // An alias with a single forwarding address: what was asked of reports goes on with the mail (5.2.7.2).
@@ -239,18 +215,10 @@ class Disposing {
            (messages[at].message.list != 0 || messages[at].message.reverse_path != reverse_path))
       ++at;
     if (at == messages.size()) {
-      store::NewMessage made = blank();
+      store::NewMessage made = drafts_.message();
       made.message.reverse_path = reverse_path;
       if (!own_sender) made.message.dsn = arrival_.transaction.dsn;
-      made.head = received(made);
-      // A first line that is no field (or an mbox "From " line): what we add must not become part of the
-      // body.
-      std::uint64_t from = 0;
-      if (!header_.fields().empty() && header_.fields().front().name.empty())
-        from = header_.fields().front().raw.size();
-      const bool no_fields = header_.fields().size() == (from == 0 ? 0 : 1);
-      if (no_fields && !arrival_.header.substr(from).starts_with("\r\n")) made.head += "\r\n";
-      put_body(made, from);
+      put(drafts_.of(made).outgoing(), made);
       messages.push_back(std::move(made));
     }
     // Mailbox texts: the domain is in lower case; what the local part's case means, its host decides.
@@ -280,7 +248,7 @@ class Disposing {
   }
 
   const list::Post& the_post() {
-    if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, made_.acceptance.content.size);
+    if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
     return *post_;
   }
 
@@ -306,7 +274,7 @@ class Disposing {
         return {};
       }
     }
-    store::NewMessage made = blank();
+    store::NewMessage made = drafts_.message();
     made.message.list = id;
     made.message.post = number;
     made.message.copies = arrival_.copies.value_or(list::copies_for(list->settings, number));
@@ -314,63 +282,18 @@ class Disposing {
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
     made.except = list::left_out(*list, the_post(), judgement.poster);
-    list::Cooked cooked = list::cook(header_, *list, received(made), new_message_id());
-    made.head = std::move(cooked.head);
-    put_body(made, cooked.body_offset);
+    mail::Draft draft = drafts_.of(made);
+    list::cook(draft, *list, "<" + unique_text(arrival_.at) + "@" + settings_.hostname + ">");
+    put(draft.outgoing(), made);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
   }
 
-  store::NewMessage blank() {
-    store::NewMessage made;
-    made.message.arrived = arrival_.at;
-    made.message.eight_bit = arrival_.eight_bit;
-    made.message.leading_dots = arrival_.leading_dots;
-    made.message.from = from();
-    made.message.subject = cut(mail::subject(header_));
-    made.message.message_id = cut(mail::message_id(header_));
-    return made;
-  }
-
-  void put_body(store::NewMessage& made, std::uint64_t from) const {
-    store::Splice body;
-    body.offset = from;
-    body.length = made_.acceptance.content.size - from;
-    made.message.size = made.head.size() + body.length;
-    // 8-bit of the content is known; our head may add some (a list's description).
-    if (body.length != 0) made.body.push_back(std::move(body));
-    made.message.eight_bit |=
-        std::any_of(made.head.begin(), made.head.end(), [](char c) { return (c & 0x80) != 0; });
-  }
-
-  std::string from() const {
-    const mail::Field* field = header_.find("From");
-    return field == nullptr ? std::string() : cut(mail::unfolded(field->value));
-  }
-
-  std::string received(store::NewMessage& made) const {
-    std::string out = "Received: from ";
-    out.append(arrival_.client).append("\r\n\tby ").append(settings_.hostname).append(" (spoold) with ");
-    out.append(arrival_.protocol).append(" id ");
-    made.id_at = out.size();  // the store allots the id when it accepts
-    out.append(store::id_width, '0');
-    if (arrival_.transaction.recipients.size() == 1)
-      out.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
-    append_tls(out, arrival_.tls);
-    return out.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
-  }
-
-  // Unique on this host: the time of arrival, and a number for those of one millisecond.
-  std::string unique() const {
-    static std::atomic<std::uint32_t> number{0};
-    return std::to_string(arrival_.at.time_since_epoch().count()) + "." + std::to_string(++number);
-  }
-  std::string new_message_id() const { return "<" + unique() + "@" + settings_.hostname + ">"; }
-
   const conf::Settings& settings_;
-  const store::Read& read_;
+  const store::Read read_;
   Arrival arrival_;
   const mail::Header& header_;
+  Drafts drafts_;
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;
@@ -386,7 +309,7 @@ bool Disposition::all_refused() const {
   return std::all_of(fates.begin(), fates.end(), [](const Fate& fate) { return fate.refusal.has_value(); });
 }
 
-Disposition dispose(const conf::Settings& settings, const store::Read& read, Arrival arrival) {
+Disposition dispose(const conf::Settings& settings, store::Store& store, Arrival arrival) {
   const auto header = mail::Header::scan(arrival.header);
   if (!header) {
     Disposition refused;
@@ -395,12 +318,7 @@ Disposition dispose(const conf::Settings& settings, const store::Read& read, Arr
         Fate{smtp::Reply{550, {5, 6, 0}, std::string("bad header: ") + mail::text(header.error())}, {}});
     return refused;
   }
-  return Disposing(settings, read, std::move(arrival), *header).run();
-}
-
-std::string client_text(std::string_view hello, std::string_view literal) {
-  std::string out(host_name(hello) ? hello : "unknown");
-  return out.append(" (").append(literal).append(")");
+  return Disposing(settings, store, std::move(arrival), *header).run();
 }
 
 }  // namespace spoold::server

@@ -1,6 +1,8 @@
 #include "server/office/report.hpp"
 
-#include <algorithm>
+#include <utility>
+
+#include "server/office/drafts.hpp"
 
 namespace spoold::server {
 namespace {
@@ -15,6 +17,22 @@ std::string received_from(std::string_view original) {
 }
 
 }  // namespace
+
+store::NewMessage report_message(const conf::Settings& settings, const smtp::Dsn& report,
+                                 std::vector<std::string> to) {
+  store::NewMessage made;
+  made.message.arrived = report.now;
+  made.message.from = "MAILER-DAEMON@" + settings.hostname;
+  made.message.subject = smtp::subject_of(report);
+  made.message.report = true;
+  mail::Outgoing text;
+  text.head = smtp::write(report);
+  text.size = text.head.size();
+  text.octets = mail::octets_of(text.head);
+  put(std::move(text), made);
+  for (std::string& address : to) made.recipients.push_back({std::move(address)});
+  return made;
+}
 
 store::Acceptance Reports::acceptance(const store::Read& read, const store::Message& about,
                                       smtp::Dsn report) const {
@@ -34,18 +52,11 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   store::Acceptance acceptance;
   if (to.empty()) return acceptance;
 
-  auto bytes = std::make_shared<const std::string>(smtp::write(report));
-  store::NewMessage mail;
-  mail.message.arrived = report.now;
-  mail.message.size = bytes->size();
-  mail.message.eight_bit =
-      std::any_of(bytes->begin(), bytes->end(), [](char c) { return static_cast<unsigned char>(c) >= 0x80; });
-  mail.message.leading_dots = bytes->find("\n.") != std::string::npos;
-  mail.message.from = "MAILER-DAEMON@" + settings.hostname;
-  mail.message.subject = smtp::subject_of(report);
+  store::NewMessage mail = report_message(settings, report, std::move(to));
   mail.message.report = !to_postmaster;
+  // It may return all of a message: a content of its own is kept in chunks.
+  auto bytes = std::make_shared<const std::string>(std::exchange(mail.head, std::string()));
   mail.body.push_back({0, bytes->size(), {}});
-  for (std::string& address : to) mail.recipients.push_back({std::move(address)});
   acceptance.content.size = bytes->size();
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));

@@ -4,7 +4,7 @@
 //   the report goes to the addresses that the alias or the owners lead to.
 // - A report of ours that cannot be delivered goes to the postmaster (<postmaster> as at RCPT), once. Failures
 //   of that message are only logged. A report to an address of ours that is nobody's goes there too.
-// What is reported, and when: store/spool/report.hpp.
+// What is reported, and when: store/spool/report.hpp. A report on what was refused while it came in: acceptance.hpp.
 #pragma once
 #include "protocol/smtp/dsn.hpp"
 #include "server/current.hpp"
@@ -13,6 +13,9 @@
 #include "store/store.hpp"
 
 namespace spoold::server {
+
+/// The one way from a report to a message. Its head is the whole text.
+store::NewMessage report_message(const conf::Settings&, const smtp::Dsn&, std::vector<std::string> to);
 
 class Reports {
  public:

@@ -130,8 +130,9 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
     p.at = write.now();
     p.content = source.staged ? source.staged : write.next_id();
     p.content_complete = source.staged != 0;
-    for (std::size_t i = 0; i < acceptance_.messages.size(); ++i) {
-      const Id id = write.next_id();
+    for (const NewMessage& m : acceptance_.messages) {
+      if (m.message.id != 0) write.covers(m.message.id);
+      const Id id = m.message.id != 0 ? m.message.id : write.next_id();
       p.parts.push_back({.id = id,
                          .complete = false,
                          .next = 0,
@@ -273,13 +274,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       use_post_number(write, row.list, row.post);
     }
     const bool cooked = !m.head.empty() || !m.body.empty();
-    if (cooked && m.id_at) {
-      std::string head = m.head;  // a copy: the slice may be run again, under another id
-      head.replace(*m.id_at, id_width, id_text(row.id));
-      put_head(write, row.id, head, m.body);
-    } else if (cooked) {
-      put_head(write, row.id, m.head, m.body);
-    }
+    if (cooked) put_head(write, row.id, m.head, m.body);
     if (row.size == 0) {
       row.size = cooked ? m.head.size() : size;
       for (const Splice& s : m.body) row.size += s.length + s.own.size();

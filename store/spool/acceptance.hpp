@@ -27,12 +27,10 @@ struct PlainRecipient {
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
-  Message message;   // id, content, counts, roster_version are filled in by the store
+  /// id: of Store::new_id(), or 0: one is given. content, counts, roster_version are filled in by the store.
+  Message message;
   std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
                      // (one splice)
-  /// Where in `head` stand id_width characters that the store overwrites with id_text of the new id: the
-  /// queue id that Received shows.
-  std::optional<std::size_t> id_at;
   std::vector<Splice> body;
   std::vector<PlainRecipient> recipients;  // of mail that is not a post
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)

@@ -10,6 +10,7 @@
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/list/settings.hpp"
+#include "protocol/mail/draft.hpp"
 #include "protocol/smtp/dsn_request.hpp"
 #include "protocol/time.hpp"
 #include "store/id.hpp"
@@ -38,11 +39,7 @@ constexpr bool is_open(RecipientState s) {
   return is_waiting(s) || s == RecipientState::held;
 }
 
-/// One piece of the outgoing body: a range of the content as received, then own bytes.
-struct Splice {
-  std::uint64_t offset = 0, length = 0;
-  std::string own;
-};
+using mail::Splice;  // one piece of the outgoing body
 
 struct Counts {
   std::uint32_t queued = 0, deferred = 0, held = 0, delivered = 0, failed = 0, expired = 0, removed = 0;
@@ -64,7 +61,7 @@ struct Message {
   std::uint64_t roster_version = 0;
   std::uint64_t size = 0;     // octets as it goes out: cooked head + body
   bool eight_bit = false;     // outgoing bytes hold octets above 127
-  bool leading_dots = false;  // some line of body begins with '.' (else the bytes are their own wire form)
+  bool leading_dots = false;  // some line of them begins with '.' (else the bytes are their own wire form)
   TimePoint arrived{};
   TimePoint finished{};
   Counts counts;

@@ -10,6 +10,7 @@
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
+#include "protocol/mail/draft.hpp"
 
 namespace spoold::tests {
 
@@ -44,7 +45,20 @@ inline void fuzz_header(std::string_view data) {
   list::List list;
   list.local = "test";
   list.domain = "lists.example";
-  const std::string cooked = list::cook(*header, list, "Received: by us\r\n", "<id@us>").head;
+  const mail::Scanned scanned = mail::scan(data);
+  mail::Draft draft(*header, scanned);
+  draft.prepend("Received: by us\r\n");
+  // As it came, but for a mbox line and a blank line that was missing.
+  const mail::Outgoing plain = draft.outgoing();
+  hold(plain.size == plain.head.size() + (plain.body.empty() ? 0 : plain.body[0].length));
+  hold(plain.body.empty() || plain.body[0].offset + plain.body[0].length == data.size());
+  list::cook(draft, list, "<id@us>");
+  const mail::Outgoing out = draft.outgoing();
+  const std::string& cooked = out.head;
+  const std::string whole = cooked + std::string(out.body.empty() ? "" : data.substr(out.body[0].offset));
+  const mail::Octets true_of = mail::octets_of(whole);
+  hold(whole.size() == out.size && out.octets.eight_bit >= true_of.eight_bit);
+  hold(out.octets.leading_dots >= true_of.leading_dots);
   auto again = mail::Header::scan(cooked, {1 << 20, 1 << 16});
   hold(again.has_value() && again->complete() && again->end() == cooked.size());
   hold(again->count("List-Id") == 1 && again->count("Precedence") == 1 && again->count("Bcc") == 0);

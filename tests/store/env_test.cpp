@@ -5,10 +5,12 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <memory>
 #include <set>
+#include <thread>
 #include <vector>
 
 #include "store/broken.hpp"
@@ -264,6 +266,39 @@ TEST_CASE("ids increase, also over restarts and a clock that goes back") {
     REQUIRE((*env)->commit(std::move(write)) == 0);
   }
   CHECK(seen.size() == 27000);
+}
+
+TEST_CASE("ids that were given ahead of a transaction are not given again by the process after its commit") {
+  Folder folder;
+  Id used = 0;
+  {
+    auto env = Env::open(small(folder.path()));
+    REQUIRE(env);
+    std::vector<std::thread> threads;
+    std::vector<std::vector<Id>> given(4);
+    for (std::vector<Id>& of_thread : given)
+      threads.emplace_back([&] {
+        for (int i = 0; i < 5000; ++i) of_thread.push_back((*env)->new_id(noon));
+      });
+    for (std::thread& thread : threads) thread.join();
+    std::set<Id> all;
+    for (const std::vector<Id>& of_thread : given) {
+      CHECK(std::is_sorted(of_thread.begin(), of_thread.end()));
+      all.insert(of_thread.begin(), of_thread.end());
+    }
+    CHECK(all.size() == 20000);
+    used = *all.rbegin();
+    auto write = (*env)->begin(noon);
+    CHECK(write->next_id() > used);
+    REQUIRE((*env)->commit(std::move(write)) == 0);
+    used = (*env)->new_id(noon + std::chrono::hours(1));  // beyond the mark of that commit
+    write = (*env)->begin(noon);
+    write->covers(used);
+    REQUIRE((*env)->commit(std::move(write)) == 0);
+  }
+  auto env = Env::open(small(folder.path()));
+  REQUIRE(env);
+  CHECK((*env)->first_new() > used);
 }
 
 TEST_CASE("a record that cannot be read at the start is an error of open, not an exception") {

@@ -33,8 +33,18 @@ const std::string ours =
     "Precedence: list\r\n"
     "X-BeenThere: test@lists.example.com\r\n\r\n";
 
+mail::Outgoing cooked(std::string_view post, const List& list, std::string_view received,
+                      std::string_view message_id) {
+  const auto header = mail::Header::scan(post);
+  const mail::Scanned scanned = mail::scan(post);
+  mail::Draft draft(*header, scanned);
+  draft.prepend(received);
+  cook(draft, list, message_id);
+  return draft.outgoing();
+}
+
 std::string cooked_head(std::string_view post) {
-  return cook(*mail::Header::scan(post), test_list(), "Received: by us\r\n", "<made@us>").head;
+  return cooked(post, test_list(), "Received: by us\r\n", "<made@us>").head;
 }
 
 /// "name: value" of each field, name in lower case, folding undone, sorted.
@@ -65,9 +75,11 @@ TEST_CASE("cook: bytes are preserved, ours at the end, Received on top") {
   const std::string post =
       "From: Anna <anna@a.example>\r\nX-Odd:no space\r\nReferences: <a@b>\r\n\t<c@d>\r\nMessage-ID: "
       "<m>\r\n\r\nBody\r\n";
-  Cooked cooked = cook(*mail::Header::scan(post), test_list(), "Received: by us\r\n", "<made@us>");
-  CHECK(cooked.head == "Received: by us\r\n" + post.substr(0, post.find("\r\n\r\n") + 2) + ours);
-  CHECK(post.substr(cooked.body_offset) == "Body\r\n");
+  const mail::Outgoing out = cooked(post, test_list(), "Received: by us\r\n", "<made@us>");
+  CHECK(out.head == "Received: by us\r\n" + post.substr(0, post.find("\r\n\r\n") + 2) + ours);
+  REQUIRE(out.body.size() == 1);
+  CHECK(post.substr(out.body[0].offset, out.body[0].length) == "Body\r\n");
+  CHECK(out.size == out.head.size() + 6);
 }
 
 TEST_CASE("cook: what is replaced and what is removed, in any case and as often as it is there") {
@@ -90,9 +102,9 @@ TEST_CASE("cook: odd headers") {
   CHECK(cooked_head("From anna@a Mon Jun 1\r\nMessage-ID: <m>\r\n\r\n") ==
         "Received: by us\r\nMessage-ID: <m>\r\n" + ours);
   const std::string defect = "Message-ID: <m>\r\nThis is no field\r\n\r\nBody\r\n";
-  Cooked cooked = cook(*mail::Header::scan(defect), test_list(), "", "");
-  CHECK(cooked.head == "Message-ID: <m>\r\n" + ours);
-  CHECK(defect.substr(cooked.body_offset) == "This is no field\r\n\r\nBody\r\n");
+  const mail::Outgoing out = cooked(defect, test_list(), "", "");
+  CHECK(out.head == "Message-ID: <m>\r\n" + ours);
+  CHECK(defect.substr(out.body.at(0).offset) == "This is no field\r\n\r\nBody\r\n");
 }
 
 TEST_CASE("cook: List-Id with a description, addresses that a URL must escape") {
@@ -136,7 +148,7 @@ TEST_CASE("cook: beside Mailman 3.3.8") {
     const std::string post = latin1(one["post"]);
     List list = test_list();
     list.settings.description = one["description"];
-    std::vector<std::string> we = fields(cook(*mail::Header::scan(post), list, "", "").head), they;
+    std::vector<std::string> we = fields(cooked(post, list, "", "").head), they;
     for (const auto& field : one["mailman"]) they.push_back(fields(latin1(field) + "\r\n\r\n").at(0));
     for (auto& field : they)
       if (field.starts_with("subject: [Test] ")) field.erase(9, 7);  // its default prefix

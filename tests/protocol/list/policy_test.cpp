@@ -80,7 +80,11 @@ TEST_CASE("judge: bounces and automatic mail") {
 
 TEST_CASE("judge: its own output is a loop (Mailman's decide.47), other lists' posts are not") {
   std::string post = "From: anna@a.example\r\n\r\n";
-  std::string cooked = cook(*mail::Header::scan(post), test_list(), "", "").head;
+  const auto header = mail::Header::scan(post);
+  const mail::Scanned scanned = mail::scan(post);
+  mail::Draft draft(*header, scanned);
+  cook(draft, test_list(), "");
+  std::string cooked = draft.outgoing().head;
   CHECK(answer(cooked).enhanced == "5.4.6");
   CHECK(answer("List-Id: Tests <TEST.lists.example>\r\n" + post).code == 554);
   CHECK(answer("List-Id: test.lists.example\r\n" + post).code == 554);

@@ -5,6 +5,7 @@
 
 #include <vector>
 
+using namespace spoold;
 using namespace spoold::smtp;
 using namespace std::string_literals;
 
@@ -14,8 +15,8 @@ struct Outcome {
   std::string content;
   Reply refusal;
   std::size_t taken = 0;
-  bool ended = false, eight_bit = false, leading_dots = false;
-  std::uint64_t size = 0, header = 0;
+  bool ended = false;
+  mail::Scanned scanned;
   int received = 0;
   bool operator==(const Outcome&) const = default;
 };
@@ -29,10 +30,7 @@ Outcome run(std::string_view input, std::size_t step = 0, DataLimits limits = {}
   out.refusal = reader.refusal();
   if (reader.refused()) out.content.clear();  // what came before the failure depends on the cut
   out.ended = reader.ended();
-  out.eight_bit = reader.eight_bit();
-  out.leading_dots = reader.leading_dots();
-  out.size = reader.size();
-  out.header = reader.header_size();
+  out.scanned = reader.scanned();
   out.received = reader.received();
   return out;
 }
@@ -59,9 +57,10 @@ TEST_CASE("data reader: plain content, dots, and what follows the end") {
   CHECK(out.content == "Subject: x\r\n\r\n.dot\r\n..\r\nend.\r\n");
   CHECK(out.ended);
   CHECK(out.taken == "Subject: x\r\n\r\n..dot\r\n...\r\nend.\r\n.\r\n"s.size());
-  CHECK(out.header == 14);
-  CHECK(out.leading_dots);
-  CHECK_FALSE(out.eight_bit);
+  CHECK(out.scanned == mail::scan(out.content));
+  CHECK(out.scanned.header_size == 14);
+  CHECK(out.scanned.body.leading_dots);
+  CHECK_FALSE(out.scanned.header.leading_dots);
   CHECK(out.refusal.code == 0);
 }
 
@@ -70,7 +69,7 @@ TEST_CASE("data reader: empty content, and content without a blank line") {
   CHECK(run(".\r\n").content.empty());
   const Outcome out = run("a: b\r\n.\r\n");
   CHECK(out.content == "a: b\r\n");
-  CHECK(out.header == 6);
+  CHECK(out.scanned.header_size == 6);
 }
 
 TEST_CASE("data reader: only CRLF.CRLF ends the data (SMTP smuggling)") {
@@ -143,7 +142,6 @@ TEST_CASE("data reader: agrees with the plain definition") {
     RC_ASSERT(out.ended);
     RC_ASSERT(out.content == content);
     RC_ASSERT(out.content == unstuffed(wire));
-    RC_ASSERT(out.size == content.size());
-    RC_ASSERT(out.eight_bit == (content.find('\xff') != content.npos));
+    RC_ASSERT(out.scanned == mail::scan(content));
   });
 }

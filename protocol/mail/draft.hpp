@@ -1,0 +1,85 @@
+// A message between what was received and what goes out: its header fields, and what is known of its octets without
+// having them at hand (the body of a large message is in the store before anybody decides about it).
+//
+// A Draft begins as the message as it was received. Whoever changes the message (protocol/list/cook.hpp) adds and removes
+// whole fields. outgoing() then says which octets go out: a head of own octets, ranges of the content as received, and
+// what delivery must know of all of them, computed from these pieces and from nothing else.
+//
+// Guarantees: byte-preserving: a field that stays goes out as it came, in its place, and so does the body. A draft
+// that only got fields in front does not copy the header it came with: that goes out as a range, too. An mbox "From " line
+// before the header does not go out. What is added is never part of the body, also where the message has no header.
+// See also: header.hpp (what a field is), smtp/data_reader.hpp (what is found while the content streams).
+#pragma once
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "protocol/mail/header.hpp"
+
+namespace spoold::mail {
+
+/// What decides how octets can be sent.
+struct Octets {
+  bool eight_bit = false;     // some are above 127
+  bool leading_dots = false;  // some line begins with '.'
+  Octets& operator|=(const Octets& other);
+  bool operator==(const Octets&) const = default;
+};
+Octets octets_of(std::string_view text);
+
+/// What was found of a content while it came in.
+struct Scanned {
+  std::uint64_t size = 0;
+  std::uint64_t header_size = 0;  // up to and including the first blank line, or all of it
+  Octets header, body;            // of what is before that line's end, and behind it
+  /// Of octets [from, to), which begin where a line begins: never less than is true of them.
+  Octets of(std::uint64_t from, std::uint64_t to) const;
+  bool operator==(const Scanned&) const = default;
+};
+/// Of a content that is in memory.
+Scanned scan(std::string_view content);
+
+/// A piece of what goes out: a range of the content as received, which begins where a line of it begins; then own octets.
+struct Splice {
+  std::uint64_t offset = 0, length = 0;
+  std::string own;
+};
+
+/// The octets of a message as it goes out.
+struct Outgoing {
+  std::string head;  // own octets; then:
+  std::vector<Splice> body;
+  std::uint64_t size = 0;  // of both
+  Octets octets;           // of both
+};
+
+class Draft {
+ public:
+  /// The message as it was received. Both must live longer.
+  Draft(const Header& received, const Scanned& content);
+
+  // `fields`: whole fields with their line ends.
+  void prepend(std::string_view fields) { before_.insert(0, fields); }
+  void append(std::string_view fields);
+  /// Those for which `unwanted(field)` is true.
+  template <class F>
+  void remove(F unwanted) {
+    if (std::erase_if(fields_, unwanted) != 0) edited_ = true;
+  }
+  const std::vector<Field>& fields() const {
+    return fields_;
+  }  // those received that are still there, in order
+
+  Outgoing outgoing() const;
+
+ private:
+  const Header& received_;
+  const Scanned& content_;
+  std::vector<Field> fields_;
+  std::string before_, behind_;
+  bool edited_ = false;      // more than fields in front
+  std::uint64_t begin_ = 0;  // of the first field, in the content
+};
+
+}  // namespace spoold::mail

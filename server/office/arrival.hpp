@@ -1,0 +1,38 @@
+// What came in, as a value: an envelope, what is known of its content, and who sent it. What becomes of it: acceptance.hpp.
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/list/settings.hpp"
+#include "protocol/mail/draft.hpp"
+#include "protocol/smtp/transaction.hpp"
+#include "protocol/time.hpp"
+#include "store/post_numbers.hpp"
+#include "store/spool/acceptance.hpp"
+
+namespace spoold::server {
+
+class AddressBook;
+
+struct Arrival {
+  const smtp::Transaction& transaction;
+  std::string_view header;  // the begin of the content: the whole header block at least
+  store::ContentSource content;
+  mail::Scanned scanned;      // what was found of the content
+  std::string client;         // who sent it, for Received: "client.example ([192.0.2.1])"
+  std::string_view protocol;  // the `with` of Received
+  std::string_view tls = {};  // version and cipher: "TLSv1.3 TLS_AES_256_GCM_SHA384"; empty: none
+  TimePoint at{};
+  bool one_reply = true;                              // SMTP; false: each recipient hears its own (LMTP)
+  bool by_operator = false;                           // `spoolctl post`: the lists' policies are not asked
+  std::optional<list::Copies> copies = std::nullopt;  // forced for posts
+  store::PostNumbers* numbers = nullptr;              // absent: nothing is to be accepted (a dry run)
+  const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
+  bool may_relay = true;  // false: a stranger, whose wish for success reports is not followed
+};
+
+/// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.
+std::string client_text(std::string_view hello, std::string_view literal);
+
+}  // namespace spoold::server

@@ -1,0 +1,86 @@
+#include "server/office/drafts.hpp"
+
+#include <atomic>
+#include <utility>
+
+#include "protocol/mail/domain.hpp"
+#include "store/store.hpp"
+
+namespace spoold::server {
+namespace {
+
+std::string cut(std::string text) {
+  if (text.size() > 200) text.resize(200);
+  return text;
+}
+
+// RFC 5321 4.4: what stands behind FROM is a domain or an address literal. A client may call itself anything.
+bool host_name(std::string_view hello) {
+  return !(hello.starts_with('[') ? mail::address_literal_fault(hello) : mail::mail_domain_fault(hello));
+}
+
+// RFC 8314 4.3: the clause `tls` names the cipher suite, behind all others. There is none for the version.
+void append_tls(std::string& out, std::string_view tls) {
+  const auto space = tls.find(' ');
+  if (space == tls.npos) return;
+  out.append("\r\n\ttls ")
+      .append(tls.substr(space + 1))
+      .append(" (")
+      .append(tls.substr(0, space))
+      .append(")");
+}
+
+}  // namespace
+
+std::string client_text(std::string_view hello, std::string_view literal) {
+  std::string out(host_name(hello) ? hello : "unknown");
+  return out.append(" (").append(literal).append(")");
+}
+
+std::string unique_text(TimePoint at) {
+  static std::atomic<std::uint32_t> number{0};
+  return std::to_string(at.time_since_epoch().count()) + "." + std::to_string(++number);
+}
+
+void put(mail::Outgoing outgoing, store::NewMessage& message) {
+  message.message.size = outgoing.size;
+  message.message.eight_bit = outgoing.octets.eight_bit;
+  message.message.leading_dots = outgoing.octets.leading_dots;
+  message.head = std::move(outgoing.head);
+  message.body = std::move(outgoing.body);
+}
+
+std::string Drafts::from() const {
+  const mail::Field* field = header_.find("From");
+  return field == nullptr ? std::string() : cut(mail::unfolded(field->value));
+}
+
+std::string Drafts::subject() const {
+  return cut(mail::subject(header_));
+}
+
+store::NewMessage Drafts::message() {
+  store::NewMessage made;
+  made.message.id = store_.new_id();
+  made.message.arrived = arrival_.at;
+  made.message.from = from();
+  made.message.subject = subject();
+  made.message.message_id = cut(mail::message_id(header_));
+  return made;
+}
+
+mail::Draft Drafts::of(const store::NewMessage& message) const {
+  std::string received = "Received: from ";
+  received.append(arrival_.client).append("\r\n\tby ").append(settings_.hostname);
+  received.append(" (spoold) with ").append(arrival_.protocol).append(" id ");
+  received.append(store::id_text(message.message.id));
+  if (arrival_.transaction.recipients.size() == 1)
+    received.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
+  append_tls(received, arrival_.tls);
+  received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
+  mail::Draft draft(header_, arrival_.scanned);
+  draft.prepend(received);
+  return draft;
+}
+
+}  // namespace spoold::server

@@ -1,0 +1,46 @@
+// From an arrival to the messages that the store accepts of it, once it is decided which: each has an id before its
+// draft is made, so that what names the id (Received, a signature over it) is final. The content is not copied.
+#pragma once
+#include <string>
+
+#include "conf/settings.hpp"
+#include "protocol/mail/draft.hpp"
+#include "protocol/mail/header.hpp"
+#include "server/office/arrival.hpp"
+#include "store/spool/acceptance.hpp"
+
+namespace spoold::store {
+class Store;
+}
+
+namespace spoold::server {
+
+class Drafts {
+ public:
+  /// All must live longer.
+  Drafts(const conf::Settings& settings, store::Store& store, const Arrival& arrival,
+         const mail::Header& header)
+      : settings_(settings), store_(store), arrival_(arrival), header_(header) {}
+
+  /// With an id, and what tables show of a message.
+  store::NewMessage message();
+  /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4).
+  mail::Draft of(const store::NewMessage& message) const;
+  /// What a table shows of From.
+  std::string from() const;
+  std::string subject() const;
+
+ private:
+  const conf::Settings& settings_;
+  store::Store& store_;
+  const Arrival& arrival_;
+  const mail::Header& header_;
+};
+
+/// The octets of the message are these.
+void put(mail::Outgoing outgoing, store::NewMessage& message);
+
+/// Unique on this host: the time, and a number for those of one millisecond.
+std::string unique_text(TimePoint at);
+
+}  // namespace spoold::server
