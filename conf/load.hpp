@@ -37,6 +37,10 @@ struct Start {
 /// open relays, overrides that match nothing, limits of the machine. Nothing of it stops the daemon.
 std::vector<std::string> review(const Settings&, const Start& = {});
 
+/// For a process that runs: what `running` has and only a start can change stays in `next` (ports, the user, the
+/// store, ...). What the file says otherwise is named, one entry each: "[spool]".
+std::vector<std::string> keep_fixed(Settings& next, const Settings& running);
+
 /// The route of a recipient's domain (lower-case A-labels, or an address literal in brackets): the canonical
 /// URLs of its [[domain]] deliver_to with ',' between them; else "relay", where there is a smarthost; else
 /// the domain itself: by MX. At most 255 octets.

@@ -37,6 +37,7 @@ struct Listen {
   std::string path;
   std::string text;  // as written in the file
   Tls tls = Tls::none;
+  bool operator==(const Listen&) const = default;
 };
 
 /// Where something stands in the file: for faults that are found later than the file is read.
@@ -54,6 +55,7 @@ struct Server {
   int threads = 0;  // 0: one per core
   std::string user;
   Duration grace = std::chrono::seconds(10);
+  bool operator==(const Server&) const = default;
 };
 
 struct Spool {
@@ -61,6 +63,7 @@ struct Spool {
   std::uint64_t max_size = 32ull << 30;
   std::uint64_t reserve = 512ull << 20;
   Duration history = std::chrono::hours(24 * 14);
+  bool operator==(const Spool&) const = default;
 };
 
 /// "192.0.2.0/24", "2001:db8::/32", one address, or "unix": peers on unix sockets
@@ -70,6 +73,7 @@ struct Network {
   std::array<std::uint8_t, 16> bytes{};
   int bits = 0;
   std::string text;
+  bool operator==(const Network&) const = default;
 };
 
 struct Smtp {
@@ -84,6 +88,7 @@ struct RelayDomain {
   std::string name;
   std::vector<NextHop> deliver_to;  // in order of preference; empty: the way of [relay]
   std::optional<Tls> tls;           // absent: as [delivery] tls, and none on loopback and unix sockets
+  bool operator==(const RelayDomain&) const = default;
 };
 
 struct Relay {
@@ -92,12 +97,14 @@ struct Relay {
                               // [delivery] tls
   std::string username;       // of AUTH; empty: none
   std::string password_file;  // its first line
+  bool operator==(const Relay&) const = default;
 };
 
 struct Timeouts {
   Duration connect = std::chrono::seconds(30), greeting = std::chrono::minutes(5),
            mail = std::chrono::minutes(5), rcpt = std::chrono::minutes(5), data = std::chrono::minutes(2),
            block = std::chrono::minutes(3), dot = std::chrono::minutes(10);
+  bool operator==(const Timeouts&) const = default;
 };
 
 struct Delivery {
@@ -116,6 +123,7 @@ struct Delivery {
   std::string ca_file;              // certificates trusted beside the system's
   std::vector<std::string> source;  // addresses to send from; empty: the system chooses
   Timeouts timeouts;
+  bool operator==(const Delivery&) const = default;
 };
 
 /// So many in so much time: "600/min".
@@ -135,27 +143,32 @@ struct Destination {
   std::optional<Tls> tls;
   std::optional<Rate> rate;  // of transactions
   std::optional<int> port;   // of MX hosts and address literals
+  bool operator==(const Destination&) const = default;
 };
 
 struct NameServer {
   std::string host;  // an address
   std::uint16_t port = 53;
   std::string text;  // canonical: "192.0.2.1:53"
+  bool operator==(const NameServer&) const = default;
 };
 
 struct Resolver {
   std::vector<NameServer> forward;  // empty: resolv.conf
   std::string trust_anchor;         // file; empty: the system's root key; "none": no DNSSEC
+  bool operator==(const Resolver&) const = default;
 };
 
 struct Verp {
   char delimiter = '+';
   std::string secret_file;
+  bool operator==(const Verp&) const = default;
 };
 
 struct Control {
   std::string socket = "/run/spoold/control.sock";
   int mode = 0660;
+  bool operator==(const Control&) const = default;
 };
 
 struct Log {

@@ -1,27 +1,13 @@
-#include "server/daemon.hpp"
-
-#include <atomic>
+#include <unistd.h>
 
 #include "conf/load.hpp"
-#include "conf/routes.hpp"
-#include "server/admin/control_socket.hpp"
-#include "server/admin/operator.hpp"
-#include "server/current.hpp"
-#include "server/delivery/delivery.hpp"
-#include "server/delivery/reporter.hpp"
-#include "server/inbound/reception.hpp"
+#include "server/daemon_state.hpp"
 #include "server/log.hpp"
 #include "server/loop_lag.hpp"
-#include "server/office/report.hpp"
 #include "server/privileges.hpp"
-#include "server/stats.hpp"
-#include "server/stop.hpp"
-#include "server/store_readers.hpp"
-#include "server/threads.hpp"
 #include "server/verp_key.hpp"
 #include "store/broken.hpp"
 #include "store/spool/spool.hpp"
-#include "store/store.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::server {
@@ -37,52 +23,6 @@ TimePoint now() {
 }
 
 }  // namespace
-
-// In the order in which they are made. take_down() destroys what uses the store or the loops; what is left goes
-// in reverse order.
-struct Daemon::State {
-  State(conf::Settings s, std::string f)
-      : settings(std::make_shared<const conf::Settings>(std::move(s))),
-        file(std::move(f)),
-        routes(std::make_shared<const conf::Routes>(*settings)),
-        stop(settings->server.grace),
-        receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
-        delivering(Threads::Work::deliver, settings->server.threads, [this](const auto& e) { thrown(e); }),
-        ticker(receiving.context(0)) {
-    stats.loops = LoopLag::all;
-  }
-
-  const std::shared_ptr<const conf::Settings> settings;  // at the start
-  const std::string file;
-  Current<conf::Routes> routes;  // of recipients that are accepted or edited
-  Stats stats;
-  Stop stop;
-  Threads receiving, delivering;  // clients, operators and the clock; lanes
-  std::shared_ptr<const Certificates> certificates;
-  std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
-  std::unique_ptr<store::Store> store;
-  std::unique_ptr<Delivery> delivery;
-  std::unique_ptr<Reporter> reporter;
-  std::unique_ptr<StoreReaders> store_readers;
-  std::unique_ptr<Reception> reception;
-  std::unique_ptr<Operator> operator_;
-  std::unique_ptr<ControlSocket> control;
-  asio::steady_timer ticker;  // of receiving.context(0), like all that is posted to it
-  std::atomic<bool> stopping{false}, delivery_stopped{false};
-
-  tl::expected<void, std::string> open_store();
-  tl::expected<void, std::string> read_certificates();
-  void thrown(const std::exception&);
-  void wake(std::vector<std::string> due);
-  void start();
-  void take_down();
-  void refuse_new_work();
-  void finish_open_work();
-  void end_the_loops();
-  void sweep();
-  void tell_of_the_crash();
-  void reroute();
-};
 
 Daemon::Daemon(conf::Settings settings, std::string file)
     : state_(std::make_unique<State>(std::move(settings), std::move(file))) {}
@@ -100,7 +40,7 @@ tl::expected<void, std::string> Daemon::open() {
   if (!opened) return opened;
   auto secret = verp_secret(s.settings->verp, s.store->secret());
   if (!secret) return tl::unexpected(secret.error());
-  const list::Hmac hmac = hmac_sha256(*secret);
+  const list::Hmac hmac = s.hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
   auto made = make_rules(s.settings, hmac, s.certificates);
   if (!made) return tl::unexpected(made.error());
@@ -114,7 +54,7 @@ tl::expected<void, std::string> Daemon::open() {
   s.operator_ = std::make_unique<Operator>(*s.store, s.settings, *s.delivery, &s.stats);
   s.operator_->on_broken_store = [&s](const std::string& why) { s.stop.request(why, 1); };
   s.control = std::make_unique<ControlSocket>(s.receiving.context(0), *s.settings, *s.operator_);
-  if (auto bound = s.reception->bind(); !bound) return bound;
+  if (auto bound = s.bind(); !bound) return bound;
   if (auto bound = s.control->open(); !bound) return bound;
   if (auto dropped = privileges.drop(); !dropped) return dropped;
   // Before any door is open: ca_file must be readable for the user that spoold runs as.
@@ -148,6 +88,18 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   if (!opened) return tl::unexpected(opened.error().text);
   store = std::move(*opened);
   return {};
+}
+
+tl::expected<void, std::string> Daemon::State::bind() {
+  std::vector<int> passed = manager.take_sockets();
+  auto bound = reception->bind(passed);
+  for (const int fd : passed) {
+    log::event(Level::warning, "refused",
+               {{"listener", "descriptor " + std::to_string(fd)},
+                {"reply", "a socket was passed to spoold that no [[listen]] names; it is closed"}});
+    ::close(fd);
+  }
+  return bound;
 }
 
 tl::expected<void, std::string> Daemon::State::read_certificates() {
@@ -201,6 +153,8 @@ void Daemon::State::start() {
     store_readers->start();
     asio::co_spawn(receiving.context(0), control->serve(), rethrow);
     sweep();
+    tell_alive();
+    reloader.start();
   } catch (const std::exception& failed) {
     stop.request(std::string("spoold cannot start: ") + failed.what(), 1);
   }
@@ -212,6 +166,17 @@ void Daemon::State::start() {
               {"spool", settings->spool.path},
               {"listeners", settings->listen.size()},
               {"possible_duplicates", store->possible_duplicates()}});
+  manager.ready();
+}
+
+/// By the loop that sessions run on: where it hangs, systemd ends the process and starts it anew.
+void Daemon::State::tell_alive() {
+  if (!manager.watchdog()) return;
+  manager.alive();
+  watchdog.expires_after(*manager.watchdog() / 2);
+  watchdog.async_wait([this](const std::error_code& error) {
+    if (!error) tell_alive();
+  });
 }
 
 /// The promise about crashes: an upper bound of the copies that may arrive twice.
@@ -232,7 +197,7 @@ void Daemon::State::reroute() {
     due = store::spool::due_routes(read);
   }
   for (const store::spool::DueRoute& lost : due) {
-    if (conf::is_route(*settings, lost.route)) continue;
+    if (conf::is_route(*current.get(), lost.route)) continue;
     log::event(Level::warning, "rerouted", {{"relay", lost.route}});
     store->reroute(lost.route, {});  // on_due wakes the lanes of each slice
   }
@@ -242,10 +207,13 @@ void Daemon::State::reroute() {
 /// takes away.
 void Daemon::State::take_down() {
   stopping = true;
+  manager.stopping();
   operator_->stop();
   refuse_new_work();
   stop.stage("open transactions, deliveries and requests");
   finish_open_work();
+  stop.stage("the reading of the configuration");
+  reloader.stop();
   stop.stage("the store's last commit: its disk does not answer");
   store->close();
   stop.stage("requests of spoolctl", true);

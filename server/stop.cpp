@@ -46,10 +46,7 @@ void Stop::watch_signals() {
     if (error) return;
     watch_signals();
     if (signal == SIGHUP)
-      log::event(Level::warning, "reload",
-                 {{"reply",
-                   "a running spoold does not read its configuration again in this version: "
-                   "stop it and start it"}});
+      on_hangup();
     else
       request(signal == SIGTERM ? "SIGTERM" : "SIGINT", 0);
   });

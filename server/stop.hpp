@@ -17,6 +17,7 @@
 #pragma once
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <mutex>
 #include <string>
 #include <thread>
@@ -35,6 +36,9 @@ class Stop {
   ~Stop();
   Stop(const Stop&) = delete;
   Stop& operator=(const Stop&) = delete;
+
+  /// What SIGHUP asks for; set before start(). Runs on the thread of the signals, so it must not wait.
+  std::function<void()> on_hangup = [] {};
 
   void start();
   /// `status`: the exit status of the daemon; 1 when it cannot go on. Then the grace is a second.

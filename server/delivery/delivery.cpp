@@ -83,10 +83,19 @@ LaneSet& Delivery::set_of(const std::string& route) {
 }
 
 tl::expected<void, std::string> Delivery::open() {
-  auto context = TlsContext::make(settings_->delivery.ca_file);
+  auto context = TlsContext::make(settings_.get()->delivery.ca_file);
   if (!context) return tl::unexpected(std::move(context.error()));
   for (const auto& set : sets_) set->use(*context);
   return {};
+}
+
+void Delivery::use(std::shared_ptr<const conf::Settings> settings) {
+  settings_.set(settings);
+  each_set([settings](LaneSet& set) { set.renew(settings, nullptr); });
+}
+
+void Delivery::use(std::shared_ptr<const TlsContext> context) {
+  each_set([context](LaneSet& set) { set.renew(nullptr, context); });
 }
 
 void Delivery::start() {
@@ -151,7 +160,8 @@ void Delivery::retry_now(store::Id message) {
     if (page.size() < recipients_at_once) break;
     from = page.back().number + 1;
   }
-  for (const std::string& domain : domains) routes.insert(conf::route_of(*settings_, mail::lower(domain)));
+  const auto settings = settings_.get();
+  for (const std::string& domain : domains) routes.insert(conf::route_of(*settings, mail::lower(domain)));
   each_set([message, routes = std::move(routes)](LaneSet& set) { set.retry_now(message, routes); });
 }
 

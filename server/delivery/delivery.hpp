@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "server/admin/lanes.hpp"
+#include "server/current.hpp"
 #include "server/delivery/lane_set.hpp"
 
 namespace spoold::server {
@@ -23,6 +24,11 @@ class Delivery final : public Lanes {
   /// What it needs of the system, with the rights that the process keeps: the TLS context with ca_file. Before
   /// start(), and before the threads run.
   tl::expected<void, std::string> open();
+  /// Any thread, from start() on. Lanes of the old settings end their open transactions and settle; then lanes of the
+  /// new ones go on.
+  void use(std::shared_ptr<const conf::Settings> settings);
+  /// Any thread. Of new connections.
+  void use(std::shared_ptr<const TlsContext> context);
   /// A lane for every route with something due, now or later.
   void start();
   /// `stopped` runs once, on a network thread. A second call cuts what is open. From the first call on
@@ -48,7 +54,7 @@ class Delivery final : public Lanes {
 
   /// False: connections that outlive this call nobody.
   const std::shared_ptr<std::atomic<bool>> calls_ = std::make_shared<std::atomic<bool>>(true);
-  const std::shared_ptr<const conf::Settings> settings_;
+  Current<conf::Settings> settings_;
   Resolver resolver_;
   DeliveryContext context_;
   asio::steady_timer again_;

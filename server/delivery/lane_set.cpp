@@ -5,7 +5,9 @@
 #include <algorithm>
 #include <random>
 
+#include "conf/load.hpp"
 #include "server/delivery/raise.hpp"
+#include "server/log.hpp"
 
 namespace spoold::server {
 namespace {
@@ -185,6 +187,31 @@ void LaneSet::set_timer() {
     }
     set_timer();
   });
+}
+
+// ---- new settings
+
+void LaneSet::renew(std::shared_ptr<const conf::Settings> settings,
+                    std::shared_ptr<const TlsContext> context) {
+  if (stopping_) return;
+  if (context) thread_.tls = std::make_shared<TlsClient>(std::move(context));
+  if (!settings) return;
+  thread_.settings = std::move(settings);
+  for (const auto& [route, lane] : lanes_)
+    lane->stop([this, name = route, old = lane.get()] {
+      asio::post(thread_.io, [this, name, old] { retire(name, old); });
+    });
+}
+
+// Behind the lane's last turn. Where the daemon stops meanwhile, the lane has got a new stop().
+void LaneSet::retire(const std::string& route, const Lane* lane) {
+  const auto found = lanes_.find(route);
+  if (stopping_ || found == lanes_.end() || found->second.get() != lane) return;
+  const std::string name = found->first;
+  lanes_.erase(found);
+  if (conf::is_route(*thread_.settings, name)) return due(name);
+  log::event(log::Level::warning, "rerouted", {{"relay", name}});
+  context_.store.reroute(name, {});  // on_due wakes the lanes of each slice
 }
 
 // ---- all of them

@@ -27,6 +27,11 @@ class LaneSet : public Lane::Keeper {
   /// Before anything is due.
   void use(std::shared_ptr<const TlsContext> context) { thread_.tls->use(std::move(context)); }
 
+  /// From now on. `settings` (absent: as they were): lanes end their open transactions, settle, and are made anew. What
+  /// waits on a route that the settings do not give any more gets new routes. `context` (absent: as it was): new
+  /// connections use it.
+  void renew(std::shared_ptr<const conf::Settings> settings, std::shared_ptr<const TlsContext> context);
+
   /// Something of this route may be due now.
   void due(const std::string& route);
   /// The same, from any thread. Several calls before due() runs make one due(); no call is made where a sleeping
@@ -72,6 +77,7 @@ class LaneSet : public Lane::Keeper {
     std::string group{};  // for people
   };
   void make(const std::string& route, Woken woken);
+  void retire(const std::string& route, const Lane* lane);
   void granted(const std::string& route);
   void join_line(const std::string& route);
   void sleep(const std::string& route, Asleep how);

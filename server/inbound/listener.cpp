@@ -1,7 +1,12 @@
 #include "server/inbound/listener.hpp"
 
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstring>
 
 #include "server/inbound/session.hpp"
 #include "server/log.hpp"
@@ -23,6 +28,12 @@ tl::expected<Protocol::endpoint, std::string> endpoint_of(const conf::Listen& wh
   return Protocol::endpoint(asio::ip::tcp::endpoint(address, where.port));
 }
 
+std::string path_of(const Protocol::endpoint& endpoint) {
+  const auto* unix_one = reinterpret_cast<const sockaddr_un*>(endpoint.data());
+  const std::size_t room = endpoint.size() - std::min(endpoint.size(), offsetof(sockaddr_un, sun_path));
+  return std::string(unix_one->sun_path, ::strnlen(unix_one->sun_path, room));
+}
+
 // A socket file that refuses connections was left behind by a process that is gone.
 void remove_stale(asio::io_context& io, const std::string& path, const Protocol::endpoint& endpoint) {
   struct stat info {};
@@ -31,6 +42,30 @@ void remove_stale(asio::io_context& io, const std::string& path, const Protocol:
   std::error_code error;
   probe.connect(endpoint, error);
   if (error == asio::error::connection_refused) ::unlink(path.c_str());
+}
+
+// A listening stream socket of `passed` that is bound to the endpoint; -1: none.
+int take_bound(std::vector<int>& passed, const Protocol::endpoint& endpoint) {
+  const auto bound = std::find_if(passed.begin(), passed.end(), [&](int fd) {
+    Protocol::endpoint there;
+    auto size = static_cast<socklen_t>(there.capacity());
+    int listens = 0, type = 0;
+    socklen_t of_int = sizeof listens;
+    if (::getsockname(fd, there.data(), &size) != 0 || size > there.capacity()) return false;
+    there.resize(size);
+    ::getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &of_int);
+    ::getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &of_int);
+    if (listens == 0 || type != SOCK_STREAM) return false;
+    // Of IPv6 the endpoint has a scope and a flow too; of a path the size may count its NUL.
+    const Peer one = Peer::of(there), other = Peer::of(endpoint);
+    if (!one.unix_socket && !other.unix_socket) return one.host == other.host && one.port == other.port;
+    if (one.unix_socket != other.unix_socket) return false;
+    return path_of(there) == path_of(endpoint);
+  });
+  if (bound == passed.end()) return -1;
+  const int fd = *bound;
+  passed.erase(bound);
+  return fd;
 }
 
 // accept(2): the connection was gone before it was accepted, or a firewall forbids it.
@@ -43,7 +78,8 @@ bool only_this_connection(const std::error_code& error) {
 
 tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_context& io,
                                                                     const conf::Listen& where,
-                                                                    std::size_t door) {
+                                                                    std::size_t door,
+                                                                    std::vector<int>& passed) {
   const auto fail = [&](const std::string& what) {
     return tl::unexpected<std::string>("cannot listen on " + where.text + ": " + what);
   };
@@ -51,6 +87,11 @@ tl::expected<std::shared_ptr<Listener>, std::string> Listener::bind(asio::io_con
   if (!endpoint) return fail(endpoint.error());
   std::shared_ptr<Listener> made(new Listener(io, where, door));
   std::error_code error;
+  if (const int fd = take_bound(passed, *endpoint); fd >= 0) {  // its path is whose who has bound it
+    made->acceptor_.assign(endpoint->protocol(), fd, error);
+    if (error) return fail(error.message());
+    return made;
+  }
   made->acceptor_.open(endpoint->protocol(), error);
   if (error) return fail(error.message());
   if (where.path.empty()) {

@@ -5,6 +5,7 @@
 #pragma once
 #include <memory>
 #include <string>
+#include <vector>
 
 #include <tl/expected.hpp>
 
@@ -15,10 +16,12 @@ namespace spoold::server {
 
 class Listener : public std::enable_shared_from_this<Listener> {
  public:
-  /// `door`: its place among the [[listen]]s, and among Rules::doors.
+  /// `door`: its place among the [[listen]]s, and among Rules::doors. Of `passed`, sockets that listen already, it takes
+  /// the one that is bound to this address.
   static tl::expected<std::shared_ptr<Listener>, std::string> bind(asio::io_context& io,
                                                                    const conf::Listen& where,
-                                                                   std::size_t door);
+                                                                   std::size_t door,
+                                                                   std::vector<int>& passed);
   ~Listener();
 
   /// Accepts until close(). `reception` must live longer than the threads run.

@@ -16,9 +16,9 @@ Reception::Reception(std::shared_ptr<const Rules> the_rules, store::Store& the_s
 
 Reception::~Reception() = default;
 
-tl::expected<void, std::string> Reception::bind() {
+tl::expected<void, std::string> Reception::bind(std::vector<int>& passed) {
   for (const conf::Listen& where : rules()->settings->listen) {
-    auto made = Listener::bind(threads_.context(0), where, listeners_.size());
+    auto made = Listener::bind(threads_.context(0), where, listeners_.size(), passed);
     if (!made) {
       listeners_.clear();
       return tl::unexpected<std::string>(made.error());

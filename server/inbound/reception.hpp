@@ -1,7 +1,7 @@
 // Receiving mail: the listeners, what their sessions share, connection limits, and the graceful stop.
 //
 //   Reception reception(rules, store, threads, stats, wake);
-//   if (auto bound = reception.bind(); !bound) ...      // before privileges are dropped
+//   if (auto bound = reception.bind(passed); !bound) ...      // before privileges are dropped
 //   reception.start();                                  // accepts; sessions go to the least loaded thread
 //   reception.stop();  ... while (!reception.idle()) ...  reception.cut_off();
 //
@@ -43,7 +43,8 @@ class Reception {
   Reception(const Reception&) = delete;
   Reception& operator=(const Reception&) = delete;
 
-  tl::expected<void, std::string> bind();
+  /// `passed`: sockets that listen already; those that are no listener's are left in it.
+  tl::expected<void, std::string> bind(std::vector<int>& passed);
   void start();
   void stop();
   bool idle() const { return census.size() == 0; }

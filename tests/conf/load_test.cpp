@@ -212,3 +212,26 @@ TEST_CASE("the review compares connections with descriptors, and knows root and 
   start.user_exists = false;
   CHECK(found(start, "[server]\nuser = \"spoold\"\n", "this machine has no such user"));
 }
+
+TEST_CASE("what a running process keeps is named, the rest is as the file says now") {
+  Settings running = *parse(
+      "[[listen]]\naddress = \"127.0.0.1:25\"\n[[listen]]\naddress = \"127.0.0.1:26\"\n[relay]\nsmarthost = "
+      "\"smtp://a.example\"\n",
+      "x.toml");
+  Settings next = *parse(
+      "[server]\nthreads = 2\n[[listen]]\naddress = \"127.0.0.1:26\"\nprotocol = \"lmtp\"\n[[listen]]\n"
+      "address = \"127.0.0.1:27\"\n[relay]\nsmarthost = \"smtp://b.example\"\n[delivery]\nretry = "
+      "[\"1m\"]\nmax_connections = 9\nconnections_per_destination = 3\n",
+      "x.toml");
+  const auto named = keep_fixed(next, running);
+  CHECK(named == std::vector<std::string>{"[server]", "[[listen]] 127.0.0.1:25 (no longer there)",
+                                          "[[listen]] 127.0.0.1:27 (new)", "[delivery] max_connections"});
+  CHECK(next.server.threads == 0);
+  REQUIRE(next.listen.size() == 2);
+  CHECK(next.listen[0].text == "127.0.0.1:25");
+  CHECK(next.listen[1].protocol == Listen::Protocol::lmtp);
+  CHECK(next.delivery.max_connections == 500);
+  CHECK(next.delivery.retry == std::vector<Duration>{std::chrono::minutes(1)});
+  CHECK(next.relay.smarthost.at(0).host == "b.example");
+  CHECK(keep_fixed(next, Settings(next)).empty());
+}

@@ -65,7 +65,8 @@ class Served {
                         const std::scoped_lock lock(mutex);
                         woken.insert(woken.end(), routes.begin(), routes.end());
                       });
-    if (const auto bound = reception->bind(); !bound) throw std::runtime_error(bound.error());
+    std::vector<int> none_passed;
+    if (const auto bound = reception->bind(none_passed); !bound) throw std::runtime_error(bound.error());
     reception->start();
     threads.start();
   }
