@@ -60,6 +60,8 @@ class Content {
   std::string_view header(const store::ContentSource& source) const;
   /// The store has taken it over.
   void accepted() { staged_ = 0; }
+  /// Nothing is in memory, nothing staged.
+  bool empty() const { return staged_ == 0 && bytes_.empty(); }
   /// Ready for the next message; abandons what was staged.
   void forget();
 

@@ -26,6 +26,8 @@ class Intake {
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
   /// To be called when the dialog has consumed input: a message begins, goes on, or was given up.
   void follow(smtp::ServerDialog::Action action);
+  /// Something is left of a message that was given up. A question of the dialog comes behind it, in the same input.
+  bool must_forget() const { return !content_.empty() || staging_failed_.has_value(); }
   /// True: await make_room() before more is read.
   bool is_full();
   Awaitable<> make_room();

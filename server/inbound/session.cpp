@@ -214,6 +214,8 @@ Session::Action Session::step(std::string_view& input) {
       intake_.follow(action);
       return action;
     }
+    // Behind a refused message, in one piece with its end: what was staged of it is not the next one's.
+    if (intake_.must_forget()) intake_.follow(action);
     action = dialog_.answer(answer(read), out_);
     if (action.what != What::more) return action;
   }

@@ -71,6 +71,29 @@ TEST_CASE("session: a large message that is cut off or refused leaves nothing") 
   CHECK(served.opened.problems() == "");
 }
 
+TEST_CASE(
+    "session: what was staged of a refused message is not the content of the next one in the same input") {
+  Served served;
+  Client client(served);
+  REQUIRE(envelope(client, "anne@far.example", {"any@relayed.example"}).starts_with("250"));
+  REQUIRE(client.ask("DATA").starts_with("354"));
+  std::string first = "Subject: first\r\n\r\n";
+  while (first.size() < 600'000) first += "a line of the first message\r\n";
+  client.send(first);
+  REQUIRE(becomes([&] {
+    return served.reception->memory->operator std::int64_t() < 400'000 &&
+           served.stats.bytes_in > first.size();
+  }));
+  client.send("bare\nfeed\r\n.\r\nMAIL FROM:<anne@far.example>\r\nRCPT TO:<any@relayed.example>\r\nDATA\r\n");
+  CHECK(client.reply().starts_with("550 5.5.2"));
+  CHECK(client.reply().starts_with("250"));
+  CHECK(client.reply().starts_with("250"));
+  CHECK(client.reply().starts_with("354"));
+  CHECK(client.ask("Subject: second\r\n\r\nthe second\r\n.").starts_with("250"));
+  REQUIRE(served.messages().size() == 1);
+  CHECK(served.outgoing(served.messages()[0]).ends_with("Subject: second\r\n\r\nthe second\r\n"));
+}
+
 TEST_CASE("session: cut off after every octet, nothing is stored that was not whole") {
   Served served;
   const std::string commands =
