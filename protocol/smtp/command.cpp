@@ -151,7 +151,7 @@ Command split(std::string_view line) {
                                                                             {"expn", Verb::elsewhere},
                                                                             {"starttls", Verb::starttls},
                                                                             {"auth", Verb::elsewhere},
-                                                                            {"bdat", Verb::elsewhere},
+                                                                            {"bdat", Verb::bdat},
                                                                             {"etrn", Verb::elsewhere},
                                                                             {"turn", Verb::elsewhere}}};
   Command command;
@@ -197,6 +197,19 @@ tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument) {
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));
   return rcpt;
+}
+
+tl::expected<BdatArgument, Reply> parse_bdat(std::string_view argument) {
+  BdatArgument bdat;
+  const std::string_view size = argument.substr(0, argument.find_first_of(" \t"));
+  const std::string_view rest = trim(argument.substr(size.size()));
+  const auto [end, error] = std::from_chars(size.data(), size.data() + size.size(), bdat.size);
+  const bool number =
+      !size.empty() && size.size() <= 20 && error == std::errc{} && end == size.data() + size.size();
+  bdat.last = same(rest, "last");
+  if (!number || (!rest.empty() && !bdat.last))
+    return refuse(501, bad_argument, "syntax: BDAT octets [LAST]");
+  return bdat;
 }
 
 tl::expected<std::string_view, Reply> parse_hello(std::string_view argument) {

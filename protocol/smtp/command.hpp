@@ -24,13 +24,14 @@ enum class Verb : std::uint8_t {
   mail,
   rcpt,
   data,
+  bdat,
   rset,
   noop,
   vrfy,
   help,
   quit,
   starttls,
-  elsewhere,  // a command of some RFC that is not offered here: EXPN, AUTH, BDAT, ETRN, TURN
+  elsewhere,  // a command of some RFC that is not offered here: EXPN, AUTH, ETRN, TURN
   unknown,
 };
 
@@ -58,6 +59,13 @@ struct RcptArgument {
   DsnOfRecipient dsn;  // NOTIFY, ORCPT (RFC 3461)
 };
 tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument);
+
+/// "SIZE [LAST]" of BDAT (RFC 3030 section 2).
+struct BdatArgument {
+  std::uint64_t size = 0;
+  bool last = false;
+};
+tl::expected<BdatArgument, Reply> parse_bdat(std::string_view argument);
 
 /// The domain or literal of HELO, EHLO, LHLO: its first word, 1 to 255 visible ASCII characters.
 tl::expected<std::string_view, Reply> parse_hello(std::string_view argument);

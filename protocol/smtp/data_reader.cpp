@@ -114,7 +114,8 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
   while (at < input.size() && state_ != State::ended) {
     switch (state_) {
       case State::line_start:
-        if (input[at] != '.') {
+        if (input[at] != '.' || framing_ == Framing::chunks) {
+          if (input[at] == '.') part().leading_dots = true;
           state_ = State::line;
           break;
         }
@@ -127,7 +128,7 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
           run = ++at;
           state_ = State::dot_cr;
         } else {
-          if (input[at] == '.') (in_header_ ? scanned_.header : scanned_.body).leading_dots = true;
+          if (input[at] == '.') part().leading_dots = true;
           state_ = State::line;
         }
         break;
@@ -166,10 +167,22 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
     }
   }
   take(input.substr(run, at - run), out);
-  note_octets(input.substr(noted, at - noted), in_header_ ? scanned_.header : scanned_.body);
-  // Each LF but the bare ones follows a CR, so any CR beyond them stands alone.
-  if (state_ == State::ended && surplus_returns_ > 0) fail(bare_cr);
+  note_octets(input.substr(noted, at - noted), part());
+  if (state_ == State::ended) judge_returns();
   return at;
+}
+
+void DataReader::finish(std::string& out) {
+  if (state_ == State::line) {
+    read("\r\n", out);
+  }
+  state_ = State::ended;
+  judge_returns();
+}
+
+// Each LF but the bare ones follows a CR, so any CR beyond them stands alone.
+void DataReader::judge_returns() {
+  if (surplus_returns_ > 0) fail(bare_cr);
 }
 
 }  // namespace spoold::smtp

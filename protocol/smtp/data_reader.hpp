@@ -1,5 +1,5 @@
-// Reads the content that follows DATA, incrementally: finds the end, takes off the dot-stuffing (RFC
-// 5321 4.5.2), judges.
+// Reads the content of a message, incrementally, and judges it: behind DATA it finds the end and takes off the
+// dot-stuffing (RFC 5321 4.5.2); of BDAT (RFC 3030) it takes the octets of the chunks as they are, to finish().
 //
 // Guarantees: only CRLF.CRLF ends the data (else: SMTP smuggling). No octet is looked at again when
 // more input comes; content is appended in runs, one copy, never a line at a time. Whatever is wrong, the
@@ -30,11 +30,16 @@ struct DataLimits {
 
 class DataReader {
  public:
-  explicit DataReader(DataLimits limits = DataLimits{}) : limits_(limits) {}
+  enum class Framing : std::uint8_t { dots, chunks };
+
+  explicit DataReader(DataLimits limits = DataLimits{}, Framing framing = Framing::dots)
+      : limits_(limits), framing_(framing) {}
 
   /// Takes octets up to and including the end of the data; appends content to `out`, which the caller may
   /// empty between calls. Answers how many octets it took: fewer than given only when the data ended.
   std::size_t read(std::string_view input, std::string& out);
+  /// Of chunks: the last octet was read. A last line without its end gets one, as the final dot of DATA needs it.
+  void finish(std::string& out);
 
   bool ended() const { return state_ == State::ended; }
   bool refused() const { return failure_ != no_failure; }
@@ -55,8 +60,11 @@ class DataReader {
   void line_ended();
   void take(std::string_view run, std::string& out);
   void fail(std::uint8_t failure);
+  void judge_returns();
+  mail::Octets& part() { return in_header_ ? scanned_.header : scanned_.body; }
 
   DataLimits limits_;
+  Framing framing_ = Framing::dots;
   mail::Scanned scanned_;
   std::uint64_t line_size_ = 0;
   std::int64_t surplus_returns_ = 0;  // CRs seen minus LFs seen

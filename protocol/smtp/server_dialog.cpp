@@ -15,8 +15,8 @@ constexpr unsigned in(Phase phase) {
   return 1u << static_cast<unsigned>(phase);
 }
 constexpr unsigned start = in(Phase::start), ready = in(Phase::ready), given = in(Phase::mail),
-                   named = in(Phase::rcpt);
-constexpr unsigned anywhere = start | ready | given | named;
+                   named = in(Phase::rcpt), chunks = in(Phase::chunks);
+constexpr unsigned anywhere = start | ready | given | named | chunks;
 constexpr unsigned smtp = 1, lmtp = 2, both = smtp | lmtp;
 
 }  // namespace
@@ -43,14 +43,17 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::mail, both, ready, &ServerDialog::mail},
     {Verb::mail, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
     {Verb::mail, lmtp, start, nullptr, 503, bad_sequence, "say LHLO first"},
-    {Verb::mail, both, given | named, nullptr, 503, bad_sequence,
+    {Verb::mail, both, given | named | chunks, nullptr, 503, bad_sequence,
      "the sender was given already; RSET starts over"},
     {Verb::rcpt, both, given | named, &ServerDialog::rcpt},
+    {Verb::rcpt, both, chunks, nullptr, 503, bad_sequence, "the message has begun; RSET gives it up"},
     {Verb::rcpt, both, anywhere, nullptr, 503, bad_sequence, "say MAIL first"},
     {Verb::data, both, named, &ServerDialog::data},
     {Verb::data, smtp, given, nullptr, 554, bad_sequence, "no valid recipients"},
     {Verb::data, lmtp, given, nullptr, 503, bad_sequence, "no valid recipients"},  // RFC 2033 4.2
+    {Verb::data, both, chunks, nullptr, 503, bad_sequence, "the message came by BDAT so far"},  // RFC 3030 2
     {Verb::data, both, anywhere, nullptr, 503, bad_sequence, "say MAIL and RCPT first"},
+    {Verb::bdat, both, anywhere, &ServerDialog::bdat},
     {Verb::rset, both, anywhere, &ServerDialog::rset},
     {Verb::noop, both, anywhere, &ServerDialog::noop},
     {Verb::vrfy, both, anywhere, &ServerDialog::vrfy},
@@ -59,7 +62,7 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::starttls, both, ready, &ServerDialog::starttls},
     {Verb::starttls, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
     {Verb::starttls, lmtp, start, nullptr, 503, bad_sequence, "say LHLO first"},
-    {Verb::starttls, both, given | named, nullptr, 503, bad_sequence,
+    {Verb::starttls, both, given | named | chunks, nullptr, 503, bad_sequence,
      "not within a transaction; RSET ends it"},
     {Verb::elsewhere, both, anywhere, nullptr, 502, bad_sequence, "this command is not offered here"},
     {Verb::unknown, both, anywhere, nullptr, 500, bad_command, "command not recognized"},
@@ -71,7 +74,8 @@ const char* ServerDialog::protocol() const {
 }
 
 ServerDialog::Action ServerDialog::more() const {
-  return {Action::What::more, phase_ == Phase::content ? profile_.block_limit : profile_.command_limit};
+  const bool content = phase_ == Phase::content || phase_ == Phase::chunk;
+  return {Action::What::more, content ? profile_.block_limit : profile_.command_limit};
 }
 
 ServerDialog::Action ServerDialog::say(std::string_view wire, std::string& out) const {
@@ -95,6 +99,7 @@ ServerDialog::Action ServerDialog::close(std::string_view wire, std::string& out
 void ServerDialog::fresh() {
   transaction_ = Transaction{};
   question_ = Question{};
+  chunk_ = Chunk{};
   if (phase_ != Phase::start) phase_ = Phase::ready;
 }
 
@@ -122,6 +127,7 @@ ServerDialog::Action ServerDialog::secured(std::string tls, std::string& out) {
   tls_ = std::move(tls);
   transaction_ = Transaction{};
   question_ = Question{};
+  chunk_ = Chunk{};
   hello_.clear();
   extended_ = mail_refused_ = false;
   phase_ = Phase::start;
@@ -147,6 +153,11 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
       if (action.what != Action::What::more) return action;
       continue;
     }
+    if (phase_ == Phase::chunk) {
+      const Action action = read_chunk(input, out, content);
+      if (action.what != Action::What::more) return action;
+      continue;
+    }
     if (phase_ == Phase::closed) return {Action::What::close, {}};
     assert(phase_ != Phase::asking && phase_ != Phase::committing && phase_ != Phase::handshake);
     // A client that does not read its replies, or sends faster than we answer, must not make us keep more.
@@ -166,6 +177,7 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
       action = error({500, bad_command, "the line is too long"}, out);
     } else {
       action = command(line, out);
+      if (phase_ == Phase::chunk && chunk_.left == 0) action = chunk_ended(out, content);
     }
     if (action.what != Action::What::more) return action;
   }
@@ -179,8 +191,8 @@ ServerDialog::Action ServerDialog::command(std::string_view line, std::string& o
   line.remove_suffix(1);
   if (line.find('\0') != std::string_view::npos) return error({500, bad_command, "NUL in a command"}, out);
   const Command parsed = split(line);
-  if (parsed.verb != Verb::rcpt && parsed.verb != Verb::data && parsed.verb != Verb::quit &&
-      brake_.idle_command() == Brake::Verdict::close)
+  if (parsed.verb != Verb::rcpt && parsed.verb != Verb::data && parsed.verb != Verb::bdat &&
+      parsed.verb != Verb::quit && brake_.idle_command() == Brake::Verdict::close)
     return close("421 4.7.0 too many errors: too many commands without a message\r\n", out);
   const Action action = act(parsed, out);
   if (parsed.verb == Verb::data && phase_ != Phase::content && phase_ != Phase::closed) fresh();
@@ -221,7 +233,10 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
     return more();
   }
   out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
-  out.append(std::to_string(profile_.content.size)).append("\r\n250-8BITMIME\r\n250-DSN\r\n");
+  out.append(std::to_string(profile_.content.size))
+      .append("\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n250-LIMITS RCPTMAX=")
+      .append(std::to_string(profile_.max_recipients))
+      .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
   out.append("250 ENHANCEDSTATUSCODES\r\n");
   return more();
@@ -304,8 +319,9 @@ ServerDialog::Action ServerDialog::vrfy(const Command& command, std::string& out
 }
 
 ServerDialog::Action ServerDialog::help(const Command&, std::string& out) {
-  return say(profile_.lmtp ? "214 2.0.0 LHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 2033)\r\n"
-                           : "214 2.0.0 HELO EHLO MAIL RCPT DATA RSET NOOP VRFY HELP QUIT (RFC 5321)\r\n",
+  return say(profile_.lmtp
+                 ? "214 2.0.0 LHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT (RFC 2033)\r\n"
+                 : "214 2.0.0 HELO EHLO MAIL RCPT DATA BDAT RSET NOOP VRFY HELP QUIT (RFC 5321)\r\n",
              out);
 }
 

@@ -13,13 +13,14 @@
 // handshake nothing is left of what the client said before it.
 //
 // Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET, EHLO, HELO and LHLO the
-// transaction equals one fresh after EHLO; after an error reply to any other command the state equals that before
+// transaction equals one fresh after EHLO (a refused BDAT too); after an error reply to any other command the state equals that before
 // it. Failures of the client get the replies that RFC 5321 and 3463 name; 20 protocol errors end the session with
 // 421. Refused recipients are not protocol errors: a transaction with many dead addresses goes on for the good
 // ones, slower and slower (brake.hpp), until the client has no rights and has been refused too often. See also:
 // command.hpp (syntax), data_reader.hpp (content), transaction.hpp, server/inbound/session.hpp (the socket).
 #pragma once
 #include <chrono>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -54,6 +55,7 @@ struct ServerProfile {
 
 class ServerDialog {
  public:
+  // content: behind DATA. chunk: the octets of a BDAT. chunks: behind one that was not the last.
   enum class Phase : std::uint8_t {
     start,
     ready,
@@ -61,6 +63,8 @@ class ServerDialog {
     rcpt,
     asking,
     content,
+    chunk,
+    chunks,
     committing,
     handshake,
     closed
@@ -121,6 +125,10 @@ class ServerDialog {
   Action stopping(std::string& out);   // 421 4.3.2
 
   Phase phase() const { return phase_; }
+  /// Content comes, or goes on with the next chunk: what was appended belongs to the message.
+  bool receiving() const {
+    return phase_ == Phase::content || phase_ == Phase::chunks || (phase_ == Phase::chunk && !chunk_.refusal);
+  }
   const Transaction& transaction() const { return transaction_; }
   const DataReader& reader() const { return reader_; }
   const ServerProfile& profile() const { return profile_; }
@@ -150,6 +158,11 @@ class ServerDialog {
   Action quit(const Command&, std::string& out);
   Action starttls(const Command&, std::string& out);
   bool offers(Verb) const;
+  // server_dialog_chunks.cpp: BDAT
+  Action bdat(const Command&, std::string& out);
+  Action read_chunk(std::string_view& input, std::string& out, std::string& content);
+  Action chunk_ended(std::string& out, std::string& content);
+  std::optional<Reply> refuse_chunk(const BdatArgument&) const;
   // server_dialog_content.cpp: what follows DATA
   Action read_content(std::string_view& input, std::string& out, std::string& content);
   Action content_ended(std::string& out);
@@ -165,15 +178,22 @@ class ServerDialog {
   const Client client_;
   Transaction transaction_;
   DataReader reader_;
+  struct Chunk {
+    std::uint64_t left = 0, size = 0;
+    bool last = false;
+    std::optional<Reply> refusal;  // told when the octets have come
+  };
+
   Question question_;
+  Chunk chunk_;
   std::string hello_, tls_;
-  Phase phase_ = Phase::start;
+  Phase phase_ = Phase::start, phase_before_chunk_ = Phase::start;
   bool greeted_ = false;
   bool extended_ = false;     // EHLO or LHLO, not HELO
   bool input_waits_ = false;  // octets behind the command that is looked at
   bool skipping_ = false;     // inside a line that is too long
   bool mail_refused_ =
-      false;  // the RCPTs and the DATA pipelined behind a refused MAIL are not counted as errors
+      false;  // RCPT, DATA and BDAT pipelined behind a refused MAIL, or BDAT behind one, are not counted as errors
   int errors_ = 0, messages_ = 0;
   Brake brake_;
 };

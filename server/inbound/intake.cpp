@@ -6,7 +6,6 @@
 namespace spoold::server {
 
 using What = smtp::ServerDialog::Action::What;
-using Phase = smtp::ServerDialog::Phase;
 
 Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
                SessionLog& log, asio::any_io_executor executor)
@@ -19,7 +18,7 @@ Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialo
       content_(reception.store, std::move(executor), reception.memory) {}
 
 void Intake::follow(smtp::ServerDialog::Action action) {
-  if (dialog_.phase() == Phase::content) {
+  if (dialog_.receiving()) {
     if (dialog_.reader().size() != 0) return;
     content_.expect(dialog_.transaction().declared_size);
     // Sessions that wait for a commit wait a moment for this message too: one flush does for all.
@@ -31,7 +30,7 @@ void Intake::follow(smtp::ServerDialog::Action action) {
 }
 
 bool Intake::is_full() {
-  if (dialog_.phase() != Phase::content) return false;
+  if (!dialog_.receiving()) return false;
   if (!staging_failed_) return content_.full(dialog_.reader().header_size());
   content_.bytes().clear();  // the rest of the message is only read to its end
   return false;

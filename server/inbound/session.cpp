@@ -88,7 +88,7 @@ void Session::set_limit(const Action& action) {
     if (messages_ != dialog_.messages()) deadline_.idle(now);
     messages_ = dialog_.messages();
     if (!between_transactions()) {
-      const bool content = dialog_.phase() == Phase::content;
+      const bool content = dialog_.receiving();
       deadline_.mail(now);
       deadline_.progress(content ? dialog_.reader().size() : 0, dialog_.transaction().recipients.size(), now);
     }
@@ -146,7 +146,7 @@ Awaitable<bool> Session::read() {
     }
     std::error_code failed;
     std::size_t octets = 0;
-    const bool content = dialog_.phase() == Phase::content;
+    const bool content = dialog_.receiving();
     if (more_is_there_) {
       if (turn_ >= turn_octets) co_await wait(std::chrono::milliseconds::zero());
       octets = channel_.read_some(input_.space(content ? Input::large : Input::content), failed);

@@ -33,6 +33,46 @@ inline void fuzz_server_dialog(std::string_view data) {
   must(driver.out.size() < 4 || driver.out.ends_with("\r\n"));
 }
 
+/// Framing of BDAT. Of each pair of octets one chooses the size of a chunk and what is wrong with it, the other how it is cut;
+/// the rest is content. No octet of a chunk may be read as a command, whatever is answered: the QUIT behind all of them is.
+inline void fuzz_bdat(std::string_view data) {
+  Input input{data};
+  smtp::ServerProfile profile;
+  profile.lmtp = (input.octet() & 1) != 0;
+  profile.content = {.size = 500, .line = 100, .header = 300, .received = 3};
+  profile.max_errors = 1 << 30;
+  Driver driver(profile, true, {.trusted_network = true, .local = false});
+  const auto feed = [&](std::string_view text, std::size_t piece) {
+    for (; !text.empty(); text.remove_prefix(std::min(piece, text.size())))
+      driver.feed(text.substr(0, piece));
+  };
+  feed(profile.lmtp ? "LHLO c.example\r\n" : "EHLO c.example\r\n", 1000);
+  std::string whole;
+  bool in_doubt = false;
+  for (int i = 0; i < 20 && !input.data.empty(); ++i) {
+    const unsigned what = input.octet(), piece = 1 + input.octet() % 40;
+    if (what % 4 == 0) {
+      feed("RSET\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\n", piece);
+      whole.clear();
+      in_doubt = false;
+    }
+    const std::string chunk = input.take(what / 4);
+    const bool last = what % 4 == 1;
+    const std::size_t commits = driver.committed.size();
+    const bool open = driver.dialog.phase() == smtp::ServerDialog::Phase::rcpt ||
+                      driver.dialog.phase() == smtp::ServerDialog::Phase::chunks;
+    feed("BDAT " + std::to_string(chunk.size()) + (last ? " LAST\r\n" : "\r\n") + chunk, piece);
+    must(!driver.closed && driver.pending.empty());
+    whole += chunk;
+    in_doubt = in_doubt || !open;
+    if (driver.committed.size() == commits) continue;
+    const std::string& got = driver.committed.back();
+    must(last && !in_doubt && (got == whole || got == whole + "\r\n"));
+  }
+  feed("QUIT\r\n", 3);
+  must(driver.closed && driver.out.ends_with("221 2.0.0 bye\r\n"));
+}
+
 /// The first octet chooses the piece size; the answer must be that of one piece.
 inline void fuzz_data_reader(std::string_view data) {
   if (data.empty()) return;

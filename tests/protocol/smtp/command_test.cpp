@@ -10,6 +10,7 @@ TEST_CASE("command: verbs without regard to case, argument trimmed") {
   CHECK(split("QUIT").argument.empty());
   CHECK(split("STARTTLS").verb == Verb::starttls);
   CHECK(split("ETRN").verb == Verb::elsewhere);
+  CHECK(split("bdat 5").verb == Verb::bdat);
   CHECK(split("").verb == Verb::unknown);
   CHECK(split("DATAX").verb == Verb::unknown);
   CHECK(split(" DATA").verb == Verb::unknown);
@@ -85,4 +86,14 @@ TEST_CASE("command: the name of EHLO") {
   CHECK_FALSE(
       parse_hello("a\x01"
                   "b"));
+}
+
+TEST_CASE("command: BDAT") {
+  CHECK(parse_bdat("5")->size == 5);
+  CHECK_FALSE(parse_bdat("5")->last);
+  CHECK(parse_bdat("0 last")->last);
+  CHECK(parse_bdat("18446744073709551615  LAST")->size == 18446744073709551615u);
+  for (const char* bad :
+       {"", "LAST", "-1", "+1", "5 LAS", "5LAST", "5 LAST LAST", "18446744073709551616", "0x5", "5."})
+    CHECK_FALSE(parse_bdat(bad).has_value());
 }

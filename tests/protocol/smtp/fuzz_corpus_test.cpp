@@ -10,6 +10,9 @@ using spoold::tests::replay;
 TEST_CASE("fuzz corpus: server dialog") {
   CHECK(replay("server_dialog", &spoold::tests::fuzz_server_dialog) >= 10);
 }
+TEST_CASE("fuzz corpus: framing of BDAT") {
+  CHECK(replay("bdat", &spoold::tests::fuzz_bdat) >= 5);
+}
 TEST_CASE("fuzz corpus: data reader") {
   CHECK(replay("data_reader", &spoold::tests::fuzz_data_reader) >= 5);
 }

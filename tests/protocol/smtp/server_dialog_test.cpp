@@ -100,8 +100,8 @@ std::string any_command(bool lmtp) {
       "RCPT TO:<b@mx.example> NOTIFY=DELAY", "RCPT TO:<b@mx.example> ORCPT=rfc822;x NOTIFY=NEVER",
       "RCPT TO:<b@mx.example> NOTIFY=", "RCPT TO:<b@mx.example>", "RCPT TO:<c@mx.example>",
       "RCPT TO:<unknown@mx.example>", "RCPT TO:<later@mx.example>", "RCPT TO:<>", "DATA", "DATA x", "RSET",
-      "RSET x", "NOOP", "VRFY", "VRFY x", "HELP", "QUIT x", "STARTTLS", "FROB", "LHLO x", "NO\rOP",
-      std::string(5000, 'x'));
+      "RSET x", "NOOP", "VRFY", "VRFY x", "HELP", "QUIT x", "STARTTLS", "BDAT 0 LAST", "FROB", "LHLO x",
+      "NO\rOP", std::string(5000, 'x'));
 }
 
 bool starts_over(const std::string& command) {
@@ -139,7 +139,8 @@ TEST_CASE("server dialog: what ends a transaction leaves nothing, an error anywh
         RC_ASSERT(replies == wanted);
         RC_ASSERT(driver.dialog.transaction() == smtp::Transaction{});
         RC_ASSERT(driver.dialog.phase() == Phase::ready);
-      } else if (command.starts_with("DATA") || (!error && starts_over(command))) {
+      } else if (command.starts_with("DATA") || command.starts_with("BDAT") ||
+                 (!error && starts_over(command))) {
         RC_ASSERT(driver.dialog.transaction() == smtp::Transaction{});
         RC_ASSERT((driver.dialog.phase() == Phase::ready || (error && phase == Phase::start) ||
                    (command == "RSET" && phase == Phase::start)));
@@ -321,4 +322,52 @@ TEST_CASE("server dialog: errors before STARTTLS still count after it") {
   CHECK_FALSE(driver.closed);
   driver.feed("FROB\r\n");
   CHECK(driver.closed);
+}
+
+TEST_CASE("server dialog: chunks of one octet are bounded, for clients without rights") {
+  const smtp::ServerProfile profile;
+  Driver stranger(profile), trusted(profile, true, {.trusted_network = true, .local = false});
+  for (Driver* driver : {&stranger, &trusted}) {
+    driver->feed("EHLO client.example\r\nMAIL FROM:<a@client.example>\r\nRCPT TO:<b@mx.example>\r\n");
+    for (int i = 0; i < 1000 && !driver->closed; ++i) driver->feed("BDAT 1\r\nx");
+  }
+  CHECK(stranger.closed);
+  CHECK(stranger.content.size() <= 100);
+  CHECK_FALSE(trusted.closed);
+  CHECK(trusted.content.size() == 1000);
+}
+
+TEST_CASE("server dialog: a message is the same, by DATA and by chunks of any size") {
+  rc::check([] {
+    const auto lines = *rc::gen::container<std::vector<std::string>>(rc::gen::element<std::string>(
+        "", ".", "..", ".x", "x: y", "QUIT", std::string(700, 'z'), "\xc3\xa9"));
+    std::string content, stuffed;
+    for (const std::string& line : lines) {
+      content += line + "\r\n";
+      stuffed += (line.starts_with('.') ? "." : "") + line + "\r\n";
+    }
+    const bool open_end = *rc::gen::arbitrary<bool>();  // the last line end is not sent
+    const smtp::ServerProfile profile;
+    Driver by_data(profile), by_chunks(profile, true, {.trusted_network = true, .local = false});
+    for (Driver* driver : {&by_data, &by_chunks})
+      driver->feed("EHLO c.example\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\n");
+    by_data.feed("DATA\r\n");
+    by_data.feed(stuffed + ".\r\n");
+    std::string_view rest = content;
+    if (open_end && !lines.empty() && !lines.back().empty()) rest.remove_suffix(2);
+    while (!rest.empty()) {
+      const std::size_t n = *rc::gen::inRange<std::size_t>(1, rest.size() + 1);
+      const bool last = n == rest.size() && *rc::gen::arbitrary<bool>();
+      by_chunks.feed("BDAT " + std::to_string(n) + (last ? " LAST" : "") + "\r\n" +
+                     std::string(rest.substr(0, n)));
+      rest.remove_prefix(n);
+    }
+    if (by_chunks.committed.empty()) by_chunks.feed("BDAT 0 LAST\r\n");
+    RC_ASSERT(by_data.committed == by_chunks.committed);
+    RC_ASSERT(by_data.committed.size() == 1u);
+    RC_ASSERT(by_data.dialog.reader().leading_dots() == by_chunks.dialog.reader().leading_dots());
+    RC_ASSERT(by_data.dialog.reader().header_size() == by_chunks.dialog.reader().header_size());
+    RC_ASSERT(by_data.dialog.reader().eight_bit() == by_chunks.dialog.reader().eight_bit());
+    RC_ASSERT(by_chunks.dialog.phase() == Phase::ready);
+  });
 }
