@@ -1,4 +1,4 @@
-// What the DNS answered, and the records in it (RFC 1035 4.1, 3596, 6698). All of it is hostile input: a
+// What the DNS answered, and the records in it (RFC 1035 3.3 and 4.1, 3596, 6698). All of it is hostile input: a
 // record that is not what its type says is no record. Names are text in lower case without the final dot;
 // only letters, digits,
 // '-' and '_' pass ('_' is no host name, but is met in MX records).
@@ -16,11 +16,12 @@
 
 namespace spoold::dns {
 
-enum class Type : std::uint16_t { a = 1, cname = 5, mx = 15, aaaa = 28, tlsa = 52 };
+enum class Type : std::uint16_t { a = 1, cname = 5, ptr = 12, mx = 15, txt = 16, aaaa = 28, tlsa = 52 };
 const char* text(Type);  // "MX"
 
 struct Question {
-  std::string name;
+  std::string
+      name;  // lower case, without the final dot. What SPF macros make of an address may have any octet in a label
   Type type = Type::a;
   auto operator<=>(const Question&) const = default;
 };
@@ -44,6 +45,17 @@ struct Address {
   auto operator<=>(const Address&) const = default;
 };
 
+/// "192.0.2.1" or "2001:db8::1", without brackets and zones.
+std::optional<Address> parse_ip(std::string_view text);
+/// As RFC 5952 writes it.
+std::string text(const Address&);
+/// An IPv4 address in IPv6's clothes (::ffff:192.0.2.1) as what it is; any other one as it is.
+Address unmapped(const Address&);
+/// The name whose PTR records name the address: "1.2.0.192.in-addr.arpa", "1.0.0. ... .ip6.arpa" (RFC 3596 2.5).
+std::string reverse_name(const Address&);
+/// The part of reverse_name() that stands for the address, in front of "in-addr.arpa", "ip6.arpa" or a DNSxL's zone.
+std::string reversed(const Address&);
+
 /// May mail be sent there? Not to "this host", multicast, broadcast, and IPv4 in IPv6's clothes.
 bool usable(const Address&);
 
@@ -62,9 +74,14 @@ struct Tlsa {
 /// RFC 7672 3.1: usages 2 (DANE-TA) and 3 (DANE-EE), known selectors and digests of the right length.
 bool usable(const Tlsa&);
 
-std::optional<Mx> parse_mx(std::string_view rdata);
+/// `any`: labels of any octets but '.', for those who only compare names and ask again (SPF); `host`: see above.
+enum class Labels { host, any };
+std::optional<Mx> parse_mx(std::string_view rdata, Labels labels = Labels::host);
 std::optional<Address> parse_address(Type, std::string_view rdata);  // of A or AAAA
 std::optional<Tlsa> parse_tlsa(std::string_view rdata);
+std::optional<std::string> parse_ptr(std::string_view rdata);  // labels of any octets
+/// The strings of a TXT record joined, nothing between them (RFC 7208 3.3, RFC 6376 3.6.2.2). Any octets.
+std::optional<std::string> parse_txt(std::string_view rdata);
 /// "MX1.Example.NET." as libraries write names; nothing when it is none. "." is empty.
 std::optional<std::string> parse_name(std::string_view text);
 

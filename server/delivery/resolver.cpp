@@ -3,7 +3,6 @@
 #include <unbound.h>
 
 #include <sys/stat.h>
-#include <unistd.h>
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
@@ -11,6 +10,7 @@
 #include <utility>
 
 #include "server/log.hpp"
+#include "server/unbound.hpp"
 
 namespace spoold::server {
 namespace {
@@ -19,41 +19,12 @@ constexpr std::size_t most_young = 512, most_slow = 3000;
 constexpr auto young = std::chrono::seconds(1), time_limit = std::chrono::seconds(60);
 constexpr auto lately = std::chrono::hours(6);  // longer than the longest wait of a host's clock
 constexpr std::size_t most_failed = 20'000;     // names remembered
-constexpr const char* system_anchor = "/usr/share/dns/root.key";
 
 std::string version_of(const std::string& file) {
   struct stat found {};
   if (::stat(file.c_str(), &found) != 0) return "none";
   return std::to_string(found.st_ino) + ' ' + std::to_string(found.st_size) + ' ' +
          std::to_string(found.st_mtim.tv_sec) + '.' + std::to_string(found.st_mtim.tv_nsec);
-}
-
-dns::Answer answer_of(int error, const ub_result* result) {
-  using Status = dns::Answer::Status;
-  dns::Answer answer;
-  if (error != 0 || result == nullptr) {
-    answer.why = ub_strerror(error);
-    return answer;
-  }
-  answer.secure = result->secure != 0;
-  answer.ttl = std::chrono::seconds(result->ttl);
-  if (result->canonname != nullptr)
-    if (auto name = dns::parse_name(result->canonname)) answer.canonical = std::move(*name);
-  if (result->bogus != 0) {
-    answer.status = Status::bogus;
-    if (result->why_bogus != nullptr) answer.why = result->why_bogus;
-  } else if (result->havedata != 0) {
-    answer.status = Status::ok;
-    for (int i = 0; result->data[i] != nullptr; ++i)
-      answer.records.emplace_back(result->data[i], static_cast<std::size_t>(result->len[i]));
-  } else if (result->nxdomain != 0) {
-    answer.status = Status::nxdomain;
-  } else if (result->rcode == 0) {
-    answer.status = Status::nodata;
-  } else {
-    answer.why = result->rcode == 2 ? "SERVFAIL" : result->rcode == 5 ? "REFUSED" : "";
-  }
-  return answer;
 }
 
 }  // namespace
@@ -126,47 +97,11 @@ bool Resolver::open() {
   return true;
 }
 
-// Every option before the first question: libunbound takes none afterwards.
 std::string Resolver::configure() {
   context_ = ub_ctx_create();
   if (context_ == nullptr) return "libunbound cannot be started";
-  std::string fault;
-  const auto must = [&fault](const std::string& what, int error) {
-    if (error != 0 && fault.empty()) fault = what + ": " + ub_strerror(error);
-  };
-  const auto option = [&](const char* name, const char* value) {
-    must(name, ub_ctx_set_option(context_, name, value));
-  };
-  option("use-syslog:", "no");
-  option("verbosity:", "0");
-  // Above all that may run at once: a question that waits for a free port waits behind those to dead servers.
-  option("outgoing-range:", "4096");
-  option("num-queries-per-thread:", "4096");
-  option("outgoing-num-tcp:", "16");
-  option("msg-cache-size:", "8m");
-  option("rrset-cache-size:", "16m");
-  option("cache-max-negative-ttl:", "300");
-  option("edns-buffer-size:", "1232");
-  option("do-not-query-localhost:", "no");  // a resolver on this machine is a good one
-  must("ub_ctx_async", ub_ctx_async(context_, 1));
-  if (settings_.forward.empty()) {
-    resolv_conf_version_ = version_of(resolv_conf_);
-    must(resolv_conf_, ub_ctx_resolvconf(context_, resolv_conf_.c_str()));
-  } else {
-    for (const conf::NameServer& server : settings_.forward)
-      must("[resolver] forward " + server.text,
-           ub_ctx_set_fwd(context_, (server.host + "@" + std::to_string(server.port)).c_str()));
-  }
-  must("/etc/hosts", ub_ctx_hosts(context_, nullptr));
-  std::string anchor = settings_.trust_anchor;
-  if (anchor.empty() && access(system_anchor, R_OK) == 0) anchor = system_anchor;
-  if (!anchor.empty() && anchor != "none") must(anchor, ub_ctx_add_ta_file(context_, anchor.c_str()));
-  if (!fault.empty()) return fault;
-  // Zones that libunbound answers from itself, but that a network may have: RFC 6761 leaves them to its
-  // operator. This reads the files named above, so it comes last.
-  must("trust anchors or hosts file", ub_ctx_zone_remove(context_, "test."));
-  must("home.arpa", ub_ctx_zone_remove(context_, "home.arpa."));
-  return fault;
+  resolv_conf_version_ = version_of(resolv_conf_);
+  return unbound::set_up(context_, settings_, resolv_conf_);
 }
 
 // In another network resolv.conf is another one. libunbound reads it once, so a new context is needed to read it
@@ -224,8 +159,8 @@ void Resolver::ask(const std::shared_ptr<Running>& running) {
       int error = UB_INITFAIL, id = 0;
       if (context_ != nullptr) {
         auto asked = std::make_unique<Asked>(Asked{this, running, question});
-        error = ub_resolve_async(context_, question.name.c_str(), static_cast<int>(question.type), 1,
-                                 asked.get(), &Resolver::came, &id);
+        error = ub_resolve_async(context_, unbound::name_text(question.name).c_str(),
+                                 static_cast<int>(question.type), 1, asked.get(), &Resolver::came, &id);
         if (error == 0) running->asked.emplace(question, std::pair(id, asked.release()));
       }
       if (error == 0) continue;
@@ -257,7 +192,7 @@ void Resolver::wait_for_answers() {
 void Resolver::came(void* data, int error, ub_result* result) {
   const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
   asked->running->asked.erase(asked->question);
-  asked->resolver->arrived_.push_back({asked->running, asked->question, answer_of(error, result)});
+  asked->resolver->arrived_.push_back({asked->running, asked->question, unbound::answer_of(error, result)});
   ub_resolve_free(result);
 }
 

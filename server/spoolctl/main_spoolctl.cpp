@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   declare_member_verbs(lists);
   declare_store_verbs(verbs.under("Daemon and store"));
   declare_scan_verbs(verbs.under("What a mail says (nothing is stored)"));
+  declare_judging_verbs(verbs.under("Who is it? (nothing is stored)"));
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -120,6 +120,7 @@ void declare_member_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
 void declare_store_verbs(const Verbs&);
 void declare_scan_verbs(const Verbs&);
+void declare_judging_verbs(const Verbs&);
 
 /// {"KEY": "VALUE"} of words KEY=VALUE.
 Json settings_of(const Words&);

@@ -1,0 +1,129 @@
+#include "protocol/auth/canonical.hpp"
+
+#include <algorithm>
+
+#include "protocol/mail/ascii.hpp"
+
+namespace spoold::auth {
+namespace {
+
+constexpr std::size_t piece = 8192;
+
+bool is_blank(char c) {
+  return c == ' ' || c == '\t';
+}
+
+/// Folding undone, runs of blanks as one, none at the ends (3.4.2).
+std::string relaxed_value(std::string_view value) {
+  std::string out;
+  bool blank = false;
+  for (const char c : value) {
+    if (c == '\r' || c == '\n') continue;
+    if (is_blank(c)) {
+      blank = true;
+      continue;
+    }
+    if (blank && !out.empty()) out += ' ';
+    blank = false;
+    out += c;
+  }
+  return out;
+}
+
+/// Where the value of b= stands in the value of a signature field: from behind '=' to ';' or the end.
+std::pair<std::size_t, std::size_t> place_of_b(std::string_view value) {
+  for (std::size_t begin = 0; begin < value.size();) {
+    const auto end = std::min(value.find(';', begin), value.size());
+    const auto equals = value.find('=', begin);
+    if (equals < end && mail::trim(value.substr(begin, equals - begin)) == "b") return {equals + 1, end};
+    begin = end + 1;
+  }
+  return {value.size(), value.size()};
+}
+
+}  // namespace
+
+std::string canonical_field(const mail::Field& field, bool relaxed) {
+  if (!relaxed) return std::string(field.raw);
+  return mail::lower(mail::trim(field.name)) + ":" + relaxed_value(field.value) + "\r\n";
+}
+
+std::string canonical_signature(const mail::Field& field, bool relaxed) {
+  std::string raw(field.raw);
+  while (raw.ends_with('\n') || raw.ends_with('\r')) raw.pop_back();
+  const auto value = raw.find(':') + 1;
+  const auto [begin, end] = place_of_b(std::string_view(raw).substr(value));
+  raw.erase(value + begin, end - begin);
+  if (!relaxed) return raw;
+  return mail::lower(mail::trim(field.name)) + ":" + relaxed_value(std::string_view(raw).substr(value));
+}
+
+BodyHash::BodyHash(bool relaxed, std::optional<std::uint64_t> limit, const NewDigest& digest)
+    : relaxed_(relaxed), limit_(limit), digest_(digest()) {}
+
+void BodyHash::put(std::string_view octets) {
+  const std::uint64_t left = limit_ ? *limit_ - std::min(*limit_, size_) : octets.size();
+  size_ += octets.size();
+  octets = octets.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left, octets.size())));
+  if (octets.size() >= piece) {
+    digest_->update(buffer_);
+    buffer_.clear();
+    digest_->update(octets);
+    return;
+  }
+  buffer_ += octets;
+  if (buffer_.size() < piece) return;
+  digest_->update(buffer_);
+  buffer_.clear();
+}
+
+void BodyHash::put_pending() {
+  for (; pending_lines_ > 0; --pending_lines_) put("\r\n");
+  if (pending_blank_) put(" ");
+  pending_blank_ = false;
+}
+
+void BodyHash::update(std::string_view octets) {
+  while (!octets.empty()) {
+    const char c = octets.front();
+    if (pending_cr_) {
+      pending_cr_ = false;
+      if (c ==
+          '\n') {  // blanks at the end of a line do not count; ends of empty lines only when text follows
+        ++pending_lines_;
+        pending_blank_ = false;
+        octets.remove_prefix(1);
+        continue;
+      }
+      put_pending();
+      put("\r");
+      continue;
+    }
+    if (c == '\r') {
+      pending_cr_ = true;
+      octets.remove_prefix(1);
+    } else if (relaxed_ && is_blank(c)) {
+      pending_blank_ = true;
+      octets.remove_prefix(1);
+    } else {
+      put_pending();
+      const auto end = std::min(octets.find_first_of(relaxed_ ? "\r \t" : "\r"), octets.size());
+      put(octets.substr(0, end));
+      octets.remove_prefix(end);
+    }
+  }
+}
+
+std::optional<std::string> BodyHash::finish() {
+  if (pending_cr_) {
+    put_pending();
+    put("\r");
+  }
+  // The last line has an end; an empty body is one empty line in the simple form, and nothing in the relaxed one.
+  if (size_ > 0 || !relaxed_) put("\r\n");
+  digest_->update(buffer_);
+  std::string hash = digest_->finish();
+  return limit_ && size_ < *limit_ ? std::nullopt : std::optional(std::move(hash));
+}
+
+}  // namespace spoold::auth

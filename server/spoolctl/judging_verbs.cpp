@@ -1,0 +1,235 @@
+// spf, dmarc, dkim verify, auth: what is found out about a client, a sender and a message, explained. No store, no daemon and
+// no configuration is needed.
+#include <chrono>
+#include <iostream>
+#include <sstream>
+
+#include "protocol/auth/results.hpp"
+#include "protocol/rfc3339.hpp"
+#include "server/auth/asker.hpp"
+#include "server/auth/crypto.hpp"
+#include "server/idna.hpp"
+#include "server/spoolctl/print.hpp"
+#include "server/spoolctl/verbs.hpp"
+
+namespace spoold::server::admin {
+
+namespace {
+
+/// What each of these verbs takes: who answers questions, and which time it is.
+class Circumstances {
+ public:
+  explicit Circumstances(Verb& verb)
+      : dns_(verb.optional_word("--dns",
+                                "ask this master file instead of the DNS (RFC 1035, names are absolute; "
+                                "$SERVFAIL NAME and $TIMEOUT NAME make questions for a name fail)",
+                                "FILE")),
+        now_(verb.optional_word("--now", "judge as if it were that time: 2026-11-22T10:31:07Z", "TIME")) {}
+
+  /// Throws Usage when the file cannot be read, std::runtime_error when the DNS cannot be asked.
+  std::unique_ptr<Asker> asker(const Console& console) const {
+    auto asker = dns_->empty() ? dns_asker(console.access.settings().resolver) : file_asker(*dns_);
+    if (!asker) throw std::runtime_error(asker.error());
+    return std::move(*asker);
+  }
+  TimePoint now() const {
+    if (now_->empty()) return std::chrono::floor<Duration>(std::chrono::system_clock::now());
+    const auto time = parse_rfc3339(*now_);
+    if (!time) throw Usage{"--now: '" + *now_ + "' is not a time like 2026-11-22T10:31:07Z"};
+    return *time;
+  }
+
+ private:
+  Given<std::string> dns_, now_;
+};
+
+dns::Address client_of(const std::string& text) {
+  const auto address = dns::parse_ip(text);
+  if (!address) throw Usage{"'" + text + "' is not an IP address"};
+  return *address;
+}
+
+/// Without the angle brackets of a reverse path.
+std::string address_of(std::string text) {
+  if (text.size() >= 2 && text.front() == '<' && text.back() == '>') text = text.substr(1, text.size() - 2);
+  return text;
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
+Json spf_json(const auth::SpfVerdict& verdict) {
+  return {{"result", text(verdict.result)},
+          {"domain", verdict.domain},
+          {"mechanism", text_or_null(verdict.mechanism)},
+          {"explanation", text_or_null(verdict.explanation)},
+          {"problem", text_or_null(verdict.problem)},
+          {"lookups", verdict.lookups},
+          {"void_lookups", verdict.void_lookups}};
+}
+
+Json dkim_json(const std::vector<auth::DkimVerdict>& verdicts) {
+  Json all = Json::array();
+  for (const auth::DkimVerdict& one : verdicts)
+    all.push_back({{"domain", text_or_null(one.domain)},
+                   {"selector", text_or_null(one.selector)},
+                   {"algorithm", text_or_null(one.algorithm)},
+                   {"result", text(one.result)},
+                   {"reason", text_or_null(one.reason)},
+                   {"testing", one.testing}});
+  return all;
+}
+
+Json dmarc_json(const auth::DmarcVerdict& verdict) {
+  const auto& record = verdict.record;
+  Json alignments = Json::array();
+  for (const auto& one : verdict.alignments)
+    alignments.push_back({{"by", one.identifier.by == auth::Identifier::By::spf ? "spf" : "dkim"},
+                          {"domain", one.identifier.domain},
+                          {"aligned", one.aligned},
+                          {"organizational_domain", text_or_null(one.organizational_domain)}});
+  return {{"domain", verdict.domain},
+          {"organizational_domain", text_or_null(verdict.organizational_domain)},
+          {"record", record ? Json(record->text) : Json(nullptr)},
+          {"record_domain", text_or_null(verdict.record_domain)},
+          {"policy", verdict.policy ? Json(text(*verdict.policy)) : Json(nullptr)},
+          {"adkim", !record ? Json(nullptr) : Json(record->strict_dkim ? "s" : "r")},
+          {"aspf", !record ? Json(nullptr) : Json(record->strict_spf ? "s" : "r")},
+          {"walk", verdict.walk},
+          {"identifiers", alignments},
+          {"result", text(verdict.result)},
+          {"disposition", text(verdict.disposition)},
+          {"problem", text_or_null(verdict.problem)}};
+}
+
+/// As A-labels, without the final dot.
+std::string domain_of(const std::string& written) {
+  return auth::as_name(ascii_domains("@" + written).substr(1));
+}
+
+/// "DOMAIN=RESULT" of --spf and --dkim: only what passed counts.
+void add_identifiers(std::vector<auth::Identifier>& all, const Words& words, auth::Identifier::By by) {
+  for (const std::string& word : words) {
+    const auto equals = word.rfind('=');
+    if (equals == std::string::npos || equals == 0) throw Usage{"'" + word + "' is not DOMAIN=RESULT"};
+    if (word.substr(equals + 1) == "pass") all.push_back({by, domain_of(word.substr(0, equals))});
+  }
+}
+
+/// The mail on standard input, with CRLF at the end of each line as it is on the wire.
+std::string mail_from_input() {
+  std::ostringstream in;
+  in << std::cin.rdbuf();
+  unless_interrupted();
+  const std::string octets = in.str();
+  std::string mail;
+  mail.reserve(octets.size() + octets.size() / 32);
+  for (const char c : octets) {
+    if (c == '\n' && !mail.ends_with('\r')) mail += '\r';
+    mail += c;
+  }
+  return mail;
+}
+
+mail::Header header_of(const std::string& mail) {
+  auto header = mail::Header::scan(mail);
+  if (!header) throw std::runtime_error(std::string("the mail cannot be judged: ") + text(header.error()));
+  return std::move(*header);
+}
+
+std::vector<auth::DkimVerdict> verified(const std::string& mail, const mail::Header& header, TimePoint now,
+                                        Asker& asker) {
+  auth::DkimCheck check(header, now, new_sha256);
+  check.body(std::string_view(mail).substr(header.end()));
+  check.body_end();
+  asker.answer(check);
+  prove(check);
+  return check.verdicts();
+}
+
+/// What is the same for each object of an answer, for the eye.
+Exit print_all(const Console& console, const Json& objects, const char* none) {
+  if (console.json) {
+    put(dump(objects) + "\n");
+    return Exit::done;
+  }
+  for (const Json& object : objects) put(fields_text(object) + (objects.size() > 1 ? "\n" : ""));
+  if (objects.empty()) put(std::string(none) + "\n");
+  return Exit::done;
+}
+
+}  // namespace
+
+void declare_judging_verbs(const Verbs& verbs) {
+  Verb spf = verbs.add("spf", "may this client send mail from that address? (SPF, RFC 7208)");
+  const auto ip = spf.word("IP", "the client's address"), helo = spf.word("HELO", "its name in HELO or EHLO"),
+             from = spf.word("MAILFROM", "the reverse path; '' or '<>': postmaster at HELO is judged");
+  const Circumstances of_spf(spf);
+  spf.runs_without_configuration([=](const Console& console) {
+    auth::SpfQuery query{client_of(*ip), *helo, ascii_domains(address_of(*from)),
+                         console.access.settings().hostname, of_spf.now()};
+    auth::SpfCheck check(std::move(query));
+    return console.print(spf_json(of_spf.asker(console)->answer(check).verdict()));
+  });
+
+  Verb dmarc = verbs.add("dmarc", "does a domain's DMARC policy allow a mail from it? (RFC 9989)");
+  const auto domain = dmarc.word("DOMAIN", "the domain of the address in From");
+  const auto by_spf = std::make_shared<Words>(), by_dkim = std::make_shared<Words>();
+  dmarc.options()
+      ->add_option("--spf", *by_spf, "what SPF found out")
+      ->type_name("DOMAIN=RESULT")
+      ->allow_extra_args(false);
+  dmarc.options()
+      ->add_option("--dkim", *by_dkim, "what a DKIM signature proved; for each one")
+      ->type_name("DOMAIN=RESULT")
+      ->allow_extra_args(false);
+  const Circumstances of_dmarc(dmarc);
+  dmarc.runs_without_configuration([=](const Console& console) {
+    auth::DmarcQuery query{domain_of(*domain), {}};
+    add_identifiers(query.identifiers, *by_spf, auth::Identifier::By::spf);
+    add_identifiers(query.identifiers, *by_dkim, auth::Identifier::By::dkim);
+    auth::DmarcCheck check(std::move(query));
+    return console.print(dmarc_json(of_dmarc.asker(console)->answer(check).verdict()));
+  });
+
+  Verb verify = verbs.group("dkim", "DKIM signatures")
+                    .add("verify", "verify the signatures of the mail on standard input (RFC 6376)");
+  const Circumstances of_verify(verify);
+  verify.runs_without_configuration([=](const Console& console) {
+    const std::string mail = mail_from_input();
+    const mail::Header header = header_of(mail);
+    return print_all(console, dkim_json(verified(mail, header, of_verify.now(), *of_verify.asker(console))),
+                     "The mail has no signature.");
+  });
+
+  Verb all = verbs.add(
+      "auth", "SPF, DKIM and DMARC of the mail on standard input, and its Authentication-Results (RFC 8601)");
+  const auto client = all.optional_word("--client", "the client's address", "IP"),
+             name = all.optional_word("--helo", "its name in HELO or EHLO", "NAME"),
+             sender = all.optional_word("--mail-from", "the reverse path", "ADDR");
+  const auto recipient = all.optional_word("--rcpt", "a recipient; no result depends on it", "ADDR");
+  const Circumstances of_all(all);
+  all.runs_without_configuration([=](const Console& console) {
+    static_cast<void>(recipient);  // the parser writes to it
+    if (client->empty() || name->empty()) throw Usage{"auth needs --client and --helo"};
+    const std::string mail = mail_from_input();
+    const mail::Header header = header_of(mail);
+    const auto asker = of_all.asker(console);
+    const std::string host = console.access.settings().hostname, reverse_path = address_of(*sender);
+    auth::SpfCheck spf_check({client_of(*client), *name, ascii_domains(reverse_path), host, of_all.now()});
+    const auth::SpfVerdict by_client = asker->answer(spf_check).verdict();
+    const auto signatures = verified(mail, header, of_all.now(), *asker);
+    auth::DmarcCheck dmarc_check(
+        {domain_of(auth::author_domain(header)), auth::identifiers(by_client, signatures)});
+    const auth::DmarcVerdict verdict = asker->answer(dmarc_check).verdict();
+    const std::string field =
+        auth::authentication_results(host, by_client, reverse_path.empty(), signatures, verdict);
+    return console.print({{"spf", spf_json(by_client)},
+                          {"dkim", dkim_json(signatures)},
+                          {"dmarc", dmarc_json(verdict)},
+                          {"header", mail::unfolded(field)}});
+  });
+}
+
+}  // namespace spoold::server::admin

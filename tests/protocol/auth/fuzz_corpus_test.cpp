@@ -1,0 +1,11 @@
+#include <doctest/doctest.h>
+
+#include "tests/fuzz/auth_entry.hpp"
+#include "tests/fuzz/replay.hpp"
+
+TEST_CASE("the corpora of the fuzzers of SPF, DKIM and DMARC") {
+  using namespace spoold::tests;
+  CHECK(replay("spf", fuzz_spf) >= 5);
+  CHECK(replay("dkim", fuzz_dkim) >= 3);
+  CHECK(replay("dmarc", fuzz_dmarc) >= 3);
+}
