@@ -246,6 +246,12 @@ void review_tls(const Settings& s, std::vector<std::string>& out) {
     out.push_back("warning: no [[listen]] has tls = \"starttls\" or \"implicit\": [[tls]] is not used");
 }
 
+/// A [[destination]] match that every MX host, or every address of one family, fits.
+bool fits_all(std::string_view match) {
+  if (match.ends_with("/0")) return true;
+  return match.starts_with("mx:") && match.find_first_not_of("*.", 3) == std::string_view::npos;
+}
+
 void review_start(const Settings& s, const Start& start, std::vector<std::string>& out) {
   if (!s.server.user.empty() && !start.user_exists)
     out.push_back("warning: [server] user \"" + s.server.user +
@@ -304,6 +310,11 @@ std::vector<std::string> review(const Settings& s, const Start& start) {
     const auto one_of = [&d](const std::vector<NextHop>& hops) {
       return std::any_of(hops.begin(), hops.end(), [&d](const NextHop& hop) { return hop.host == d.match; });
     };
+    if (fits_all(d.match))
+      out.push_back(
+          "note: [[destination]] match = \"" + d.match +
+          "\" makes one group of all domains that are delivered by MX: they share its connections and "
+          "its rate");
     bool used = s.relay.smarthost.empty() || one_of(s.relay.smarthost) ||
                 d.match.find('/') != std::string::npos;  // of addresses not known here
     for (const RelayDomain& domain : s.domains)

@@ -64,21 +64,12 @@ tl::expected<void, std::string> Daemon::open() {
 }
 
 tl::expected<void, std::string> Daemon::State::open_store() {
-  store::Options options;
-  options.path = settings->spool.path;
-  options.max_size = settings->spool.max_size;
-  options.reserve = settings->spool.reserve;
-  options.history = settings->spool.history;
-  options.clock = now;
+  store::Options options = store::options_of(*settings);
   options.route = [this](std::string_view domain) { return routes.get()->of(domain); };
   options.on_due = [this](std::string route) { wake({std::move(route)}); };
   options.on_warning = [](const std::string& text) {
     log::event(Level::warning, "store", {{"reply", text}});
   };
-  for (const Duration step : settings->delivery.retry)
-    options.longest_wait = std::max(options.longest_wait, 2 * step);
-  options.report_wait = settings->delivery.report_wait;
-  options.delay_warning = settings->delivery.delay_warning;
   options.report = [this](const store::Read& read, const store::Message& about, smtp::Dsn report) {
     return reports->acceptance(read, about, std::move(report));
   };

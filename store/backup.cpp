@@ -18,6 +18,7 @@
 #include "store/broken.hpp"
 #include "store/data_file.hpp"
 #include "store/env.hpp"
+#include "store/folder.hpp"
 
 namespace spoold::store {
 namespace {

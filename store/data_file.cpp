@@ -127,22 +127,6 @@ std::string meta_page(std::string meta, std::uint64_t page_number, std::uint64_t
 
 /// What a new store is found by after a power cut: the entry of its file in the folder, and those of the folders.
 /// Folders above that we may not read were there before us.
-Result<void> sync_folders(const std::string& path) {
-  std::error_code error;
-  for (auto folder = std::filesystem::absolute(path, error);; folder = folder.parent_path()) {
-    const int fd = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd >= 0) {
-      const bool failed = ::fsync(fd) != 0 && errno != EINVAL && errno != EROFS;
-      const int why = errno;
-      ::close(fd);
-      if (failed)
-        return fail(Error::Kind::io,
-                    "cannot flush the folder " + folder.string() + " to the disk: " + std::strerror(why));
-    }
-    if (folder == folder.parent_path()) return {};
-  }
-}
-
 bool disk_is_full(const std::string& path) {
   struct statvfs disk {};
   return ::statvfs(path.c_str(), &disk) == 0 && std::uint64_t{disk.f_bavail} * disk.f_frsize < (1u << 20);

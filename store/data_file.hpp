@@ -24,9 +24,6 @@ std::uint64_t txn_of(const std::string& meta);
 /// The same root as page `number` of a file, with another transaction's number.
 std::string meta_page(std::string meta, std::uint64_t number, std::uint64_t txn);
 
-/// Flushes the entries of new files in this folder, and those of the folders above it, as far as they can be opened.
-Result<void> sync_folders(const std::string& path);
-
 /// Whether the file system of this folder has no room for one more write of LMDB (1 MiB at most).
 bool disk_is_full(const std::string& path);
 

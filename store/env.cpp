@@ -5,7 +5,6 @@
 #include <sys/file.h>
 #include <sys/random.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -16,6 +15,7 @@
 #include <utility>
 
 #include "store/broken.hpp"
+#include "store/folder.hpp"
 #include "store/key.hpp"
 
 namespace spoold::store {
@@ -31,43 +31,11 @@ std::string words(int error) {
   return std::strerror(error);
 }
 
-/// Memory maps and locks of network file systems are not those of a disk.
-Result<void> local_file_system(const std::string& path) {
-  struct statfs fs {};
-  if (::statfs(path.c_str(), &fs) != 0)
-    return fail(Kind::io, "the store's folder " + path + ": " + words(errno));
-  struct Known {
-    std::uint32_t magic;
-    const char* name;
-  };
-  static constexpr Known network[] = {{0x6969, "NFS"},       {0x517B, "SMB"},        {0xFF534D42, "CIFS"},
-                                      {0xFE534D42, "SMB2"},  {0x01021997, "9p"},     {0x65735546, "FUSE"},
-                                      {0x00C36400, "Ceph"},  {0x5346414F, "AFS"},    {0x73757245, "Coda"},
-                                      {0x47504653, "GPFS"},  {0x0BD00BD0, "Lustre"}, {0x01161970, "GFS2"},
-                                      {0x7461636F, "OCFS2"}, {0x19830326, "BeeGFS"}};
-  for (const Known& k : network)
-    if (static_cast<std::uint32_t>(fs.f_type) == k.magic)
-      return fail(Kind::invalid, "the store's folder " + path + " is on a network file system (" + k.name +
-                                     "): set [spool] path to a local disk");
-  return {};
-}
-
 Result<std::string> random_octets(std::size_t n) {
   std::string out(n, '\0');
   if (::getrandom(out.data(), n, 0) != static_cast<ssize_t>(n))
     return fail(Kind::io, "cannot read random octets: " + words(errno));
   return out;
-}
-
-/// Makes the folder and what is missing above it. The mode is given at once: a folder that is there keeps its own.
-Result<void> make_folder(const std::string& path) {
-  std::error_code error;
-  const auto parent = std::filesystem::path(path).parent_path();
-  if (!parent.empty()) std::filesystem::create_directories(parent, error);
-  if (error || (::mkdir(path.c_str(), 0750) != 0 && errno != EEXIST))
-    return fail(Kind::io,
-                "cannot make the store's folder " + path + ": " + (error ? error.message() : words(errno)));
-  return {};
 }
 
 }  // namespace

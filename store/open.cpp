@@ -13,26 +13,23 @@ constexpr std::size_t claims_a_slice = 50, leftovers_a_step = 100;
 
 }  // namespace
 
+Env::Settings env_settings(const Options& options) {
+  using Open = Env::Settings::Open;
+  Env::Settings settings;
+  settings.path = options.path;
+  settings.max_size = options.max_size;
+  settings.map_size = options.map_size;
+  settings.open = options.open == Options::Open::create     ? Open::create
+                  : options.open == Options::Open::existing ? Open::existing
+                                                            : Open::read_only;
+  return settings;
+}
+
 Result<std::unique_ptr<Store>> Store::open(Options options) {
   std::unique_ptr<Store> store(new Store);
   State& s = *store->state_;
   s.options = std::move(options);
-  Env::Settings settings;
-  settings.path = s.options.path;
-  settings.max_size = s.options.max_size;
-  settings.map_size = s.options.map_size;
-  switch (s.options.open) {
-    case Options::Open::create:
-      settings.open = Env::Settings::Open::create;
-      break;
-    case Options::Open::existing:
-      settings.open = Env::Settings::Open::existing;
-      break;
-    case Options::Open::read_only:
-      settings.open = Env::Settings::Open::read_only;
-      break;
-  }
-  auto env = Env::open(settings);
+  auto env = Env::open(env_settings(s.options));
   if (!env) return tl::unexpected(env.error());
   s.env = std::move(*env);
   s.room = std::make_unique<Room>(*s.env, s.options.max_size, s.options.reserve);
@@ -53,7 +50,7 @@ Result<std::unique_ptr<Store>> Store::open(Options options) {
 
 void Store::State::start_writer() {
   Writer::Wiring wiring;
-  wiring.clock = [this] { return now(); };
+  wiring.clock = [this] { return options.now(); };
   wiring.on_stop = options.on_stop;
   wiring.fault = options.fault;
   wiring.on_work = [this] { slices->look(); };
@@ -75,7 +72,7 @@ void Store::State::start_writer() {
 /// What an operator should know, although the store goes on with it.
 std::vector<std::string> Store::State::odd() const {
   std::vector<std::string> out = directory::unread_settings(Read(*env));
-  const auto ahead = std::chrono::milliseconds(backlog.first_new >> 22) - now().time_since_epoch();
+  const auto ahead = std::chrono::milliseconds(backlog.first_new >> 22) - options.now().time_since_epoch();
   if (ahead > std::chrono::hours(24))
     out.push_back("the ids of the store are " +
                   std::to_string(std::chrono::duration_cast<std::chrono::hours>(ahead).count()) +
@@ -90,7 +87,7 @@ std::vector<std::string> Store::State::odd() const {
 Result<void> Store::State::reclaim() {
   try {
     for (bool all = false, tried_again = false; !all;) {
-      auto write = env->begin(now());
+      auto write = env->begin(options.now());
       directory::recover(*write);
       const auto kept = write->get(Table::meta, possible_duplicates_key);
       duplicates = kept ? KeyReader(*kept).u64() : 0;

@@ -22,13 +22,15 @@ namespace spoold::store {
 /// Of meta: kept from a crash until something is claimed again (Store::claim).
 inline constexpr const char* possible_duplicates_key = "possible_duplicates";
 
+Env::Settings env_settings(const Options&);
+
 struct Store::State {
   Options options;
   std::unique_ptr<Env> env;
   std::unique_ptr<Room> room;
   ReaderWatch reader_watch;   // of the thread that calls check_readers()
   spool::ClaimPlaces places;  // of the writer thread
-  Reporting reporting{options, [this](std::string_view domain) { return route(domain); }};
+  Reporting reporting{options, route_of()};
   std::uint64_t duplicates = 0;
   PostNumbers post_numbers{
       [this](list::ListId list, std::uint32_t count, bool urgent, Callback<PostNumbers::Block> done) {
@@ -38,15 +40,8 @@ struct Store::State {
   std::unique_ptr<Slices> slices;  // outlives the writer's last job
   std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
 
-  std::string route(std::string_view domain) const {
-    return options.route ? options.route(domain) : std::string("relay");
-  }
   spool::RouteOf route_of() const {
-    return [this](std::string_view domain) { return route(domain); };
-  }
-  TimePoint now() const {
-    if (options.clock) return options.clock();
-    return std::chrono::time_point_cast<Duration>(std::chrono::system_clock::now());
+    return [this](std::string_view domain) { return options.route_of(domain); };
   }
   void due(const std::vector<std::string>& routes) const {
     if (options.on_due)

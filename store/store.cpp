@@ -310,7 +310,7 @@ Id Store::new_id() {
 }
 
 TimePoint Store::now() const {
-  return state_->now();
+  return state_->options.now();
 }
 std::uint64_t Store::possible_duplicates() const {
   return state_->duplicates;

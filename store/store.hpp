@@ -25,6 +25,9 @@
 namespace spoold::smtp {
 struct Dsn;
 }
+namespace spoold::conf {
+struct Settings;
+}
 
 namespace spoold::store {
 
@@ -60,8 +63,8 @@ struct Options {
   std::string path;
   std::uint64_t max_size = 32ull << 30;
   std::uint64_t reserve = 512ull << 20;
-  Duration history = std::chrono::hours(24 * 14);  // sweep() keeps what is younger
-  std::function<TimePoint()> clock;
+  Duration history = std::chrono::hours(24 * 14);                       // sweep() keeps what is younger
+  std::function<TimePoint()> clock;                                     // absent: the system's
   enum class Open { create, existing, read_only } open = Open::create;  // spoolctl never creates
   /// The route of a recipient's domain (conf::route_of); pure; used for what edits and releases make due.
   /// Absent: "relay".
@@ -88,7 +91,12 @@ struct Options {
   Duration pause_when_full = std::chrono::seconds(1);
   std::uint64_t map_size = 0;
   std::function<int(const char* point)> fault;
+
+  TimePoint now() const;
+  std::string route_of(std::string_view domain) const;
 };
+/// As the daemon and spoolctl open it; each adds what it wants to be told.
+Options options_of(const conf::Settings&);
 
 /// What is to be mended: spool/repair.hpp, directory/check.hpp.
 struct Repair {

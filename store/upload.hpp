@@ -1,5 +1,5 @@
 // A large message while it arrives: its octets go into `content` in slices, named in `stage` before they are
-// written, until an acceptance takes the content over (accept.hpp) or the upload is abandoned.
+// written, until an acceptance takes the content over (spool/accept.hpp) or the upload is abandoned.
 #pragma once
 #include <string_view>
 

@@ -14,6 +14,7 @@
 
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
+#include "protocol/delivery/suspicion.hpp"
 #include "protocol/smtp/transaction_plan.hpp"
 #include "protocol/time.hpp"
 
@@ -42,17 +43,6 @@ struct Limits {
 /// What the peer asked for in this connection's EHLO (RFC 9422); 0: nothing.
 struct PeerLimits {
   std::uint32_t recipients = 0, domains = 0;  // of a transaction: RCPTMAX, RCPTDOMAINMAX
-};
-
-/// What the store remembers of an address at this host (isolation.md section 3).
-struct Suspicion {
-  std::uint32_t strikes = 0;
-  bool parked = false;
-  TimePoint first{}, last_drop{}, next{};
-  std::uint32_t last_position = 0;
-  Stage stage = Stage::none;
-  std::string how;
-  std::uint64_t commits_between = 0;
 };
 
 struct Candidate {

@@ -67,7 +67,8 @@ struct BdatArgument {
 };
 tl::expected<BdatArgument, Reply> parse_bdat(std::string_view argument);
 
-/// The domain or literal of HELO, EHLO, LHLO: its first word, 1 to 255 visible ASCII characters.
+/// The domain or literal of HELO, EHLO, LHLO: its first word, 1 to 255 visible ASCII characters. Whether it is a domain is not
+/// judged: many clients have no name, and no mail may be refused because of it (RFC 5321 4.1.4).
 tl::expected<std::string_view, Reply> parse_hello(std::string_view argument);
 
 }  // namespace spoold::smtp

@@ -15,6 +15,7 @@
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
 #include "store/blocking.hpp"
+#include "store/directory/apply.hpp"
 #include "store/directory/directory.hpp"
 #include "store/post_numbers.hpp"
 #include "store/txn.hpp"
@@ -150,7 +151,12 @@ Json list_set(const Request& request) {
 }
 
 Json list_remove(const Request& request) {
-  const auto found = find_list(request);
+  auto found = find_list(request);
+  // Asked again: the first time has removed it.
+  if (!found)
+    if (const auto before =
+            directory::applied(store::Read(request.store), request.json.value("operation", "")))
+      found = before->list;
   if (!found) return failure(found.error());
   if (!request.dry_run) {
     const Done done = submit(request, directory::RemoveList{found->id, 0});

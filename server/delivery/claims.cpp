@@ -64,51 +64,45 @@ void Claims::give_up(const store::Claim& claim, TimePoint next) {
 }
 
 // The batch where it is open; else one where it was.
-std::optional<Claims::Place> Claims::place_of(store::Id message, std::uint32_t number) {
+std::optional<Claims::Found> Claims::found(store::Id message, std::uint32_t number) {
   Held* held = find(message);
   if (held == nullptr) return std::nullopt;
-  std::optional<Place> found;
+  std::optional<Found> found;
   for (auto at = held->batches.upper_bound(number); at != held->batches.begin();) {
     --at;
     const auto position = position_of(at->second, number);
     if (!position) continue;
-    found.emplace(message, at);
+    found = Found{Place(message, at), *position};
     if (!at->second.closed[*position]) break;
   }
   return found;
 }
 
 const store::Recipient* Claims::recipient(store::Id message, std::uint32_t number) {
-  const auto place = place_of(message, number);
-  if (!place) return nullptr;
-  const Batch& batch = place->second->second;
-  return &batch.claim.recipients[*position_of(batch, number)];
+  const auto at = found(message, number);
+  return at ? &at->recipient() : nullptr;
 }
 
 const store::Recipient* Claims::doubt(store::Id message, std::uint32_t number) {
-  const auto place = place_of(message, number);
-  if (!place) return nullptr;
-  Batch& batch = place->second->second;
-  store::Recipient& recipient = batch.claim.recipients[*position_of(batch, number)];
-  recipient.possible_duplicate = true;
-  return &recipient;
+  const auto at = found(message, number);
+  if (!at) return nullptr;
+  at->recipient().possible_duplicate = true;
+  return &at->recipient();
 }
 
 const store::Recipient* Claims::close(store::Id message, Outcome outcome) {
-  const auto place = place_of(message, outcome.number);
-  if (!place) return nullptr;
-  Batch& batch = place->second->second;
-  const std::size_t position = *position_of(batch, outcome.number);
-  if (batch.closed[position]) return nullptr;
-  batch.closed[position] = true;
+  const auto at = found(message, outcome.number);
+  if (!at || at->batch().closed[at->position]) return nullptr;
+  Batch& batch = at->batch();
+  batch.closed[at->position] = true;
   --batch.open;
   --open_;
   held_.at(message).withdrawn.erase(outcome.number);
-  const store::Recipient& recipient = batch.claim.recipients[position];
+  const store::Recipient& recipient = at->recipient();
   batch.versions.push_back(recipient.version);
   outcome.possible_duplicate = recipient.possible_duplicate;
   batch.outcomes.push_back(std::move(outcome));
-  if (!batch.listed) dirty_.push_back(*place);
+  if (!batch.listed) dirty_.push_back(at->place);
   batch.listed = true;
   return &recipient;
 }

@@ -73,7 +73,13 @@ class Claims {
 
  private:
   using Place = std::pair<store::Id, std::multimap<std::uint32_t, Batch>::iterator>;
-  std::optional<Place> place_of(store::Id message, std::uint32_t number);
+  struct Found {
+    Place place;
+    std::size_t position;  // in claim.recipients
+    Batch& batch() const { return place.second->second; }
+    store::Recipient& recipient() const { return batch().claim.recipients[position]; }
+  };
+  std::optional<Found> found(store::Id message, std::uint32_t number);
 
   std::string route_;
   std::unordered_map<store::Id, Held> held_;

@@ -36,18 +36,7 @@ std::optional<delivery::Suspicion> Outbox::suspicion(const std::string& address)
   if (suspects_.empty()) return std::nullopt;
   const auto known = suspects_.find(mail::lower(address));
   if (known == suspects_.end()) return std::nullopt;
-  const store::Suspect& row = known->second;
-  delivery::Suspicion s;
-  s.strikes = row.strikes;
-  s.parked = row.parked;
-  s.first = row.first;
-  s.last_drop = row.last_drop;
-  s.next = row.next;
-  s.last_position = row.last_position;
-  s.stage = row.stage;
-  s.how = row.how;
-  s.commits_between = row.commits_between;
-  return s;
+  return known->second;
 }
 
 void Outbox::suspect(delivery::SuspectChange change) {
@@ -60,19 +49,7 @@ void Outbox::suspect(delivery::SuspectChange change) {
     forgotten_.push_back(std::move(change.address));
     return;
   }
-  const delivery::Suspicion& s = *change.now;
-  store::Suspect row;
-  row.route = route_;
-  row.address = std::move(change.address);
-  row.strikes = s.strikes;
-  row.parked = s.parked;
-  row.first = s.first;
-  row.last_drop = s.last_drop;
-  row.next = s.next;
-  row.last_position = s.last_position;
-  row.stage = s.stage;
-  row.how = s.how;
-  row.commits_between = s.commits_between;
+  store::Suspect row{std::move(*change.now), route_, std::move(change.address)};
   suspects_[key] = row;
   changed_.push_back(std::move(row));
 }

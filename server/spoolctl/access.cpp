@@ -13,7 +13,6 @@
 #include <thread>
 
 #include "conf/load.hpp"
-#include "conf/routes.hpp"
 #include "server/admin/operator.hpp"
 #include "server/spoolctl/control_client.hpp"
 #include "server/spoolctl/interrupt.hpp"
@@ -27,10 +26,6 @@ using namespace std::chrono_literals;
 
 constexpr auto patience = 5s;            // for a daemon to answer a ping, or to come up
 constexpr auto longest_request = 10min;  // an import of millions; the daemon answered its ping
-
-TimePoint clock_now() {
-  return std::chrono::floor<Duration>(std::chrono::system_clock::now());
-}
 
 std::vector<gid_t> own_groups;  // of a process that became an owner
 
@@ -73,14 +68,8 @@ OwnIds::~OwnIds() {
 }
 
 store::Options Access::options(store::Options::Open how) const {
-  store::Options options;
-  options.path = settings_->spool.path;
-  options.max_size = settings_->spool.max_size;
-  options.reserve = settings_->spool.reserve;
-  options.history = settings_->spool.history;
-  options.clock = clock_now;
+  store::Options options = store::options_of(*settings_);
   options.open = how;
-  options.route = [routes = conf::Routes(*settings_)](std::string_view domain) { return routes.of(domain); };
   return options;
 }
 
@@ -126,36 +115,41 @@ Json Access::change(Json request) {
     return opened ? execute_here(**opened, request) : failure(Exit::failed, opened.error().text);
   }
   const auto until = std::chrono::steady_clock::now() + patience;
+  // Kept also where another process opens the store first, and answers: it finds nothing to mend any more.
+  std::vector<std::string> mended;
+  const auto with_mended = [&mended](Json answer) {
+    for (const std::string& row : mended) answer["repaired"].push_back(row);
+    return answer;
+  };
   while (true) {
     auto client = connect();
     if (client) {
       auto answer = client->ask(request, longest_request);
       if (!answer)
-        return failure(Exit::failed,
-                       silent_daemon(answer.error().text + "; whether it was done is not known"));
-      return *answer;
+        return with_mended(
+            failure(Exit::failed, silent_daemon(answer.error().text + "; whether it was done is not known")));
+      return with_mended(*answer);
     }
     using Kind = ControlClient::Failure::Kind;
-    if (client.error().kind == Kind::refused) return failure(Exit::failed, client.error().text);
-    if (client.error().kind == Kind::silent) return failure(Exit::failed, silent_daemon(client.error().text));
+    if (client.error().kind == Kind::refused) return with_mended(failure(Exit::failed, client.error().text));
+    if (client.error().kind == Kind::silent)
+      return with_mended(failure(Exit::failed, silent_daemon(client.error().text)));
 
     store_.reset();  // one process must not open an environment twice
     become_owner(settings_->spool.path);
     const auto how = options(store::Options::Open::existing);
     // Rows that cannot be read are mended before the store is opened: to open it reads some of them.
-    store::Result<std::vector<std::string>> mended;
+    store::Result<std::vector<std::string>> rows;
     if (request.value("verb", "") == "repair" && !request.value("rows", Json::array()).empty())
-      mended = store::mend(how);
-    auto opened = mended ? store::Store::open(how) : tl::unexpected(mended.error());
-    if (opened) {
-      Json answer = execute_here(**opened, request);
-      for (const std::string& row : *mended) answer["repaired"].push_back(row);
-      return answer;
-    }
-    if (opened.error().kind != store::Error::Kind::locked) return failure(Exit::failed, opened.error().text);
+      rows = store::mend(how);
+    if (rows) mended.insert(mended.end(), rows->begin(), rows->end());
+    auto opened = rows ? store::Store::open(how) : tl::unexpected(rows.error());
+    if (opened) return with_mended(execute_here(**opened, request));
+    if (opened.error().kind != store::Error::Kind::locked)
+      return with_mended(failure(Exit::failed, opened.error().text));
     // A daemon that comes up or goes down holds the lock without a socket for a moment.
     if (std::chrono::steady_clock::now() > until)
-      return failure(Exit::failed, silent_daemon(client.error().text));
+      return with_mended(failure(Exit::failed, silent_daemon(client.error().text)));
     unless_interrupted();
     std::this_thread::sleep_for(50ms);
   }

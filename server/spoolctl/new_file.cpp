@@ -9,7 +9,7 @@
 #include <cstring>
 
 #include "server/spoolctl/access.hpp"
-#include "store/data_file.hpp"
+#include "store/folder.hpp"
 
 namespace spoold::server::admin {
 

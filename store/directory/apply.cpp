@@ -173,10 +173,16 @@ class Applying {
 
 }  // namespace
 
+std::optional<Applied> applied(const Read& read, std::string_view operation) {
+  if (operation.empty() || operation.size() > 64) return std::nullopt;
+  const auto record = read.get(Table::applied, operation);
+  if (!record) return std::nullopt;
+  return unpack_applied(*record);
+}
+
 Result<Applied> apply(Write& write, const Operation& operation) {
   if (operation.id.size() > 64) return fail(Error::Kind::invalid, "an operation's id has at most 64 octets");
-  if (!operation.id.empty())
-    if (const auto before = write.get(Table::applied, operation.id)) return unpack_applied(*before);
+  if (auto before = applied(write, operation.id)) return std::move(*before);
   LoggedChange logged;
   logged.operation = operation.id;
   logged.who = operation.who;

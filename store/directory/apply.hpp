@@ -13,6 +13,8 @@
 namespace spoold::store::directory {
 
 Result<Applied> apply(Write&, const Operation&);
+/// What an operation did that was applied before, and is still in the log.
+std::optional<Applied> applied(const Read&, std::string_view operation);
 
 /// A change that was applied before is passed over. conflict: a change is missing before this one, or the directories
 /// differ already; the transaction must be aborted then.

@@ -9,6 +9,7 @@
 
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
+#include "protocol/delivery/suspicion.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/draft.hpp"
 #include "protocol/smtp/dsn_request.hpp"
@@ -99,16 +100,9 @@ struct Claim {
   std::vector<Recipient> recipients;  // the live ones of the range
 };
 
-/// Suspicion of protocol/delivery/isolation.md section 3, kept for (route, address) across messages and restarts.
-struct Suspect {
+/// Kept for (route, address) across messages and restarts.
+struct Suspect : delivery::Suspicion {
   std::string route, address;
-  std::uint32_t strikes = 0;
-  bool parked = false;
-  TimePoint first{}, last_drop{}, next{};
-  std::uint32_t last_position = 0;
-  Stage stage = Stage::rcpt;
-  std::string how;                    // "connection closed after RCPT TO"
-  std::uint64_t commits_between = 0;  // deliveries to that route by others since the last strike
 };
 
 struct HostRow {

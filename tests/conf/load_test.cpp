@@ -89,6 +89,18 @@ TEST_CASE("the review names what may relay and warns of an open relay") {
   CHECK(lines[4] == "warning: [[destination]] match = \"x.example\" matches no next hop and no [[domain]]");
 }
 
+TEST_CASE("the review says when one [[destination]] makes all domains one group") {
+  const auto groups = [](const std::string& match) {
+    const auto lines = review(good("[[destination]]\nmatch = \"" + match + "\"\n"));
+    return std::count(lines.begin(), lines.end(),
+                      "note: [[destination]] match = \"" + match +
+                          "\" makes one group of all domains that are delivered by MX: they share its "
+                          "connections and its rate");
+  };
+  for (const char* match : {"mx:*", "mx:*.*", "0.0.0.0/0", "::/0"}) CHECK(groups(match) == 1);
+  for (const char* match : {"mx:*.example.net", "10.0.0.0/8", "x.example"}) CHECK(groups(match) == 0);
+}
+
 TEST_CASE("the review names twenty [[domain]]s and counts the rest") {
   Settings s;
   for (int i = 0; i < 5000; ++i) s.domains.emplace_back().name = "d" + std::to_string(i) + ".example";

@@ -31,12 +31,6 @@ struct Target {
   int file;
 };
 
-std::vector<std::string> many(std::size_t count) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back("r" + std::to_string(i) + "@x.example");
-  return out;
-}
-
 }  // namespace
 
 TEST_CASE("a backup of a store that nobody writes to is that store, without its free pages") {

@@ -34,13 +34,6 @@ std::uint64_t rows(Opened& s, Table table) {
   return Read(*s.store).entries(table);
 }
 
-std::vector<std::string> many(std::size_t count) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i)
-    out.push_back("user" + std::to_string(i) + "@d" + std::to_string(i % 7) + ".example");
-  return out;
-}
-
 Id only_message(Opened& s) {
   return spool::messages(Read(*s.store), 0, 1).at(0).id;
 }

@@ -16,12 +16,6 @@ using namespace spoold::store;
 
 namespace {
 
-std::vector<std::string> many(std::size_t count) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back("r" + std::to_string(i) + "@x.example");
-  return out;
-}
-
 /// Runs a check in pieces, each in a Read of its own, with `between` after each.
 spool::CheckReport in_pieces(
     const Opened& s, const std::function<void()>& between = [] {}) {

@@ -14,12 +14,6 @@ using namespace spoold::store;
 
 namespace {
 
-std::vector<std::string> people(std::size_t count) {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i) out.push_back("m" + std::to_string(i) + "@x.example");
-  return out;
-}
-
 struct Damaged {
   Folder folder;
   Opened s{folder.path()};
@@ -27,9 +21,9 @@ struct Damaged {
 
   Damaged() {
     REQUIRE(s.open());
-    damaged = s.accept(plain(people(40)))->ids[0];
+    damaged = s.accept(plain(many(40)))->ids[0];
     s.pass(Duration(5));
-    other = s.accept(plain(people(3)))->ids[0];
+    other = s.accept(plain(many(3)))->ids[0];
   }
   void overwrite(Table table, std::string_view key) {
     const std::string row(key);
@@ -131,7 +125,7 @@ TEST_CASE("a recipient that cannot be read is held, the others of its message ar
   const Recipient held = d.s.recipients(d.damaged).at(2);
   CHECK(held.state == RecipientState::held);
   CHECK(held.possible_duplicate);
-  CHECK(held.address == "m11@x.example");
+  CHECK(held.address == "user21@d0.example");
   REQUIRE(d.s.edit(d.damaged, {{Edit::What::release, 2, "", {}}}));
   d.deliver_all();
   CHECK(d.finished(d.damaged));
@@ -145,7 +139,7 @@ TEST_CASE("a message that cannot be read is given up by name; its rows and its c
   const auto said = d.mend();
   REQUIRE(said.size() == 1);
   CHECK(said[0].find(id_text(d.damaged)) != std::string::npos);
-  CHECK(said[0].find("m0@x.example") != std::string::npos);
+  CHECK(said[0].find("user0@d0.example") != std::string::npos);
   CHECK(said[0].find("and 30 others") != std::string::npos);
   d.deliver_all();
   CHECK(d.finished(d.other));

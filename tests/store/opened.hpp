@@ -22,6 +22,14 @@ namespace spoold::store {
 
 inline const TimePoint noon{Duration(1'790'000'000'000)};
 
+/// So many addresses in seven domains.
+inline std::vector<std::string> many(std::size_t count, const char* domain = ".example") {
+  std::vector<std::string> out;
+  for (std::size_t i = 0; i < count; ++i)
+    out.push_back("user" + std::to_string(i) + "@d" + std::to_string(i % 7) + domain);
+  return out;
+}
+
 /// Calls f(callback) and waits for what the callback gets.
 template <class T, class F>
 Result<T> await(F f) {

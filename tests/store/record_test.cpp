@@ -5,6 +5,7 @@
 
 #include "store/broken.hpp"
 #include "store/key.hpp"
+#include "store/spool/rows.hpp"
 #include "store/spool/types.hpp"
 
 using namespace spoold;
@@ -64,4 +65,18 @@ TEST_CASE("keys sort as their parts do") {
   CHECK_THROWS_AS(reader.u64(), Broken);
   CHECK_THROWS_AS(Key().raw(std::string(512, 'x')), Broken);
   CHECK_THROWS_AS(Key().str(std::string_view("a\0b", 3)), Broken);
+}
+
+TEST_CASE("a message row that claims to hold more recipients than fit is corrupt, not undefined") {
+  spool::MessageRow row;
+  row.few = true;
+  const auto read = [&row](std::uint32_t originals) {
+    row.originals = originals;
+    Packer out;
+    spool::pack(out, row);
+    return spool::unpack_message(7, out.bytes());
+  };
+  CHECK(read(spool::few_recipients).originals == spool::few_recipients);
+  for (const std::uint32_t hostile : {spool::few_recipients + 1, 64u, 65u, 1u << 31})
+    CHECK_THROWS_AS(read(hostile), Broken);
 }

@@ -59,13 +59,6 @@ struct Fault {
   }
 };
 
-std::vector<std::string> many(std::size_t count, const char* domain = ".example") {
-  std::vector<std::string> out;
-  for (std::size_t i = 0; i < count; ++i)
-    out.push_back("user" + std::to_string(i) + "@d" + std::to_string(i % 7) + domain);
-  return out;
-}
-
 template <class F>
 bool wait_for(F f) {
   for (int i = 0; i < 20'000 && !f(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(1));

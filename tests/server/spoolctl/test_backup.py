@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""backup, restore, compact and check --repair of a store, as an operator does them."""
+"""backup, restore, compact and check --repair of a store, and a change that is asked for twice, as an operator does them."""
 import os
 import shutil
 
@@ -11,8 +11,8 @@ PEOPLE = ["anne@one.example", "bart@one.example", "cris@two.example"]
 class Test(harness.Case):
     def setUp(self):
         super().setUp()
-        hop = self.peer("--at", "rcpt=450 4.2.0 mailbox busy")
-        self.daemon = self.spoold(hop.url, {"delivery": {"retry": ["1h"]}})
+        self.hop = self.peer(plan={"at": ["rcpt=450 4.2.0 mailbox busy"]})
+        self.daemon = self.spoold(self.hop.url, {"delivery": {"retry": ["1h"]}})
         self.daemon.list(members=PEOPLE)
         self.store = self.daemon.folder / "spoold.store"
 
@@ -78,6 +78,67 @@ class Test(harness.Case):
         self.assertTrue(self.daemon.ctl("check", "--repair")["ok"])
         self.daemon.start()
         self.assertEqual([m["id"] for m in self.daemon.queue()], [qid])
+
+    def damage(self, text):
+        """The length of this text in the packed rows that hold it becomes one that no row has: they cannot be read."""
+        self.assertEqual(self.daemon.stop(), 0)
+        file, text = self.store / "data.mdb", bytes([len(text)]) + text.encode()
+        octets = file.read_bytes()
+        self.assertIn(text, octets)
+        file.write_bytes(octets.replace(text, b"\x7f" + text[1:]))
+
+    def test_check_repair_mends_rows_that_cannot_be_read(self):
+        self.waiting()
+        damaged = self.daemon.last_id
+        harness.wait_until(lambda: all(r["attempts"] for r in self.daemon.recipients(damaged).values()), what="a deferral of each")
+        self.damage("mailbox busy")
+        found = self.daemon.run("check")
+        self.assertEqual(found.returncode, 1)
+        self.assertIn("NOT sound", found.stdout)
+        self.assertIn("spoolctl check --repair mends the rows that cannot be read, while spoold does not run", found.stdout)
+        would = self.daemon.ctl("check", "--repair", "--dry-run", ok=(1,))["would_repair"]
+        self.assertIn("table recipient", " ".join(would))
+        # Beside a daemon nothing of it is mended, and it says so.
+        self.daemon.start()
+        beside = self.daemon.run("check", "--repair")
+        self.assertEqual(beside.returncode, 1)
+        self.assertIn("mends the rows that cannot be read, while spoold does not run", beside.stdout)
+        self.assertNotIn("repaired: ", beside.stdout)
+        self.assertIsNone(self.daemon.process.poll())
+        self.daemon.stop()
+        mended = self.daemon.ctl("check", "--repair")
+        self.assertTrue(mended["ok"])
+        held = [line for line in mended["repaired"] if "the recipient is held, as a possible duplicate" in line]
+        self.assertEqual(len(held), len(PEOPLE))
+        self.assertTrue(all(damaged in line for line in held), held)
+        self.assertEqual(self.daemon.ctl("check", "--repair")["repaired"], [])
+        self.hop.plan()
+        self.daemon.start()
+        self.assertEqual({r["state"] for r in self.daemon.recipients(damaged).values()}, {"held"})
+        self.daemon.ctl("release", damaged)
+        harness.wait_until(lambda: not self.daemon.queue(), what="an empty queue")
+        self.daemon.check()
+
+    def test_an_operation_that_is_asked_for_again_is_done_once(self):
+        ask, events = self.daemon.ask, lambda: [line for line in self.daemon.lines("edited") if "new.example" in line]
+        created = {"verb": "list-create", "list": "again@new.example", "owners": ["o@new.example"], "settings": {}, "operation": "create"}
+        added = {"verb": "member-add", "list": "again@new.example", "addresses": ["anne@new.example"], "operation": "add"}
+        removed = {"verb": "list-remove", "list": "again@new.example", "operation": "remove"}
+        self.assertTrue(ask(**created)["ok"])
+        self.assertTrue(ask(**created)["ok"])
+        first = ask(**added)
+        self.assertEqual(first["added"], ["anne@new.example"])
+        self.assertTrue(ask(verb="member-remove", list="again@new.example", addresses=["anne@new.example"])["ok"])
+        self.assertEqual(ask(**added), first)
+        self.assertEqual(self.daemon.ctl("members", "again@new.example", ok=(0, 3)) or [], [])
+        self.assertEqual(ask(**{**added, "operation": "add again"})["added"], ["anne@new.example"])
+        self.assertEqual(len(events()), 4, events())
+        gone = ask(**removed)
+        self.assertTrue(gone["ok"])
+        self.assertEqual(ask(**removed), gone)
+        self.assertFalse(ask(**{**removed, "operation": "another"})["ok"])
+        self.assertEqual(len(events()), 5, events())
+        self.assertFalse(ask(**{**created, "operation": "x" * 65})["ok"])
 
 
 if __name__ == "__main__":

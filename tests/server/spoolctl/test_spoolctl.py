@@ -39,6 +39,16 @@ class Test(harness.Case):
         self.assertTrue(done.stderr.strip(), "no reason was given")
         return done.stderr
 
+    def test_a_change_without_the_daemon_leaves_tries_that_are_days_ahead(self):
+        hop = self.peer("--at", "rcpt=450 4.2.0 mailbox busy", name="far-hop")
+        self.daemon = self.spoold(hop.url, {"delivery": {"retry": ["3d"]}}, name="far")
+        qid = self.waiting()
+        ahead = {a: r["next_attempt"] for a, r in self.daemon.recipients(qid).items()}
+        self.assertEqual(self.daemon.stop(), 0)
+        for person in PEOPLE[:2]:
+            self.daemon.ctl("member", "remove", harness.LIST, person)
+        self.assertEqual({a: r["next_attempt"] for a, r in self.daemon.recipients(qid).items()}, ahead)
+
     def test_the_contract_of_show_and_queue(self):
         qid = self.waiting()
         shown = self.daemon.show(qid)
