@@ -100,15 +100,18 @@ void read_header(Notice& notice, const mail::Header& header) {
                     precedence = field_words(header, "Precedence");
   notice.of_list = header.find("List-Id") || header.find("List-Post") || header.find("X-BeenThere") ||
                    header.find("Mailing-List");
-  const bool passed_on = prefixed(notice.subject, "re:|fwd:|fw:|aw:|wg:|sv:|tr:|rv:|[fwd");
+  std::string_view subject = notice.subject;
+  if (subject.starts_with('[') && subject.find("] ") != subject.npos)  // a list's prefix
+    subject.remove_prefix(subject.find("] ") + 2);
+  notice.passed_on = prefixed(subject, "re:|fwd:|fw:|aw:|wg:|sv:|tr:|rv:|[fwd");
   notice.answer = header.find("X-Autoreply") || header.find("X-Autorespond") ||
                   header.find("X-Autoresponder") || holds(precedence, "auto_reply|auto-reply") ||
                   holds(automatic, "vacation") || prefixed(notice.subject, answer_subjects);
-  const bool reports = holds(notice.subject, report_subjects) && !passed_on;
+  const bool passed_on = notice.passed_on, reports = holds(notice.subject, report_subjects) && !passed_on;
   if ((holds(notice.from, daemons) && !passed_on) || (reports && path == "<>"))
     notice.origin = Origin::daemon;
   else if (reports || path == "<>" || holds(path, "mailer-daemon") ||
-           holds(automatic, "(failure)|(rejected)") || holds(type, "delivery-status"))
+           holds(automatic, "(failure)|(rejected)") || (!passed_on && holds(type, "delivery-status")))
     notice.origin = Origin::hint;
   for (const Mailbox& mailbox :
        mail::mailboxes(header, {"From", "Sender", "Reply-To", "To", "Cc", "Errors-To"}))

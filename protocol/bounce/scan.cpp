@@ -1,6 +1,7 @@
 #include "protocol/bounce/scan.hpp"
 
-#include <algorithm>
+#include <unordered_map>
+#include <utility>
 
 #include "protocol/bounce/address.hpp"
 #include "protocol/bounce/delivery_status.hpp"
@@ -29,25 +30,33 @@ bool looks_like_status(std::string_view text) {
 }
 
 /// Each address once; a failure for good outweighs one for now.
-void merge(std::vector<Failure>& failures, std::vector<Failure> more) {
-  for (Failure& failure : more) {
-    const auto same = std::find_if(failures.begin(), failures.end(),
-                                   [&](const Failure& f) { return mail::same(f.address, failure.address); });
-    if (same == failures.end())
-      failures.push_back(std::move(failure));
-    else if (failure.permanent && !same->permanent)
-      *same = std::move(failure);
+class Merged {
+ public:
+  void add(Failure failure) {
+    const auto [at, fresh] = index_.try_emplace(mail::lower(failure.address), failures_.size());
+    if (!fresh) {
+      if (failure.permanent && !failures_[at->second].permanent) failures_[at->second] = std::move(failure);
+    } else if (failures_.size() < failures_at_most) {
+      failures_.push_back(std::move(failure));
+    } else {
+      index_.erase(at);
+    }
   }
-}
+  std::vector<Failure> take() { return std::move(failures_); }
+
+ private:
+  std::vector<Failure> failures_;
+  std::unordered_map<std::string, std::size_t> index_;
+};
 
 std::vector<Failure> failed_recipients(const mail::Header& header) {
-  std::vector<Failure> failures;
+  Merged failures;
   std::size_t fields = 0;
   for (const mail::Field& field : header.fields())
     if (mail::same(field.name, "X-Failed-Recipients") && ++fields <= exim_fields)
       for (std::string& address : addresses_in(field.value, failures_at_most))
-        merge(failures, {Failure{std::move(address), true, {}, {}, {}}});
-  return failures;
+        failures.add({std::move(address), true, {}, {}, {}});
+  return failures.take();
 }
 
 class Scanner {
@@ -56,7 +65,7 @@ class Scanner {
       : bytes_(bytes), parts_(parts), notice_(notice_of(bytes, parts)) {}
 
   Scan scan() {
-    const bool report = parts_.front().type == "multipart/report";
+    const bool report = parts_.front().type == "multipart/report" && !notice_.passed_on;
     const bool believed =
         notice_.origin == Origin::daemon || report || (notice_.origin == Origin::hint && !notice_.of_list);
     if (believed && !notice_.disposition) {
@@ -76,10 +85,11 @@ class Scanner {
  private:
   StatusReport statuses() const {
     StatusReport all;
-    const auto take = [&all](StatusReport one) {
+    Merged failures;
+    const auto take = [&](StatusReport one) {
       all.recipients |= one.recipients;
       all.nameless |= one.nameless;
-      merge(all.failures, std::move(one.failures));
+      for (Failure& failure : one.failures) failures.add(std::move(failure));
     };
     for (std::size_t i = 0; i < parts_.size(); ++i) {
       if (inside_message(parts_, i) || parts_[i].multipart()) continue;
@@ -88,13 +98,13 @@ class Scanner {
       const std::string text = body_of(bytes_, parts_[i], status_at_most);
       if (typed || looks_like_status(text)) take(read_delivery_status(text));
     }
+    all.failures = failures.take();
     if (all.recipients || notice_.origin != Origin::daemon) return all;
     // The message has lost its MIME header, or never had a right one: the fields stand in its text.
     std::string text;
     for (const Line& line : notice_.lines)
       if (!text.empty() || line.words.starts_with("reporting-mta:")) text += line.text + '\n';
-    if (!text.empty()) take(read_delivery_status(text));
-    return all;
+    return text.empty() ? all : read_delivery_status(text);
   }
 
   /// A filter has put a mail system's report into a message of its own, which says nothing itself.

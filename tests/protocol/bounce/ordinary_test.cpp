@@ -53,8 +53,8 @@ TEST_CASE("ordinary mail: somebody forwards a bounce") {
   const std::string anne = "From: Anne <anne@north.example>\nTo: test@lists.example\n";
   const std::string list = "List-Id: <test.lists.example>\n";
   for (const std::string subject :
-       {"Subject: Fwd: Undelivered Mail Returned to Sender\n", "Subject: what is this?\n",
-        "Subject: Undelivered Mail Returned to Sender\n"})
+       {"Subject: Fwd: Undelivered Mail Returned to Sender\n", "Subject: [Test] Fwd: failure notice\n",
+        "Subject: what is this?\n", "Subject: Undelivered Mail Returned to Sender\n"})
     for (const std::string& more : {std::string(), list}) {
       const std::string head = anne + more + subject;
       CAPTURE(head);
@@ -91,6 +91,15 @@ TEST_CASE("ordinary mail: responders") {
                        "bert@b.example is not read. If your message could not be answered, sorry.\n")
               .empty());
   }
+}
+
+TEST_CASE(
+    "ordinary mail: a program that asks senders to confirm themselves answers in the form of a report") {
+  CHECK(named("From: noreply@guests.example\nSubject: Re: [Test] Hello (Action Required)\n" +
+              multipart("report; report-type=delivery-status",
+                        {{"text/plain", "Your message has been waitlisted.\n"},
+                         {"message/delivery-status", status}}))
+            .empty());
 }
 
 TEST_CASE("ordinary mail: receipts") {
