@@ -32,7 +32,7 @@ struct Notice {
   Origin origin = Origin::person;
   bool of_list = false;          // it came by a mailing list
   bool answer = false;           // a vacation program or another responder wrote it
-  bool passed_on = false;    // its subject is that of an answer or of a forwarded message
+  bool passed_on = false;        // its subject is that of an answer or of a forwarded message
   bool disposition = false;      // message/disposition-notification (RFC 8098)
   std::string from, mailer;      // From and X-Mailer as `words`
   std::string subject;           // decoded, as `words`

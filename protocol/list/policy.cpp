@@ -12,10 +12,6 @@ namespace {
 
 using Kind = mail::Author::Kind;
 
-smtp::Reply refuse(int code, smtp::EnhancedStatus enhanced, std::string text) {
-  return {code, enhanced, std::move(text)};
-}
-
 /// What a List-Id, List-Post or X-BeenThere field names: each <...> of it, and the field as a whole. Without
 /// blanks, in lower case. No list has a name of more than 2 KB: the rest of a longer field is not read.
 void names(std::string_view value, std::unordered_set<std::string>& into) {
@@ -32,28 +28,20 @@ void names(std::string_view value, std::unordered_set<std::string>& into) {
   into.insert(std::move(flat));
 }
 
-std::optional<smtp::Reply> automatic(const List& list, const Post& post) {
-  if (post.reverse_path.empty())
-    return refuse(550, {5, 7, 1}, "bounces and other mail from <> cannot be posted to " + list.address());
-  if (post.automatic)
-    return refuse(550, {5, 7, 1}, "automatic mail (Auto-Submitted) cannot be posted to " + list.address());
-  return {};
-}
-
-std::optional<smtp::Reply> no_author(Kind kind) {
+const char* no_author(Kind kind) {
   switch (kind) {
     case Kind::one:
-      return {};
+      break;
     case Kind::none:
-      return refuse(550, {5, 6, 0}, "the message has no address in From");
+      return "the message has no address in From";
     case Kind::several_fields:
-      return refuse(550, {5, 6, 0}, "the message has more than one From field");
+      return "the message has more than one From field";
     case Kind::several_addresses:
-      return refuse(550, {5, 6, 0}, "the message has more than one address in From");
+      return "the message has more than one address in From";
     case Kind::malformed:
-      return refuse(550, {5, 6, 0}, "the From field of the message is not an address");
+      return "the From field of the message is not an address";
   }
-  return {};
+  return nullptr;
 }
 
 }  // namespace
@@ -104,37 +92,42 @@ const std::vector<std::string>& Post::addressed() const {
 
 Judgement judge(const List& list, const Post& post,
                 const std::function<bool(const std::string&)>& is_member) {
-  Judgement judgement;
-  if ((judgement.refusal = automatic(list, post))) return judgement;
-  if (post.has_been_through(list)) {
-    judgement.refusal =
-        refuse(554, {5, 4, 6}, "loop: the message has been through " + list.address() + " already");
-    return judgement;
-  }
-  if (post.received > max_received) {
-    judgement.refusal = refuse(554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
-    return judgement;
-  }
-  if (list.settings.max_size != 0 && post.size > list.settings.max_size) {
-    judgement.refusal = refuse(552, {5, 3, 4},
-                               "the message has " + std::to_string(post.size) + " octets, " + list.address() +
-                                   " takes at most " + std::to_string(list.settings.max_size));
-    return judgement;
-  }
-  if ((judgement.refusal = no_author(post.author.kind))) return judgement;
+  const auto refused = [](const char* rule, int code, smtp::EnhancedStatus enhanced, std::string text) {
+    return Judgement{.rule = rule, .refusal = smtp::Reply{code, enhanced, std::move(text)}, .poster = {}};
+  };
+  const std::string address = list.address();
+  if (post.reverse_path.empty())
+    return refused("null_sender", 550, {5, 7, 1},
+                   "bounces and other mail from <> cannot be posted to " + address);
+  if (post.automatic)
+    return refused("automatic", 550, {5, 7, 1},
+                   "automatic mail (Auto-Submitted) cannot be posted to " + address);
+  if (post.has_been_through(list))
+    return refused("loop", 554, {5, 4, 6}, "loop: the message has been through " + address + " already");
+  if (post.received > max_received)
+    return refused("received", 554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
+  const std::uint64_t most = list.settings.max_size;
+  if (most != 0 && post.size > most)
+    return refused("max_size", 552, {5, 3, 4},
+                   "the message has " + std::to_string(post.size) + " octets, " + address +
+                       " takes at most " + std::to_string(most));
+  if (const char* fault = no_author(post.author.kind)) return refused("from", 550, {5, 6, 0}, fault);
 
-  judgement.poster = post.author.address->mailbox.key();
-  judgement.member = is_member(judgement.poster);
-  if (judgement.member) return judgement;
+  Judgement judgement{
+      .rule = "member", .refusal = {}, .poster = post.author.address->mailbox.key(), .member = true};
+  if (is_member(judgement.poster)) return judgement;
   if (!post.sender.empty() && post.sender != judgement.poster && is_member(post.sender)) {
     judgement.poster = post.sender;
-    judgement.member = true;
     return judgement;
   }
+  judgement.rule = "nonmembers";
+  judgement.member = false;
   if (list.settings.nonmembers == Nonmembers::reject)
-    judgement.refusal = refuse(550, {5, 7, 1},
-                               judgement.poster + " is not a member of " + list.address() +
-                                   "; only members may post. Help: " + list.local + "-owner@" + list.domain);
+    judgement.refusal =
+        smtp::Reply{550,
+                    {5, 7, 1},
+                    judgement.poster + " is not a member of " + address +
+                        "; only members may post. Help: " + list.local + "-owner@" + list.domain};
   return judgement;
 }
 

@@ -47,6 +47,8 @@ class Post {
 };
 
 struct Judgement {
+  /// Which rule decided: null_sender, automatic, loop, received, max_size, from, member or nonmembers.
+  const char* rule = "";
   std::optional<smtp::Reply> refusal;  // nothing: accepted
   std::string poster;   // Mailbox key: the member that From or the envelope names, else the author
   bool member = false;  // the poster is a member

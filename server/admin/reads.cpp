@@ -364,6 +364,14 @@ std::optional<list::Member> Reads::member(const list::List& list, const std::str
   return directory::find_member(read, list.id, key);
 }
 
+list::Judgement Reads::judge(const list::List& list, const mail::Header& header,
+                             std::string_view reverse_path, std::uint64_t size) const {
+  const store::Read read(store_);
+  return list::judge(list, list::Post(header, reverse_path, size), [&](const std::string& key) {
+    return directory::find_member(read, list.id, key).has_value();
+  });
+}
+
 Reads::Checked Reads::check() const {
   store::spool::Check spool;
   directory::Check directory;

@@ -6,6 +6,7 @@
 #include <string>
 
 #include "conf/settings.hpp"
+#include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "server/admin/filter.hpp"
 #include "server/admin/json.hpp"
@@ -42,6 +43,9 @@ class Reads {
   void lists(const RowSink&) const;
   std::optional<list::List> list(const std::string& address) const;
   void members(const list::List&, const std::function<void(const list::Member&)>&) const;
+  /// What a post to the list meets, by the rules that decide on arrival. `reverse_path`: Mailbox text; empty: <>.
+  list::Judgement judge(const list::List&, const mail::Header&, std::string_view reverse_path,
+                        std::uint64_t size) const;
   std::optional<list::Member> member(const list::List&, const std::string& address) const;
 
   /// The invariants of the store, in pages: {"ok", "messages", ..., "problems": [...]}; and what the request

@@ -1,14 +1,13 @@
 // spf, dmarc, dkim verify, auth: what is found out about a client, a sender and a message, explained. No store, no daemon and
 // no configuration is needed.
 #include <chrono>
-#include <iostream>
-#include <sstream>
 
 #include "protocol/auth/results.hpp"
 #include "protocol/rfc3339.hpp"
 #include "server/auth/asker.hpp"
 #include "server/auth/crypto.hpp"
 #include "server/idna.hpp"
+#include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/print.hpp"
 #include "server/spoolctl/verbs.hpp"
 
@@ -117,21 +116,6 @@ void add_identifiers(std::vector<auth::Identifier>& all, const Words& words, aut
   }
 }
 
-/// The mail on standard input, with CRLF at the end of each line as it is on the wire.
-std::string mail_from_input() {
-  std::ostringstream in;
-  in << std::cin.rdbuf();
-  unless_interrupted();
-  const std::string octets = in.str();
-  std::string mail;
-  mail.reserve(octets.size() + octets.size() / 32);
-  for (const char c : octets) {
-    if (c == '\n' && !mail.ends_with('\r')) mail += '\r';
-    mail += c;
-  }
-  return mail;
-}
-
 mail::Header header_of(const std::string& mail) {
   auto header = mail::Header::scan(mail);
   if (!header) throw std::runtime_error(std::string("the mail cannot be judged: ") + text(header.error()));
@@ -208,10 +192,9 @@ void declare_judging_verbs(const Verbs& verbs) {
   const auto client = all.optional_word("--client", "the client's address", "IP"),
              name = all.optional_word("--helo", "its name in HELO or EHLO", "NAME"),
              sender = all.optional_word("--mail-from", "the reverse path", "ADDR");
-  const auto recipient = all.optional_word("--rcpt", "a recipient; no result depends on it", "ADDR");
+  (void)all.optional_word("--rcpt", "a recipient; no result depends on it", "ADDR");
   const Circumstances of_all(all);
   all.runs_without_configuration([=](const Console& console) {
-    static_cast<void>(recipient);  // the parser writes to it
     if (client->empty() || name->empty()) throw Usage{"auth needs --client and --helo"};
     const std::string mail = mail_from_input();
     const mail::Header header = header_of(mail);

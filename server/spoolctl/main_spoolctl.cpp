@@ -74,8 +74,10 @@ int main(int argc, char** argv) {
   declare_list_verbs(lists);
   declare_member_verbs(lists);
   declare_store_verbs(verbs.under("Daemon and store"));
-  declare_scan_verbs(verbs.under("What a mail says (nothing is stored)"));
-  declare_judging_verbs(verbs.under("Who is it? (nothing is stored)"));
+  const Verbs judging = verbs.under("What a mail is and says (nothing is stored)");
+  declare_post_verbs(judging);
+  declare_judging_verbs(judging);
+  declare_scan_verbs(judging);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

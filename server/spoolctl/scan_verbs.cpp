@@ -6,34 +6,17 @@
 #include "protocol/bounce/complaint.hpp"
 #include "protocol/bounce/scan.hpp"
 #include "protocol/smtp/reply_class.hpp"
+#include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/print.hpp"
 #include "server/spoolctl/verbs.hpp"
 
 namespace spoold::server::admin {
 namespace {
 
-constexpr std::size_t mail_at_most = 128 << 20;
-
-/// Standard input, whole; nothing when it is too large.
-std::optional<std::string> mail_in() {
-  std::string mail;
-  char block[65536];
-  while (std::cin.read(block, sizeof block) || std::cin.gcount() > 0) {
-    mail.append(block, static_cast<std::size_t>(std::cin.gcount()));
-    if (mail.size() > mail_at_most) return std::nullopt;
-  }
-  unless_interrupted();  // what a signal cut short is not the whole input
-  return mail;
-}
-
 /// Every verb that judges takes these two. What these verbs say depends neither on the DNS nor on the time.
 void common_options(Verb& verb) {
   (void)verb.optional_word("--dns", "answers of the DNS; this verb asks none", "FILE");
   (void)verb.optional_word("--now", "the time; this verb needs none", "TIME");
-}
-
-Exit too_large(const Console& console) {
-  return console.fail(Exit::failed, "the mail is larger than 128 MiB");
 }
 
 /// The table that is built in, behind the rows of `file`, if one is named.
@@ -74,9 +57,8 @@ void bounce_scan(const Verbs& verbs) {
       verbs.add("bounce-scan", "show which addresses a bounce message on standard input reports as failed");
   common_options(verb);
   verb.runs_without_configuration([](const Console& console) {
-    const auto mail = mail_in();
-    if (!mail) return too_large(console);
-    const bounce::Scan scan = bounce::scan(*mail);
+    const std::string mail = mail_from_input();
+    const bounce::Scan scan = bounce::scan(mail);
     const smtp::ReplyTable table(conf::built_in_replies());
     Json rows = Json::array();
     for (const bounce::Failure& failure : scan.failures) {
@@ -122,9 +104,8 @@ void complaint_scan(const Verbs& verbs) {
   Verb verb = verbs.add("complaint-scan", "show whose complaint a feedback report on standard input is");
   common_options(verb);
   verb.runs_without_configuration([](const Console& console) {
-    const auto mail = mail_in();
-    if (!mail) return too_large(console);
-    const auto complaint = bounce::scan_complaint(*mail);
+    const std::string mail = mail_from_input();
+    const auto complaint = bounce::scan_complaint(mail);
     Json row = Json::object();
     if (complaint)
       row = {{"feedback_type", complaint->feedback_type},

@@ -80,6 +80,8 @@ class Verb {
     auto given = std::make_shared<T>();
     CLI::Option* option = app_->add_option(name, *given, meaning);
     if (type != nullptr) option->type_name(type);
+    option->each(
+        [given](const std::string&) {});  // the parser writes to it, also where the verb does not ask
     return given;
   }
   template <class T>
@@ -117,6 +119,7 @@ void declare_queue_verbs(const Verbs&);
 void declare_edit_verbs(const Verbs&);
 void declare_list_verbs(const Verbs&);
 void declare_member_verbs(const Verbs&);
+void declare_post_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
 void declare_store_verbs(const Verbs&);
 void declare_scan_verbs(const Verbs&);

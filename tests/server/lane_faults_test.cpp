@@ -167,6 +167,7 @@ TEST_CASE("an exception while a session takes its next transaction: nobody is lo
   m.message.list = list.id;
   m.message.list_address = list.address();
   m.message.copies = list::Copies::each_verp;
+  m.message.verp_format = settings.verp_format;
   const auto accepted = shop.opened.accept(std::move(post)).value();
   id = accepted.ids[0];
   shop.delivery->wake(accepted.routes);

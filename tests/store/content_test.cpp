@@ -4,6 +4,7 @@
 #include <random>
 
 #include "store/broken.hpp"
+#include "store/env.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "store/spool/content.hpp"

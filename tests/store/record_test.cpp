@@ -5,6 +5,7 @@
 
 #include "store/broken.hpp"
 #include "store/key.hpp"
+#include "store/spool/numbers.hpp"
 #include "store/spool/rows.hpp"
 #include "store/spool/types.hpp"
 

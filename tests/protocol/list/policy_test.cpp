@@ -23,7 +23,7 @@ const std::set<std::string> members = {"anna@a.example", "bert@b.example"};
 
 struct Answer {
   int code = 0;
-  std::string enhanced, text, poster;
+  std::string enhanced, text, poster, rule;
 };
 
 Answer answer(std::string_view head, std::string_view reverse_path = "anna@a.example",
@@ -31,9 +31,9 @@ Answer answer(std::string_view head, std::string_view reverse_path = "anna@a.exa
   auto header = mail::Header::scan(head);
   auto judgement = judge(list, Post(*header, reverse_path, size),
                          [](const std::string& key) { return members.contains(key); });
-  if (!judgement.refusal) return {250, "", "", judgement.poster};
+  if (!judgement.refusal) return {250, "", "", judgement.poster, judgement.rule};
   const auto& reply = *judgement.refusal;
-  return {reply.code, reply.enhanced.text(), reply.text, judgement.poster};
+  return {reply.code, reply.enhanced.text(), reply.text, judgement.poster, judgement.rule};
 }
 
 std::string from(std::string_view who) {
@@ -48,6 +48,22 @@ TEST_CASE("judge: members by From, then by envelope") {
   CHECK(answer(from("anna@home.example"), "Bert@B.example").poster == "bert@b.example");
   CHECK(answer(from("anna@home.example"), "prvs=1234abcdef=bert@b.example").poster == "bert@b.example");
   CHECK(answer(from("anna@a.example"), "stranger@x.example").code == 250);
+}
+
+TEST_CASE("judge: the rule that decided is named") {
+  const std::string anna = from("anna@a.example"), stranger = from("s@x.example");
+  List small = test_list();
+  small.settings.max_size = 99;
+  std::string travelled;
+  for (std::size_t i = 0; i <= max_received; ++i) travelled += "Received: x\r\n";
+  CHECK(answer(anna).rule == "member");
+  CHECK(answer(stranger, "s@x.example").rule == "nonmembers");
+  CHECK(answer(anna, "").rule == "null_sender");
+  CHECK(answer("Auto-Submitted: auto-replied\r\n" + anna).rule == "automatic");
+  CHECK(answer("X-BeenThere: test@lists.example\r\n" + anna).rule == "loop");
+  CHECK(answer(travelled + anna).rule == "received");
+  CHECK(answer(anna, "anna@a.example", small).rule == "max_size");
+  CHECK(answer("Subject: x\r\n\r\n").rule == "from");
 }
 
 TEST_CASE("judge: nonmembers") {
