@@ -43,7 +43,7 @@ struct Daemon::State {
   const std::shared_ptr<const conf::Settings> settings;  // at the start
   const std::string file;
   Current<conf::Settings> current;  // as they were read last
-  ServiceManager manager;
+  ServiceNotifier manager;
   Current<conf::Routes> routes;  // of recipients that are accepted or edited
   Stats stats;
   Stop stop;

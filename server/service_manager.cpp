@@ -27,7 +27,7 @@ long long number(const std::string& text) {
 
 }  // namespace
 
-ServiceManager::ServiceManager() : path_(variable("NOTIFY_SOCKET")) {
+ServiceNotifier::ServiceNotifier() : path_(variable("NOTIFY_SOCKET")) {
   if (path_.size() >= sizeof(sockaddr_un::sun_path) || (!path_.starts_with('/') && !path_.starts_with('@')))
     path_.clear();
   const std::string for_whom = variable("WATCHDOG_PID");
@@ -42,26 +42,26 @@ ServiceManager::ServiceManager() : path_(variable("NOTIFY_SOCKET")) {
   }
 }
 
-void ServiceManager::ready() const {
+void ServiceNotifier::ready() const {
   send("READY=1");
 }
 
 // The time tells systemd which of several reloads this one is.
-void ServiceManager::reloading() const {
+void ServiceNotifier::reloading() const {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);
   send("RELOADING=1\nMONOTONIC_USEC=" + std::to_string(now.tv_sec * 1000000LL + now.tv_nsec / 1000));
 }
 
-void ServiceManager::stopping() const {
+void ServiceNotifier::stopping() const {
   send("STOPPING=1");
 }
 
-void ServiceManager::alive() const {
+void ServiceNotifier::alive() const {
   send("WATCHDOG=1");
 }
 
-void ServiceManager::send(const std::string& text) const {
+void ServiceNotifier::send(const std::string& text) const {
   if (path_.empty()) return;
   const int fd = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (fd < 0) return;

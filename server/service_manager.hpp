@@ -11,9 +11,9 @@
 
 namespace spoold::server {
 
-class ServiceManager {
+class ServiceNotifier {
  public:
-  ServiceManager();
+  ServiceNotifier();
 
   void ready() const;
   void reloading() const;  // ready() follows (Type=notify-reload)
