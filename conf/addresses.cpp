@@ -244,6 +244,22 @@ tl::expected<NameServer, std::string> parse_name_server(std::string_view text) {
   return server;
 }
 
+tl::expected<AddressRange, std::string> parse_address_range(std::string_view text) {
+  AddressRange range;
+  range.text = text;
+  const auto dash = text.find('-');
+  const auto read = [](std::string_view word, std::array<std::uint8_t, 4>& octets) {
+    const std::string address(word);
+    return address.find('\0') == std::string::npos && inet_pton(AF_INET, address.c_str(), octets.data()) == 1;
+  };
+  if (!read(text.substr(0, dash), range.first) ||
+      !read(dash == std::string_view::npos ? text : text.substr(dash + 1), range.last) ||
+      range.last < range.first)
+    return tl::unexpected(quoted(text) +
+                          " is not a range of addresses: expected \"127.0.0.2-127.0.0.11\" or one address");
+  return range;
+}
+
 tl::expected<Network, std::string> parse_network(std::string_view text) {
   Network network;
   network.text = text;

@@ -169,6 +169,10 @@ void check_together(Reading& reading) {
                           "the domain '" + s.domains[i].name + "' is given twice");
   }
   names.clear();
+  for (std::size_t i = 0; i < s.dnsbls.size(); ++i)
+    if (!s.dnsbls[i].zone.empty() && !names.insert(s.dnsbls[i].zone).second)
+      reading.complain_at(entry("dnsbl", i) + "zone", "the list '" + s.dnsbls[i].zone + "' is given twice");
+  names.clear();
   for (std::size_t i = 0; i < s.destinations.size(); ++i) {
     Destination& d = s.destinations[i];
     if (!d.match.empty() && !names.insert(d.match).second)
@@ -306,6 +310,8 @@ std::vector<std::string> review(const Settings& s, const Start& start) {
                   " further [[domain]]s");
   if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
+  if (!s.dnsbls.empty())
+    out.push_back("warning: [[dnsbl]]: reception does not ask lists yet, only spoolctl dnsbl does");
   for (const Destination& d : s.destinations) {
     const auto one_of = [&d](const std::vector<NextHop>& hops) {
       return std::any_of(hops.begin(), hops.end(), [&d](const NextHop& hop) { return hop.host == d.match; });

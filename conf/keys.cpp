@@ -74,6 +74,35 @@ std::vector<Row> make_rows() {
                             &Certificate::certificate));
   required(certificate_file("key", "its private key (PEM, without a passphrase)", &Certificate::key));
 
+  required(text(
+      "dnsbl", "zone", "domain", "a DNS list of client addresses", "\"dnsbl.example.org\"",
+      [](S s) -> auto& { return s.dnsbls.back().zone; }, host_fault));
+  rows.back().key.field = "dnsbls";
+  rows.back().key.write = [](Settings s) {
+    return s.dnsbls.empty() ? std::string() : quote(s.dnsbls.back().zone);
+  };
+  add(several(
+      "dnsbl", "answers", "array of ranges",
+      "answers that mean \"listed\"; any other one is an error of the list",
+      "[\"127.0.0.2\", \"127.0.1.0-127.0.1.255\"]", "a range of addresses such as \"127.0.0.2-127.0.0.11\"",
+      true, [](S s) -> auto& { return s.dnsbls.back().answers; },
+      [](const std::string& written) { return parse_address_range(written); },
+      [](const AddressRange& range) { return range.text; }));
+  rows.back().key.write = [](Settings s) {
+    if (s.dnsbls.empty()) s.dnsbls.emplace_back();
+    std::vector<std::string> items;
+    for (const AddressRange& range : s.dnsbls.back().answers) items.push_back(quote(range.text));
+    return join(items);
+  };
+  add(word(
+      "dnsbl", "action", "what reception is to do with a client on it: reject or mark", "\"mark\"",
+      {"reject", "mark"}, {},
+      [](S s, std::size_t n) { s.dnsbls.back().action = n ? Dnsbl::Action::mark : Dnsbl::Action::reject; },
+      [](Settings s) {
+        return std::string(!s.dnsbls.empty() && s.dnsbls.back().action == Dnsbl::Action::mark ? "\"mark\""
+                                                                                              : "\"reject\"");
+      }));
+
   add(size(
       "smtp", "max_message_size", "largest message accepted (SIZE)", "\"10MiB\"",
       [](S s) -> auto& { return s.smtp.max_message_size; }, 64 << 10));
@@ -309,6 +338,7 @@ const std::vector<Section>& sections() {
       {"tls", Kind::tables,
        "certificates of this server; one table each. The name that a client asks for (SNI) chooses; an "
        "unknown name gets the first"},
+      {"dnsbl", Kind::tables, "DNS lists of client addresses; one table each"},
       {"smtp", Kind::table, "limits of reception"},
       {"aliases", Kind::addresses,
        "who gets mail for an address that is no list: \"address\" = [\"address\", ...]"},

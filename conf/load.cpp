@@ -115,6 +115,7 @@ void read_section(Reading& reading, const Section& section, const toml::node& no
     }
     if (section.name == "listen") reading.settings.listen.emplace_back();
     if (section.name == "tls") reading.settings.certificates.emplace_back();
+    if (section.name == "dnsbl") reading.settings.dnsbls.emplace_back();
     if (section.name == "domain") reading.settings.domains.emplace_back();
     if (section.name == "destination") reading.settings.destinations.emplace_back();
     const auto prefix = std::string(section.name) + "." + std::to_string(index++) + ".";
@@ -182,6 +183,7 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   }
   if (settings.resolver.trust_anchor != "none") anchor(settings.resolver.trust_anchor, folder);
   for (RelayDomain& domain : settings.domains) domain.name = lower(domain.name);
+  for (Dnsbl& list : settings.dnsbls) list.zone = lower(list.zone);
   for (Destination& destination : settings.destinations)
     if (const auto address = canonical_address(destination.match); !address.empty())
       destination.match = address;

@@ -51,6 +51,20 @@ struct Certificate {
   Place certificate_at, key_at;
 };
 
+/// IPv4 addresses from the first to the last one: "127.0.0.2-127.0.0.11", or one address.
+struct AddressRange {
+  std::array<std::uint8_t, 4> first{}, last{};
+  std::string text;
+};
+
+/// A DNS list of addresses (RFC 5782). What it answers beside `answers` is an error of the list, never a listing.
+struct Dnsbl {
+  enum class Action { reject, mark };
+  std::string zone;
+  std::vector<AddressRange> answers = {{{127, 0, 0, 2}, {127, 0, 0, 11}, "127.0.0.2-127.0.0.11"}};
+  Action action = Action::reject;
+};
+
 struct Server {
   int threads = 0;  // 0: one per core
   std::string user;
@@ -183,6 +197,7 @@ struct Settings {
   Spool spool;
   std::vector<Listen> listen;
   std::vector<Certificate> certificates;  // [[tls]]
+  std::vector<Dnsbl> dnsbls;
   Smtp smtp;
   std::map<std::string, std::vector<std::string>> aliases;
   std::vector<RelayDomain> domains;

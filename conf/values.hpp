@@ -19,6 +19,7 @@ tl::expected<Rate, std::string> parse_rate(std::string_view);  // "600/min"; s, 
 tl::expected<NextHop, std::string> parse_next_hop(std::string_view);
 tl::expected<Listen, std::string> parse_listen(std::string_view address);
 tl::expected<Network, std::string> parse_network(std::string_view);
+tl::expected<AddressRange, std::string> parse_address_range(std::string_view);
 /// Does the network hold this address of its family? (IPv4: the first four octets.)
 bool contains(const Network&, const std::array<std::uint8_t, 16>& address);
 std::string duration_text(Duration);   // the shortest form that parses back

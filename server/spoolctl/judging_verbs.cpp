@@ -1,7 +1,9 @@
-// spf, dmarc, dkim verify, auth: what is found out about a client, a sender and a message, explained. No store, no daemon and
+// spf, dmarc, dkim verify, auth, dnsbl: what is found out about a client, a sender and a message, explained. No store, no daemon and
 // no configuration is needed.
+#include <algorithm>
 #include <chrono>
 
+#include "protocol/auth/dnsbl.hpp"
 #include "protocol/auth/results.hpp"
 #include "protocol/rfc3339.hpp"
 #include "server/auth/asker.hpp"
@@ -49,7 +51,7 @@ dns::Address client_of(const std::string& text) {
 }
 
 /// Without the angle brackets of a reverse path.
-std::string address_of(std::string text) {
+std::string without_brackets(std::string text) {
   if (text.size() >= 2 && text.front() == '<' && text.back() == '>') text = text.substr(1, text.size() - 2);
   return text;
 }
@@ -132,6 +134,38 @@ std::vector<auth::DkimVerdict> verified(const std::string& mail, const mail::Hea
   return check.verdicts();
 }
 
+dns::Address address_of(const std::array<std::uint8_t, 4>& octets) {
+  dns::Address address;
+  std::copy(octets.begin(), octets.end(), address.octets.begin());
+  return address;
+}
+
+auth::DnsblVerdict asked(const conf::Dnsbl& list, const dns::Address& client, Asker& asker) {
+  std::vector<auth::AnswerRange> ranges;
+  for (const conf::AddressRange& range : list.answers)
+    ranges.push_back({address_of(range.first), address_of(range.last)});
+  auth::DnsblCheck check(list.zone, std::move(ranges), client);
+  return asker.answer(check).verdict();
+}
+
+/// Does the list work (RFC 5782 5)? Empty, or what is wrong.
+std::string self_test(const conf::Dnsbl& list, bool v6, Asker& asker) {
+  const auto [listed, not_listed] = auth::dnsbl_test_entries(v6);
+  const auto always = asked(list, listed, asker), never = asked(list, not_listed, asker);
+  if (never.listed) return "the list has every address: its test entry 127.0.0.1 is on it";
+  if (!always.listed) return "the list has no address: its test entry 127.0.0.2 is not on it";
+  return {};
+}
+
+Json dnsbl_json(const conf::Dnsbl& list, const auth::DnsblVerdict& verdict) {
+  return {{"zone", verdict.zone},
+          {"listed", verdict.listed},
+          {"answers", verdict.answers},
+          {"text", text_or_null(verdict.text)},
+          {"error", text_or_null(verdict.error)},
+          {"action", list.action == conf::Dnsbl::Action::reject ? "reject" : "mark"}};
+}
+
 /// What is the same for each object of an answer, for the eye.
 Exit print_all(const Console& console, const Json& objects, const char* none) {
   if (console.json) {
@@ -151,7 +185,7 @@ void declare_judging_verbs(const Verbs& verbs) {
              from = spf.word("MAILFROM", "the reverse path; '' or '<>': postmaster at HELO is judged");
   const Circumstances of_spf(spf);
   spf.runs_without_configuration([=](const Console& console) {
-    auth::SpfQuery query{client_of(*ip), *helo, ascii_domains(address_of(*from)),
+    auth::SpfQuery query{client_of(*ip), *helo, ascii_domains(without_brackets(*from)),
                          console.access.settings().hostname, of_spf.now()};
     auth::SpfCheck check(std::move(query));
     return console.print(spf_json(of_spf.asker(console)->answer(check).verdict()));
@@ -199,7 +233,7 @@ void declare_judging_verbs(const Verbs& verbs) {
     const std::string mail = mail_from_input();
     const mail::Header header = header_of(mail);
     const auto asker = of_all.asker(console);
-    const std::string host = console.access.settings().hostname, reverse_path = address_of(*sender);
+    const std::string host = console.access.settings().hostname, reverse_path = without_brackets(*sender);
     auth::SpfCheck spf_check({client_of(*client), *name, ascii_domains(reverse_path), host, of_all.now()});
     const auth::SpfVerdict by_client = asker->answer(spf_check).verdict();
     const auto signatures = verified(mail, header, of_all.now(), *asker);
@@ -212,6 +246,26 @@ void declare_judging_verbs(const Verbs& verbs) {
                           {"dkim", dkim_json(signatures)},
                           {"dmarc", dmarc_json(verdict)},
                           {"header", mail::unfolded(field)}});
+  });
+
+  Verb lists =
+      verbs.add("dnsbl", "show which DNS lists of the configuration have an address ([[dnsbl]], RFC 5782)");
+  const auto address = lists.word("IP", "the address of a client");
+  const auto test = lists.flag("--self-test", "also test whether each list works, by its test entries");
+  const Circumstances of_lists(lists);
+  lists.runs_without_configuration([=](const Console& console) {
+    const dns::Address subject = dns::unmapped(client_of(*address));
+    const auto asker = of_lists.asker(console);
+    Json rows = Json::array();
+    for (const conf::Dnsbl& list : console.access.settings().dnsbls) {
+      auth::DnsblVerdict verdict = asked(list, subject, *asker);
+      if (std::string fault = *test ? self_test(list, subject.v6, *asker) : ""; !fault.empty()) {
+        verdict.listed = false;
+        verdict.error = std::move(fault);
+      }
+      rows.push_back(dnsbl_json(list, verdict));
+    }
+    return print_all(console, rows, "The configuration names no list: [[dnsbl]] is not there.");
   });
 }
 

@@ -153,6 +153,33 @@ $TIMEOUT slow._domainkey.example.com.
         two = MAIL.replace(b"From: ", b"From: x@example.org, ")
         self.assertEqual(self.judged(*words, mail=two)["dmarc"]["result"], "none")
 
+    def test_dnsbl(self):
+        folder = pathlib.Path(self.folder.name)
+        config = folder / "spoold.toml"
+        config.write_text('hostname = "mx.example.org"\n[[dnsbl]]\nzone = "one.example"\n[[dnsbl]]\nzone = "Two.example"\nanswers = ["127.0.0.2", "127.0.1.0-127.0.1.255"]\n'
+                          'action = "mark"\n[[dnsbl]]\nzone = "slow.example"\n[[dnsbl]]\nzone = "lost.example"\n')
+        zone = folder / "lists"
+        zone.write_text("9.2.0.192.one.example. A 127.0.0.4\n9.2.0.192.one.example. TXT \"spam \\027[31m\"\n9.2.0.192.two.example. A 127.0.0.3\n"
+                        "8.2.0.192.two.example. A 127.0.1.7\n$TIMEOUT 9.2.0.192.slow.example.\n*.lost.example. A 127.0.0.2\n"
+                        "2.0.0.127.one.example. A 127.0.0.2\n2.0.0.127.two.example. A 127.0.0.2\n2.0.0.127.slow.example. A 127.0.0.2\n")
+
+        def listed(*words):
+            done = subprocess.run([str(harness.BUILD / "spoolctl"), "--config", str(config), "--json", "dnsbl", *words, "--dns", str(zone)],
+                                  capture_output=True, check=True, timeout=60 * harness.SLOW)
+            return {one["zone"]: one for one in json.loads(done.stdout)}
+        lists = listed("192.0.2.9")
+        self.assertEqual(lists["one.example"], {"zone": "one.example", "listed": True, "answers": ["127.0.0.4"], "text": "spam ?[31m",
+                                                "error": None, "action": "reject"})
+        self.assertEqual((lists["two.example"]["listed"], lists["two.example"]["action"]), (False, "mark"))
+        self.assertIn("127.0.0.3", lists["two.example"]["error"])
+        self.assertEqual(lists["slow.example"]["error"], "DNS: no answer in time")
+        self.assertEqual([name for name, one in listed("::ffff:192.0.2.8").items() if one["listed"]], ["two.example", "lost.example"])
+        tested = listed("192.0.2.8", "--self-test")
+        self.assertEqual([name for name, one in tested.items() if one["listed"]], ["two.example"])
+        self.assertIn("every address", tested["lost.example"]["error"])
+        self.assertIsNone(tested["one.example"]["error"])
+        self.assertEqual(self.judged("dnsbl", "192.0.2.9"), [])
+
     def test_usage(self):
         for words, status, why in ((("spf", "nowhere", "x", "y"), 2, b"not an IP address"), (("spf", "192.0.2.1"), 2, b"HELO"),
                                    (("dmarc", "example.com", "--spf", "x"), 2, b"DOMAIN=RESULT"), (("auth",), 2, b"--client"),
