@@ -97,7 +97,8 @@ tl::expected<void, std::string> Daemon::State::read_certificates() {
   auto read = Certificates::read(*settings, file);
   if (!read) {
     std::string all;
-    for (const conf::Problem& problem : read.error()) all += (all.empty() ? "" : "\n") + problem.text();
+    for (const conf::Problem& problem : read.error())
+      all.append(all.empty() ? "" : "\n").append(problem.text());
     return tl::unexpected(std::move(all));
   }
   certificates = *std::move(read);
