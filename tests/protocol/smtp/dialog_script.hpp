@@ -146,7 +146,11 @@ class Driver {
         out += said;
         break;
       }
-      if (what == What::ask) what = dialog.answer(answer(), said).what;
+      if (what == What::ask) {
+        content
+            .clear();  // as a session does: what is left of a message that was given up is not the next one's
+        what = dialog.answer(answer(), said).what;
+      }
       if (what == What::pause) ++pauses;
       if (what == What::handshake) dialog.secured("TLSv1.3 TLS_AES_256_GCM_SHA384", said);
       if (what == What::close) closed = true;
