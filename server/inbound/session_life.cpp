@@ -68,7 +68,7 @@ Session::~Session() {
   reception_.census.remove(this);
 }
 
-// On a port of implicit TLS nothing is said in plain text: whoever is turned away there is only closed.
+// A port of implicit TLS sends no plain text: a client that is refused there gets no reply, and its connection is closed.
 Session::Action Session::admit() {
   const auto turn_away = [this](const char* reply) {
     const std::string client = peer_.text();

@@ -50,16 +50,6 @@ dns::Address client_of(const std::string& text) {
   return *address;
 }
 
-/// Without the angle brackets of a reverse path.
-std::string without_brackets(std::string text) {
-  if (text.size() >= 2 && text.front() == '<' && text.back() == '>') text = text.substr(1, text.size() - 2);
-  return text;
-}
-
-Json text_or_null(const std::string& text) {
-  return text.empty() ? Json(nullptr) : Json(text);
-}
-
 Json spf_json(const auth::SpfVerdict& verdict) {
   return {{"result", text(verdict.result)},
           {"domain", verdict.domain},

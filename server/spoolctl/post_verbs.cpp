@@ -13,8 +13,8 @@ namespace spoold::server::admin {
 namespace {
 
 /// '' and '<>' are the null path; throws Usage when it is no path.
-std::string reverse_path_of(std::string text) {
-  if (text.size() >= 2 && text.front() == '<' && text.back() == '>') text = text.substr(1, text.size() - 2);
+std::string reverse_path_of(const std::string& written) {
+  const std::string text = without_brackets(written);
   if (text.empty()) return text;
   const auto mailbox = Mailbox::parse(ascii_domains(text), Mailbox::Allow::utf8);
   if (!mailbox) throw Usage{"--mail-from: '" + text + "' is not an address: " + mailbox.error()};
@@ -25,9 +25,9 @@ Json judgement_json(const list::Judgement& judgement) {
   const auto& refusal = judgement.refusal;
   return {{"outcome", refusal ? "reject" : "accept"},
           {"rule", judgement.rule},
-          {"reason", refusal ? Json(refusal->text) : Json(nullptr)},
-          {"reply", refusal ? Json(refusal->oneline()) : Json(nullptr)},
-          {"poster", judgement.poster.empty() ? Json(nullptr) : Json(judgement.poster)},
+          {"reason", text_or_null(refusal ? refusal->text : std::string())},
+          {"reply", text_or_null(refusal ? refusal->oneline() : std::string())},
+          {"poster", text_or_null(judgement.poster)},
           {"member", judgement.member}};
 }
 

@@ -96,10 +96,6 @@ void reply_scan(const Verbs& verbs) {
   });
 }
 
-Json or_null(const std::string& text) {
-  return text.empty() ? Json() : Json(text);
-}
-
 void complaint_scan(const Verbs& verbs) {
   Verb verb = verbs.add("complaint-scan", "show whose complaint a feedback report on standard input is");
   common_options(verb);
@@ -109,10 +105,10 @@ void complaint_scan(const Verbs& verbs) {
     Json row = Json::object();
     if (complaint)
       row = {{"feedback_type", complaint->feedback_type},
-             {"original_recipient", or_null(complaint->original_recipient)},
-             {"member", or_null(complaint->member)},
-             {"list", or_null(complaint->list)},
-             {"source_ip", or_null(complaint->source_ip)},
+             {"original_recipient", text_or_null(complaint->original_recipient)},
+             {"member", text_or_null(complaint->member)},
+             {"list", text_or_null(complaint->list)},
+             {"source_ip", text_or_null(complaint->source_ip)},
              {"arrived", complaint->arrived ? Json(rfc3339(*complaint->arrived)) : Json()}};
     if (console.json || complaint) return console.print(row);
     return Exit::done;

@@ -104,6 +104,15 @@ Json settings_of(const Words& words) {
   return settings;
 }
 
+std::string without_brackets(std::string path) {
+  if (path.size() >= 2 && path.front() == '<' && path.back() == '>') path = path.substr(1, path.size() - 2);
+  return path;
+}
+
+Json text_or_null(const std::string& text) {
+  return text.empty() ? Json(nullptr) : Json(text);
+}
+
 std::string file_in_base64(const std::string& path) {
   std::ostringstream text;
   if (path == "-") {

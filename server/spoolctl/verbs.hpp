@@ -125,6 +125,10 @@ void declare_store_verbs(const Verbs&);
 void declare_scan_verbs(const Verbs&);
 void declare_judging_verbs(const Verbs&);
 
+/// Without the angle brackets of a reverse path.
+std::string without_brackets(std::string path);
+/// The text; null when it is empty.
+Json text_or_null(const std::string& text);
 /// {"KEY": "VALUE"} of words KEY=VALUE.
 Json settings_of(const Words&);
 /// The octets of a file, "-": standard input, in base64.
