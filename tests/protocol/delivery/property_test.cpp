@@ -127,7 +127,9 @@ TEST_CASE("I1-I4 with many transactions in flight, when it is a content that kil
         RC_ASSERT(times == 0);
         RC_ASSERT(s.final == (refused->second >= 500 && s.last.reply.code == refused->second));
       } else if (faults.kills_at_dot.contains(s.message)) {
-        RC_ASSERT((times == 0 || faults.manner == Manner::silence) && times <= static_cast<int>(s.named));
+        // The end of the four hours may come while a content waits for its reply: then it is not named yet.
+        const int named = static_cast<int>(s.named) + (s.in_hand ? 1 : 0);
+        RC_ASSERT((times == 0 || faults.manner == Manner::silence) && times <= named);
         RC_ASSERT(!s.final && s.charged == 0u);  // its content is the cause, no recipient is
       } else {
         RC_ASSERT((times == 1 || s.named > 0u) && times <= static_cast<int>(1 + s.named));
