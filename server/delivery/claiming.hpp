@@ -11,7 +11,7 @@
 #include <set>
 #include <vector>
 
-#include "store/store.hpp"
+#include "store/spool/types.hpp"
 
 namespace spoold::server {
 
