@@ -19,6 +19,16 @@ enum class Personalize : std::uint8_t { none, individual };
 enum class Nonmembers : std::uint8_t { reject, accept };
 enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
 
+/// When failures disable a member (protocol/bounce/score.hpp).
+struct BounceRules {
+  bool processing = true;
+  std::uint32_t threshold = 10;  // in half points
+  Duration stale = std::chrono::hours(24 * 7);
+  std::uint32_t warnings = 3;
+  Duration interval = std::chrono::hours(24 * 7);
+  bool probe = true;
+};
+
 struct Settings {
   std::string description;
   std::vector<std::string> owners;  // Mailbox texts, at least one
@@ -30,6 +40,7 @@ struct Settings {
   std::uint64_t max_size = 0;  // 0: the server's limit
   bool own_posts = true;
   bool avoid_duplicates = false;
+  BounceRules bounces;
 };
 
 struct List {
