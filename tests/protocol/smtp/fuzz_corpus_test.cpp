@@ -3,6 +3,7 @@
 
 #include "tests/fuzz/opening_entry.hpp"
 #include "tests/fuzz/replay.hpp"
+#include "tests/fuzz/sasl_entry.hpp"
 #include "tests/fuzz/server_dialog_entry.hpp"
 
 using spoold::tests::replay;
@@ -18,4 +19,7 @@ TEST_CASE("fuzz corpus: data reader") {
 }
 TEST_CASE("fuzz corpus: opening, STARTTLS and AUTH") {
   CHECK(replay("opening", &spoold::tests::fuzz_opening) >= 20);
+}
+TEST_CASE("fuzz corpus: the exchange of AUTH") {
+  CHECK(replay("sasl", &spoold::tests::fuzz_sasl) >= 10);
 }
