@@ -35,15 +35,16 @@ enum class Table : unsigned {
   import,
   change,
   applied,
+  user,
 };
 
 inline constexpr std::array table_names{
     "meta",       "content", "message",     "finished", "head",      "recipients", "done",
     "recipient",  "due",     "claim",       "stage",    "suspect",   "history",    "host",
     "request",    "report",  "post_blocks", "list",     "list_name", "member",     "member_by_id",
-    "membership", "import",  "change",      "applied",
+    "membership", "import",  "change",      "applied",  "user",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::applied) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::user) + 1 == table_count);
 
 }  // namespace spoold::store

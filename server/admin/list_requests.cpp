@@ -1,5 +1,4 @@
-// Requests that change lists and members. Each is one operation on the directory, submitted and awaited (an import is a
-// chain of them). A request may name its operation ("operation"): asked again after "unavailable" it is done once.
+// Requests that change lists and members. Each is one operation on the directory (an import is a chain of them).
 #include <algorithm>
 #include <charconv>
 #include <stdexcept>
@@ -11,7 +10,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/base64.hpp"
 #include "protocol/mail/mailbox.hpp"
-#include "server/admin/requests.hpp"
+#include "server/admin/directory_request.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
 #include "store/blocking.hpp"
@@ -29,37 +28,6 @@ namespace {
 constexpr std::size_t members_at_once = 2000;  // of one job; more come by import
 
 using mail::lower;
-
-struct Done {
-  directory::Applied applied;
-  Json failure;  // null: it was applied
-};
-
-/// Submits the change and waits for its commit, which holds the audit event too.
-Done submit(const Request& request, directory::Change change) {
-  directory::Operation operation;
-  operation.id = request.json.value("operation", std::string());
-  if (operation.id.empty()) operation.id = directory::new_operation_id();
-  operation.who = request.who;
-  operation.change = std::move(change);
-  auto applied = directory::change(request.store, operation);
-  Done done;
-  if (!applied) {
-    done.failure = failure(applied.error());
-    if (applied.error().kind == store::Error::Kind::unavailable) done.failure["operation"] = operation.id;
-    return done;
-  }
-  if (!applied->repeated)
-    for (const std::string& event : applied->events) audit(request, event);
-  done.applied = std::move(*applied);
-  return done;
-}
-
-Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii) {
-  const auto mailbox = Mailbox::parse(ascii_domains(text), allow);
-  if (!mailbox) throw std::invalid_argument("'" + text + "': " + mailbox.error());
-  return *mailbox;
-}
 
 store::Result<list::List> find_list(const Request& request) {
   const Mailbox address = mailbox_of(request.text("list"));

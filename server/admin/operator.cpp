@@ -51,6 +51,10 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"member-set", member_set},
       {"import", import_members},
       {"post", post},
+      {"user-add", user_add},
+      {"user-set", user_set},
+      {"user-password", user_set},
+      {"user-remove", user_remove},
   };
   try {
     const auto verb = request.at("verb").get<std::string>();

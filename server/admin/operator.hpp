@@ -6,6 +6,7 @@
 //    "all_or_nothing":false,"dry_run":false}
 //   {"verb":"hold"|"release"|"retry"|"remove"|"bounce","filter":{...},"dry_run":false}
 //   {"verb":"edit-sender","id":"...","sender":"..."}
+//   {"verb":"user-add"|"user-set"|"user-password"|"user-remove","user":"anne","addresses":[],"verifiers":{...}}
 //   {"verb":"list-create"|"list-set"|"list-remove"|"member-add"|"member-remove"|"member-set"|"import"|"post"|"stats",...}
 //
 // Every answer has "ok", and "exit" (0 done, 1 could not be done, 2 wrong request, 3 nothing matched); a

@@ -11,6 +11,7 @@
 #include "server/office/envelope_sender.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
+#include "store/directory/users.hpp"
 #include "store/post_numbers.hpp"
 #include "store/spool/check.hpp"
 #include "store/spool/spool.hpp"
@@ -331,6 +332,16 @@ void Reads::lists(const RowSink& sink) const {
     if (page.empty()) return;
     for (const auto& one : page) sink(list_json(one));
     after = page.back().id;
+  }
+}
+
+void Reads::users(const RowSink& sink) const {
+  for (std::string after;;) {
+    between_();
+    const auto page = directory::users(store::Read(store_), after, rows_at_once);
+    if (page.empty()) return;
+    for (const auto& one : page) sink(user_json(one));
+    after = page.back().name;
   }
 }
 

@@ -41,6 +41,7 @@ class Reads {
   void trace(const std::string& what, const RowSink&) const;
 
   void lists(const RowSink&) const;
+  void users(const RowSink&) const;
   std::optional<list::List> list(const std::string& address) const;
   void members(const list::List&, const std::function<void(const list::Member&)>&) const;
   /// What a post to the list meets, by the rules that decide on arrival. `reverse_path`: Mailbox text; empty: <>.

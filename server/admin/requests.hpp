@@ -60,4 +60,9 @@ Json member_remove(const Request&);
 Json member_set(const Request&);
 Json import_members(const Request&);
 
+// user_requests.cpp
+Json user_add(const Request&);
+Json user_set(const Request&);  // addresses, the password
+Json user_remove(const Request&);
+
 }  // namespace spoold::server::admin

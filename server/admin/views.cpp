@@ -125,4 +125,11 @@ Json member_json(const list::Member& m) {
           {"id", m.id}};
 }
 
+Json user_json(const store::directory::User& user) {
+  return {{"name", user.name},
+          {"addresses", user.addresses},
+          {"created", time_json(user.created)},
+          {"password_set", time_json(user.password_set)}};
+}
+
 }  // namespace spoold::server::admin

@@ -3,6 +3,7 @@
 #pragma once
 #include "protocol/list/settings.hpp"
 #include "server/admin/json.hpp"
+#include "store/directory/users.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::server::admin {
@@ -17,5 +18,9 @@ Json recipient_json(const store::Recipient&, const std::string& envelope_sender,
 Json history_json(const store::HistoryEvent&);
 Json list_json(const list::List&);
 Json member_json(const list::Member&);
+/// Without anything of the password.
+Json user_json(const store::directory::User&);
+/// As the requests user-add and user-password have them.
+Json verifiers_json(const store::directory::Verifiers&);
 
 }  // namespace spoold::server::admin

@@ -227,6 +227,18 @@ std::string members_text(const std::vector<Json>& rows) {
   return table.text();
 }
 
+std::string users_text(const std::vector<Json>& rows) {
+  Table table({"NAME", "ADDRESSES", "CREATED", "PASSWORD SET"});
+  for (const Json& row : rows) {
+    std::string addresses;
+    for (const Json& one : row.at("addresses"))
+      addresses += (addresses.empty() ? "" : " ") + one.get<std::string>();
+    table.row(
+        {text_of(row, "name"), printable(addresses), text_of(row, "created"), text_of(row, "password_set")});
+  }
+  return table.text();
+}
+
 std::string fields_text(const Json& object, const std::string& indent) {
   std::size_t longest = 0;
   for (const auto& [key, value] : object.items()) longest = std::max(longest, key.size());

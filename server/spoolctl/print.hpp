@@ -24,6 +24,7 @@ std::string message_text(const store::Message&, TimePoint now);
 std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool with_senders);
 std::string trace_text(const std::vector<Json>& rows);
 std::string lists_text(const std::vector<Json>& rows);
+std::string users_text(const std::vector<Json>& rows);
 std::string members_text(const std::vector<Json>& rows);
 /// "key: value" lines of an object, nested ones indented.
 std::string fields_text(const Json& object, const std::string& indent = "");

@@ -121,6 +121,7 @@ void declare_list_verbs(const Verbs&);
 void declare_member_verbs(const Verbs&);
 void declare_post_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
+void declare_user_verbs(const Verbs&);
 void declare_store_verbs(const Verbs&);
 void declare_scan_verbs(const Verbs&);
 void declare_judging_verbs(const Verbs&);

@@ -155,8 +155,41 @@ class Applying {
     return {};
   }
 
+  Done operator()(AddUser& c) {
+    c.user.created = c.user.password_set = at_;
+    if (auto added = add_user(write_, c.user); !added) return added;
+    event("added user " + c.user.name + " " + of_addresses(c.user.addresses));
+    return {};
+  }
+
+  Done operator()(SetUser& c) {
+    auto user = find_user(write_, c.name);
+    if (!user) return fail(Error::Kind::not_found, "there is no user " + c.name);
+    if (c.addresses) user->addresses = *c.addresses;
+    if (c.verifiers) {
+      user->verifiers = *c.verifiers;
+      user->password_set = at_;
+    }
+    if (auto set = set_user(write_, *user); !set) return set;
+    if (c.addresses) event("set user " + c.name + " " + of_addresses(*c.addresses));
+    if (c.verifiers) event("set the password of user " + c.name);
+    return {};
+  }
+
+  Done operator()(RemoveUser& c) {
+    if (auto removed = remove_user(write_, c.name); !removed) return removed;
+    event("removed user " + c.name);
+    return {};
+  }
+
  private:
   void event(std::string text) { applied.events.push_back(std::move(text)); }
+
+  static std::string of_addresses(const std::vector<std::string>& addresses) {
+    std::string text = addresses.empty() ? "without addresses" : "of";
+    for (const std::string& address : addresses) text += " " + address;
+    return text;
+  }
 
   Done of_list(ListId id, const char* did, const char* where) {
     auto found = load(write_, id);

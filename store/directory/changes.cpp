@@ -158,6 +158,46 @@ void read(Unpacker& in, LeasePosts& c) {
   c.count = in.at_end() ? 1 : in.num32();
 }
 
+void put(Packer& out, const Verifiers& v) {
+  out.str(v.crypt).str(v.salt).num(v.iterations).str(v.stored_key).str(v.server_key);
+}
+void read(Unpacker& in, Verifiers& v) {
+  v.crypt = in.text();
+  v.salt = in.text();
+  v.iterations = in.num32();
+  v.stored_key = in.text();
+  v.server_key = in.text();
+}
+
+void put(Packer& out, const AddUser& c) {
+  put(out.str(c.user.name), c.user.addresses);
+  put(out, c.user.verifiers);
+}
+void read(Unpacker& in, AddUser& c) {
+  c.user.name = in.text();
+  c.user.addresses = read_lines(in);
+  read(in, c.user.verifiers);
+}
+
+void put(Packer& out, const SetUser& c) {
+  out.str(c.name).flag(c.addresses.has_value()).flag(c.verifiers.has_value());
+  if (c.addresses) put(out, *c.addresses);
+  if (c.verifiers) put(out, *c.verifiers);
+}
+void read(Unpacker& in, SetUser& c) {
+  c.name = in.text();
+  const bool addresses = in.flag(), verifiers = in.flag();
+  if (addresses) c.addresses = read_lines(in);
+  if (verifiers) read(in, c.verifiers.emplace());
+}
+
+void put(Packer& out, const RemoveUser& c) {
+  out.str(c.name);
+}
+void read(Unpacker& in, RemoveUser& c) {
+  c.name = in.text();
+}
+
 template <std::size_t I = 0>
 Change read_change(Unpacker& in, std::size_t kind) {
   if constexpr (I == std::variant_size_v<Change>) {

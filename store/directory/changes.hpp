@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "store/directory/directory.hpp"
+#include "store/directory/users.hpp"
 
 namespace spoold::store::directory {
 
@@ -77,9 +78,23 @@ struct LeasePosts {
   std::uint32_t last = 0;  // filled in: the last of them
 };
 
+/// The times in `user` are those of the operation.
+struct AddUser {
+  User user;
+};
+/// What is given is replaced.
+struct SetUser {
+  std::string name;
+  std::optional<std::vector<std::string>> addresses;
+  std::optional<Verifiers> verifiers;
+};
+struct RemoveUser {
+  std::string name;
+};
+
 /// The order is that of the numbers on the disk: a new change goes to the end.
 using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
-                            ImportRows, FinishImport, CutImport, LeasePosts>;
+                            ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:

@@ -14,8 +14,9 @@ namespace dir = spoold::store::directory;
 namespace {
 
 using Rows = std::vector<std::pair<std::string, std::string>>;
-constexpr Table copied[] = {Table::list,       Table::list_name, Table::member, Table::member_by_id,
-                            Table::membership, Table::import,    Table::change, Table::applied};
+constexpr Table copied[] = {Table::list,         Table::list_name,  Table::member,
+                            Table::member_by_id, Table::membership, Table::import,
+                            Table::change,       Table::applied,    Table::user};
 
 Rows rows_of(const Read& read, Table table) {
   Rows rows;

@@ -1,0 +1,23 @@
+// What requests that change the directory share: each is one operation, submitted and awaited. A request may name its operation
+// ("operation"): asked again after "unavailable" it is done once.
+#pragma once
+#include <string>
+
+#include "protocol/mail/mailbox.hpp"
+#include "server/admin/requests.hpp"
+#include "store/directory/changes.hpp"
+
+namespace spoold::server::admin {
+
+struct Done {
+  store::directory::Applied applied;
+  Json failure;  // null: it was applied
+};
+
+/// Submits the change and waits for its commit, which holds the audit event too.
+Done submit(const Request& request, store::directory::Change change);
+
+/// Throws std::invalid_argument.
+Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii);
+
+}  // namespace spoold::server::admin
