@@ -87,6 +87,11 @@ void check_listeners(Reading& reading) {
         listen.path.empty() ? listen.host + " " + std::to_string(listen.port) : listen.path;
     if (fixed && !seen.insert(place).second)
       reading.complain_at(key, "'" + listen.text + "' is listened on twice");
+    if (listen.protocol == Listen::Protocol::submission && listen.tls == Listen::Tls::none)
+      reading.complain_at(
+          key,
+          "protocol = \"submission\" needs tls = \"starttls\" or \"implicit\": no password comes in "
+          "plain text");
     if (listen.protocol == Listen::Protocol::lmtp && listen.path.empty() && listen.port == 25)
       reading.complain_at(key, "LMTP must not be spoken on port 25 (RFC 2033 section 5)");
     if (!listen.path.empty() && listen.path == reading.settings.control.socket)
@@ -245,6 +250,15 @@ void review_tls(const Settings& s, std::vector<std::string>& out) {
     if (listen.tls == Listen::Tls::starttls && listen.port == 465)
       out.push_back("warning: [[listen]] " + listen.text +
                     " tls = \"starttls\": clients expect TLS from the first octet on port 465 (RFC 8314)");
+  }
+  for (const Listen& listen : s.listen) {
+    if (listen.protocol != Listen::Protocol::submission) continue;
+    out.push_back("note: [[listen]] " + listen.text +
+                  ": users who log in (spoolctl user list) may relay anywhere");
+    if (listen.port == 25)
+      out.push_back(
+          "warning: [[listen]] " + listen.text +
+          " protocol = \"submission\": other mail servers come to port 25, and none of them logs in");
   }
   if (!used && !s.certificates.empty())
     out.push_back("warning: no [[listen]] has tls = \"starttls\" or \"implicit\": [[tls]] is not used");

@@ -12,7 +12,7 @@ using namespace std::chrono_literals;
 
 std::vector<Row> make_rows() {
   using S = Settings&;
-  const auto listen_protocols = std::vector<std::string>{"smtp", "lmtp"};
+  const auto listen_protocols = std::vector<std::string>{"smtp", "lmtp", "submission"};
   std::vector<Row> rows;
   auto add = [&rows](Row row) { rows.push_back(std::move(row)); };
   auto required = [&rows](Row row) {
@@ -50,15 +50,12 @@ std::vector<Row> make_rows() {
 
   add(listen_address());
   add(word(
-      "listen", "protocol", "protocol spoken there: smtp or lmtp", "\"lmtp\"", listen_protocols,
-      {"submission"},
-      [](S s, std::size_t n) {
-        s.listen.back().protocol = n ? Listen::Protocol::lmtp : Listen::Protocol::smtp;
-      },
-      [](Settings s) {
-        return std::string(!s.listen.empty() && s.listen.back().protocol == Listen::Protocol::lmtp
-                               ? "\"lmtp\""
-                               : "\"smtp\"");
+      "listen", "protocol", "protocol spoken there: smtp, lmtp, or submission (users log in by AUTH)",
+      "\"lmtp\"", listen_protocols, {},
+      [](S s, std::size_t n) { s.listen.back().protocol = static_cast<Listen::Protocol>(n); },
+      [listen_protocols](Settings s) {
+        return quote(
+            listen_protocols[s.listen.empty() ? 0 : static_cast<std::size_t>(s.listen.back().protocol)]);
       }));
   const std::vector<std::string> listen_tls{"none", "starttls", "implicit"};
   add(word(
@@ -102,6 +99,16 @@ std::vector<Row> make_rows() {
         return std::string(!s.dnsbls.empty() && s.dnsbls.back().action == Dnsbl::Action::mark ? "\"mark\""
                                                                                               : "\"reject\"");
       }));
+
+  const std::vector<std::string> senders{"own", "domain", "any"};
+  add(word(
+      "submission", "senders",
+      "whom a user may send as, in MAIL FROM and in From: own (his addresses), domain (any address at a "
+      "domain of "
+      "them), or any",
+      "\"domain\"", senders, {},
+      [](S s, std::size_t n) { s.submission.senders = static_cast<Submission::Senders>(n); },
+      [senders](Settings s) { return quote(senders[static_cast<std::size_t>(s.submission.senders)]); }));
 
   add(size(
       "smtp", "max_message_size", "largest message accepted (SIZE)", "\"10MiB\"",
@@ -339,6 +346,7 @@ const std::vector<Section>& sections() {
        "certificates of this server; one table each. The name that a client asks for (SNI) chooses; an "
        "unknown name gets the first"},
       {"dnsbl", Kind::tables, "DNS lists of client addresses; one table each"},
+      {"submission", Kind::table, "of listeners with protocol = \"submission\""},
       {"smtp", Kind::table, "limits of reception"},
       {"aliases", Kind::addresses,
        "who gets mail for an address that is no list: \"address\" = [\"address\", ...]"},

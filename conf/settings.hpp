@@ -29,7 +29,7 @@ struct NextHop {
 };
 
 struct Listen {
-  enum class Protocol { smtp, lmtp };
+  enum class Protocol { smtp, lmtp, submission };
   enum class Tls { none, starttls, implicit };
   Protocol protocol = Protocol::smtp;
   std::string host;  // empty for a unix socket
@@ -96,6 +96,12 @@ struct Smtp {
   int max_connections = 1000;
   int max_connections_per_host = 20;
   std::vector<Network> trusted_networks;
+};
+
+/// Of listeners with Protocol::submission.
+struct Submission {
+  enum class Senders { own, domain, any };
+  Senders senders = Senders::own;
 };
 
 struct RelayDomain {
@@ -198,6 +204,7 @@ struct Settings {
   std::vector<Listen> listen;
   std::vector<Certificate> certificates;  // [[tls]]
   std::vector<Dnsbl> dnsbls;
+  Submission submission;
   Smtp smtp;
   std::map<std::string, std::vector<std::string>> aliases;
   std::vector<RelayDomain> domains;

@@ -252,6 +252,7 @@ void Daemon::State::finish_open_work() {
 /// still waits in a loop, for whatever reason, is destroyed here, while all it refers to exists.
 void Daemon::State::end_the_loops() {
   for (int i = 0; i < 100 && !(reception->idle() && control->idle()); ++i) stop.pause();
+  reception->join();
   receiving.stop();
   delivering.stop();
   receiving.join();

@@ -109,6 +109,15 @@ Reply unknown_parameter(std::string_view keyword) {
   return Reply{555, bad_argument, "parameter not recognized: " + shown(keyword)};
 }
 
+// RFC 4954 section 5: a mailbox, or "<>", in xtext.
+std::optional<Reply> auth_parameter(bool& have_auth, std::string_view value) {
+  if (std::exchange(have_auth, true)) return Reply{501, bad_argument, "AUTH given twice"};
+  const bool good = !value.empty() && value.size() <= 500 &&
+                    std::all_of(value.begin(), value.end(), [](char c) { return c > ' ' && c <= '~'; });
+  if (!good) return Reply{501, bad_argument, "AUTH must be an address in xtext, or <>"};
+  return std::nullopt;
+}
+
 std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& have_body,
                                     std::string_view keyword, std::string_view value) {
   if (same(keyword, "size")) {
@@ -150,7 +159,7 @@ Command split(std::string_view line) {
                                                                             {"quit", Verb::quit},
                                                                             {"expn", Verb::elsewhere},
                                                                             {"starttls", Verb::starttls},
-                                                                            {"auth", Verb::elsewhere},
+                                                                            {"auth", Verb::auth},
                                                                             {"bdat", Verb::bdat},
                                                                             {"etrn", Verb::elsewhere},
                                                                             {"turn", Verb::elsewhere}}};
@@ -163,7 +172,7 @@ Command split(std::string_view line) {
   return command;
 }
 
-tl::expected<MailArgument, Reply> parse_mail(std::string_view argument) {
+tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, bool auth) {
   const auto split = split_path(argument, "from:", "MAIL FROM:<address>");
   if (!split) return tl::unexpected<Reply>(split.error());
   MailArgument mail;
@@ -172,8 +181,9 @@ tl::expected<MailArgument, Reply> parse_mail(std::string_view argument) {
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     mail.reverse_path = *std::move(mailbox);
   }
-  bool have_size = false, have_body = false;
+  bool have_size = false, have_body = false, have_auth = false;
   auto refused = parameters(split->rest, [&](std::string_view keyword, std::string_view value) {
+    if (auth && same(keyword, "auth")) return auth_parameter(have_auth, value);
     return mail_parameter(mail, have_size, have_body, keyword, value);
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));

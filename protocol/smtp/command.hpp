@@ -31,7 +31,8 @@ enum class Verb : std::uint8_t {
   help,
   quit,
   starttls,
-  elsewhere,  // a command of some RFC that is not offered here: EXPN, AUTH, ETRN, TURN
+  auth,
+  elsewhere,  // a command of some RFC that is not offered here: EXPN, ETRN, TURN
   unknown,
 };
 
@@ -51,7 +52,8 @@ struct MailArgument {
   bool eight_bit = false;  // BODY=8BITMIME (RFC 6152)
   DsnOfMessage dsn;        // RET, ENVID (RFC 3461)
 };
-tl::expected<MailArgument, Reply> parse_mail(std::string_view argument);
+/// `auth`: the parameter AUTH (RFC 4954 section 5) is accepted. It is not followed: whoever is authenticated sends.
+tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, bool auth = false);
 
 /// "TO:<path>". No mailbox: <postmaster> without a domain (RFC 5321 4.5.1).
 struct RcptArgument {

@@ -64,12 +64,17 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::starttls, lmtp, start, nullptr, 503, bad_sequence, "say LHLO first"},
     {Verb::starttls, both, given | named | chunks, nullptr, 503, bad_sequence,
      "not within a transaction; RSET ends it"},
+    {Verb::auth, smtp, ready, &ServerDialog::auth},
+    {Verb::auth, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
+    {Verb::auth, smtp, given | named | chunks, nullptr, 503, bad_sequence,
+     "not within a transaction; RSET ends it"},
     {Verb::elsewhere, both, anywhere, nullptr, 502, bad_sequence, "this command is not offered here"},
     {Verb::unknown, both, anywhere, nullptr, 500, bad_command, "command not recognized"},
 };
 
 const char* ServerDialog::protocol() const {
   if (tls_.empty()) return profile_.lmtp ? "LMTP" : extended_ ? "ESMTP" : "SMTP";
+  if (extended_ && !user_.empty()) return "ESMTPSA";
   return profile_.lmtp ? "LMTPS" : extended_ ? "ESMTPS" : "SMTP";  // there is no word for HELO under TLS
 }
 
@@ -129,6 +134,7 @@ ServerDialog::Action ServerDialog::secured(std::string tls, std::string& out) {
   question_ = Question{};
   chunk_ = Chunk{};
   hello_.clear();
+  user_.clear();
   extended_ = mail_refused_ = false;
   phase_ = Phase::start;
   return greeted_ ? more() : open(out);
@@ -164,7 +170,7 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
     if (out.size() >= profile_.max_replies) return {Action::What::enough, {}};
     const auto feed = input.find('\n');
     if (feed == std::string_view::npos) {
-      if (!skipping_ && input.size() < profile_.max_line) break;
+      if (!skipping_ && input.size() < longest_line()) break;
       skipping_ = true;  // the rest of this line is thrown away, and answered once
       input = {};
       break;
@@ -173,8 +179,8 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
     input.remove_prefix(feed + 1);
     input_waits_ = !input.empty();
     Action action;
-    if (std::exchange(skipping_, false) || line.size() >= profile_.max_line) {
-      action = error({500, bad_command, "the line is too long"}, out);
+    if (std::exchange(skipping_, false) || line.size() >= longest_line()) {
+      action = too_long(out);
     } else {
       action = command(line, out);
       if (phase_ == Phase::chunk && chunk_.left == 0) action = chunk_ended(out, content);
@@ -187,9 +193,10 @@ ServerDialog::Action ServerDialog::consume(std::string_view& input, std::string&
 // `line` is what stands before the LF: it must end with the only CR, and hold no NUL.
 ServerDialog::Action ServerDialog::command(std::string_view line, std::string& out) {
   if (line.empty() || line.find('\r') != line.size() - 1)
-    return error({500, bad_command, "lines must end with <CR><LF>, and hold neither elsewhere"}, out);
+    return bad_line("lines must end with <CR><LF>, and hold neither elsewhere", out);
   line.remove_suffix(1);
-  if (line.find('\0') != std::string_view::npos) return error({500, bad_command, "NUL in a command"}, out);
+  if (line.find('\0') != std::string_view::npos) return bad_line("NUL in a command", out);
+  if (phase_ == Phase::authenticating) return response(line, out);
   const Command parsed = split(line);
   if (parsed.verb != Verb::rcpt && parsed.verb != Verb::data && parsed.verb != Verb::bdat &&
       parsed.verb != Verb::quit && brake_.idle_command() == Brake::Verdict::close)
@@ -201,6 +208,7 @@ ServerDialog::Action ServerDialog::command(std::string_view line, std::string& o
 
 // What this listener does not offer is a command of some other server.
 bool ServerDialog::offers(Verb verb) const {
+  if (verb == Verb::auth) return profile_.submission;
   return verb != Verb::starttls || profile_.starttls;
 }
 
@@ -238,13 +246,17 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
       .append(std::to_string(profile_.max_recipients))
       .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
+  if (profile_.submission && !tls_.empty()) out.append("250-AUTH ").append(sasl::mechanisms).append("\r\n");
   out.append("250 ENHANCEDSTATUSCODES\r\n");
   return more();
 }
 
 ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out) {
   mail_refused_ = true;
-  auto parsed = parse_mail(command.argument);
+  if (profile_.submission && user_.empty())
+    return error({530, {5, 7, 0}, tls_.empty() ? "log in first: STARTTLS, then AUTH" : "log in first: AUTH"},
+                 out);
+  auto parsed = parse_mail(command.argument, profile_.submission);
   if (!parsed) return error(parsed.error(), out);
   if (parsed->size > profile_.content.size)
     return error({552, {5, 3, 4}, "the message is larger than this server accepts"}, out, false);
@@ -299,6 +311,8 @@ ServerDialog::Action ServerDialog::answer(Answer answer, std::string& out) {
   Question question = std::exchange(question_, Question{});
   if (auto* mail = std::get_if<MailArgument>(&question))
     return mail_answered(std::move(*mail), std::move(answer), out);
+  if (std::holds_alternative<sasl::Question>(question))
+    return auth_step(sasl_->answered(std::get<sasl::Answer>(std::move(answer))), out);
   return rcpt_answered(std::get<RcptArgument>(std::move(question)), std::move(answer), out);
 }
 

@@ -3,7 +3,8 @@
 //
 // The caller reads octets, calls consume() until it answers `more`, writes `out` in one go (RFC 2920
 // pipelining), and does what else is asked:
-//   ask     what is to be known before the next reply (asked()); answer() goes on. The caller may take its time.
+//   ask     what is to be known before the next reply (asked()); answer() goes on. The caller may take its time. What
+//           a client says to log in is such a question, too.
 //   commit  the content is complete; committed() goes on, once the message is durable or refused.
 //   handshake  write `out`, then begin TLS; secured() goes on.
 //   close   write `out` and close.
@@ -11,6 +12,8 @@
 //
 // TLS is the caller's, STARTTLS the dialog's (RFC 3207): input behind STARTTLS ends the session, and after the
 // handshake nothing is left of what the client said before it.
+//
+// Submission (RFC 6409): AUTH (RFC 4954, sasl_server.hpp) is offered under TLS only, and there is no MAIL before it.
 //
 // Guarantees: after the reply to the end of data (whatever it is), a refused DATA, RSET, EHLO, HELO and LHLO the
 // transaction equals one fresh after EHLO (a refused BDAT too); after an error reply to any other command the state equals that before
@@ -20,6 +23,7 @@
 // command.hpp (syntax), data_reader.hpp (content), transaction.hpp, server/inbound/session.hpp (the socket).
 #pragma once
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -29,6 +33,7 @@
 #include "protocol/smtp/brake.hpp"
 #include "protocol/smtp/command.hpp"
 #include "protocol/smtp/data_reader.hpp"
+#include "protocol/smtp/sasl_server.hpp"
 #include "protocol/smtp/transaction.hpp"
 
 namespace spoold::smtp {
@@ -37,7 +42,8 @@ namespace spoold::smtp {
 struct ServerProfile {
   std::string hostname = "localhost";
   bool lmtp = false;
-  bool starttls = false;  // offered while there is no TLS
+  bool starttls = false;    // offered while there is no TLS
+  bool submission = false;  // mail is taken from those only who log in
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
@@ -55,13 +61,14 @@ struct ServerProfile {
 
 class ServerDialog {
  public:
-  // content: behind DATA. chunk: the octets of a BDAT. chunks: behind one that was not the last.
+  // authenticating: a line is a response to a challenge. content: behind DATA. chunk: the octets of a BDAT. chunks: behind one that was not the last.
   enum class Phase : std::uint8_t {
     start,
     ready,
     mail,
     rcpt,
     asking,
+    authenticating,
     content,
     chunk,
     chunks,
@@ -93,10 +100,14 @@ class ServerDialog {
   explicit ServerDialog(const ServerProfile& profile) : ServerDialog(profile, Client()) {}
   ServerDialog(const ServerProfile& profile, Client client);
 
-  /// It may send to any address. LMTP is for delivery here, so its clients may not, whoever they are.
-  bool may_relay() const { return client_.trusted_network && !profile_.lmtp; }
+  /// It may send to any address. LMTP is for delivery here, so its clients may not, whoever they are; on a port of
+  /// submission its users may, and no network.
+  bool may_relay() const {
+    if (profile_.submission) return !user_.empty();
+    return client_.trusted_network && !profile_.lmtp;
+  }
   /// It has no rights: the brake and all limits for strangers are for it.
-  bool stranger() const { return !client_.trusted_network && !client_.local; }
+  bool stranger() const { return !client_.trusted_network && !client_.local && user_.empty(); }
 
   Action open(std::string& out);                            // the greeting
   Action implicit_tls();                                    // instead of it: the handshake comes first
@@ -106,11 +117,11 @@ class ServerDialog {
   /// away. A call makes little more than max_replies octets of replies.
   Action consume(std::string_view& input, std::string& out, std::string& content);
 
-  /// A sender: may it send now? A recipient: what does it stand for?
-  using Question = std::variant<MailArgument, RcptArgument>;
+  /// A sender: may it send now? A recipient: what does it stand for? A login: sasl_server.hpp.
+  using Question = std::variant<MailArgument, RcptArgument, sasl::Question>;
   struct Granted {};
-  /// To a sender Granted, to a recipient what it stands for; or the reply that refuses it.
-  using Answer = std::variant<Granted, Recipient, Reply>;
+  /// To a sender Granted, to a recipient what it stands for; or the reply that refuses it. To a login its answer.
+  using Answer = std::variant<Granted, Recipient, Reply, sasl::Answer>;
   const Question& asked() const { return question_; }
   Action answer(Answer answer, std::string& out);
 
@@ -134,9 +145,10 @@ class ServerDialog {
   const ServerProfile& profile() const { return profile_; }
   int messages() const { return messages_; }  // contents that have come to their end
   std::string_view hello() const { return hello_; }
-  std::string_view tls() const { return tls_; }  // empty: plain text
-  const char* protocol()
-      const;  // "ESMTP", "ESMTPS", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848)
+  std::string_view tls() const { return tls_; }      // empty: plain text
+  const std::string& user() const { return user_; }  // who logged in, in lower case; empty: nobody
+  /// "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848).
+  const char* protocol() const;
 
  private:
   using Act = Action (ServerDialog::*)(const Command&, std::string& out);
@@ -158,6 +170,13 @@ class ServerDialog {
   Action quit(const Command&, std::string& out);
   Action starttls(const Command&, std::string& out);
   bool offers(Verb) const;
+  // server_dialog_auth.cpp: AUTH
+  Action auth(const Command&, std::string& out);
+  Action response(std::string_view line, std::string& out);
+  Action auth_step(sasl::Step step, std::string& out);
+  std::size_t longest_line() const;
+  Action bad_line(const char* why, std::string& out);
+  Action too_long(std::string& out);
   // server_dialog_chunks.cpp: BDAT
   Action bdat(const Command&, std::string& out);
   Action read_chunk(std::string_view& input, std::string& out, std::string& content);
@@ -186,7 +205,8 @@ class ServerDialog {
 
   Question question_;
   Chunk chunk_;
-  std::string hello_, tls_;
+  std::string hello_, tls_, user_;
+  std::unique_ptr<SaslServer> sasl_;  // while a client logs in
   Phase phase_ = Phase::start, phase_before_chunk_ = Phase::start;
   bool greeted_ = false;
   bool extended_ = false;     // EHLO or LHLO, not HELO

@@ -35,7 +35,9 @@ class Input {
   /// Room for the next read, about `size` octets (one of those above), behind the partial line.
   asio::mutable_buffer space(std::size_t size) {
     if (!block_) {
-      room_ = kept_.size() > command / 2 ? std::max(size, content) : size;
+      room_ = kept_.size() > content / 2   ? large
+              : kept_.size() > command / 2 ? std::max(size, content)
+                                           : size;
       block_ = take();
       size_ = kept_.copy(block_.get(), kept_.size());
       kept_.clear();

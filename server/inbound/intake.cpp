@@ -86,7 +86,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
         co_await await_store<store::Accepted>(executor_, std::move(start));
     if (!stored) co_return refuse_all(stored.error());
     accepted = std::move(*stored);
-    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls());
+    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls(), dialog_.user());
     if (!accepted.ids.empty()) {
       content_.accepted();  // before forget(), which abandons what was staged
       reception_.wake(accepted.routes);
@@ -108,7 +108,8 @@ Disposition Intake::decide(store::ContentSource source) const {
                   .one_reply = !dialog_.profile().lmtp,
                   .numbers = &reception_.store.post_numbers(),
                   .addresses = &rules_.addresses,
-                  .may_relay = dialog_.may_relay()};
+                  .may_relay = dialog_.may_relay(),
+                  .user = dialog_.user()};
   return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 

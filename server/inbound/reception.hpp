@@ -23,7 +23,9 @@
 #include "server/current.hpp"
 #include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
+#include "server/inbound/password_line.hpp"
 #include "server/inbound/peer.hpp"
+#include "server/inbound/penalties.hpp"
 #include "server/inbound/rules.hpp"
 #include "server/stats.hpp"
 #include "server/threads.hpp"
@@ -49,10 +51,11 @@ class Reception {
   void stop();
   bool idle() const { return census.size() == 0; }
   void cut_off();  // closes the connections that are left
+  void join();     // no password is looked at any more; before the loops end
   void hurry();    // strangers that keep a place and send nothing have little time from now on
 
   /// Of sessions that begin from now on. Listeners stay those that bind() has bound.
-  void use(std::shared_ptr<const Rules> rules) { rules_.set(std::move(rules)); }
+  void use(std::shared_ptr<const Rules> rules);
   std::shared_ptr<const Rules> rules() const { return rules_.get(); }
   /// Port of the n-th [[listen]]: what the system chose when the configuration says 0.
   std::uint16_t port(std::size_t n) const;
@@ -62,6 +65,8 @@ class Reception {
   Stats& stats;
   const Wake wake;
   Census census;
+  Penalties penalties;
+  std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
   const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:

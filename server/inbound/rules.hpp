@@ -32,6 +32,7 @@ struct Rules {
       door.profile.hostname = settings->hostname;
       door.profile.max_recipients = static_cast<std::size_t>(settings->smtp.max_recipients);
       door.profile.content.size = settings->smtp.max_message_size;
+      door.profile.submission = listen.protocol == conf::Listen::Protocol::submission;
       door.profile.lmtp = listen.protocol == conf::Listen::Protocol::lmtp;
       door.tls = std::move(tls[doors.size() - 1]);
       door.implicit_tls = door.tls && listen.tls == conf::Listen::Tls::implicit;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 
+#include "server/office/senders.hpp"
+
 namespace spoold::server {
 namespace {
 
@@ -16,7 +18,8 @@ constexpr std::size_t turn_octets = 64 * 1024, turn_questions = 64;
 }  // namespace
 
 bool Session::between_transactions() const {
-  return dialog_.phase() == Phase::start || dialog_.phase() == Phase::ready;
+  return dialog_.phase() == Phase::start || dialog_.phase() == Phase::ready ||
+         dialog_.phase() == Phase::authenticating;
 }
 
 Awaitable<> Session::run(std::shared_ptr<Session> self) {
@@ -59,12 +62,17 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
     progress = waited || input.size() != before || action.what != What::more;
     // Behind a message the input may hold the next one, to its end: so a loop. The replies to all of them go out
     // together. The client waits for us here, so its time stands still.
-    while (action.what == What::commit || s.intake_.is_full()) {
+    while (action.what == What::commit || action.what == What::ask || s.intake_.is_full()) {
       s.watchdog_.rest();
       if (action.what == What::commit) {
         const std::vector<smtp::Reply> replies = co_await s.intake_.commit();
         action = s.dialog_.committed(replies, s.out_);
         s.intake_.forget();
+      } else if (action.what == What::ask) {
+        const auto asked = Watchdog::Clock::now();
+        Dialog::Answer answer = co_await s.log_in();
+        action = s.dialog_.answer(std::move(answer), s.out_);
+        s.deadline_.waited(Watchdog::Clock::now() - asked);
       } else {
         const auto asked = Watchdog::Clock::now();
         co_await s.intake_.make_room();
@@ -216,6 +224,7 @@ Session::Action Session::step(std::string_view& input) {
     }
     // Behind a refused message, in one piece with its end: what was staged of it is not the next one's.
     if (intake_.must_forget()) intake_.follow(action);
+    if (std::holds_alternative<smtp::sasl::Question>(dialog_.asked())) return action;
     action = dialog_.answer(answer(read), out_);
     if (action.what != What::more) return action;
   }
@@ -227,7 +236,7 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
     // A sender: nothing is asked of it but that there is room for its mail.
     if (!reception_.store.has_room())
       return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
-    return Dialog::Granted();
+    return may_send(std::get<smtp::MailArgument>(dialog_.asked()), read);
   }
   if (!read) read.emplace(reception_.store);
   const smtp::Transaction& transaction = dialog_.transaction();
@@ -237,6 +246,16 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   log_.refused(transaction.reverse_path, rcpt->forward_path ? rcpt->forward_path->text() : "postmaster",
                found.error());
   return std::move(found.error());
+}
+
+Dialog::Answer Session::may_send(const smtp::MailArgument& mail, std::optional<store::Read>& read) {
+  if (dialog_.user().empty()) return Dialog::Granted();
+  if (!read) read.emplace(reception_.store);
+  auto refusal =
+      sender_refusal(*read, dialog_.user(), rules_->settings->submission.senders, mail.reverse_path);
+  if (!refusal) return Dialog::Granted();
+  log_.refused(mail.reverse_path ? mail.reverse_path->text() : std::string(), "", *refusal);
+  return *std::move(refusal);
 }
 
 }  // namespace spoold::server

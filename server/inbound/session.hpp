@@ -3,7 +3,7 @@
 //
 // run() does what the dialog's actions name, each in its place: `ask` and `enough` in step(), which never waits and
 // whose store::Read ends with it; what may wait (read, pause, commit, room for a slice) in run() itself. A question
-// whose answer must be waited for (AUTH, a milter, DNS) will leave step() as `commit` does, and be awaited there.
+// whose answer must be waited for (AUTH; later a milter, DNS) leaves step() as `commit` does, and is awaited there.
 //
 // TLS: the handshake takes its place (census) and its time limit from the session, and its turn among the handshakes of
 // the thread (tls/handshake_line.hpp). Until it is done nothing is read or written in plain text.
@@ -62,6 +62,10 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<> hang_up();
   Action step(std::string_view& input);  // consumes until something must be awaited
   smtp::ServerDialog::Answer answer(std::optional<store::Read>& read);
+  smtp::ServerDialog::Answer may_send(const smtp::MailArgument& mail, std::optional<store::Read>& read);
+  // session_auth.cpp
+  Awaitable<smtp::ServerDialog::Answer> log_in();
+  smtp::sasl::Answer login_failed(const std::string& user, smtp::Reply reply);
   bool between_transactions() const;
   auto executor() { return channel_.socket().get_executor(); }
 

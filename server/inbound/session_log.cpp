@@ -19,16 +19,17 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
 }
 
 void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                          std::string_view tls) const {
+                          std::string_view tls, std::string_view user) const {
   for (const store::HistoryEvent& event : summary.bounces) bounce(event);
   if (accepted.ids.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;
   const std::string client = peer_.text();
-  // The last field is `tls`: only where there is some.
+  // The last fields are `tls` and `user`: only where there are some, and a user is under TLS.
   const auto write = [&](std::span<const log::Field> fields) {
-    log::event(log::Level::info, "accepted", fields.first(fields.size() - (tls.empty() ? 1 : 0)));
+    const std::size_t without = tls.empty() ? 2 : user.empty() ? 1 : 0;
+    log::event(log::Level::info, "accepted", fields.first(fields.size() - without));
   };
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
     const std::string qid = store::id_text(accepted.ids[i]);
@@ -37,15 +38,16 @@ void SessionLog::accepted(const Summary& summary, const store::Accepted& accepte
     if (!list.empty()) {
       const log::Field fields[] = {
           {"qid", qid},           {"list", list},     {"from", from}, {"recipients", recipients},
-          {"size", summary.size}, {"client", client}, {"tls", tls}};
+          {"size", summary.size}, {"client", client}, {"tls", tls},   {"user", user}};
       write(fields);
     } else if (!only.empty()) {
-      const log::Field fields[] = {{"qid", qid},           {"from", from},     {"to", only},
-                                   {"size", summary.size}, {"client", client}, {"tls", tls}};
+      const log::Field fields[] = {{"qid", qid},       {"from", from}, {"to", only},  {"size", summary.size},
+                                   {"client", client}, {"tls", tls},   {"user", user}};
       write(fields);
     } else {
       const log::Field fields[] = {{"qid", qid},           {"from", from},     {"recipients", recipients},
-                                   {"size", summary.size}, {"client", client}, {"tls", tls}};
+                                   {"size", summary.size}, {"client", client}, {"tls", tls},
+                                   {"user", user}};
       write(fields);
     }
   }
@@ -63,6 +65,13 @@ void SessionLog::no_tls(const std::string& why) {
   ++stats_.refused;
   const std::string client = peer_.text();
   log::event(log::Level::info, "refused", {{"stage", "STARTTLS"}, {"reply", why}, {"client", client}});
+}
+
+void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply) {
+  ++stats_.refused;
+  const std::string words = reply.oneline();
+  log::event(log::Level::info, "refused",
+             {{"stage", "AUTH"}, {"client", peer_.host}, {"user", user}, {"reply", words}});
 }
 
 void SessionLog::bounce(const store::HistoryEvent& event) const {

@@ -40,9 +40,11 @@ class SessionLog {
 
   /// Messages and bounce reports, once they are on the disk.
   void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                std::string_view tls) const;
+                std::string_view tls, std::string_view user) const;
   void refused(const std::string& from, std::string_view to, const smtp::Reply& reply);
   void no_tls(const std::string& why);
+  /// One line each, whoever it is: programs that watch the log count them.
+  void login_failed(const std::string& user, const smtp::Reply& reply);
 
  private:
   void bounce(const store::HistoryEvent& event) const;

@@ -15,6 +15,7 @@
 #include "server/office/address_book.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/report.hpp"
+#include "server/office/senders.hpp"
 #include "store/directory/directory.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
@@ -39,7 +40,10 @@ class Disposing {
 
   Disposition run() {
     const auto& recipients = arrival_.transaction.recipients;
-    if (auto refusal = too_much_to_cook()) {
+    auto refusal = too_much_to_cook();
+    if (!refusal && !arrival_.user.empty())
+      refusal = author_refusal(read_, arrival_.user, settings_.submission.senders, header_);
+    if (refusal) {
       made_.fates.assign(recipients.size(), Fate{std::move(refusal), {}});
       return std::move(made_);
     }
@@ -283,7 +287,7 @@ class Disposing {
     made.message.verp_format = list->settings.verp_format;
     made.except = list::left_out(*list, the_post(), judgement.poster);
     mail::Draft draft = drafts_.of(made);
-    list::cook(draft, *list, "<" + unique_text(arrival_.at) + "@" + settings_.hostname + ">");
+    list::cook(draft, *list, drafts_.own_id());
     put(draft.outgoing(), made);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};

@@ -29,7 +29,8 @@ struct Arrival {
   std::optional<list::Copies> copies = std::nullopt;  // forced for posts
   store::PostNumbers* numbers = nullptr;              // absent: nothing is to be accepted (a dry run)
   const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
-  bool may_relay = true;  // false: a stranger, whose wish for success reports is not followed
+  bool may_relay = true;       // false: a stranger, whose wish for success reports is not followed
+  std::string_view user = {};  // who submits it (RFC 6409); empty: it comes from elsewhere
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -50,6 +50,11 @@ void put(mail::Outgoing outgoing, store::NewMessage& message) {
   message.body = std::move(outgoing.body);
 }
 
+const std::string& Drafts::own_id() const {
+  if (own_id_.empty()) own_id_ = "<" + unique_text(arrival_.at) + "@" + settings_.hostname + ">";
+  return own_id_;
+}
+
 std::string Drafts::from() const {
   const mail::Field* field = header_.find("From");
   return field == nullptr ? std::string() : cut(mail::unfolded(field->value));
@@ -66,6 +71,7 @@ store::NewMessage Drafts::message() {
   made.message.from = from();
   made.message.subject = subject();
   made.message.message_id = cut(mail::message_id(header_));
+  if (made.message.message_id.empty() && !arrival_.user.empty()) made.message.message_id = own_id();
   return made;
 }
 
@@ -80,6 +86,11 @@ mail::Draft Drafts::of(const store::NewMessage& message) const {
   received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
   mail::Draft draft(header_, arrival_.scanned);
   draft.prepend(received);
+  if (!arrival_.user.empty()) {
+    if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
+    if (header_.find("Message-ID") == nullptr && message.message.list == 0)
+      draft.append("Message-ID: " + own_id() + "\r\n");
+  }
   return draft;
 }
 

@@ -24,8 +24,11 @@ class Drafts {
 
   /// With an id, and what tables show of a message.
   store::NewMessage message();
-  /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4).
+  /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4). What a user submits gets Date
+  /// and Message-ID where it has none (RFC 6409 8); a post's Message-ID is the list's to add (own_id(), list/cook.hpp).
   mail::Draft of(const store::NewMessage& message) const;
+  /// The Message-ID of an arrival that has none, with its angle brackets: the same for all that is made of it.
+  const std::string& own_id() const;
   /// What a table shows of From.
   std::string from() const;
   std::string subject() const;
@@ -35,6 +38,7 @@ class Drafts {
   store::Store& store_;
   const Arrival& arrival_;
   const mail::Header& header_;
+  mutable std::string own_id_;  // made when it is asked for
 };
 
 /// The octets of the message are these.

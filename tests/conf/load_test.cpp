@@ -89,6 +89,18 @@ TEST_CASE("the review names what may relay and warns of an open relay") {
   CHECK(lines[4] == "warning: [[destination]] match = \"x.example\" matches no next hop and no [[domain]]");
 }
 
+TEST_CASE("the review names listeners where users log in, and one on the port of other mail servers") {
+  const auto lines =
+      review(good("[[listen]]\naddress = \"0.0.0.0:25\"\nprotocol = \"submission\"\ntls = \"starttls\"\n"
+                  "[[tls]]\ncertificate = \"/dev/null\"\nkey = \"/dev/null\"\n"));
+  REQUIRE(lines.size() >= 2);
+  CHECK(lines[0] == "note: [[listen]] 0.0.0.0:25: users who log in (spoolctl user list) may relay anywhere");
+  CHECK(lines[1] ==
+        "warning: [[listen]] 0.0.0.0:25 protocol = \"submission\": other mail servers come to port 25, and "
+        "none of "
+        "them logs in");
+}
+
 TEST_CASE("the review says when one [[destination]] makes all domains one group") {
   const auto groups = [](const std::string& match) {
     const auto lines = review(good("[[destination]]\nmatch = \"" + match + "\"\n"));

@@ -16,6 +16,7 @@ inline void fuzz_server_dialog(std::string_view data) {
   data.remove_prefix(1);
   smtp::ServerProfile profile;
   profile.lmtp = (choice & 1) != 0;
+  profile.submission = profile.starttls = choice % 32 == 14;
   profile.content = {.size = 2000, .line = 300, .header = 1000, .received = 3};
   profile.max_line = 200;
   Driver driver(profile);
@@ -27,7 +28,8 @@ inline void fuzz_server_dialog(std::string_view data) {
     data.remove_prefix(std::min(piece, data.size()));
     if (piece == 1 && driver.committed.size() != commits) must(fresh());
     if (driver.dialog.phase() == smtp::ServerDialog::Phase::ready || driver.closed) must(fresh());
-    must(driver.pending.size() < profile.max_line);
+    must(driver.pending.size() < (profile.submission ? smtp::sasl::max_line + 2 : profile.max_line));
+    must(!driver.dialog.may_relay() || (driver.dialog.user() == "anne" && !driver.dialog.tls().empty()));
     must(driver.content.size() <= profile.content.size);
   }
   must(driver.out.size() < 4 || driver.out.ends_with("\r\n"));

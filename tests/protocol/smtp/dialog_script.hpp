@@ -115,6 +115,8 @@ inline Script read_script(const std::string& path) {
         script.profile.max_rejected = std::stoul(value);
       else if (key == "starttls")
         script.profile.starttls = value != "0";
+      else if (key == "submission")
+        script.profile.submission = value != "0";
       else if (key == "room")
         script.room = value != "0";
       else
@@ -166,7 +168,21 @@ class Driver {
     pending = std::string(input);
   }
 
+  /// anne's password is "secret".
+  static smtp::sasl::Answer login(const smtp::sasl::Question& question) {
+    namespace sasl = smtp::sasl;
+    if (const auto* password = std::get_if<sasl::Password>(&question)) {
+      if (password->user == "later") return smtp::Reply{454, {4, 7, 0}, "try again later"};
+      if (password->user == "anne" && password->password == "secret") return sasl::Right{};
+      return sasl::wrong_credentials();
+    }
+    if (std::holds_alternative<sasl::ScramKeys>(question)) return sasl::Salt{"salt", 4096, "server"};
+    if (std::get<sasl::ScramProof>(question).proof == "secret") return sasl::Signature{"signature"};
+    return sasl::wrong_credentials();
+  }
+
   smtp::ServerDialog::Answer answer() const {
+    if (const auto* question = std::get_if<smtp::sasl::Question>(&dialog.asked())) return login(*question);
     const auto* rcpt = std::get_if<smtp::RcptArgument>(&dialog.asked());
     if (rcpt == nullptr) {
       if (!room) return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
