@@ -13,6 +13,7 @@ struct Stats {
   // since the start
   Counter accepted{0}, refused{0}, recipients{0}, delivered{0}, deferred{0}, failed{0}, expired{0},
       bounced{0};
+  Counter logins{0}, failed_logins{0};
   Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
   // now
   std::atomic<std::int64_t> open_in{0}, open_out{0};

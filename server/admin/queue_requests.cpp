@@ -226,6 +226,8 @@ Json stats(const Request& request) {
   answer["failed"] = s.failed.load();
   answer["expired"] = s.expired.load();
   answer["bounced"] = s.bounced.load();
+  answer["logins"] = s.logins.load();
+  answer["failed_logins"] = s.failed_logins.load();
   answer["sessions_in"] = s.sessions_in.load();
   answer["sessions_out"] = s.sessions_out.load();
   answer["bytes_in"] = s.bytes_in.load();

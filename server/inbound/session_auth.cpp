@@ -21,7 +21,11 @@ sasl::Answer Session::login_failed(const std::string& user, smtp::Reply reply) {
 // Everything but a password takes microseconds, and is done here.
 Awaitable<smtp::ServerDialog::Answer> Session::log_in() {
   sasl::Question question = std::get<sasl::Question>(dialog_.asked());
-  const std::string user = std::visit([](const auto& asked) { return asked.user; }, question);
+  // What is longer than a name can be is cut: it goes to the log, and into tables.
+  const auto name_in = [](const auto& asked) {
+    return asked.user.substr(0, store::directory::longest_user_name + 1);
+  };
+  const std::string user = std::visit(name_in, question);
   const std::string network = peer_.counted_by().front();
   if (reception_.penalties.refuses(network, user, Penalties::Clock::now()))
     co_return login_failed(user, too_often);
@@ -47,6 +51,7 @@ Awaitable<smtp::ServerDialog::Answer> Session::log_in() {
     co_return login_failed(user, sasl::wrong_credentials());
   }
   reception_.penalties.succeeded(network, user, Penalties::Clock::now());
+  ++reception_.stats.logins;
   co_return right;
 }
 

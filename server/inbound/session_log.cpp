@@ -68,7 +68,7 @@ void SessionLog::no_tls(const std::string& why) {
 }
 
 void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply) {
-  ++stats_.refused;
+  ++stats_.failed_logins;
   const std::string words = reply.oneline();
   log::event(log::Level::info, "refused",
              {{"stage", "AUTH"}, {"client", peer_.host}, {"user", user}, {"reply", words}});

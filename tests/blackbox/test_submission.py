@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import re
+import signal
 import smtplib
 import socket
 import ssl
@@ -178,6 +179,21 @@ class Submission(harness.Case):
                                       timeout=60 * harness.SLOW)
                 self.assertIn(words, done.stdout + done.stderr, mechanism)
 
+    def test_spoold_submits_to_spoold(self):
+        """Our own client logs in: [relay] username."""
+        spoold = self.house()
+        secret = self.folder / "relay.password"
+        secret.write_text(PASSWORD + "\n")
+        for port, scheme in ((self.starttls, "smtp"), (self.implicit, "smtps")):
+            client = self.spoold(f"{scheme}://localhost:{port}", {"relay": {"username": "anne", "password_file": str(secret), "tls": "verified"}, "hostname": "client.example",
+                                                                 "delivery": {"ca_file": str(self.authority.file)}}, name=f"client{port}")
+            with smtplib.SMTP("127.0.0.1", client.port, timeout=60 * harness.SLOW) as s:
+                s.sendmail(ANNE, TO, MAIL)
+            harness.wait_until(lambda: client.lines("delivered"), 30, "the delivery")
+        self.assertEqual(len(spoold.queue()), 2)
+        for content in self.contents(spoold):
+            self.assertRegex(content, r"with ESMTPSA id")
+
     # Who may send, and as whom
 
     def test_nobody_sends_without_a_login(self):
@@ -267,14 +283,16 @@ class Submission(harness.Case):
 
     def test_wrong_passwords_have_their_line(self):
         spoold = self.house()
-        for user, password in (("anne", "wrong"), ("nobody", PASSWORD), ("anne", ""), ("an\nne", "x"), ("anne", PASSWORD + "\0x")):
+        for user, password in (("anne", "wrong"), ("nobody", PASSWORD), ("anne", ""), ("an\nne", "x"), ("x" * 9000, "x"), ("anne", PASSWORD + "\0x")):
             client = Client(self, self.implicit, tls="implicit")
-            client.ask(b"AUTH LOGIN " + b64(user))
+            client.ask(b"AUTH LOGIN")
+            client.ask(b64(user))
             self.assertTrue(client.ask(b64(password)).startswith("535 5.7.8 wrong user name or password"), user)
         lines = [line for line in spoold.lines("refused") if "stage=AUTH" in line]
-        self.assertEqual(len(lines), 5)
+        self.assertEqual(len(lines), 6)
         for line in lines:
             self.assertRegex(line, r'^\S+ info event=refused stage=AUTH client=127\.0\.0\.1 user=\S+ reply="535 5\.7\.8 ')
+            self.assertLess(len(line), 500)
 
     def test_a_network_that_guesses_is_refused_and_nobody_else(self):
         spoold = self.house()
@@ -291,6 +309,8 @@ class Submission(harness.Case):
         self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
         spoold.ctl("user", "add", "bart", input=PASSWORD + "\n")
         self.assertTrue(self.login("127.0.5.1", "bart")[1].startswith("235 "))
+        stats = spoold.ctl("stats")
+        self.assertEqual((stats["logins"], stats["failed_logins"]), (4, 62))
         self.assertTrue(any("454 4.7.0 too many failed logins" in line and "client=127.0.2.1 user=anne" in line for line in spoold.lines("refused")))
 
     def test_many_logins_at_a_time_let_nobody_else_wait(self):
@@ -356,6 +376,40 @@ class Submission(harness.Case):
             client.s.sendall(password[at:at + 997])
             time.sleep(0.01)
         self.assertTrue(client.ask(b"").startswith("535 5.7.8 "))
+
+    def test_half_a_handshake_is_a_connection_of_its_host(self):
+        spoold = self.house(smtp={"max_connections_per_host": 3})
+        session, said = self.login("127.0.1.1")
+        self.assertTrue(said.startswith("235 "))
+        held = []
+        for _ in range(3):
+            s = socket.create_connection(("127.0.0.1", self.implicit), timeout=60 * harness.SLOW, source_address=("127.0.2.1", 0))
+            self.addCleanup(s.close)
+            s.sendall(b"\x16\x03\x01\x02\x00\x01")
+            held.append(s)
+        one_more = socket.create_connection(("127.0.0.1", self.implicit), timeout=60 * harness.SLOW, source_address=("127.0.2.1", 0))
+        self.addCleanup(one_more.close)
+        self.assertEqual(one_more.recv(100), b"")
+        self.assertTrue(self.send(session, ANNE, ANNE).startswith("250 "))
+        self.assertTrue(any("421 4.7.0 too many connections from your host" in line for line in spoold.lines("refused")))
+
+    def test_a_reload_makes_a_port_one_of_submission(self):
+        """The threads for passwords are made when the first listener needs them."""
+        spoold = self.house()
+        submission = spoold.settings["listen"][1:]
+        for listen in submission:
+            listen["protocol"] = "smtp"
+        spoold.stop()
+        spoold.start()
+        old = Client(self, self.implicit, tls="implicit")
+        self.assertNotIn("AUTH", old.offered)
+        for listen in submission:
+            listen["protocol"] = "submission"
+        spoold.configure()
+        spoold.process.send_signal(signal.SIGHUP)
+        harness.wait_until(lambda: spoold.lines("reload"), 20, "event=reload")
+        self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
+        self.assertTrue(old.ask(plain("anne", PASSWORD)).startswith("502 "))  # it keeps the rules that it began with
 
     # Never an open relay
 

@@ -9,7 +9,7 @@
 
 namespace spoold::tests {
 
-/// The first octet chooses protocol and piece size.
+/// The first octet chooses protocol and piece size; some are a port of submission under TLS.
 inline void fuzz_server_dialog(std::string_view data) {
   if (data.empty()) return;
   const auto choice = static_cast<unsigned char>(data.front());
@@ -21,6 +21,8 @@ inline void fuzz_server_dialog(std::string_view data) {
   profile.max_line = 200;
   Driver driver(profile);
   const std::size_t piece = 1 + choice / 2;
+  if (profile.submission)
+    for (const char* line : {"EHLO c.example\r\n", "STARTTLS\r\n", "EHLO c.example\r\n"}) driver.feed(line);
   const auto fresh = [&] { return driver.dialog.transaction() == smtp::Transaction{}; };
   while (!data.empty() && !driver.closed) {
     const std::size_t commits = driver.committed.size();

@@ -177,7 +177,8 @@ class Driver {
       return sasl::wrong_credentials();
     }
     if (std::holds_alternative<sasl::ScramKeys>(question)) return sasl::Salt{"salt", 4096, "server"};
-    if (std::get<sasl::ScramProof>(question).proof == "secret") return sasl::Signature{"signature"};
+    const auto& proof = std::get<sasl::ScramProof>(question);
+    if (proof.user == "anne" && proof.proof == "secret") return sasl::Signature{"signature"};
     return sasl::wrong_credentials();
   }
 
