@@ -74,6 +74,11 @@ tl::expected<void, std::string> Daemon::State::open_store() {
     return reports->acceptance(read, about, std::move(report));
   };
   options.on_report = log_report;
+  options.failed = [this](const store::Read& read, const store::spool::Failures& failures) {
+    return reports->failed(read, failures);
+  };
+  options.notices = [this](const store::Read& read, const store::directory::Applied& applied,
+                           std::string_view evidence) { return reports->notices(read, applied, evidence); };
   options.on_stop = [this](const std::string& why) { stop.request(why, 1); };
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
@@ -264,6 +269,9 @@ void Daemon::State::end_the_loops() {
 void Daemon::State::sweep() {
   if (stopping) return;
   store->sweep(now(), [](const store::Result<void>&) {});
+  store->tick_scores(now(), [](const store::Result<void>& done) {
+    if (!done) log::event(Level::error, "bounce", {{"reply", done.error().text}});
+  });
   ticker.expires_after(sweep_every);
   ticker.async_wait([this](const std::error_code& error) {
     if (!error) sweep();

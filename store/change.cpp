@@ -1,7 +1,7 @@
 // Store::change, and the lease of post numbers: here the directory (what changes) and the spool (the audit event; the numbers that this
 // node has) meet.
 #include "store/directory/apply.hpp"
-#include "store/spool/history.hpp"
+#include "store/handover.hpp"
 #include "store/spool/post_blocks.hpp"
 #include "store/state.hpp"
 
@@ -31,15 +31,7 @@ void Store::change(directory::Operation operation, Callback<directory::Applied> 
         if (!applied || applied->repeated) return applied;
         if (std::holds_alternative<directory::RemoveList>(operation.change))
           spool::drop_post_blocks(write, applied->list.id);
-        HistoryEvent event;
-        event.at = write.now();
-        event.event = "edited";
-        event.who = operation.who;
-        event.list = applied->list.id;
-        for (const std::string& text : applied->events) {
-          event.detail = text;
-          spool::add_history(write, event);
-        }
+        record_applied(write, operation, *applied);
         return applied;
       },
       std::move(callback)));

@@ -6,6 +6,8 @@
 #include "store/broken.hpp"
 #include "store/directory/apply.hpp"
 #include "store/directory/check.hpp"
+#include "store/directory/scores.hpp"
+#include "store/handover.hpp"
 #include "store/roster.hpp"
 #include "store/spool/changes.hpp"
 #include "store/spool/content.hpp"
@@ -13,6 +15,7 @@
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
+#include "store/spool/outbox.hpp"
 #include "store/spool/repair.hpp"
 #include "store/spool/reroute.hpp"
 #include "store/spool/settle.hpp"
@@ -45,8 +48,18 @@ void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
   Slices::Work work;
   work.kind = Job::Kind::intake;
   work.runs_to_its_end = true;
-  work.slice = [a = accepting.get()](Write& write, const Enough& enough) { return a->slice(write, enough); };
-  work.committed = [&s, a = accepting.get()](bool all) {
+  auto routes = std::make_shared<std::vector<std::string>>();
+  work.slice = [&s, a = accepting.get(), routes](Write& write, const Enough& enough) -> Result<bool> {
+    const Result<bool> whole = a->slice(write, enough);
+    if (!whole || !*whole || a->acceptance().operations.empty()) return whole;
+    routes->clear();
+    if (auto ok = HandOver(s.options.notices, s.route_of()).drain(write, *routes, a->acceptance().evidence);
+        !ok)
+      return tl::unexpected(ok.error());
+    return true;
+  };
+  work.committed = [&s, a = accepting.get(), routes](bool all) {
+    s.due(*routes);
     a->advance();
     if (!all && s.options.fault) s.options.fault("slice");
   };
@@ -116,18 +129,30 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
   State& s = *state_;
   auto shared = std::make_shared<const Settlement>(std::move(settlement));
   auto made = std::make_shared<std::vector<Reporting::Made>>();
+  auto routes = std::make_shared<std::vector<std::string>>();
   s.submit(job<Settled>(
       Job::Kind::patient,
-      [&s, shared, made](Write& write) -> Result<Settled> {
+      [&s, shared, made, routes](Write& write) -> Result<Settled> {
         made->clear();
-        const Settled settled = spool::settle(write, *shared, s.options.report_wait);
+        routes->clear();
+        spool::Failures failures;
+        const Settled settled =
+            spool::settle(write, *shared, s.options.report_wait, s.options.failed ? &failures : nullptr);
+        if (!failures.all.empty()) {
+          const auto operations = s.options.failed(write, failures);
+          for (const directory::Operation& one : operations) spool::put_outbox(write, directory::pack(one));
+          if (!operations.empty())
+            if (auto ok = HandOver(s.options.notices, s.route_of()).drain(write, *routes); !ok)
+              return tl::unexpected(ok.error());
+        }
         if (!settled.finished || !settled.report_due || !shared->report_now || !s.options.report)
           return settled;
         if (auto ok = s.reporting.one(write, shared->message, *made); !ok) return tl::unexpected(ok.error());
         return settled;
       },
-      [&s, shared, made, callback = std::move(callback)](Result<Settled> r) {
+      [&s, shared, made, routes, callback = std::move(callback)](Result<Settled> r) {
         if (r) s.tell(*made);
+        if (r) s.due(*routes);
         if (callback) callback(std::move(r));
       }));
 }
@@ -267,6 +292,39 @@ void Store::make_reports(TimePoint now, Callback<void> callback) {
     read = tl::unexpected(broken.error);
   }
   if (callback) callback(std::move(read));
+}
+
+void Store::tick_scores(TimePoint now, Callback<void> callback) {
+  State& s = *state_;
+  struct Place {
+    std::string after;  // key of the last row that was looked at; empty: the first is next
+    std::vector<std::string> routes;
+  };
+  auto place = std::make_shared<Place>(), next = std::make_shared<Place>();
+  Slices::Work work;
+  work.slice = [&s, now, place, next](Write& write, const Enough& enough) -> Result<bool> {
+    *next = {place->after, {}};
+    const HandOver hand_over(s.options.notices, s.route_of());
+    if (auto ok = hand_over.drain(write, next->routes); !ok) return tl::unexpected(ok.error());
+    for (;;) {
+      auto due = directory::next_due_score(write, next->after, now);
+      if (due) {
+        directory::ScoreMember tick{
+            directory::ScoreMember::What::tick, due->list, std::move(due->address), {}, {}, {}};
+        if (auto ok = hand_over.apply(write, {{}, "spoold", std::move(tick)}, next->routes); !ok)
+          return tl::unexpected(ok.error());
+      } else if (next->after.empty()) {
+        return true;
+      }
+      if (enough()) return false;
+    }
+  };
+  work.committed = [&s, place, next](bool) {
+    s.due(next->routes);
+    *place = *next;
+  };
+  work.done = std::move(callback);
+  s.begin(std::move(work));
 }
 
 void Store::sweep(TimePoint now, Callback<void> callback) {

@@ -50,6 +50,9 @@ namespace directory {
 struct Operation;
 struct Applied;
 }  // namespace directory
+namespace spool {
+struct Failures;
+}
 
 /// A report that was accepted for delivery in the commit of what it reports.
 struct MadeReport {
@@ -73,6 +76,12 @@ struct Options {
   /// can be told. Writer thread, within the transaction: repeatable. Absent: what is to be reported waits.
   std::function<Acceptance(const Read&, const Message&, smtp::Dsn)> report;
   std::function<void(const MadeReport&)> on_report;  // writer thread, after the commit
+  /// What final failures of list mail mean for the members, as operations with ids: applied in the commit of the settle
+  /// (handover.hpp). Writer thread, within the transaction: repeatable. Absent: nothing is counted.
+  std::function<std::vector<directory::Operation>(const Read&, const spool::Failures&)> failed;
+  /// Mail that follows from an operation: a probe, a warning, a notice to the owners. As `report`. `evidence`: of an
+  /// acceptance (Acceptance::evidence), else empty.
+  std::function<Acceptance(const Read&, const directory::Applied&, std::string_view evidence)> notices;
   /// Time to collect further failures of the same message into one report.
   Duration report_wait = std::chrono::minutes(1);
   /// Nothing is scheduled further ahead than this: what is due later is so by a clock that was wrong, and is due now.
@@ -170,6 +179,9 @@ class Store {
   /// Makes the reports that are due by now: failures that waited, warnings of delays. A report on a message that a
   /// settle finishes is made in that commit. Throws what a Read throws, when it ends the store (Broken).
   void make_reports(TimePoint now, Callback<void>);
+  /// What is due of members' bounce scores by now: warnings, removals, what is stale. In slices; each member's is one commit
+  /// with its mail.
+  void tick_scores(TimePoint now, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 
   /// A consistent copy of the store (backup.hpp); any thread, also of a store that was opened read only.

@@ -26,6 +26,7 @@ enum class Table : unsigned {
   request,
   report,
   post_blocks,
+  outbox,
   // directory
   list,
   list_name,
@@ -36,15 +37,17 @@ enum class Table : unsigned {
   change,
   applied,
   user,
+  member_score,
+  probe,
 };
 
 inline constexpr std::array table_names{
-    "meta",       "content", "message",     "finished", "head",      "recipients", "done",
-    "recipient",  "due",     "claim",       "stage",    "suspect",   "history",    "host",
-    "request",    "report",  "post_blocks", "list",     "list_name", "member",     "member_by_id",
-    "membership", "import",  "change",      "applied",  "user",
+    "meta",        "content", "message", "finished",     "head",    "recipients",   "done",       "recipient",
+    "due",         "claim",   "stage",   "suspect",      "history", "host",         "request",    "report",
+    "post_blocks", "outbox",  "list",    "list_name",    "member",  "member_by_id", "membership", "import",
+    "change",      "applied", "user",    "member_score", "probe",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::user) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::probe) + 1 == table_count);
 
 }  // namespace spoold::store

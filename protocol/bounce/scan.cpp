@@ -1,5 +1,6 @@
 #include "protocol/bounce/scan.hpp"
 
+#include <algorithm>
 #include <unordered_map>
 #include <utility>
 
@@ -65,13 +66,24 @@ class Scanner {
       : bytes_(bytes), parts_(parts), notice_(notice_of(bytes, parts)) {}
 
   Scan scan() {
+    Scan found = read();
+    if (found.failures.empty())
+      found.harmless = nothing_failed_ || notice_.answer || notice_.disposition || automatic_answer();
+    else
+      found.harmless = std::ranges::none_of(found.failures, [](const Failure& f) { return f.permanent; });
+    return found;
+  }
+
+ private:
+  Scan read() {
     const bool report = parts_.front().type == "multipart/report" && !notice_.passed_on;
     const bool believed =
         notice_.origin == Origin::daemon || report || (notice_.origin == Origin::hint && !notice_.of_list);
     if (believed && !notice_.disposition) {
       StatusReport status = statuses();
       if (!status.failures.empty()) return {"rfc3464", std::move(status.failures)};
-      if (status.recipients && !status.nameless) return {};  // delivered, relayed, expanded
+      nothing_failed_ = status.recipients && !status.nameless;
+      if (nothing_failed_) return {};  // delivered, relayed, expanded
     }
     if (auto failures = failed_recipients(parts_.front().header); !failures.empty() && !notice_.of_list) {
       if (only_delayed(notice_))
@@ -82,7 +94,11 @@ class Scanner {
     return found.failures.empty() && notice_.origin == Origin::daemon ? enclosed_report() : found;
   }
 
- private:
+  bool automatic_answer() const {
+    const mail::Field* field = parts_.front().header.find("Auto-Submitted");
+    return field != nullptr && mail::starts_with(mail::trim(field->value), "auto-replied");
+  }
+
   StatusReport statuses() const {
     StatusReport all;
     Merged failures;
@@ -126,6 +142,7 @@ class Scanner {
   std::string_view bytes_;
   const std::vector<mime::Part>& parts_;
   const Notice notice_;
+  bool nothing_failed_ = false;  // a delivery status says so
 };
 
 }  // namespace

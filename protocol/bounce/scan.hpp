@@ -26,6 +26,9 @@ struct Failure {
 struct Scan {
   std::string format;  // how it was recognised: "rfc3464", "exim", "qmail"; empty: it is no bounce
   std::vector<Failure> failures;
+  /// Nothing failed for good, and no person wrote it: a warning of a delay, a report of a delivery, the answer of a vacation
+  /// program (RFC 3834), a receipt.
+  bool harmless = false;
 };
 
 constexpr std::size_t failures_at_most = 1000;

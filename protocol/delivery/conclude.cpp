@@ -31,6 +31,8 @@ struct Planner::State::Reading {
   bool certain = false;                // a reply says so by its status
   bool taken_behind = false;           // a recipient behind one of them was accepted
 
+  /// A reply to the whole transaction is about its one recipient.
+  bool alone() const { return f.recipients.size() == 1; }
   /// Refused because of what went before on the wire, not because of this mail.
   bool out_of_order(const smtp::Reply& reply) const {
     return f.overlap && (reply.code == 500 || reply.code == 501 || reply.code == 503 || reply.code == 554);
@@ -143,7 +145,10 @@ void Planner::State::conclude_content(Reading& reading) {
   Open& open = reading.open;
   if (!seen.chunked && heard(seen.data, reading.drop) && !seen.data->positive()) {
     if (smaller(reading.f, open, *seen.data, reading.now)) return;
-    for (Recipient* r : std::exchange(open.accepted, {})) refuse(c, *r, *seen.data, Stage::data, reading.now);
+    for (Recipient* r : std::exchange(open.accepted, {})) {
+      refuse(c, *r, *seen.data, Stage::data, reading.now);
+      outcomes.back().second.alone = reading.alone();
+    }
     c.last_reject = false;
     return;
   }
@@ -176,6 +181,7 @@ void Planner::State::conclude_content(Reading& reading) {
       deliver(c, r, *reply, reading.now);
     } else {
       refuse(c, r, *reply, Stage::dot, reading.now);
+      outcomes.back().second.alone = limits.lmtp || reading.alone();
     }
     c.last_reject = false;
   }

@@ -29,6 +29,8 @@ struct Outcome {
   bool charged = true;  // counts as an attempt (isolation.md I2)
   TimePoint next_attempt{};
   LastReply last;
+  bool alone =
+      false;  // `last` is about no other recipient of the transaction, also when it answers DATA or its end
   bool possible_duplicate = false;  // the end of a copy was sent and never answered, now or before
 };
 

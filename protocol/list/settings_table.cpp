@@ -56,20 +56,6 @@ std::string print_word(Enum value, const std::array<Word<Enum>, N>& words) {
   return {};
 }
 
-Done read_flag(bool& value, std::string_view text) {
-  if (text == "true" || text == "yes")
-    value = true;
-  else if (text == "false" || text == "no")
-    value = false;
-  else
-    return fault("'" + std::string(text) + "' is neither true nor false");
-  return {};
-}
-
-std::string print_flag(bool value) {
-  return value ? "true" : "false";
-}
-
 Done read_description(Settings& settings, std::string_view text) {
   if (text.size() > 200) return fault("a description has at most 200 octets");
   if (!mail::is_utf8_text(text))
@@ -149,38 +135,35 @@ std::string print_max_size(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 28> not_built = {"moderators",
-                                                        "subject_prefix",
-                                                        "header",
-                                                        "footer",
-                                                        "reply_to",
-                                                        "sender_header",
-                                                        "dmarc",
-                                                        "dmarc_when",
-                                                        "member_moderation",
-                                                        "emergency",
-                                                        "max_recipients",
-                                                        "implicit_destination",
-                                                        "one_click",
-                                                        "subscribe",
-                                                        "unsubscribe",
-                                                        "held_lifetime",
-                                                        "held_expiry",
-                                                        "bounce_processing",
-                                                        "bounce_threshold",
-                                                        "bounce_stale",
-                                                        "bounce_warnings",
-                                                        "bounce_interval",
-                                                        "bounce_probe",
-                                                        "bounce_guard",
-                                                        "advertised",
-                                                        "archive",
-                                                        "info",
-                                                        "language"};
+constexpr std::array<std::string_view, 22> not_built = {
+    "moderators",    "subject_prefix", "header",
+    "footer",        "reply_to",       "sender_header",
+    "dmarc",         "dmarc_when",     "member_moderation",
+    "emergency",     "max_recipients", "implicit_destination",
+    "one_click",     "subscribe",      "unsubscribe",
+    "held_lifetime", "held_expiry",    "bounce_guard",
+    "advertised",    "archive",        "info",
+    "language"};
 
 }  // namespace
 
-const std::vector<SettingKey>& setting_keys() {
+tl::expected<void, std::string> read_flag(bool& value, std::string_view text) {
+  if (text == "true" || text == "yes")
+    value = true;
+  else if (text == "false" || text == "no")
+    value = false;
+  else
+    return fault("'" + std::string(text) + "' is neither true nor false");
+  return {};
+}
+
+std::string print_flag(bool value) {
+  return value ? "true" : "false";
+}
+
+namespace {
+
+const std::vector<SettingKey>& general_keys() {
   static const std::vector<SettingKey> keys = {
       {"description", "text", "one line about the list; goes into List-Id", read_description,
        [](const Settings& s) { return s.description; }},
@@ -209,6 +192,17 @@ const std::vector<SettingKey>& setting_keys() {
        [](Settings& s, std::string_view t) { return read_flag(s.avoid_duplicates, t); },
        [](const Settings& s) { return print_flag(s.avoid_duplicates); }},
   };
+  return keys;
+}
+
+}  // namespace
+
+const std::vector<SettingKey>& setting_keys() {
+  static const std::vector<SettingKey> keys = [] {
+    std::vector<SettingKey> all = general_keys();
+    all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
+    return all;
+  }();
   return keys;
 }
 

@@ -28,13 +28,19 @@ struct Post {  // the posting address of a list
   list::ListId list = 0;
   bool operator==(const Post&) const = default;
 };
-struct Bounce {  // a report about a copy for this member; its address may be empty: not known
+struct
+    Bounce {  // a report about a copy for this member; its address is empty where the report itself must say it
   list::ListId list = 0;
   std::string member;
   bool operator==(const Bounce&) const = default;
 };
+struct Probe {  // a report about a probe to a member, which this token names
+  list::ListId list = 0;
+  std::string token;
+  bool operator==(const Probe&) const = default;
+};
 }  // namespace to
-using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce>;
+using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe>;
 
 /// One accepted forward path.
 struct Recipient {

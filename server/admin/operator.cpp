@@ -50,6 +50,7 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"member-remove", member_remove},
       {"member-set", member_set},
       {"import", import_members},
+      {"bounces-undo", bounces_undo},
       {"post", post},
       {"user-add", user_add},
       {"user-set", user_set},

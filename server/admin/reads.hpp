@@ -49,6 +49,13 @@ class Reads {
                         std::uint64_t size) const;
   std::optional<list::Member> member(const list::List&, const std::string& address) const;
 
+  /// A row for each member of the list with a bounce score, in domain order, or for the one with this address key (empty: all):
+  /// {"address", "score", "threshold", "state": counted | probed | disabled, "counted" and "led": [{"at", "cause", "points"}],
+  /// "warnings", "disabled", "next": when something is due, "last", "cause"}. bounce_requests.cpp
+  void scores(const list::List&, const std::string& address, const RowSink&) const;
+  /// What the history knows of their failures, oldest first: history_json.
+  void bounces(const list::List&, const std::string& address, const RowSink&) const;
+
   /// The invariants of the store, in pages: {"ok", "messages", ..., "problems": [...]}; and what the request
   /// "repair" can mend of it: {"messages": [...], "contents": [...], "lists": [...]}.
   struct Checked {

@@ -65,4 +65,7 @@ Json user_add(const Request&);
 Json user_set(const Request&);  // addresses, the password
 Json user_remove(const Request&);
 
+// bounce_requests.cpp
+Json bounces_undo(const Request&);
+
 }  // namespace spoold::server::admin

@@ -53,7 +53,7 @@ Json message_json(const store::Message& m) {
             {"message_id", m.message_id}};
   if (m.list != 0) {
     constexpr std::array envelopes{"bulk", "each_plain", "each_verp"};
-    json["post"] = m.post;
+    json["post"] = m.post != 0 ? Json(m.post) : Json(nullptr);
     json["envelope"] = envelopes[static_cast<std::size_t>(m.copies)];
   }
   if (m.dsn.ret != smtp::Ret::absent) json["ret"] = value_of(smtp::DsnOfMessage{m.dsn.ret, {}});

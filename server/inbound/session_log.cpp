@@ -1,6 +1,7 @@
 #include "server/inbound/session_log.hpp"
 
 #include "server/log.hpp"
+#include "store/directory/changes.hpp"
 
 namespace spoold::server {
 
@@ -16,6 +17,15 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
                      message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
   for (const store::HistoryEvent& event : acceptance.events)
     if (event.event == "bounce") bounces.push_back(event);
+  for (const std::string& packed : acceptance.operations) {
+    const store::directory::Operation operation = store::directory::unpack_operation(packed);
+    const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
+    if (score == nullptr) continue;
+    store::HistoryEvent& event = bounces.emplace_back();
+    event.address = score->address;
+    event.detail = score->failure.cause.empty() ? "the probe bounced" : score->failure.cause;
+    if (!score->said.empty()) event.detail += "; " + score->said;
+  }
 }
 
 void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,

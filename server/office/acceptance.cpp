@@ -13,6 +13,7 @@
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/dsn.hpp"
 #include "server/office/address_book.hpp"
+#include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/report.hpp"
 #include "server/office/senders.hpp"
@@ -72,16 +73,40 @@ class Disposing {
   Fate fate_of(const smtp::Recipient&, const to::Post& to) { return post(to.list); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) { return fate_of_led(recipient); }
-  Fate fate_of(const smtp::Recipient&, const to::Bounce& to) {
-    store::HistoryEvent event;
-    event.at = arrival_.at;
-    event.event = "bounce";
-    event.list = to.list;
-    event.address = to.member;
-    // What the report says is not read here: the history keeps enough to find it again.
-    event.detail = "From: " + drafts_.from() + "; Subject: " + drafts_.subject();
-    made_.acceptance.events.push_back(std::move(event));
-    return {};
+  Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
+    return bounced(recipient, to.list, to.member,
+                   read_report(read_, to.list, to.member, content(), arrival_.at));
+  }
+  Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
+    return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));
+  }
+
+  // What is recognised is an operation, recorded with what it did. Anything else is noted, and what nobody here can read
+  // goes to the owners too.
+  Fate bounced(const smtp::Recipient& recipient, list::ListId list, const std::string& member,
+               ReportRead report) {
+    for (const store::directory::Operation& one : report.operations)
+      made_.acceptance.operations.push_back(store::directory::pack(one));
+    if (!report.operations.empty()) made_.acceptance.evidence = content().substr(0, 64 << 10);
+    if (report.operations.empty()) {
+      store::HistoryEvent event;
+      event.at = arrival_.at;
+      event.event = "bounce";
+      event.list = list;
+      event.address = member;
+      event.detail = report.what + "; From: " + drafts_.from() + "; Subject: " + drafts_.subject();
+      made_.acceptance.events.push_back(std::move(event));
+    }
+    if (!report.to_owners) return {};
+    smtp::Recipient owners = recipient;
+    owners.to = to::Owners{{list}};
+    return fate_of_led(owners);
+  }
+
+  // Of a content that is staged only the begin is at hand.
+  std::string_view content() const {
+    const auto& bytes = made_.acceptance.content.bytes;
+    return bytes ? std::string_view(*bytes) : arrival_.header;
   }
 
   // Named again, or by another of its names: where it leads is followed once.

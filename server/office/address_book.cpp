@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "protocol/mail/ascii.hpp"
+#include "store/directory/scores.hpp"
 
 namespace spoold::server {
 namespace {
@@ -130,7 +131,15 @@ std::vector<std::string> AddressBook::reported_to(const store::Read& read, const
   const Answer who = look_up(read, *path, {}, true, now);
   if (!who || who->is<to::Post>()) return {};
   if (who->is<to::Alias>() || who->is<to::Owners>()) return targets(read, *who).addresses;
+  if (const auto* bounce = std::get_if<to::Bounce>(&who->to); bounce != nullptr && bounce->member.empty())
+    return owners_of(read, bounce->list);
   return {sender};
+}
+
+std::vector<std::string> AddressBook::owners_of(const store::Read& read, list::ListId list) const {
+  smtp::Recipient owners;
+  owners.to = to::Owners{{list}};
+  return targets(read, owners).addresses;
 }
 
 std::vector<std::string> AddressBook::postmasters(const store::Read& read, TimePoint now) const {
@@ -169,6 +178,10 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
                                         TimePoint now) const {
   const auto decoded = list::decode_verp(sub.detail, list::verp_epoch(now), hmac_);
   if (!decoded) {
+    const std::string token = mail::lower(sub.detail);
+    const auto probe = directory::probed(read, token);
+    if (probe && now < probe->score.token_until && (!list || list->id == probe->list))
+      return recipient(path.text(), to::Probe{probe->list, token});
     if (list) return owners(read, path.text(), {list->id});
     return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
@@ -198,6 +211,7 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
   const auto list = directory::find_list(read, sub->list, path.domain());
   if (!list) return std::nullopt;
   if (sub->role == list::Role::bounces && !sub->detail.empty()) return bounce(read, path, *sub, list, now);
+  if (sub->role == list::Role::bounces) return Answer(recipient(path.text(), to::Bounce{list->id, {}}));
   if (sub->role != list::Role::post) return owners(read, path.text(), {list->id});
   if (list->settings.max_size != 0 && transaction.declared_size > list->settings.max_size)
     return Answer(refuse(552, {5, 3, 4},

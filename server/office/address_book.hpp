@@ -54,6 +54,8 @@ class AddressBook {
   /// address of ours; nobody, where it is a list or an address of ours that does not exist.
   std::vector<std::string> reported_to(const store::Read& read, const std::string& sender,
                                        TimePoint now) const;
+  /// The addresses that mail to a list's owners reaches.
+  std::vector<std::string> owners_of(const store::Read& read, list::ListId list) const;
   /// Who answers <postmaster>.
   std::vector<std::string> postmasters(const store::Read& read, TimePoint now) const;
 

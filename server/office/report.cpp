@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 
 namespace spoold::server {
@@ -61,6 +62,16 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));
   return acceptance;
+}
+
+std::vector<store::directory::Operation> Reports::failed(const store::Read& read,
+                                                         const store::spool::Failures& failures) const {
+  return scores_of(book_.get()->settings(), read, failures);
+}
+
+store::Acceptance Reports::notices(const store::Read& read, const store::directory::Applied& applied,
+                                   std::string_view evidence) const {
+  return server::notices(*book_.get(), read, applied, evidence);
 }
 
 }  // namespace spoold::server

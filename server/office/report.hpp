@@ -9,6 +9,7 @@
 #include "protocol/smtp/dsn.hpp"
 #include "server/current.hpp"
 #include "server/office/address_book.hpp"
+#include "store/directory/changes.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/store.hpp"
 
@@ -26,6 +27,11 @@ class Reports {
 
   /// store::Options::report. No message: nobody can be told.
   store::Acceptance acceptance(const store::Read& read, const store::Message& about, smtp::Dsn report) const;
+  /// store::Options::failed and ::notices: what failures mean for members of lists (bounces.hpp).
+  std::vector<store::directory::Operation> failed(const store::Read& read,
+                                                  const store::spool::Failures& failures) const;
+  store::Acceptance notices(const store::Read& read, const store::directory::Applied& applied,
+                            std::string_view evidence) const;
 
  private:
   Current<AddressBook> book_;

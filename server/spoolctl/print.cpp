@@ -147,7 +147,8 @@ std::string message_text(const store::Message& message, TimePoint now) {
   const Json m = message_json(message);
   std::string out = text_of(m, "id") + "  " + text_of(m, "state");
   if (message.list)
-    out += "  list " + printable(message.list_address) + ", post " + std::to_string(message.post);
+    out += "  list " + printable(message.list_address) +
+           (message.post ? ", post " + std::to_string(message.post) : ", its own mail");
   out += "\narrived     " + text_of(m, "arrived") + " (" + relative(m.at("arrived"), now) + "), " +
          short_size(message.size) + "\n";
   if (!message.list) out += "sender      <" + printable(message.reverse_path) + ">\n";
@@ -239,6 +240,18 @@ std::string users_text(const std::vector<Json>& rows) {
   return table.text();
 }
 
+std::string scores_text(const std::vector<Json>& rows, TimePoint now) {
+  Table table({"ADDRESS", ">SCORE", "STATE", "LAST FAILURE", "CAUSE", "NEXT"});
+  for (const Json& row : rows) {
+    std::string state = text_of(row, "state");
+    if (state == "disabled") state += ", warned " + text_of(row, "warnings") + "x";
+    table.row({printable(text_of(row, "address")), text_of(row, "score") + " of " + text_of(row, "threshold"),
+               state, relative(row.at("last"), now), printable(text_of(row, "cause")),
+               relative(row.at("next"), now)});
+  }
+  return table.text();
+}
+
 std::string fields_text(const Json& object, const std::string& indent) {
   std::size_t longest = 0;
   for (const auto& [key, value] : object.items()) longest = std::max(longest, key.size());
@@ -266,7 +279,9 @@ std::string fields_text(const Json& object, const std::string& indent) {
 std::string answer_text(const std::string& verb, const Json& answer) {
   std::string out;
   const bool planned = answer.value("dry_run", false);
-  if (verb == "edit-recipients" || verb == "member-add" || verb == "member-remove") {
+  if (verb == "bounces-undo") {
+    names(out, answer, "members", "taken back:");
+  } else if (verb == "edit-recipients" || verb == "member-add" || verb == "member-remove") {
     names(out, answer, "removed", "removed");
     names(out, answer, "added", "added");
     names(out, answer, "replaced", "replaced");

@@ -4,6 +4,7 @@
 
 #include "conf/replies.hpp"
 #include "protocol/bounce/complaint.hpp"
+#include "protocol/bounce/event.hpp"
 #include "protocol/bounce/scan.hpp"
 #include "protocol/smtp/reply_class.hpp"
 #include "server/spoolctl/mail_input.hpp"
@@ -43,15 +44,6 @@ Json meaning(const smtp::ReplyClass& one) {
   return row;
 }
 
-/// The reply that a report quotes. Its Status stands in where the diagnostic has no codes.
-smtp::Reply reply_of(const bounce::Failure& failure) {
-  smtp::Reply reply = smtp::reply_in_line(failure.diagnostic);
-  if (!reply.enhanced.given()) reply.enhanced = failure.status;
-  if (reply.code == 0) reply.code = failure.permanent ? 550 : 450;
-  if (!failure.permanent && reply.permanent()) reply.code -= 100;
-  return reply;
-}
-
 void bounce_scan(const Verbs& verbs) {
   Verb verb =
       verbs.add("bounce-scan", "show which addresses a bounce message on standard input reports as failed");
@@ -70,7 +62,7 @@ void bounce_scan(const Verbs& verbs) {
                       {"status", failure.status.text()},
                       {"diagnostic", failure.diagnostic},
                       {"remote", failure.remote}});
-      rows.back().update(meaning(table.classify(reply_of(failure), failure.remote)));
+      rows.back().update(meaning(table.classify(bounce::reply_of(failure), failure.remote)));
     }
     if (console.json) put(dump(rows) + "\n");
     return Exit::done;

@@ -6,6 +6,7 @@
 #include "store/directory/import.hpp"
 #include "store/directory/operations.hpp"
 #include "store/directory/rows.hpp"
+#include "store/directory/scores.hpp"
 
 namespace spoold::store::directory {
 namespace {
@@ -99,7 +100,11 @@ class Applying {
     auto member = find_member(write_, c.list, c.address);
     if (!member) return fail(Error::Kind::not_found, c.address + " is not a member of the list");
     if (c.name) member->name = *c.name;
-    if (c.delivery) member->delivery = *c.delivery;
+    if (c.delivery) {
+      member->delivery = *c.delivery;
+      // Whoever decides about a member's delivery decides with it what was counted against him.
+      if (*c.delivery != list::Delivery::nomail_by_bounce) del_score(write_, c.list, place_of(c.address));
+    }
     auto set = set_member(write_, c.list, *member, at_);
     if (!set) return tl::unexpected(set.error());
     applied.members.push_back(std::move(*set));
@@ -182,7 +187,97 @@ class Applying {
     return {};
   }
 
+  Done operator()(ScoreMember& c) {
+    auto found = load(write_, c.list);
+    if (!found) return no_list();
+    applied.list = std::move(*found);
+    auto member = find_member(write_, c.list, c.address);
+    if (!following_) score(c, member);
+    if (!member) return {};
+    const std::string place = place_of(c.address);
+    put_score(write_, c.list, place, c.after.empty() ? bounce::Score{} : unpack_score(c.after));
+    if (c.act == bounce::Act::disable) {
+      member->delivery = list::Delivery::nomail_by_bounce;
+      if (auto set = set_member(write_, c.list, *member, at_); !set) return tl::unexpected(set.error());
+    } else if (c.act == bounce::Act::remove) {
+      if (auto removed = remove_member(write_, c.list, c.address, at_); !removed)
+        return tl::unexpected(removed.error());
+    }
+    applied.members.push_back(std::move(*member));
+    return {};
+  }
+
+  Done operator()(UndoBounces& c) {
+    auto found = load(write_, c.list);
+    if (!found) return no_list();
+    const list::BounceRules& rules = found->settings.bounces;
+    std::vector<ScoredMember> changed;  // first found, then written: writing moves what a cursor stands on
+    const auto take = [&](ScoredMember one) {
+      const std::string before = pack(one.score);
+      const bounce::Act act = bounce::undo(one.score, rules, c.cause, c.since);
+      if (pack(one.score) == before) return;
+      event("took back failures of " + one.address + " on " + found->address() + " (" + c.cause + ")");
+      if (act == bounce::Act::enable) enable(c.list, one.address);
+      changed.push_back(std::move(one));
+    };
+    if (!c.address.empty()) {
+      if (auto one = score_of(write_, c.list, c.address)) take({c.list, c.address, std::move(*one)});
+    } else {
+      std::vector<ScoredMember> all;
+      visit_scores(write_, c.list, {}, [&](const ScoredMember& one) {
+        all.push_back(one);
+        return true;
+      });
+      for (ScoredMember& one : all) take(std::move(one));
+    }
+    for (const ScoredMember& one : changed) put_score(write_, c.list, place_of(one.address), one.score);
+    applied.list = *load(write_, c.list);
+    for (const ScoredMember& one : changed)
+      if (auto member = find_member(write_, c.list, one.address))
+        applied.members.push_back(std::move(*member));
+    return {};
+  }
+
  private:
+  /// What the first store decides about a score: `c` is filled in.
+  void score(ScoreMember& c, std::optional<Member>& member) {
+    c.act = bounce::Act::nothing;
+    c.counts = false;
+    c.after.clear();
+    const std::string token = std::exchange(c.token, {});
+    if (!member) return;
+    bounce::Score score = score_of(write_, c.list, c.address).value_or(bounce::Score{});
+    const bool by_bounce = member->delivery == list::Delivery::nomail_by_bounce;
+    const bool gets_mail =
+        member->delivery == list::Delivery::regular || member->delivery == list::Delivery::digest;
+    if (score.disabled != TimePoint{} && !by_bounce) score = {};
+    const list::BounceRules& rules = applied.list.settings.bounces;
+    if (c.what == ScoreMember::What::tick) {
+      c.act = bounce::tick(score, rules, at_);
+    } else if (!gets_mail) {
+      // Residual: what is still on its way to a member who gets nothing any more.
+    } else if (c.what == ScoreMember::What::probe) {
+      if (score.token == token) c.act = bounce::probe_bounced(score, rules, at_);
+    } else {
+      const bounce::Recorded done = bounce::record(score, rules, c.failure);
+      c.counts = done.counts;
+      c.act = done.act;
+    }
+    if (c.act == bounce::Act::probe) {
+      c.token = new_operation_id();
+      bounce::probe_sent(score, c.token, at_);
+    }
+    if (!score.empty()) c.after = pack(score);
+    applied.scored = c;
+  }
+
+  void enable(ListId list, const std::string& address) {
+    auto member = find_member(write_, list, address);
+    if (!member || member->delivery != list::Delivery::nomail_by_bounce) return;
+    member->delivery = list::Delivery::regular;
+    (void)set_member(write_, list, *member, at_);
+  }
+
   void event(std::string text) { applied.events.push_back(std::move(text)); }
 
   static std::string of_addresses(const std::vector<std::string>& addresses) {

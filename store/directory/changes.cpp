@@ -198,6 +198,35 @@ void read(Unpacker& in, RemoveUser& c) {
   c.name = in.text();
 }
 
+void put(Packer& out, const ScoreMember& c) {
+  out.word(c.what).num(c.list).str(c.address);
+  out.time(c.failure.at).flag(c.failure.soft).str(c.failure.cause);
+  out.str(c.token).str(c.said).word(c.act).flag(c.counts).str(c.after);
+}
+void read(Unpacker& in, ScoreMember& c) {
+  c.what = in.word(ScoreMember::What::tick);
+  c.list = in.num32();
+  c.address = in.text();
+  c.failure.at = in.time();
+  c.failure.soft = in.flag();
+  c.failure.cause = in.text();
+  c.token = in.text();
+  c.said = in.text();
+  c.act = in.word(bounce::Act::enable);
+  c.counts = in.flag();
+  c.after = in.text();
+}
+
+void put(Packer& out, const UndoBounces& c) {
+  out.num(c.list).str(c.address).str(c.cause).time(c.since);
+}
+void read(Unpacker& in, UndoBounces& c) {
+  c.list = in.num32();
+  c.address = in.text();
+  c.cause = in.text();
+  c.since = in.time();
+}
+
 template <std::size_t I = 0>
 Change read_change(Unpacker& in, std::size_t kind) {
   if constexpr (I == std::variant_size_v<Change>) {
@@ -226,6 +255,23 @@ std::string new_operation_id() {
   std::string id;
   for (const unsigned octet : octets) id.append(1, digits[octet >> 4]).append(1, digits[octet & 15]);
   return id;
+}
+
+std::string pack(const Operation& operation) {
+  Packer out;
+  out.str(operation.id).str(operation.who).u8(static_cast<std::uint8_t>(operation.change.index()));
+  std::visit([&out](const auto& change) { put(out, change); }, operation.change);
+  return out.take();
+}
+
+Operation unpack_operation(std::string_view record) {
+  Unpacker in(record, "outbox");
+  Operation operation;
+  operation.id = in.text();
+  operation.who = in.text();
+  const std::size_t kind = in.u8();
+  operation.change = read_change(in, kind);
+  return operation;
 }
 
 std::string pack(const LoggedChange& logged) {

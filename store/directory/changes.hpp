@@ -11,6 +11,7 @@
 #include <variant>
 #include <vector>
 
+#include "protocol/bounce/score.hpp"
 #include "store/directory/directory.hpp"
 #include "store/directory/users.hpp"
 
@@ -91,10 +92,31 @@ struct SetUser {
 struct RemoveUser {
   std::string name;
 };
+/// A member's bounce score (protocol/bounce/score.hpp): a failure, a probe that bounced, or what is due by now. A member who has
+/// departed, or whose delivery somebody else has disabled, is passed over.
+struct ScoreMember {
+  enum class What : std::uint8_t { failure, probe, tick } what = What::failure;
+  ListId list = 0;
+  std::string address;    // Mailbox key
+  bounce::Event failure;  // of the others only its time counts
+  std::string token;      // of a probe that bounced. Filled in: of the probe that is to be sent
+  std::string said;       // for the audit event: what the other side said
+  bounce::Act act = bounce::Act::nothing;  // filled in
+  bool counts = false;                     // filled in: the score grew
+  std::string after = {};                  // filled in: the row as it is then; empty: none
+};
+/// Failures of one cause that came at `since` or later did not happen: for all members of a list, or one.
+struct UndoBounces {
+  ListId list = 0;
+  std::string address;  // Mailbox key; empty: all
+  std::string cause;
+  TimePoint since{};
+};
 
 /// The order is that of the numbers on the disk: a new change goes to the end.
-using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
-                            ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser>;
+using Change =
+    std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport, ImportRows,
+                 FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser, ScoreMember, UndoBounces>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:
@@ -111,10 +133,11 @@ struct Applied {
   std::vector<Member> members;  // that were added, changed or removed; not those of an import
   std::vector<std::string>
       unchanged;  // addresses that were members already (Subscribe), or were none (Unsubscribe)
-  std::vector<std::string> events;       // what to record, a sentence each
-  ImportId import = 0;                   // of BeginImport
-  std::uint64_t added = 0, already = 0;  // members of an import: FinishImport, ImportRows
-  bool repeated = false;                 // it had been applied before: nothing was done now
+  std::vector<std::string> events;         // what to record, a sentence each
+  ImportId import = 0;                     // of BeginImport
+  std::uint64_t added = 0, already = 0;    // members of an import: FinishImport, ImportRows
+  bool repeated = false;                   // it had been applied before: nothing was done now
+  std::optional<ScoreMember> scored = {};  // as it was filled in; not of what is repeated
 };
 
 /// A row of `change`.
@@ -127,6 +150,8 @@ struct LoggedChange {
   Change change;
 };
 
+std::string pack(const Operation&);
+Operation unpack_operation(std::string_view record);
 std::string pack(const LoggedChange&);
 /// Nothing: the row is of a version that logged no values. Throws Broken(corrupt).
 std::optional<LoggedChange> unpack_change(std::uint64_t sequence, std::string_view record);

@@ -6,6 +6,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "store/broken.hpp"
+#include "store/directory/scores.hpp"
 
 namespace spoold::store::directory {
 
@@ -223,6 +224,7 @@ void put_member(Write& write, ListId list, std::string_view place, const MemberR
 void del_member(Write& write, ListId list, std::string_view place, MemberId id, bool forget_id) {
   write.del(Table::member, member_key(list, place));
   write.del(Table::membership, membership_key(place, list));
+  del_score(write, list, place);
   if (forget_id) write.del(Table::member_by_id, Key().u40(id));
 }
 

@@ -12,6 +12,7 @@
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/numbers.hpp"
+#include "store/spool/outbox.hpp"
 #include "store/spool/post_blocks.hpp"
 #include "store/spool/request.hpp"
 #include "store/spool/rows.hpp"
@@ -113,13 +114,14 @@ void Accepting::advance() {
 
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty()) {
-    if (acceptance_.events.empty())
+    if (acceptance_.events.empty() && acceptance_.operations.empty())
       return fail(Kind::invalid, "there is no recipient to accept a message for");
-    for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
+    note(write);
     return true;
   }
   for (const NewMessage& m : acceptance_.messages)
-    if (m.message.list != 0 && m.message.post == 0) return fail(Kind::invalid, "the post has no number");
+    if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty())
+      return fail(Kind::invalid, "the post has no number");
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
   Progress& p = *next_;
@@ -200,11 +202,11 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
   };
   // At least one step in each slice: also beside others an acceptance comes to its end.
   do {
-    if (m.message.list == 0) {
+    if (m.message.post == 0) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
       for (; part.next < end; ++part.next) {
         part.requests.add(part.count, m.recipients[part.next].dsn);
-        add(m.recipients[part.next].address, 0);
+        add(m.recipients[part.next].address, m.recipients[part.next].member);
       }
       part.complete = part.next == m.recipients.size();
     } else {
@@ -267,7 +269,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     } else if (part.page.count() > 0) {
       write.put(Table::recipients, Key().u64(part.id).u32((part.count - 1) / page_size), part.page.take());
     }
-    if (row.list != 0) {
+    if (row.post != 0) {
       const auto version = roster_.version(write, row.list);
       if (!version) return fail(Kind::not_found, "the list " + row.list_address + " was removed meanwhile");
       row.roster_version = *version;
@@ -286,8 +288,13 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     routes.insert(part.runs.routes().begin(), part.runs.routes().end());
   }
   p.accepted.routes.assign(routes.begin(), routes.end());
-  for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
+  note(write);
   return {};
+}
+
+void Accepting::note(Write& write) const {
+  for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
+  for (const std::string& operation : acceptance_.operations) put_outbox(write, operation);
 }
 
 void Accepting::abandon(Write& write) const {

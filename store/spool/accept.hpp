@@ -27,6 +27,7 @@ class Accepting {
   Result<bool> slice(Write&, const Enough&);
   void advance();  // the slice was committed
   bool staged() const;
+  const Acceptance& acceptance() const { return acceptance_; }
   Accepted take();  // once all exists
   /// Gives up what slices wrote: leaves it to the backlog (spool/work.hpp).
   void abandon(Write&) const;
@@ -36,6 +37,7 @@ class Accepting {
   struct Part;
   Result<void> expand(Write&, Progress&, std::size_t part, const Enough&) const;
   Result<void> make_exist(Write&, Progress&) const;
+  void note(Write&) const;  // events, and operations for the outbox
   Acceptance acceptance_;
   std::function<std::string(std::string_view)> route_;
   const Roster& roster_;

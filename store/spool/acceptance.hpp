@@ -23,6 +23,7 @@ struct ContentSource {
 struct PlainRecipient {
   std::string address;
   smtp::DsnOfRecipient dsn = {};
+  list::MemberId member = 0;  // of mail that a list itself sends to a member: his VERP address
 };
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
@@ -32,8 +33,10 @@ struct NewMessage {
   std::string head;  // the cooked header block as it goes out, blank line included; empty: content as it is
                      // (one splice)
   std::vector<Splice> body;
-  std::vector<PlainRecipient> recipients;  // of mail that is not a post
-  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+  std::vector<PlainRecipient>
+      recipients;                   // of mail that is not a post; message.list may be set: mail that the
+                                    // list itself sends (post 0)
+  std::vector<std::string> except;  // posts: Mailbox keys left out (own_posts, avoid_duplicates)
   // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
 };
 
@@ -41,6 +44,9 @@ struct Acceptance {
   ContentSource content;
   std::vector<NewMessage> messages;
   std::vector<HistoryEvent> events = {};  // recorded in the accepting commit; without messages: alone
+  /// Packed directory::Operation, applied in the accepting commit (store/handover.hpp); without messages: alone.
+  std::vector<std::string> operations = {};
+  std::string evidence = {};  // what they follow from: for the mail that follows from them (Options::notices)
   std::function<std::string(std::string_view domain)> route;  // absent: Options::route
 };
 

@@ -70,11 +70,12 @@ class Events {
 
 class Settling {
  public:
-  Settling(Write& write, const Settlement& s, MessageRow& message, Duration report_wait)
+  Settling(Write& write, const Settlement& s, MessageRow& message, Duration report_wait, Failures* failures)
       : write_(write),
         settlement_(s),
         message_(message),
         report_wait_(report_wait),
+        failures_(message.list != 0 ? failures : nullptr),
         requests_(write, message),
         claims_(claims_from(write, s.message, s.claim_first, s.claim_first)),
         count_(span(s, claims_)),
@@ -105,6 +106,7 @@ class Settling {
     result.report_due = message_.report_at != TimePoint{};
     result.finished = message_.state != MessageState::finished && finish_if_done(write_, message_);
     if (!result.finished) put_message(write_, message_);
+    if (failures_ != nullptr && !failures_->all.empty()) failures_->message = message_;
     return result;
   }
 
@@ -158,9 +160,20 @@ class Settling {
     row.state = state_of(o.verdict);
     row.last = o.last;
     row.report = report_of(o);
+    if (failures_ != nullptr && o.verdict != Verdict::delivered) failed(o, row);
     reports_ = reports_ || row.report != smtp::DsnAction::none;
     if (o.verdict != Verdict::delivered) recount(message_, from, row.state);
     numbers_.put(write_, o.number, std::move(row));
+  }
+
+  void failed(const Outcome& o, const RecipientRow& row) {
+    Failures::One one{row.address, row.member, o};
+    if (one.address.empty())
+      each_original(write_, message_, o.number, 1, [&](std::uint32_t, const PageReader& at) {
+        one.address = at.address();
+        one.member = at.member;
+      });
+    failures_->all.push_back(std::move(one));
   }
 
   smtp::DsnAction report_of(const Outcome& o) {
@@ -290,6 +303,7 @@ class Settling {
   const Settlement& settlement_;
   MessageRow& message_;
   const Duration report_wait_;
+  Failures* const failures_;  // absent: nobody counts them
   Requests requests_;
   bool reports_ = false;  // some of the outcomes are to be reported
   std::vector<ClaimRow> claims_;
@@ -302,7 +316,7 @@ class Settling {
 
 }  // namespace
 
-Settled settle(Write& write, const Settlement& s, Duration report_wait) {
+Settled settle(Write& write, const Settlement& s, Duration report_wait, Failures* failures) {
   // What was learned of hosts and suspects is true whatever became of the message.
   for (const Suspect& suspect : s.suspects) put_suspect(write, suspect);
   for (const std::string& address : s.forgotten) del_suspect(write, s.route, address);
@@ -318,7 +332,7 @@ Settled settle(Write& write, const Settlement& s, Duration report_wait) {
     gone.finished = true;
     return gone;
   }
-  return Settling(write, s, *message, report_wait).run();
+  return Settling(write, s, *message, report_wait, failures).run();
 }
 
 }  // namespace spoold::store::spool

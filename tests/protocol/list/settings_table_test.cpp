@@ -49,6 +49,31 @@ TEST_CASE("settings table: what is printed reads back as the same, for every key
   }
 }
 
+TEST_CASE("settings table: what becomes of failures") {
+  for (const char* key : {"bounce_processing", "bounce_probe"}) {
+    CHECK(again(key, "no") == "false");
+    CHECK(again(key, "true") == "true");
+  }
+  for (const char* text : {"0.5", "5.0", "7.5", "1000.0"}) CHECK(again("bounce_threshold", text) == text);
+  CHECK(again("bounce_threshold", "3") == "3.0");
+  for (const char* text : {"0", "0.0", "-1", "1000.5", "2.25", "2.5.0", "many", ""})
+    CHECK(fault("bounce_threshold", text) != "set");
+  CHECK(fault("bounce_threshold", "2.25") ==
+        "bounce_threshold: '2.25' is no number of points: expected 0.5 to 1000 in steps of 0.5");
+  CHECK(again("bounce_stale", "10d") == "10d");
+  CHECK(again("bounce_interval", "2w") == "2w");
+  CHECK(fault("bounce_interval", "10m") == "bounce_interval: '10m' is less than an hour");
+  for (const char* text : {"0", "3", "100"}) CHECK(again("bounce_warnings", text) == text);
+  CHECK(fault("bounce_warnings", "101") == "bounce_warnings: '101' is no number from 0 to 100");
+  Settings settings;
+  CHECK(*print(settings, "bounce_threshold") == "5.0");
+  CHECK(*print(settings, "bounce_stale") == "1w");
+  CHECK(*print(settings, "bounce_warnings") == "3");
+  CHECK(*print(settings, "bounce_interval") == "1w");
+  CHECK(*print(settings, "bounce_probe") == "true");
+  CHECK(*print(settings, "bounce_processing") == "true");
+}
+
 TEST_CASE("settings table: faults") {
   CHECK(fault("verb", "always") == "there is no setting 'verb'; did you mean 'verp'?");
   CHECK(fault("nonsense_key", "x") == "there is no setting 'nonsense_key'");

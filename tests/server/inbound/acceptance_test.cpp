@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "server/office/acceptance.hpp"
+#include "store/directory/scores.hpp"
 #include "tests/server/inbound/served.hpp"
 
 using namespace spoold;
@@ -186,19 +187,116 @@ TEST_CASE("inbound: what one of several lists refuses is reported to the sender,
   CHECK(served.messages().size() == 2);
 }
 
-TEST_CASE("inbound: a bounce to a VERP address is noted, and nothing is queued") {
+namespace {
+
+std::string bounce_of(const std::string& who, const std::string& status, const std::string& diagnostic,
+                      const std::string& action = "failed") {
+  return "From: MAILER-DAEMON@far.example\r\nSubject: undeliverable\r\nMIME-Version: 1.0\r\n"
+         "Content-Type: multipart/report; report-type=delivery-status; boundary=b\r\n\r\n"
+         "--b\r\nContent-Type: text/plain\r\n\r\nIt failed.\r\n"
+         "--b\r\nContent-Type: message/delivery-status\r\n\r\nReporting-MTA: dns; far.example\r\n\r\n"
+         "Final-Recipient: rfc822; " +
+         who + "\r\nAction: " + action + "\r\nStatus: " + status + "\r\nDiagnostic-Code: smtp; " +
+         diagnostic + "\r\n\r\n--b--\r\n";
+}
+
+std::vector<store::HistoryEvent> bounces_in(const Served& served) {
+  auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
+                                      served.opened.now() + std::chrono::hours(1), 0, 100)
+                    .events;
+  std::erase_if(events, [](const store::HistoryEvent& event) { return event.event != "bounce"; });
+  return events;
+}
+
+/// In half points; 0: there is no score.
+std::uint32_t score_of(const Served& served, const std::string& member) {
+  const store::Read read(*served.opened.store);
+  const auto list = store::directory::find_list(read, "test", "lists.example");
+  const auto score = store::directory::score_of(read, list->id, member);
+  return score ? score->half_points() : 0;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "inbound: a bounce to a VERP address counts against its member, whomever it names, and nothing is "
+    "queued") {
   Served served;
-  const std::string report = "From: MAILER-DAEMON@far.example\r\nSubject: undeliverable\r\n\r\n5.1.1\r\n";
-  CHECK(deliver(served, "", {"test-bounces+anne=far.example@lists.example"}, report) == "250 2.0.0 noted");
+  const std::string verp = "test-bounces+anne=far.example@lists.example";
+  CHECK(deliver(served, "", {verp}, bounce_of("forwarded@else.example", "5.1.1", "550 5.1.1 no such user")) ==
+        "250 2.0.0 noted");
   CHECK(served.messages().empty());
-  const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
-                                            served.opened.now() + std::chrono::hours(1), 0, 100)
-                          .events;
+  CHECK(score_of(served, "anne@far.example") == 2);
+  auto events = bounces_in(served);
   REQUIRE(events.size() == 1);
-  CHECK(events[0].event == "bounce");
   CHECK(events[0].address == "anne@far.example");
   CHECK(events[0].list != 0);
-  CHECK(events[0].detail == "From: MAILER-DAEMON@far.example; Subject: undeliverable");
+  CHECK(events[0].detail.starts_with("no-such-user, 1 point: 1.0 of 5.0; 550 5.1.1 no such user"));
+  CHECK(served.stats.bounced == 1);
+  // What is about us or the message, a warning of a delay, and a vacation count nothing, and trouble nobody.
+  const std::string bart = "test-bounces+bart=near.example@lists.example";
+  for (const std::string& harmless :
+       {bounce_of("bart@near.example", "5.7.1", "550 5.7.1 message considered spam"),
+        bounce_of("bart@near.example", "4.4.1", "450 4.4.1 no answer yet", "delayed"),
+        std::string("From: bart@near.example\r\nSubject: Out of office\r\nAuto-Submitted: auto-replied "
+                    "(vacation)\r\n\r\nI am away.\r\n")})
+    CHECK(deliver(served, "", {bart}, harmless) == "250 2.0.0 noted");
+  CHECK(served.messages().empty());
+  CHECK(score_of(served, "bart@near.example") == 0);
+  CHECK(bounces_in(served).size() == 4);
+  // What nobody here can read goes to the owners.
+  REQUIRE(deliver(served, "", {bart}, post).starts_with("250 2.0.0 queued as "));
+  REQUIRE(served.messages().size() == 1);
+  CHECK(served.recipients(served.messages()[0].id) == std::vector<std::string>{"owner@far.example"});
+  CHECK(score_of(served, "bart@near.example") == 0);
+  CHECK(served.opened.problems() == "");
+}
+
+TEST_CASE("inbound: a bounce to the plain -bounces address counts against the member that it names") {
+  Served served;
+  const std::string plain = "test-bounces@lists.example";
+  CHECK(deliver(served, "", {plain}, bounce_of("Bart@Near.example", "5.2.2", "552 5.2.2 mailbox full")) ==
+        "250 2.0.0 noted");
+  CHECK(score_of(served, "bart@near.example") == 1);
+  CHECK(served.messages().empty());
+  // Nobody of the list: the owners may know who it is.
+  REQUIRE(deliver(served, "", {plain}, bounce_of("nobody@near.example", "5.1.1", "550 5.1.1 no such user"))
+              .starts_with("250 2.0.0 queued as "));
+  CHECK(served.recipients(served.messages().at(0).id) == std::vector<std::string>{"owner@far.example"});
+  // A member of the list, but not his fault: nothing counts, nobody is troubled.
+  CHECK(deliver(served, "", {plain}, bounce_of("cris@near.example", "5.7.1", "550 5.7.1 spam")) ==
+        "250 2.0.0 noted");
+  CHECK(served.messages().size() == 1);
+  CHECK(score_of(served, "cris@near.example") == 0);
+}
+
+TEST_CASE("inbound: a bounce of a probe disables its member once; a guessed token goes to the owners") {
+  Served served;
+  const auto list = store::directory::find_list(store::Read(*served.opened.store), "test", "lists.example");
+  REQUIRE(served.opened.change(store::directory::SetList{list->id, {{"bounce_threshold", "1"}}}));
+  REQUIRE(deliver(served, "", {"test-bounces+anne=far.example@lists.example"},
+                  bounce_of("anne@far.example", "5.1.1", "550 5.1.1 no such user")) == "250 2.0.0 noted");
+  const auto token =
+      store::directory::score_of(store::Read(*served.opened.store), list->id, "anne@far.example")->token;
+  REQUIRE(token.size() == 32);
+  const auto delivery = [&] {
+    return store::directory::find_member(store::Read(*served.opened.store), list->id, "anne@far.example")
+        ->delivery;
+  };
+  // An answer of a vacation program is none; the token stays good.
+  REQUIRE(deliver(served, "", {"test-bounces+" + token + "@lists.example"},
+                  "From: anne@far.example\r\nAuto-Submitted: auto-replied\r\nSubject: away\r\n\r\nAway.\r\n")
+              .starts_with("250 2.0.0 queued as "));
+  REQUIRE(deliver(served, "", {"test-bounces+" + std::string(32, 'a') + "@lists.example"},
+                  bounce_of("anne@far.example", "5.1.1", "550 5.1.1 no such user"))
+              .starts_with("250 2.0.0 queued as "));
+  CHECK(delivery() == list::Delivery::regular);
+  // Anything else is a bounce, in words that nobody knows too.
+  REQUIRE(deliver(served, "", {"Test-Bounces+" + token + "@lists.example"},
+                  "From: x@far.example\r\n\r\nno.\r\n") == "250 2.0.0 noted");
+  CHECK(delivery() == list::Delivery::nomail_by_bounce);
+  REQUIRE(deliver(served, "", {"test-bounces+" + token + "@lists.example"}, post)
+              .starts_with("250 2.0.0 queued as "));
 }
 
 TEST_CASE("inbound: a decision is one commit, whatever it holds") {
@@ -215,15 +313,16 @@ TEST_CASE("inbound: a decision is one commit, whatever it holds") {
   const std::vector<std::string> to = {"test-bounces+anne=far.example@lists.example",
                                        "test-bounces+bart=near.example@lists.example", "any@relayed.example"};
   const auto before = served.opened.store->figures().commits;
-  REQUIRE(deliver(served, "", {to[0], to[1]}, post) == "250 2.0.0 noted");
+  const std::string bounced = bounce_of("anne@far.example", "5.1.1", "550 5.1.1 no such user");
+  REQUIRE(deliver(served, "", {to[0], to[1]}, bounced) == "250 2.0.0 noted");
   CHECK(events() == 2);
   CHECK(served.opened.store->figures().commits == before + 1);
-  REQUIRE(deliver(served, "", to, post).starts_with("250 2.0.0 queued as "));
+  REQUIRE(deliver(served, "", to, bounced).starts_with("250 2.0.0 queued as "));
   CHECK(events() == 4);
   CHECK(served.messages().size() == 1);
   CHECK(served.opened.store->figures().commits == before + 2);
   fault = ENOSPC;
-  CHECK(deliver(served, "", to, post).starts_with("452 4.3.1"));
+  CHECK(deliver(served, "", to, bounced).starts_with("452 4.3.1"));
   fault = 0;
   CHECK(events() == 4);  // nothing of it
   CHECK(served.messages().size() == 1);

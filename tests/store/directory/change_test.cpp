@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 
 #include "store/directory/apply.hpp"
+#include "store/directory/scores.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "tests/store/directory/directory_folder.hpp"
@@ -14,9 +15,9 @@ namespace dir = spoold::store::directory;
 namespace {
 
 using Rows = std::vector<std::pair<std::string, std::string>>;
-constexpr Table copied[] = {Table::list,         Table::list_name,  Table::member,
-                            Table::member_by_id, Table::membership, Table::import,
-                            Table::change,       Table::applied,    Table::user};
+constexpr Table copied[] = {Table::list,       Table::list_name,    Table::member, Table::member_by_id,
+                            Table::membership, Table::import,       Table::change, Table::applied,
+                            Table::user,       Table::member_score, Table::probe};
 
 Rows rows_of(const Read& read, Table table) {
   Rows rows;
@@ -162,6 +163,36 @@ TEST_CASE("a follower that applies the logged changes has the same directory, al
     for (const auto& [key, value] : first.rows(Table::member_by_id))
       CHECK(KeyReader(key).u40() != next->members[0].id);
   }
+}
+
+TEST_CASE("a follower has the same scores, probes, and members that they disabled or removed") {
+  Place first, second;
+  const auto test = first.create("test");
+  REQUIRE(first.apply(dir::Subscribe{test, {member("bert@b.example"), member("carl@c.example")}}));
+  // Carl: probed, and disabled by the bounce of the probe. Bert: removed at once.
+  dir::ScoreMember failure;
+  failure.list = test;
+  failure.address = "carl@c.example";
+  for (int day = 0; day < 5; ++day) {
+    failure.failure = {first.at + std::chrono::hours(24 * day), false, "gone"};
+    REQUIRE(first.apply(failure));
+  }
+  const auto probed = first.read([&](const Read& r) { return dir::score_of(r, test, "carl@c.example"); });
+  REQUIRE(second.follow(first, 3));
+  check_equal(first, second);
+  failure.what = dir::ScoreMember::What::probe;
+  failure.token = probed->token;
+  CHECK(first.apply(failure)->scored->act == bounce::Act::disable);
+  REQUIRE(first.apply(
+      dir::SetList{test, {{"bounce_warnings", "0"}, {"bounce_threshold", "1"}, {"bounce_probe", "no"}}}));
+  failure.what = dir::ScoreMember::What::failure;
+  failure.address = "bert@b.example";
+  CHECK(first.apply(failure)->scored->act == bounce::Act::remove);
+  REQUIRE(second.follow(first, 3));
+  check_equal(first, second);
+  REQUIRE(first.apply(dir::UndoBounces{test, {}, "gone", {}}));
+  REQUIRE(second.follow(first, 3));
+  check_equal(first, second);
 }
 
 TEST_CASE(

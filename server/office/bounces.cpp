@@ -1,0 +1,150 @@
+#include "server/office/bounces.hpp"
+
+#include <algorithm>
+#include <unordered_set>
+#include <utility>
+
+#include "conf/replies.hpp"
+#include "protocol/bounce/event.hpp"
+#include "protocol/list/addresses.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "store/directory/scores.hpp"
+
+namespace spoold::server {
+namespace {
+
+namespace directory = store::directory;
+using directory::ScoreMember;
+
+constexpr std::size_t most_said = 300;
+
+std::string cut(std::string text) {
+  if (text.size() > most_said) text.resize(most_said);
+  return text;
+}
+
+/// The token in the reverse path of a probe of ours.
+std::string token_in(const std::string& reverse_path, char delimiter) {
+  const mail::Address address(reverse_path);
+  const auto sub = list::sub_address(address.local, delimiter);
+  return sub && sub->role == list::Role::bounces ? mail::lower(sub->detail) : std::string();
+}
+
+directory::Operation operation(std::string id, ScoreMember change) {
+  return {std::move(id), "spoold", std::move(change)};
+}
+
+/// The first failure of the report that counts in full, else one that counts half.
+std::optional<std::pair<bounce::Event, const bounce::Failure*>> worst(const bounce::Scan& scan,
+                                                                      TimePoint at) {
+  std::optional<std::pair<bounce::Event, const bounce::Failure*>> found;
+  for (const bounce::Failure& failure : scan.failures)
+    if (auto event = bounce::event_of(failure, reply_table(), at); event && (!found || found->first.soft))
+      if (!found || !event->soft) found.emplace(std::move(*event), &failure);
+  return found;
+}
+
+std::string said(const bounce::Failure& failure) {
+  std::string text = failure.diagnostic.empty() ? failure.status.text() : failure.diagnostic;
+  if (!failure.remote.empty()) text += " (" + failure.remote + ")";
+  return cut(std::move(text));
+}
+
+ScoreMember failed(list::ListId list, std::string address, bounce::Event event, std::string said) {
+  ScoreMember change;
+  change.list = list;
+  change.address = std::move(address);
+  change.failure = std::move(event);
+  change.said = std::move(said);
+  return change;
+}
+
+}  // namespace
+
+const smtp::ReplyTable& reply_table() {
+  static const smtp::ReplyTable table(conf::built_in_replies());
+  return table;
+}
+
+std::vector<directory::Operation> scores_of(const conf::Settings& settings, const store::Read& read,
+                                            const store::spool::Failures& failures) {
+  std::vector<directory::Operation> operations;
+  const store::Message& message = failures.message;
+  const std::string token =
+      message.post == 0 ? token_in(message.reverse_path, settings.verp.delimiter) : std::string();
+  for (const store::spool::Failures::One& one : failures.all) {
+    const bool expired = one.outcome.verdict == Verdict::expired;
+    const LastReply& last = one.outcome.last;
+    if (const auto probe = directory::probed(read, token)) {
+      if (expired || (!last.reply.permanent() && last.stage != Stage::dns)) continue;
+      ScoreMember change =
+          failed(probe->list, probe->address, {last.at, false, {}}, cut(last.reply.oneline()));
+      change.what = ScoreMember::What::probe;
+      change.token = token;
+      operations.push_back(operation("probe:" + token, std::move(change)));
+      continue;
+    }
+    auto event = bounce::event_of(last, expired, one.outcome.alone, reply_table());
+    if (!event) continue;
+    operations.push_back(operation(
+        "failed:" + store::id_text(message.id) + ":" + std::to_string(one.outcome.number),
+        failed(message.list, mail::lower(one.address), std::move(*event), cut(last.reply.oneline()))));
+  }
+  return operations;
+}
+
+ReportRead read_report(const store::Read& read, list::ListId list, const std::string& member,
+                       std::string_view mail, TimePoint at) {
+  ReportRead report;
+  const bounce::Scan scan = bounce::scan(mail);
+  if (scan.failures.empty() || scan.harmless) {
+    report.to_owners = !scan.harmless;
+    report.what = scan.harmless ? "nothing failed for good" : "not recognised";
+    return report;
+  }
+  if (!member.empty()) {
+    if (auto found = worst(scan, at))
+      report.operations.push_back(
+          operation(directory::new_operation_id(),
+                    failed(list, member, std::move(found->first), said(*found->second))));
+    else
+      report.what = "does not count: " + said(scan.failures.front());
+    return report;
+  }
+  // The report names whom it is about; each of them once.
+  std::unordered_set<std::string> seen;
+  bool any = false;
+  for (const bounce::Failure& failure : scan.failures) {
+    const auto mailbox = Mailbox::parse(failure.address, Mailbox::Allow::utf8);
+    if (!mailbox || !failure.permanent || !directory::find_member(read, list, mailbox->key())) continue;
+    any = true;
+    if (auto event = bounce::event_of(failure, reply_table(), at);
+        event && seen.insert(mailbox->key()).second)
+      report.operations.push_back(operation(directory::new_operation_id(),
+                                            failed(list, mailbox->key(), std::move(*event), said(failure))));
+  }
+  if (report.operations.empty())
+    report.what = any ? "does not count: " + said(scan.failures.front()) : "names no member";
+  report.to_owners = !any;
+  return report;
+}
+
+ReportRead read_probe_report(const store::Read& read, const std::string& token, std::string_view mail,
+                             TimePoint at) {
+  ReportRead report;
+  const auto probe = directory::probed(read, token);
+  const bounce::Scan scan = bounce::scan(mail);
+  if (!probe || scan.harmless) {
+    report.to_owners = true;
+    report.what = "an answer to a probe that is no bounce";
+    return report;
+  }
+  ScoreMember change = failed(probe->list, probe->address, {at, false, {}},
+                              scan.failures.empty() ? std::string() : said(scan.failures.front()));
+  change.what = ScoreMember::What::probe;
+  change.token = token;
+  report.operations.push_back(operation("probe:" + token, std::move(change)));
+  return report;
+}
+
+}  // namespace spoold::server
