@@ -76,7 +76,8 @@ void Reads::scores(const list::List& list, const std::string& address, const Row
 void Reads::bounces(const list::List& list, const std::string& address, const RowSink& sink) const {
   scan_.events({}, TimePoint::max(), 0, [&](const std::vector<store::HistoryEvent>& events) {
     for (const store::HistoryEvent& event : events)
-      if (event.event == "bounce" && event.list == list.id && (address.empty() || event.address == address))
+      if ((event.event == "bounce" || event.event == "complaint") && event.list == list.id &&
+          (address.empty() || event.address == address))
         sink(history_json(event));
   });
 }

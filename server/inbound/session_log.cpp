@@ -16,7 +16,7 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
     lines.push_back({message.message.list_address, message.message.reverse_path,
                      message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
   for (const store::HistoryEvent& event : acceptance.events)
-    if (event.event == "bounce") bounces.push_back(event);
+    if (event.event == "bounce" || event.event == "complaint") bounces.push_back(event);
   for (const std::string& packed : acceptance.operations) {
     const store::directory::Operation operation = store::directory::unpack_operation(packed);
     const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
@@ -87,7 +87,7 @@ void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply)
 void SessionLog::bounce(const store::HistoryEvent& event) const {
   ++stats_.bounced;
   const std::string client = peer_.text();
-  log::event(log::Level::info, "bounce",
+  log::event(log::Level::info, event.event == "complaint" ? "complaint" : "bounce",
              {{"to", event.address}, {"reply", event.detail}, {"client", client}});
 }
 

@@ -72,8 +72,12 @@ class Disposing {
   }
   Fate fate_of(const smtp::Recipient&, const to::Post& to) { return post(to.list); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
-  Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) { return fate_of_led(recipient); }
+  Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) {
+    (void)complained();
+    return fate_of_led(recipient);
+  }
   Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
+    if (const auto list = complained()) return to_owners(recipient, *list);
     return bounced(recipient, to.list, to.member,
                    read_report(read_, to.list, to.member, content(), arrival_.at));
   }
@@ -97,10 +101,30 @@ class Disposing {
       event.detail = report.what + "; From: " + drafts_.from() + "; Subject: " + drafts_.subject();
       made_.acceptance.events.push_back(std::move(event));
     }
-    if (!report.to_owners) return {};
+    return report.to_owners ? to_owners(recipient, list) : Fate{};
+  }
+
+  Fate to_owners(const smtp::Recipient& recipient, list::ListId list) {
     smtp::Recipient owners = recipient;
     owners.to = to::Owners{{list}};
     return fate_of_led(owners);
+  }
+
+  // A complaint is recorded once, and reaches the owners whichever of these addresses it comes to.
+  std::optional<list::ListId> complained() {
+    if (complaint_) return *complaint_;
+    complaint_.emplace();
+    const auto complaint = read_complaint(read_, content());
+    if (!complaint) return *complaint_;
+    *complaint_ = complaint->list;
+    store::HistoryEvent event;
+    event.at = arrival_.at;
+    event.event = "complaint";
+    event.list = complaint->list;
+    event.address = complaint->member;
+    event.detail = complaint->what + "; From: " + drafts_.from() + "; Subject: " + drafts_.subject();
+    made_.acceptance.events.push_back(std::move(event));
+    return *complaint_;
   }
 
   // Of a content that is staged only the begin is at hand.
@@ -326,6 +350,8 @@ class Disposing {
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;
+  std::optional<std::optional<list::ListId>>
+      complaint_;  // once asked: the list that the content is a complaint about
   std::unordered_map<list::ListId, Fate> posts_;
   std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is
   std::unordered_map<std::string, Behind> behind_;  // by alias, or by the lists whose owners they are

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "conf/replies.hpp"
+#include "protocol/bounce/complaint.hpp"
 #include "protocol/bounce/event.hpp"
 #include "protocol/list/addresses.hpp"
 #include "protocol/mail/ascii.hpp"
@@ -145,6 +146,16 @@ ReportRead read_probe_report(const store::Read& read, const std::string& token, 
   change.token = token;
   report.operations.push_back(operation("probe:" + token, std::move(change)));
   return report;
+}
+
+std::optional<ComplaintRead> read_complaint(const store::Read& read, std::string_view mail) {
+  const auto complaint = bounce::scan_complaint(mail);
+  if (!complaint || complaint->feedback_type == "not-spam") return std::nullopt;
+  const mail::Address address(complaint->list);
+  const auto member = Mailbox::parse(complaint->member, Mailbox::Allow::utf8);
+  const auto list = directory::find_list(read, address.local, address.domain);
+  if (!list || !member || !directory::find_member(read, list->id, member->key())) return std::nullopt;
+  return ComplaintRead{list->id, member->key(), complaint->feedback_type};
 }
 
 }  // namespace spoold::server

@@ -40,6 +40,15 @@ ReportRead read_report(const store::Read&, list::ListId, const std::string& memb
 ReportRead read_probe_report(const store::Read&, const std::string& token, std::string_view mail,
                              TimePoint at);
 
+/// A complaint of a member of a list here about his copy of a post (ARF, RFC 5965). The member is named by the envelope sender
+/// of the copy that it returns. Nothing: it is no complaint, or names no member here.
+struct ComplaintRead {
+  list::ListId list = 0;
+  std::string member;  // key
+  std::string what;    // "abuse"
+};
+std::optional<ComplaintRead> read_complaint(const store::Read&, std::string_view mail);
+
 /// Mail that follows from an operation: none, or to the member, to the owners. `evidence`: the report or reply that it
 /// followed from, as a message; empty: what the operation says is quoted.
 store::Acceptance notices(const AddressBook&, const store::Read&, const store::directory::Applied&,

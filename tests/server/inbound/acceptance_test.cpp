@@ -299,6 +299,43 @@ TEST_CASE("inbound: a bounce of a probe disables its member once; a guessed toke
               .starts_with("250 2.0.0 queued as "));
 }
 
+TEST_CASE("inbound: a complaint is recorded with its member, and reaches the owners") {
+  Served served;
+  const std::string complaint =
+      "From: feedback@far.example\r\nSubject: FW: hello\r\nMIME-Version: 1.0\r\n"
+      "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+      "--b\r\nContent-Type: text/plain\r\n\r\nThis is an abuse report.\r\n"
+      "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\nUser-Agent: "
+      "x/1\r\nVersion: 1\r\n"
+      "Original-Mail-From: <test-bounces+bart=near.example@lists.example>\r\n\r\n"
+      "--b\r\nContent-Type: message/rfc822\r\n\r\n"
+      "Return-Path: <test-bounces+bart=near.example@lists.example>\r\nFrom: anne@far.example\r\nTo: "
+      "test@lists.example\r\n"
+      "Subject: hello\r\n\r\nthe text\r\n--b--\r\n";
+  const auto list = store::directory::find_list(store::Read(*served.opened.store), "test", "lists.example");
+  const auto bart = [&] {
+    return store::directory::find_member(store::Read(*served.opened.store), list->id, "bart@near.example");
+  };
+  const char* const to[] = {"abuse@lists.example", "test-bounces@lists.example", "test-owner@lists.example"};
+  for (std::size_t i = 0; i < 3; ++i) {
+    CAPTURE(to[i]);
+    REQUIRE(deliver(served, "feedback@far.example", {to[i]}, complaint).starts_with("250 2.0.0 queued as "));
+    const auto messages = served.messages();
+    REQUIRE(messages.size() == i + 1);
+    CHECK(served.recipients(messages.back().id) == std::vector<std::string>{"owner@far.example"});
+    CHECK(bart()->delivery == list::Delivery::regular);
+    CHECK(score_of(served, "bart@near.example") == 0);
+  }
+  const auto events = store::spool::history(store::Read(*served.opened.store), TimePoint{},
+                                            served.opened.now() + std::chrono::hours(1), 0, 100)
+                          .events;
+  const auto complaints = std::count_if(events.begin(), events.end(), [](const store::HistoryEvent& event) {
+    return event.event == "complaint" && event.address == "bart@near.example" &&
+           event.detail.starts_with("abuse; ");
+  });
+  CHECK(complaints == 3);
+}
+
 TEST_CASE("inbound: a decision is one commit, whatever it holds") {
   static std::atomic<int> fault{0};
   fault = 0;
