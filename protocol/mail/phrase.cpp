@@ -15,8 +15,10 @@ bool plain(char c) {
   return c == ' ' || is_atext(c);
 }
 
-/// Q encoding, restricted to what a phrase allows (RFC 2047 5 (3)).
-std::string encoded(std::string_view text) {
+}  // namespace
+
+// Q encoding, restricted to what a phrase allows (RFC 2047 5 (3)).
+std::string encoded_words(std::string_view text) {
   constexpr char hex[] = "0123456789ABCDEF";
   constexpr std::string_view begin = "=?utf-8?q?";
   std::string out(begin);
@@ -47,13 +49,12 @@ std::string encoded(std::string_view text) {
   return out += "?=";
 }
 
-}  // namespace
-
 std::string phrase(std::string_view text) {
   text = trim(text);
   const bool ascii = std::all_of(text.begin(), text.end(), [](char c) { return c >= 0x20 && c < 0x7f; });
   // "=?" in plain text would be read as an encoded word that it is not
-  if (!ascii || text.size() > max_quoted || text.find("=?") != std::string_view::npos) return encoded(text);
+  if (!ascii || text.size() > max_quoted || text.find("=?") != std::string_view::npos)
+    return encoded_words(text);
   if (std::all_of(text.begin(), text.end(), plain)) return std::string(text);
   std::string out = "\"";
   for (char c : text) {

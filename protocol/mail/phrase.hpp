@@ -10,5 +10,7 @@ namespace spoold::mail {
 /// most 75 characters on folded lines when it is not ASCII or too long for one line. Empty for empty or blank
 /// text.
 std::string phrase(std::string_view text);
+/// `text` as encoded words, on as many folded lines as it needs (RFC 2047).
+std::string encoded_words(std::string_view text);
 
 }  // namespace spoold::mail

@@ -8,6 +8,7 @@
 #include "protocol/mail/utf8.hpp"
 #include "protocol/mime/ascii_field.hpp"
 #include "protocol/mime/parts.hpp"
+#include "protocol/mime/transfer.hpp"
 
 namespace spoold::mime {
 namespace {
@@ -15,54 +16,8 @@ namespace {
 using mail::is_ascii;
 using Converted = tl::expected<void, std::string>;
 
-constexpr std::size_t max_line = 76;  // RFC 2045 6.7, 6.8
-constexpr char hex[] = "0123456789ABCDEF";
-
 bool high(char c) {
   return static_cast<unsigned char>(c) >= 0x80;
-}
-
-void put_octet(std::string& out, char c) {
-  const auto value = static_cast<unsigned char>(c);
-  out += {'=', hex[value >> 4], hex[value & 15]};
-}
-
-/// RFC 2045 6.7. `again`: it is quoted-printable already, with octets in it that it must not have.
-void put_quoted(std::string& out, std::string_view body, bool again) {
-  std::size_t length = 0;  // of the line
-  for (std::size_t i = 0; i < body.size(); ++i) {
-    const char c = body[i];
-    if (c == '\r' && i + 1 < body.size() && body[i + 1] == '\n') {
-      out += "\r\n";
-      length = 0;
-      ++i;
-      continue;
-    }
-    const bool before_end = i + 1 == body.size() || body.substr(i + 1).starts_with("\r\n");
-    const bool blank = c == ' ' || c == '\t';
-    const bool plain = (c > 32 && c < 127 && c != '=') || (blank && !before_end);
-    const bool literal = !high(c) && (plain || again);
-    const std::size_t size = literal ? 1 : 3;
-    // Behind a "=" there may be its two digits already; behind all but the last octet a "=" of our own.
-    const std::size_t room = before_end ? max_line : max_line - 1;
-    if (length + size + (again && c == '=' && !before_end ? 2 : 0) > room) {
-      out += "=\r\n";
-      length = 0;
-    }
-    if (literal)
-      out += c;
-    else
-      put_octet(out, c);
-    length += size;
-  }
-}
-
-void put_base64(std::string& out, std::string_view body) {
-  constexpr std::size_t octets = max_line / 4 * 3;
-  for (; !body.empty(); body.remove_prefix(std::min(octets, body.size()))) {
-    out += mail::base64_encode(body.substr(0, octets));
-    if (body.size() > octets || body.ends_with("\r\n")) out += "\r\n";
-  }
 }
 
 bool shorter_as_base64(std::string_view body) {
@@ -120,9 +75,9 @@ class Conversion {
     if (encoding.empty())
       out_ += body;
     else if (encoding == "base64")
-      put_base64(out_, body);
+      append_base64(out_, body);
     else
-      put_quoted(out_, body, one.encoding == "quoted-printable");
+      append_quoted(out_, body, one.encoding == "quoted-printable");
     return {};
   }
 

@@ -1,14 +1,24 @@
 #include "protocol/mime/transfer.hpp"
 
+#include <algorithm>
 #include <optional>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/base64.hpp"
 #include "protocol/mail/header.hpp"
 
 namespace spoold::mime {
 namespace {
 
+constexpr std::size_t max_line = 76;  // RFC 2045 6.7, 6.8
+constexpr char digits[] = "0123456789ABCDEF";
+
 constexpr std::size_t encoded_word_at_most = 998;  // RFC 2047 2 says 75; a line of any message ends here
+
+void put_octet(std::string& out, char c) {
+  const auto value = static_cast<unsigned char>(c);
+  out += {'=', digits[value >> 4], digits[value & 15]};
+}
 
 /// -1: no digit of that kind.
 int hex(char c) {
@@ -94,6 +104,43 @@ std::optional<Word> encoded_word(std::string_view value, std::size_t at) {
 }
 
 }  // namespace
+
+void append_quoted(std::string& out, std::string_view body, bool again) {
+  std::size_t length = 0;  // of the line
+  for (std::size_t i = 0; i < body.size(); ++i) {
+    const char c = body[i];
+    if (c == '\r' && i + 1 < body.size() && body[i + 1] == '\n') {
+      out += "\r\n";
+      length = 0;
+      ++i;
+      continue;
+    }
+    const bool before_end = i + 1 == body.size() || body.substr(i + 1).starts_with("\r\n");
+    const bool blank = c == ' ' || c == '\t';
+    const bool plain = (c > 32 && c < 127 && c != '=') || (blank && !before_end);
+    const bool literal = static_cast<unsigned char>(c) < 0x80 && (plain || again);
+    const std::size_t size = literal ? 1 : 3;
+    // Behind a "=" there may be its two digits already; behind all but the last octet a "=" of our own.
+    const std::size_t room = before_end ? max_line : max_line - 1;
+    if (length + size + (again && c == '=' && !before_end ? 2 : 0) > room) {
+      out += "=\r\n";
+      length = 0;
+    }
+    if (literal)
+      out += c;
+    else
+      put_octet(out, c);
+    length += size;
+  }
+}
+
+void append_base64(std::string& out, std::string_view body) {
+  constexpr std::size_t octets = max_line / 4 * 3;
+  for (; !body.empty(); body.remove_prefix(std::min(octets, body.size()))) {
+    out += mail::base64_encode(body.substr(0, octets));
+    if (body.size() > octets || body.ends_with("\r\n")) out += "\r\n";
+  }
+}
 
 std::string decoded(std::string_view body, std::string_view encoding, std::size_t most) {
   if (encoding == "base64") return from_base64(body, most);

@@ -1,0 +1,46 @@
+#include "protocol/mime/charset.hpp"
+
+#include <iconv.h>
+
+#include <algorithm>
+
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/utf8.hpp"
+
+namespace spoold::mime {
+namespace {
+
+std::optional<std::string> converted(std::string_view text, const std::string& charset) {
+  const iconv_t way = iconv_open(charset.c_str(), "UTF-8");
+  if (way == reinterpret_cast<iconv_t>(-1)) return std::nullopt;
+  std::string in(text), out(text.size() * 4 + 64, '\0');
+  char* from = in.data();
+  char* to = out.data();
+  std::size_t rest = in.size(), room = out.size();
+  // The second call ends what a set with shifts has begun (ISO-2022-JP).
+  const bool whole =
+      iconv(way, &from, &rest, &to, &room) == 0 && iconv(way, nullptr, nullptr, &to, &room) == 0;
+  iconv_close(way);
+  if (!whole) return std::nullopt;
+  out.resize(out.size() - room);
+  return out;
+}
+
+}  // namespace
+
+std::optional<std::string> in_charset(std::string_view utf8, std::string_view charset) {
+  const bool name = !charset.empty() && charset.size() <= 40 && std::ranges::all_of(charset, [](char c) {
+    return mail::is_alpha(c) || mail::is_digit(c) ||
+           std::string_view("-_.:").find(c) != std::string_view::npos;
+  });
+  if (!name || !mail::is_utf8(utf8)) return std::nullopt;
+  if (mail::same(charset, "utf-8")) return std::string(utf8);
+  if (mail::same(charset, "us-ascii"))
+    return mail::is_ascii(utf8) ? std::optional<std::string>(utf8) : std::nullopt;
+  constexpr std::string_view ascii = "AZaz09 =+~\\\r\n";
+  if (mail::starts_with(charset, "utf-7") || converted(ascii, std::string(charset)) != ascii)
+    return std::nullopt;
+  return converted(utf8, std::string(charset));
+}
+
+}  // namespace spoold::mime
