@@ -3,6 +3,9 @@
 #include <algorithm>
 #include <array>
 
+#include "protocol/list/decorate.hpp"
+#include "protocol/list/subject.hpp"
+#include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/phrase.hpp"
 
@@ -81,15 +84,135 @@ std::string list_fields(const List& list) {
   return out;
 }
 
-void cook(mail::Draft& draft, const List& list, std::string_view message_id) {
-  bool has_id = false;
-  draft.remove([&](const mail::Field& field) {
-    has_id |= same(field.name, "Message-ID");
-    return among(replaced, field.name) || among(removed, field.name);
-  });
-  if (!message_id.empty() && !has_id) draft.append("Message-ID: " + std::string(message_id) + "\r\n");
-  draft.append(list_fields(list));
-  draft.append("X-BeenThere: " + list.address() + "\r\n");
+namespace {
+
+constexpr std::array<std::string_view, 14> names_the_author = {"Reply-To",
+                                                               "Sender",
+                                                               "Received",
+                                                               "Message-ID",
+                                                               "Resent-Message-ID",
+                                                               "DKIM-Signature",
+                                                               "DomainKey-Signature",
+                                                               "Organization",
+                                                               "User-Agent",
+                                                               "Return-Path",
+                                                               "Errors-To",
+                                                               "Received-SPF",
+                                                               "Authentication-Results",
+                                                               "Disposition-Notification-Options"};
+
+class Cook {
+ public:
+  Cook(mail::Draft& draft, const List& list, const Cooking& with)
+      : draft_(draft), list_(list), settings_(list.settings), with_(with) {}
+
+  std::vector<Step> run() {
+    prefix();
+    if (settings_.anonymous)
+      anonymous();
+    else
+      reply_to();
+    remove();
+    if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
+      draft_.append("Message-ID: " + std::string(with_.message_id) + "\r\n");
+    if (settings_.sender_header && !settings_.anonymous) {
+      draft_.replace("Sender", "Sender: <" + list_.local + "-bounces@" + list_.domain + ">\r\n");
+      did("sender_header", "Sender is the list's address for bounces");
+    }
+    draft_.append(list_fields(list_));
+    draft_.append("X-BeenThere: " + list_.address() + "\r\n");
+    decorated();
+    return std::move(steps_);
+  }
+
+ private:
+  void did(std::string setting, std::string what) { steps_.push_back({std::move(setting), std::move(what)}); }
+
+  void prefix() {
+    if (settings_.subject_prefix.empty()) return;
+    const mail::Field* subject = draft_.find("Subject");
+    auto value = with_prefix(subject == nullptr ? std::string_view() : subject->value,
+                             settings_.subject_prefix, with_.post);
+    if (!value) return;
+    draft_.replace("Subject", "Subject:" + *value + "\r\n");
+    did("subject_prefix", "Subject:" + *value);
+  }
+
+  std::string list_mailbox() const {
+    const std::string phrase = mail::phrase(settings_.description);
+    return (phrase.empty() ? "" : phrase + "\r\n ") + "<" + list_.address() + ">";
+  }
+
+  void reply_to() {
+    if (settings_.reply_to == ReplyTo::poster) return;
+    const std::string first =
+        settings_.reply_to == ReplyTo::list ? list_.address() : settings_.reply_to_address;
+    // Whom the poster names stays, else himself; the address in front is not named twice.
+    const mail::Field* named = draft_.find("Reply-To");
+    if (named == nullptr) named = draft_.find("From");
+    std::string value = " " + first;
+    if (named != nullptr) {
+      const mail::AddressList list = mail::address_list(named->value);
+      const auto is_first = [&](const mail::NameAddr& one) { return mail::same(one.mailbox.text(), first); };
+      if (list.faults.empty() && std::ranges::none_of(list.addresses, is_first)) {
+        value.append(",\r\n ").append(mail::trim(named->value));
+      } else {
+        for (const mail::NameAddr& one : list.addresses)
+          if (!is_first(one)) value += ",\r\n " + written(one);
+      }
+    }
+    draft_.replace("Reply-To", "Reply-To:" + value + "\r\n");
+    did("reply_to", "answers go to " + first + ", and to whom the poster names");
+  }
+
+  static std::string written(const mail::NameAddr& one) {
+    if (one.name.empty()) return one.mailbox.text();
+    return (one.name.starts_with("=?") ? one.name : mail::phrase(one.name)) + " <" + one.mailbox.text() + ">";
+  }
+
+  void anonymous() {
+    draft_.remove([&](const mail::Field& field) {
+      return among(names_the_author, field.name) || mail::starts_with(field.name, "X-") ||
+             mail::starts_with(field.name, "ARC-");
+    });
+    draft_.replace("From", "From: " + list_mailbox() + "\r\n");
+    draft_.append("Reply-To: " + list_.address() + "\r\n");
+    did("anonymous", "From and Reply-To are the list; fields that name the author are removed");
+  }
+
+  void remove() {
+    std::string gone;
+    draft_.remove([&](const mail::Field& field) {
+      const bool wished = std::ranges::any_of(settings_.remove_headers, [&](std::string_view name) {
+        return name.ends_with('*') ? mail::starts_with(field.name, name.substr(0, name.size() - 1))
+                                   : same(name, field.name);
+      });
+      if (wished) gone.append(gone.empty() ? "" : ", ").append(field.name);
+      return wished || among(replaced, field.name) || among(removed, field.name);
+    });
+    if (!gone.empty()) did("remove_headers", gone + " removed");
+  }
+
+  void decorated() {
+    const Decorated how = decorate(draft_, list_, with_.tail, with_.unique);
+    if (how == Decorated::none) return;
+    const char* what = how == Decorated::in_the_text ? "in the text, in its own charset and encoding"
+                                                     : "in parts around the post";
+    if (!settings_.header.empty()) did("header", what);
+    if (!settings_.footer.empty()) did("footer", what);
+  }
+
+  mail::Draft& draft_;
+  const List& list_;
+  const Settings& settings_;
+  const Cooking& with_;
+  std::vector<Step> steps_;
+};
+
+}  // namespace
+
+std::vector<Step> cook(mail::Draft& draft, const List& list, const Cooking& cooking) {
+  return Cook(draft, list, cooking).run();
 }
 
 }  // namespace spoold::list

@@ -1,24 +1,37 @@
 // Cooking: a post as its members get it (RFC 2369, 2919, 5064), as a change of its Draft.
 //
 // Guarantees: byte-preserving: a field that is neither removed nor replaced goes out exactly as it came in,
-// in its place; the body is untouched. Ours go to the end. Replaced, never doubled:
+// in its place; of the body as decorate.hpp says. Ours go to the end. Replaced, never doubled:
 // List-Id -Post -Help -Subscribe -Unsubscribe -Owner, Precedence (also `bulk` and `junk`: an answer to a list
 // post must be known as such by every vacation program). Other lists' List-Archive and List-Unsubscribe-Post
 // go too: with our List-Unsubscribe a one-click POST of theirs would make no sense. The loop guard is
 // X-BeenThere with the list's address: another list on the way replaces List-Id but keeps this one, so two
 // lists that are members of each other stop after one round. X-BeenThere of others stays for the same reason.
+// The author never disappears from Reply-To: `reply_to` adds in front of whom he names, or of himself. An anonymous list
+// removes all that may name him: From, Reply-To, Sender, the way that the message came, signatures, X- fields, Message-ID.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/draft.hpp"
 
 namespace spoold::list {
 
-/// `message_id`: used when the post has none ("<id@host>"; empty: none is added).
-void cook(mail::Draft& draft, const List& list, std::string_view message_id);
+/// What a post is cooked with, besides its list.
+struct Cooking {
+  std::string_view message_id = {};  // used when the post has none ("<id@host>"; empty: none is added)
+  std::uint32_t post = 0;            // its number
+  std::string_view tail = {};        // decorate.hpp
+  std::string_view unique = {};      // likewise
+};
+/// One change, for `spoolctl cook --explain`.
+struct Step {
+  std::string setting, what;
+};
+std::vector<Step> cook(mail::Draft& draft, const List& list, const Cooking& cooking);
 
 /// The fields that cook() adds at the end: also for messages a list sends itself.
 std::string list_fields(const List& list);

@@ -15,7 +15,8 @@ namespace spoold::list {
 
 enum class Verp : std::uint8_t { never, personalized, every, always };
 enum class VerpFormat : std::uint8_t { classic, signed_, opaque };
-enum class Personalize : std::uint8_t { none, individual };
+enum class Personalize : std::uint8_t { none, individual, full };
+enum class ReplyTo : std::uint8_t { poster, list, address };
 enum class Nonmembers : std::uint8_t { reject, accept };
 enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
 
@@ -41,6 +42,13 @@ struct Settings {
   bool own_posts = true;
   bool avoid_duplicates = false;
   BounceRules bounces;
+  // Of what members get (cook.hpp):
+  std::string subject_prefix, header, footer;
+  ReplyTo reply_to = ReplyTo::poster;
+  std::string reply_to_address;  // of ReplyTo::address: Mailbox text
+  bool sender_header = false;
+  std::vector<std::string> remove_headers;  // names; "X-Spam-*": all that begin so
+  bool anonymous = false;
 };
 
 struct List {

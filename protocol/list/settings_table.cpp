@@ -6,6 +6,8 @@
 
 #include "conf/near_miss.hpp"
 #include "conf/values.hpp"
+#include "protocol/list/subject.hpp"
+#include "protocol/list/text.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
 
@@ -27,8 +29,8 @@ constexpr std::array<Word<Verp>, 3> verp_words = {
     {{"never", Verp::never}, {"personalized", Verp::personalized}, {"always", Verp::always}}};
 constexpr std::array<Word<VerpFormat>, 2> format_words = {
     {{"classic", VerpFormat::classic}, {"opaque", VerpFormat::opaque}}};
-constexpr std::array<Word<Personalize>, 2> personalize_words = {
-    {{"none", Personalize::none}, {"individual", Personalize::individual}}};
+constexpr std::array<Word<Personalize>, 3> personalize_words = {
+    {{"none", Personalize::none}, {"individual", Personalize::individual}, {"full", Personalize::full}}};
 constexpr std::array<Word<Nonmembers>, 2> nonmember_words = {
     {{"reject", Nonmembers::reject}, {"accept", Nonmembers::accept}}};
 
@@ -134,16 +136,85 @@ std::string print_max_size(const Settings& settings) {
   return settings.max_size == 0 ? "0" : conf::size_text(settings.max_size);
 }
 
+Done read_prefix(Settings& settings, std::string_view text) {
+  if (auto wrong = prefix_fault(text)) return fault(std::move(*wrong));
+  settings.subject_prefix = mail::trim(text);
+  return {};
+}
+
+Done read_text(std::string& value, std::string_view text) {
+  if (auto wrong = text_fault(text)) return fault(std::move(*wrong));
+  value = text;
+  return {};
+}
+
+Done read_reply_to(Settings& settings, std::string_view text) {
+  settings.reply_to_address.clear();
+  settings.reply_to = text == "list" ? ReplyTo::list : ReplyTo::poster;
+  if (text == "list" || text == "poster") return {};
+  const auto mailbox = Mailbox::parse(text);
+  if (!mailbox) return fault("'" + std::string(text) + "' is none of: poster, list, an address");
+  settings.reply_to = ReplyTo::address;
+  settings.reply_to_address = mailbox->text();
+  return {};
+}
+
+std::string print_reply_to(const Settings& settings) {
+  if (settings.reply_to == ReplyTo::address) return settings.reply_to_address;
+  return settings.reply_to == ReplyTo::list ? "list" : "poster";
+}
+
+/// Without them a message is no message, or no post of this list.
+constexpr std::array<std::string_view, 5> needed = {"From", "Date", "Message-ID", "Content-Type",
+                                                    "Content-Transfer-Encoding"};
+
+Done read_remove_headers(Settings& settings, std::string_view text) {
+  std::vector<std::string> names;
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find_first_of(", \n", at), text.size());
+    std::string_view name = text.substr(at, end - at);
+    at = end + 1;
+    if (name.ends_with(':')) name.remove_suffix(1);
+    if (name.empty()) continue;
+    const std::string_view letters = name.ends_with('*') ? name.substr(0, name.size() - 1) : name;
+    const bool field = !letters.empty() && std::ranges::all_of(letters, [](char c) {
+      return c > 32 && c < 127 && c != ':' && c != '*';
+    });
+    if (!field) return fault("'" + std::string(name) + "' is not the name of a header field");
+    for (const std::string_view one : needed)
+      if (mail::same(name, one) || (name.ends_with('*') && mail::starts_with(one, letters)))
+        return fault("'" + std::string(name) + "' would remove " + std::string(one) +
+                     ", which a message needs");
+    names.emplace_back(name);
+  }
+  settings.remove_headers = std::move(names);
+  return {};
+}
+
+std::string print_remove_headers(const Settings& settings) {
+  std::string text;
+  for (const std::string& name : settings.remove_headers) text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 22> not_built = {
-    "moderators",    "subject_prefix", "header",
-    "footer",        "reply_to",       "sender_header",
-    "dmarc",         "dmarc_when",     "member_moderation",
-    "emergency",     "max_recipients", "implicit_destination",
-    "one_click",     "subscribe",      "unsubscribe",
-    "held_lifetime", "held_expiry",    "bounce_guard",
-    "advertised",    "archive",        "info",
-    "language"};
+constexpr std::array<std::string_view, 17> not_built = {"moderators",
+                                                        "dmarc",
+                                                        "dmarc_when",
+                                                        "member_moderation",
+                                                        "emergency",
+                                                        "max_recipients",
+                                                        "implicit_destination",
+                                                        "one_click",
+                                                        "subscribe",
+                                                        "unsubscribe",
+                                                        "held_lifetime",
+                                                        "held_expiry",
+                                                        "bounce_guard",
+                                                        "advertised",
+                                                        "archive",
+                                                        "info",
+                                                        "language"};
 
 }  // namespace
 
@@ -174,10 +245,9 @@ const std::vector<SettingKey>& general_keys() {
       {"verp_format", "classic | opaque", "how that envelope sender names the member",
        [](Settings& s, std::string_view t) { return read_word(s.verp_format, t, format_words, {"signed"}); },
        [](const Settings& s) { return print_word(s.verp_format, format_words); }},
-      {"personalize", "none | individual", "individual: one copy a member",
-       [](Settings& s, std::string_view t) {
-         return read_word(s.personalize, t, personalize_words, {"full"});
-       },
+      {"personalize", "none | individual | full",
+       "individual: one copy a member; full: and his values in header and footer",
+       [](Settings& s, std::string_view t) { return read_word(s.personalize, t, personalize_words, {}); },
        [](const Settings& s) { return print_word(s.personalize, personalize_words); }},
       {"nonmembers", "reject | accept", "what becomes of a post of somebody who is not a member",
        [](Settings& s, std::string_view t) {
@@ -191,6 +261,25 @@ const std::vector<SettingKey>& general_keys() {
       {"avoid_duplicates", "true | false", "leave out members whom To or Cc name: they get the post directly",
        [](Settings& s, std::string_view t) { return read_flag(s.avoid_duplicates, t); },
        [](const Settings& s) { return print_flag(s.avoid_duplicates); }},
+      {"subject_prefix", "text", "stands in Subject behind Re:, as [Test]; %d is the post's number",
+       read_prefix, [](const Settings& s) { return s.subject_prefix; }},
+      {"header", "text", "stands before each post; $list_name and others are filled in",
+       [](Settings& s, std::string_view t) { return read_text(s.header, t); },
+       [](const Settings& s) { return s.header; }},
+      {"footer", "text", "stands behind each post, as header does",
+       [](Settings& s, std::string_view t) { return read_text(s.footer, t); },
+       [](const Settings& s) { return s.footer; }},
+      {"reply_to", "poster | list | address", "whom an answer goes to, before those whom the poster names",
+       read_reply_to, print_reply_to},
+      {"sender_header", "true | false",
+       "Sender: LIST-bounces; it breaks signatures of authors that cover Sender",
+       [](Settings& s, std::string_view t) { return read_flag(s.sender_header, t); },
+       [](const Settings& s) { return print_flag(s.sender_header); }},
+      {"remove_headers", "names", "fields of a post that members do not get; X-Spam-* are all that begin so",
+       read_remove_headers, print_remove_headers},
+      {"anonymous", "true | false", "members do not see who wrote: From is the list, and traces are removed",
+       [](Settings& s, std::string_view t) { return read_flag(s.anonymous, t); },
+       [](const Settings& s) { return print_flag(s.anonymous); }},
   };
   return keys;
 }

@@ -1,6 +1,10 @@
 #include "protocol/mail/draft.hpp"
 
 #include <algorithm>
+#include <cassert>
+#include <utility>
+
+#include "protocol/mail/ascii.hpp"
 
 namespace spoold::mail {
 
@@ -46,12 +50,36 @@ void Draft::append(std::string_view fields) {
   edited_ = true;
 }
 
+const Field* Draft::find(std::string_view name) const {
+  const auto found =
+      std::ranges::find_if(fields_, [&](const Field& field) { return same(field.name, name); });
+  return found == fields_.end() ? nullptr : &*found;
+}
+
+void Draft::replace(std::string_view name, std::string_view fields) {
+  edited_ = true;
+  const Field* const first = find(name);
+  if (first == nullptr) return append(fields);
+  const auto at = first - fields_.data();
+  const auto made = Header::scan(made_.emplace_back(fields));
+  fields_.erase(std::remove_if(fields_.begin() + at, fields_.end(),
+                               [&](const Field& field) { return same(field.name, name); }),
+                fields_.end());
+  if (made) fields_.insert(fields_.begin() + at, made->fields().begin(), made->fields().end());
+}
+
+void Draft::cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own) {
+  assert(body_begin() <= from && from <= to && to <= content_.size &&
+         (edits_.empty() || edits_.back().to <= from));
+  edited_ = true;
+  edits_.push_back({from, to, std::move(own)});
+}
+
 Outgoing Draft::outgoing() const {
   Outgoing out;
-  Splice rest{.offset = begin_, .length = content_.size - begin_, .own = {}};
+  std::uint64_t at = begin_;  // in the content
   if (edited_) {
-    rest.offset = received_.end();
-    rest.length = content_.size - rest.offset;
+    at = received_.end();
     out.head.reserve(before_.size() + received_.end() + behind_.size() + 4);
     out.head = before_;
     for (const Field& field : fields_) {
@@ -65,10 +93,61 @@ Outgoing Draft::outgoing() const {
     if (fields_.empty() && received_.end() == begin_ && !before_.empty()) out.head += "\r\n";
   }
   out.octets = octets_of(out.head);
-  out.octets |= content_.of(rest.offset, rest.offset + rest.length);
-  out.size = out.head.size() + rest.length;
-  if (rest.length != 0) out.body.push_back(std::move(rest));
+  out.size = out.head.size();
+  const auto put = [&](std::uint64_t to, std::string own, Blank blank) {
+    if (at == to && own.empty() && blank == 0) return;
+    out.octets |= content_.of(at, to);
+    out.octets |= octets_of(own);
+    out.size += to - at + own.size();
+    out.body.push_back({.offset = at, .length = to - at, .own = std::move(own), .blank = blank});
+    at = to;
+  };
+  for (const Edit& edit : edits_) {
+    for (const Own& own : edit.own) put(&own == edit.own.data() ? edit.from : at, own.text, own.blank);
+    if (edit.own.empty()) put(edit.from, {}, 0);
+    at = edit.to;
+  }
+  put(content_.size, {}, 0);
   return out;
+}
+
+std::vector<Restored> Draft::way_back(std::string_view content) const {
+  std::vector<Restored> way;
+  const auto kept = [&](std::uint64_t offset, std::uint64_t length) { way.push_back({offset, length, {}}); };
+  const auto removed = [&](std::string_view octets) {
+    if (way.empty()) way.emplace_back();
+    way.back().removed += octets;
+  };
+  const std::string_view header = content.substr(0, received_.end());
+  const std::uint64_t head = outgoing().head.size();
+  if (!edited_) {
+    removed(content.substr(0, begin_));
+    kept(head, content.size() - begin_);
+    return way;
+  }
+  std::uint64_t offset = before_.size();
+  std::size_t at = 0;  // in the header as received
+  for (const Field& field : fields_) {
+    if (field.raw.data() >= header.data() && field.raw.data() < header.data() + header.size()) {
+      const auto begin = static_cast<std::size_t>(field.raw.data() - header.data());
+      removed(header.substr(at, begin - at));
+      kept(offset, field.raw.size());
+      at = begin + field.raw.size();
+    }
+    offset += field.raw.size() + (field.raw.back() == '\n' ? 0 : 2);
+  }
+  removed(header.substr(at));
+  offset = head;
+  std::uint64_t from = received_.end();
+  for (const Edit& edit : edits_) {
+    kept(offset, edit.from - from);
+    removed(content.substr(edit.from, edit.to - edit.from));
+    offset += edit.from - from;
+    for (const Own& own : edit.own) offset += own.text.size();
+    from = edit.to;
+  }
+  kept(offset, content.size() - from);
+  return way;
 }
 
 }  // namespace spoold::mail

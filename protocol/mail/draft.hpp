@@ -1,8 +1,8 @@
 // A message between what was received and what goes out: its header fields, and what is known of its octets without
 // having them at hand (the body of a large message is in the store before anybody decides about it).
 //
-// A Draft begins as the message as it was received. Whoever changes the message (protocol/list/cook.hpp) adds and removes
-// whole fields. outgoing() then says which octets go out: a head of own octets, ranges of the content as received, and
+// A Draft begins as the message as it was received. Whoever changes the message (protocol/list/cook.hpp) adds, replaces and
+// removes whole fields, and puts own octets between those of the body or in their place. outgoing() then says which octets go out: a head of own octets, ranges of the content as received, and
 // what delivery must know of all of them, computed from these pieces and from nothing else.
 //
 // Guarantees: byte-preserving: a field that stays goes out as it came, in its place, and so does the body. A draft
@@ -11,6 +11,7 @@
 // See also: header.hpp (what a field is), smtp/data_reader.hpp (what is found while the content streams).
 #pragma once
 #include <cstdint>
+#include <list>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -40,18 +41,35 @@ struct Scanned {
 /// Of a content that is in memory.
 Scanned scan(std::string_view content);
 
+/// What is written at a place of each copy when that copy is made, and differs between copies. The names are those of
+/// protocol/list/personal.hpp; 0: nothing.
+using Blank = std::uint8_t;
+
+/// Own octets, which begin where a line begins or continue what is before them; then a blank.
+struct Own {
+  std::string text;
+  Blank blank = 0;
+};
+
 /// A piece of what goes out: a range of the content as received, which begins where a line of it begins; then own octets.
 struct Splice {
   std::uint64_t offset = 0, length = 0;
   std::string own;
+  Blank blank = 0;  // behind own
 };
 
 /// The octets of a message as it goes out.
 struct Outgoing {
   std::string head;  // own octets; then:
   std::vector<Splice> body;
-  std::uint64_t size = 0;  // of both
+  std::uint64_t size = 0;  // of both, without what is written in the blanks
   Octets octets;           // of both
+};
+
+/// The way back: the message as it was received is these, one behind the other.
+struct Restored {
+  std::uint64_t offset = 0, length = 0;  // of what goes out, without what is written in the blanks
+  std::string removed;                   // behind them: what does not go out
 };
 
 class Draft {
@@ -67,16 +85,35 @@ class Draft {
   void remove(F unwanted) {
     if (std::erase_if(fields_, unwanted) != 0) edited_ = true;
   }
-  const std::vector<Field>& fields() const {
-    return fields_;
-  }  // those received that are still there, in order
+  /// `fields` stand where the first field of that name stood, and no other of that name is left; at the end when there
+  /// is none.
+  void replace(std::string_view name, std::string_view fields);
+  /// Those received that are still there and those that replaced some, in order.
+  const std::vector<Field>& fields() const { return fields_; }
+  /// The first of them with that name, or nullptr.
+  const Field* find(std::string_view name) const;
+
+  // The body. Places are offsets in the content as received; each is at or behind those named before.
+  std::uint64_t body_begin() const { return received_.end(); }
+  const Scanned& content() const { return content_; }
+  void insert(std::uint64_t at, std::vector<Own> own) { cut(at, at, std::move(own)); }
+  /// `own` stands in place of the octets [from, to).
+  void cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own);
 
   Outgoing outgoing() const;
+  /// `content`: all of it, as received.
+  std::vector<Restored> way_back(std::string_view content) const;
 
  private:
   const Header& received_;
   const Scanned& content_;
   std::vector<Field> fields_;
+  struct Edit {
+    std::uint64_t from = 0, to = 0;
+    std::vector<Own> own;
+  };
+  std::list<std::string> made_;  // fields that replaced others point into it
+  std::vector<Edit> edits_;
   std::string before_, behind_;
   bool edited_ = false;      // more than fields in front
   std::uint64_t begin_ = 0;  // of the first field, in the content

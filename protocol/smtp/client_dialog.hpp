@@ -45,12 +45,9 @@ class ClientDialog {
     std::shared_ptr<const Credentials> credentials = {};  // absent: no AUTH
   };
 
-  /// The octets of a content that is not the message as it is stored. The dialog only carries them: the driver that
-  /// gave them gets them back with the Output.
-  struct Copy {
-    std::shared_ptr<const std::string> data;   // for DATA: dots stuffed, with the final one
-    std::shared_ptr<const std::string> chunk;  // for BDAT: the first Mail::size octets are the content
-  };
+  /// What is not the message as it is stored. The dialog only carries it: the driver that gave it gets it back with the
+  /// Output.
+  struct Copy;
 
   /// A planned transaction with what its commands say.
   struct Mail {

@@ -6,6 +6,7 @@
 #include <unordered_set>
 
 #include "protocol/list/cook.hpp"
+#include "protocol/list/decorate.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
@@ -300,6 +301,12 @@ class Disposing {
                            std::to_string(posts) + " lists in one transaction"};
   }
 
+  std::string_view tail_for(const list::Settings& settings) {
+    if (settings.header.empty() && settings.footer.empty()) return {};
+    if (!tail_) tail_ = drafts_.tail(read_, made_.acceptance.content, list::most_tail);
+    return *tail_;
+  }
+
   const list::Post& the_post() {
     if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
     return *post_;
@@ -335,8 +342,11 @@ class Disposing {
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
     made.except = list::left_out(*list, the_post(), judgement.poster);
-    mail::Draft draft = drafts_.of(made);
-    list::cook(draft, *list, drafts_.own_id());
+    mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
+    const std::string unique = store::id_text(made.message.id);
+    list::cook(
+        draft, *list,
+        {.message_id = drafts_.own_id(), .post = number, .tail = tail_for(list->settings), .unique = unique});
     put(draft.outgoing(), made);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
@@ -350,6 +360,7 @@ class Disposing {
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;
+  std::optional<std::string> tail_;  // of the content
   std::optional<std::optional<list::ListId>>
       complaint_;  // once asked: the list that the content is a complaint about
   std::unordered_map<list::ListId, Fate> posts_;

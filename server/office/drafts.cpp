@@ -1,9 +1,11 @@
 #include "server/office/drafts.hpp"
 
+#include <algorithm>
 #include <atomic>
 #include <utility>
 
 #include "protocol/mail/domain.hpp"
+#include "store/spool/spool.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {
@@ -46,6 +48,8 @@ void put(mail::Outgoing outgoing, store::NewMessage& message) {
   message.message.size = outgoing.size;
   message.message.eight_bit = outgoing.octets.eight_bit;
   message.message.leading_dots = outgoing.octets.leading_dots;
+  message.message.personal =
+      std::ranges::any_of(outgoing.body, [](const mail::Splice& piece) { return piece.blank != 0; });
   message.head = std::move(outgoing.head);
   message.body = std::move(outgoing.body);
 }
@@ -75,12 +79,21 @@ store::NewMessage Drafts::message() {
   return made;
 }
 
-mail::Draft Drafts::of(const store::NewMessage& message) const {
-  std::string received = "Received: from ";
-  received.append(arrival_.client).append("\r\n\tby ").append(settings_.hostname);
+std::string Drafts::tail(const store::Read& read, const store::ContentSource& content,
+                         std::size_t most) const {
+  if (content.bytes)
+    return content.bytes->substr(content.bytes->size() - std::min(content.bytes->size(), most));
+  const std::uint64_t size = arrival_.scanned.size;
+  return store::spool::content(read, content.staged, size - std::min<std::uint64_t>(size, most), most);
+}
+
+mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
+  std::string received = "Received: ";
+  if (whence) received.append("from ").append(arrival_.client).append("\r\n\t");
+  received.append("by ").append(settings_.hostname);
   received.append(" (spoold) with ").append(arrival_.protocol).append(" id ");
   received.append(store::id_text(message.message.id));
-  if (arrival_.transaction.recipients.size() == 1)
+  if (whence && arrival_.transaction.recipients.size() == 1)
     received.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
   append_tls(received, arrival_.tls);
   received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");

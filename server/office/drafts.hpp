@@ -10,8 +10,9 @@
 #include "store/spool/acceptance.hpp"
 
 namespace spoold::store {
+class Read;
 class Store;
-}
+}  // namespace spoold::store
 
 namespace spoold::server {
 
@@ -26,9 +27,12 @@ class Drafts {
   store::NewMessage message();
   /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4). What a user submits gets Date
   /// and Message-ID where it has none (RFC 6409 8); a post's Message-ID is the list's to add (own_id(), list/cook.hpp).
-  mail::Draft of(const store::NewMessage& message) const;
+  /// `whence`: Received says where the message came from.
+  mail::Draft of(const store::NewMessage& message, bool whence = true) const;
   /// The Message-ID of an arrival that has none, with its angle brackets: the same for all that is made of it.
   const std::string& own_id() const;
+  /// Its last octets, at most `most`: what is staged is read.
+  std::string tail(const store::Read& read, const store::ContentSource& content, std::size_t most) const;
   /// What a table shows of From.
   std::string from() const;
   std::string subject() const;

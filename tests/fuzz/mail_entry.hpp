@@ -52,7 +52,7 @@ inline void fuzz_header(std::string_view data) {
   const mail::Outgoing plain = draft.outgoing();
   hold(plain.size == plain.head.size() + (plain.body.empty() ? 0 : plain.body[0].length));
   hold(plain.body.empty() || plain.body[0].offset + plain.body[0].length == data.size());
-  list::cook(draft, list, "<id@us>");
+  list::cook(draft, list, {.message_id = "<id@us>"});
   const mail::Outgoing out = draft.outgoing();
   const std::string& cooked = out.head;
   const std::string whole = cooked + std::string(out.body.empty() ? "" : data.substr(out.body[0].offset));

@@ -39,7 +39,7 @@ mail::Outgoing cooked(std::string_view post, const List& list, std::string_view 
   const mail::Scanned scanned = mail::scan(post);
   mail::Draft draft(*header, scanned);
   draft.prepend(received);
-  cook(draft, list, message_id);
+  cook(draft, list, {.message_id = message_id});
   return draft.outgoing();
 }
 

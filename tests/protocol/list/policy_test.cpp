@@ -99,7 +99,7 @@ TEST_CASE("judge: its own output is a loop (Mailman's decide.47), other lists' p
   const auto header = mail::Header::scan(post);
   const mail::Scanned scanned = mail::scan(post);
   mail::Draft draft(*header, scanned);
-  cook(draft, test_list(), "");
+  cook(draft, test_list(), {});
   std::string cooked = draft.outgoing().head;
   CHECK(answer(cooked).enhanced == "5.4.6");
   CHECK(answer("List-Id: Tests <TEST.lists.example>\r\n" + post).code == 554);

@@ -83,8 +83,7 @@ TEST_CASE("settings table: faults") {
   CHECK(fault("verp", "every:3x") == "verp: every:N needs a number of posts, 1 or more");
   CHECK(fault("verp_format", "signed") ==
         "verp_format: 'signed' is known, but not built yet; now: classic, opaque");
-  CHECK(fault("personalize", "full") ==
-        "personalize: 'full' is known, but not built yet; now: none, individual");
+  CHECK(fault("personalize", "fully") == "personalize: 'fully' is none of: none, individual, full");
   CHECK(fault("nonmembers", "hold") == "nonmembers: 'hold' is known, but not built yet; now: reject, accept");
   CHECK(fault("own_posts", "1") == "own_posts: '1' is neither true nor false");
   CHECK(fault("owner", "") == "owner: a list needs at least one owner");

@@ -1,0 +1,27 @@
+// The list's header and footer on a post (RFC 2045, 2046): appended to a lone text in its own charset and encoding, else in
+// parts of their own around the post.
+//
+//   text/plain alone                         in the text; where that cannot be (another charset, other octets): around
+//   multipart, HTML, attachments             multipart/mixed: header, the post, footer
+//   signed, encrypted, protected header,     untouched
+//   reaction
+//
+// Guarantees: no octet of the body is changed but the last line of base64, which is encoded anew with the footer behind it, and
+// which is restored from the post. See also: text.hpp (what stands in them), personal.hpp (blanks).
+#pragma once
+#include <string_view>
+
+#include "protocol/list/settings.hpp"
+#include "protocol/mail/draft.hpp"
+
+namespace spoold::list {
+
+/// What it did, for people.
+enum class Decorated { none, in_the_text, around };
+
+/// `tail`: the last octets of the content, all of it when it is shorter than most_tail. `unique`: letters and digits that no
+/// other message has, for the boundary.
+constexpr std::size_t most_tail = 4096;
+Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique);
+
+}  // namespace spoold::list

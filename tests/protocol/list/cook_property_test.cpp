@@ -1,0 +1,113 @@
+// Whatever a post is and whatever a list does to it: nobody throws, the size is exact, the result is one whole message, the
+// post comes back byte for byte, and no member's values are in another's copy.
+#include <doctest/doctest.h>
+#include <rapidcheck.h>
+
+#include <string>
+
+#include "protocol/list/cook.hpp"
+#include "protocol/list/decorate.hpp"
+#include "protocol/list/personal.hpp"
+#include "protocol/mime/parts.hpp"
+
+using namespace spoold;
+using namespace spoold::list;
+
+namespace {
+
+std::string one_of(std::vector<std::string> texts) {
+  return *rc::gen::elementOf(std::move(texts));
+}
+
+std::string some_of(const std::vector<std::string>& texts, int most) {
+  std::string out;
+  for (int n = *rc::gen::inRange(0, most); n > 0; --n) out += one_of(texts);
+  return out;
+}
+
+std::string some_post() {
+  std::string post = one_of({"", "", "", "From a@b Sun\r\n"});
+  post += some_of(
+      {"From: Anna <anna@a.example>\r\n", "Subject: Re: =?utf-8?q?=5BTest_3=5D?=\r\n =?utf-8?q?x?=\r\n",
+       "Subject: Re: x\r\n", "Subject:\r\n", "Reply-To: bert@b.example,\r\n\ttest@lists.example\r\n",
+       "MIME-Version: 1.0\r\n", "Content-Type: text/plain; charset=iso-8859-1\r\n",
+       "Content-Type: text/plain; charset=\"utf-8\"; format=flowed\r\n", "Content-Type: text/html\r\n",
+       "Content-Type: multipart/alternative; boundary=b\r\n",
+       "Content-Type: multipart/signed; boundary=b\r\n", "Content-Transfer-Encoding: base64\r\n",
+       "Content-Transfer-Encoding: quoted-printable\r\n", "Content-Transfer-Encoding: 8bit\r\n",
+       "Content-Disposition: attachment\r\n", "X-Odd : x\r\n", "List-Id: <other>\r\n", "Bcc: hidden\r\n",
+       "Message-ID: <a@b>\r\n"},
+      9);
+  post += one_of({"\r\n", "\r\n", "\r\n", "", "no field\r\n"});
+  post += some_of({"Hello\r\n", ".dot\r\n", "\r\n", "x=\r\n", "SGVsbG8=\r\n", "SGVsbG8h\r\n", "\xc3\xa4\r\n",
+                   "\xff\r\n", "--b\r\n", "--b--\r\n", "no end", "\r", "\n"},
+                  9);
+  return post;
+}
+
+List some_list() {
+  List list;
+  list.local = "test";
+  list.domain = "lists.example";
+  Settings& s = list.settings;
+  const std::vector<std::string> texts = {"", "-- \nfooter\n", "\xc3\xa4 $list_name", "$user_name\n",
+                                          "to $user_address, $user_delivered_to\n.\n"};
+  s.header = one_of(texts);
+  s.footer = one_of(texts);
+  s.subject_prefix = one_of({"", "[Test]", "[Test %d]", "[T\xc3\xa4st]"});
+  s.reply_to = *rc::gen::element(ReplyTo::poster, ReplyTo::list);
+  s.sender_header = *rc::gen::arbitrary<bool>();
+  s.anonymous = *rc::gen::inRange(0, 5) == 0;
+  if (*rc::gen::arbitrary<bool>()) s.remove_headers = {"X-*", "Subject"};
+  s.personalize = *rc::gen::element(Personalize::none, Personalize::full);
+  return list;
+}
+
+}  // namespace
+
+TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's values in another's copy") {
+  const bool ok = rc::check([] {
+    const std::string post = some_post();
+    const List list = some_list();
+    const auto header = mail::Header::scan(post);
+    RC_ASSERT(header.has_value());
+    const mail::Scanned scanned = mail::scan(post);
+    mail::Draft draft(*header, scanned);
+    draft.prepend("Received: by us\r\n");
+    const auto tail = std::string_view(post).substr(post.size() - std::min(post.size(), most_tail));
+    cook(draft, list, {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1"});
+    const mail::Outgoing out = draft.outgoing();
+    const auto copy_for = [&](const Reader& reader) {
+      std::string copy = out.head;
+      for (const mail::Splice& piece : out.body) {
+        copy.append(post, piece.offset, piece.length).append(piece.own);
+        copy += written(piece.blank, reader);
+      }
+      return copy;
+    };
+    const std::string shared = copy_for({});
+    RC_ASSERT(shared.size() == out.size);
+    const mail::Octets octets = mail::octets_of(shared);
+    RC_ASSERT(out.octets.eight_bit || !octets.eight_bit);
+    RC_ASSERT(out.octets.leading_dots || !octets.leading_dots);
+
+    const auto fields = mail::Header::scan(shared);
+    RC_ASSERT(fields.has_value());
+    RC_ASSERT(fields->count("List-Id") == 1u);
+    RC_ASSERT(fields->count("Message-ID") >= 1u);
+    RC_ASSERT(fields->count("Bcc") == 0u);
+    RC_ASSERT(mime::parts_of(shared).has_value());
+
+    std::string restored;
+    for (const mail::Restored& one : draft.way_back(post))
+      restored.append(shared, one.offset, one.length).append(one.removed);
+    RC_ASSERT(restored == post);
+
+    const Reader carl{.address = "carl@c.example", .name = "Carl C.", .delivered_to = "carl@c.example"};
+    const Reader dora{.address = "dora@d.example", .name = "Dora \xc3\x84", .delivered_to = "dora@d.example"};
+    RC_ASSERT(copy_for(carl).find("dora") == std::string::npos);
+    RC_ASSERT(copy_for(dora).find("carl") == std::string::npos);
+    if (list.settings.personalize == Personalize::none) RC_ASSERT(copy_for(carl) == shared);
+  });
+  CHECK(ok);
+}
