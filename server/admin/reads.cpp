@@ -383,6 +383,20 @@ list::Judgement Reads::judge(const list::List& list, const mail::Header& header,
   });
 }
 
+std::string Reads::envelope_sender(const list::List& list, std::uint32_t post,
+                                   const list::Member& member) const {
+  store::Message message;
+  message.list = list.id;
+  message.list_address = list.address();
+  message.copies = list::copies_for(list.settings, post);
+  message.verp_format = list.settings.verp_format;
+  message.arrived = store_.now();
+  store::Recipient recipient;
+  recipient.address = member.address;
+  recipient.member = member.id;
+  return EnvelopeSender(message, settings_.verp.delimiter, hmac_).of(recipient);
+}
+
 Reads::Checked Reads::check() const {
   store::spool::Check spool;
   directory::Check directory;

@@ -48,6 +48,8 @@ class Reads {
   list::Judgement judge(const list::List&, const mail::Header&, std::string_view reverse_path,
                         std::uint64_t size) const;
   std::optional<list::Member> member(const list::List&, const std::string& address) const;
+  /// The reverse path of a member's copy of a post that arrives now.
+  std::string envelope_sender(const list::List&, std::uint32_t post, const list::Member&) const;
 
   /// A row for each member of the list with a bounce score, in domain order, or for the one with this address key (empty: all):
   /// {"address", "score", "threshold", "state": counted | probed | disabled, "counted" and "led": [{"at", "cause", "points"}],

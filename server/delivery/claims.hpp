@@ -34,10 +34,11 @@ class Claims {
   };
   struct Held {
     store::Message message;
-    std::optional<EnvelopeSender> sender;         // made with the first transaction
-    std::multimap<std::uint32_t, Batch> batches;  // by claim.first
-    std::set<std::uint32_t> withdrawn;            // taken from the planner for an edit, not yet given back
-    std::set<std::uint32_t> told;                 // last offered with their NOTIFY: the next hop reports
+    std::optional<std::vector<store::BlankAt>> blanks;  // of a personalised message, once they are needed
+    std::optional<EnvelopeSender> sender;               // made with the first transaction
+    std::multimap<std::uint32_t, Batch> batches;        // by claim.first
+    std::set<std::uint32_t> withdrawn;  // taken from the planner for an edit, not yet given back
+    std::set<std::uint32_t> told;       // last offered with their NOTIFY: the next hop reports
   };
 
   explicit Claims(std::string route) : route_(std::move(route)) {}

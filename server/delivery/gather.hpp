@@ -21,7 +21,12 @@ namespace spoold::server {
 
 class Gather {
  public:
-  using Content = std::variant<Wire, std::unique_ptr<WireStream>>;
+  /// A form, with a copy's own values in its blanks where there is a copy.
+  struct Rope {
+    Wire wire;
+    std::shared_ptr<const Copy> copy = nullptr;
+  };
+  using Content = std::variant<Rope, std::unique_ptr<WireStream>>;
   using Output = smtp::ClientDialog::Output;
 
   Output output;  // the dialog fills it, then begin(), then add() for each of output.contents
@@ -31,24 +36,37 @@ class Gather {
   /// What is to be written next, at most 64 buffers, good until took(); empty: all is written.
   std::span<const asio::const_buffer> next();
   void took(std::size_t n);
-  void clear() { contents_.clear(); }
+  void clear();
 
   /// What the kernel has taken, as ClientDialog::partly_written() counts it: whole contents only.
   std::size_t commands_taken() const;
-  std::size_t contents_taken() const { return piece_ / 2; }
+  std::size_t contents_taken() const {
+    return at_ < pieces_.size() ? pieces_[at_].contents : contents_.size();
+  }
 
  private:
   static constexpr std::size_t most_buffers = 64;  // what Asio hands to one call
 
-  std::size_t commands_from(std::size_t i) const { return i == 0 ? 0 : output.contents[i - 1].at; }
-  std::string_view bytes(std::size_t piece) const;
-  WireStream* stream(std::size_t piece) const;
+  /// Of the commands or of a content. A content that is streamed is one piece, whose octets come in slices.
+  struct Piece {
+    std::string_view bytes;
+    WireStream* stream = nullptr;
+    std::size_t contents = 0;  // that are before it
+    bool command = false;
+  };
+
+  void put_commands(std::size_t to);
+  void put(const Rope& rope, const Output::Content& wanted);
+  void end_commands();
   bool refill();
 
   std::vector<Content> contents_;
-  std::size_t piece_ = 0;   // even: commands, odd: contents
-  std::size_t offset_ = 0;  // in this piece, or in slice_
-  std::string_view slice_;  // of the streamed content that is the current piece
+  std::vector<Piece> pieces_;
+  std::size_t commands_ = 0;  // octets of the commands that are in pieces_
+  bool all_ = false;          // the commands behind the last content too
+  std::size_t at_ = 0;        // the current piece
+  std::size_t offset_ = 0;    // in this piece, or in slice_
+  std::string_view slice_;    // of the streamed content that is the current piece
   std::uint64_t streamed_ = 0;
   std::array<asio::const_buffer, most_buffers> buffers_;
 };

@@ -4,9 +4,12 @@
 #include <utility>
 
 #include "conf/load.hpp"
+#include "protocol/list/personal.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "server/delivery/dsn_of_hop.hpp"
 #include "server/delivery/lane_log.hpp"
 #include "server/log.hpp"
+#include "store/directory/directory.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -213,7 +216,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   }
   smtp::ClientDialog::Mail mail = mail_of(session, std::move(next.transaction));
   const store::Message& message = claims_.find(mail.plan.message)->message;
-  if (!needs_conversion(session, message)) return mail;
+  if (!needs_conversion(session, mail)) return mail;
   begin_conversion(session, message, std::move(mail));
   return take_converted(session);
 }
@@ -232,17 +235,37 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
     mail.addresses.push_back(recipient->address);
   }
   request_reports(session.offered().dsn, claims_, mail);
+  if (held->message.personal) {
+    mail.copy = copy_for(*held, *claims_.recipient(mail.plan.message, mail.plan.recipients.front()));
+    mail.size += mail.copy->size();
+    mail.eight_bit = mail.eight_bit || !std::ranges::all_of(mail.copy->values, mail::is_ascii);
+  }
   return mail;
+}
+
+// The member's name is looked up now: it is not part of the row of a recipient. Who has left has none.
+std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Recipient& recipient) {
+  const store::Read read(context_.store);
+  if (!held.blanks) held.blanks = store::spool::blanks(read, held.message.id);
+  const auto found = store::directory::member_by_id(read, recipient.member);
+  const bool member = found && found->list == held.message.list && !found->departed;
+  const list::Reader reader{.address = member ? found->member.address : recipient.address,
+                            .name = member ? std::string_view(found->member.name) : std::string_view(),
+                            .delivered_to = recipient.address};
+  auto copy = std::make_shared<Copy>();
+  for (const store::BlankAt& blank : *held.blanks) copy->values.push_back(list::written(blank.blank, reader));
+  return copy;
 }
 
 bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {
   return planner_.sending(session.connection, message, number, now());
 }
 
-OutboundSession::Content Lane::content(OutboundSession&, delivery::MessageId message, bool chunk) {
+OutboundSession::Content Lane::content(OutboundSession&, delivery::MessageId message, bool chunk,
+                                       const std::shared_ptr<const Copy>& copy) {
   const store::Message& m = claims_.find(message)->message;
-  if (Wire wire = thread_.wires.get(m, chunk)) return wire;
-  return std::make_unique<WireStream>(context_.store, m, chunk);
+  if (Wire wire = thread_.wires.get(m, chunk)) return Gather::Rope{std::move(wire), copy};
+  return std::make_unique<WireStream>(context_.store, m, chunk, copy);
 }
 
 void Lane::heard(OutboundSession& session, delivery::Observation seen) {

@@ -99,7 +99,8 @@ class Lane : public OutboundSession::Owner {
   void failed(OutboundSession&, const LastReply& why) override;
   std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) override;
   bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) override;
-  OutboundSession::Content content(OutboundSession&, delivery::MessageId, bool chunk) override;
+  OutboundSession::Content content(OutboundSession&, delivery::MessageId, bool chunk,
+                                   const std::shared_ptr<const Copy>& copy) override;
   void heard(OutboundSession&, delivery::Observation) override;
   void gone(OutboundSession&, bool in_order, const delivery::Drop&,
             std::vector<delivery::Observation> open) override;
@@ -122,6 +123,7 @@ class Lane : public OutboundSession::Owner {
   delivery::Planner make_planner(const delivery::HostMemory& memory);
   void way_changed();
   smtp::ClientDialog::Mail mail_of(OutboundSession& session, delivery::Transaction plan);
+  std::shared_ptr<const Copy> copy_for(Claims::Held& held, const store::Recipient& recipient);
   void feed_idle();
   void answer_withdrawals();
   void release_all();
@@ -166,7 +168,7 @@ class Lane : public OutboundSession::Owner {
   bool at_rest() const;
 
   // lane_seven_bit.cpp
-  static bool needs_conversion(const OutboundSession& session, const store::Message& message);
+  static bool needs_conversion(const OutboundSession& session, const smtp::ClientDialog::Mail& mail);
   void begin_conversion(OutboundSession& session, const store::Message& message,
                         smtp::ClientDialog::Mail mail);
   std::optional<smtp::ClientDialog::Mail> take_converted(OutboundSession& session);

@@ -6,15 +6,16 @@
 
 namespace spoold::server {
 
-bool Lane::needs_conversion(const OutboundSession& session, const store::Message& message) {
-  return message.eight_bit && !session.offered().eight_bit;
+bool Lane::needs_conversion(const OutboundSession& session, const smtp::ClientDialog::Mail& mail) {
+  return mail.eight_bit && !session.offered().eight_bit;
 }
 
 void Lane::begin_conversion(OutboundSession& session, const store::Message& message,
                             smtp::ClientDialog::Mail mail) {
   session.unready = std::move(mail);
   session.form = context_.seven_bit.of(
-      message, [io = &thread_.io, alive = alive_, waiting = std::weak_ptr(session.shared_from_this())] {
+      message, session.unready->copy,
+      [io = &thread_.io, alive = alive_, waiting = std::weak_ptr(session.shared_from_this())] {
         asio::post(*io, [alive, waiting] {
           if (const auto open = waiting.lock(); *alive && open) open->pump();
         });

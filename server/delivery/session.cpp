@@ -219,10 +219,10 @@ bool OutboundSession::start_write() {
   out_.begin();
   writing_ = true;  // before a content that may throw: nothing of this output is written then
   for (const auto& content : out_.output.contents) {
-    if (content.copy)
-      out_.add(content.chunk ? content.copy->chunk : content.copy->data);
+    if (content.copy && content.copy->data)
+      out_.add(Gather::Rope{content.chunk ? content.copy->chunk : content.copy->data});
     else
-      out_.add(owner_.content(*this, content.message, content.chunk));
+      out_.add(owner_.content(*this, content.message, content.chunk, content.copy));
   }
   return write_on();
 }

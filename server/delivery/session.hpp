@@ -45,8 +45,9 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     /// when it is. May call quit() on the session.
     virtual std::optional<smtp::ClientDialog::Mail> next(OutboundSession&) = 0;
     virtual bool sending(OutboundSession&, delivery::MessageId, std::uint32_t number) = 0;
-    /// Of a transaction without a copy of its own.
-    virtual Content content(OutboundSession&, delivery::MessageId, bool chunk) = 0;
+    /// Of the message as it is stored, with the values of `copy` where it has one.
+    virtual Content content(OutboundSession&, delivery::MessageId, bool chunk,
+                            const std::shared_ptr<const Copy>& copy) = 0;
     virtual void heard(OutboundSession&, delivery::Observation) = 0;
     /// The connection ended. `in_order`: after our QUIT, with nothing open.
     virtual void gone(OutboundSession&, bool in_order, const delivery::Drop&,

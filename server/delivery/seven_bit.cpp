@@ -34,12 +34,20 @@ SevenBit::~SevenBit() {
 
 std::size_t SevenBit::Form::octets() const {
   if (!copy) return 0;
-  return copy->data->size() + (copy->chunk == copy->data ? 0 : copy->chunk->size());
+  return copy->data->octets.size() + (copy->chunk == copy->data ? 0 : copy->chunk->octets.size());
 }
 
 std::shared_ptr<const SevenBit::Form> SevenBit::of(const store::Message& message,
+                                                   std::shared_ptr<const Copy> personal,
                                                    std::function<void()> on_ready) {
   const std::lock_guard lock(mutex_);
+  if (personal) {
+    const auto form = std::make_shared<Form>();
+    form->message = message.id;
+    form->waiting.push_back(std::move(on_ready));
+    asio::post(thread_, [this, form, message, personal] { make(form, message, personal.get()); });
+    return form;
+  }
   auto found =
       std::find_if(kept_.begin(), kept_.end(), [&](const auto& form) { return form->message == message.id; });
   if (found != kept_.end()) {
@@ -47,16 +55,16 @@ std::shared_ptr<const SevenBit::Form> SevenBit::of(const store::Message& message
   } else {
     const auto& form = kept_.emplace_front(std::make_shared<Form>());
     form->message = message.id;
-    asio::post(thread_, [this, form, message] { make(form, message); });
+    asio::post(thread_, [this, form, message] { make(form, message, nullptr); });
   }
   const std::shared_ptr<Form>& form = kept_.front();
   if (!form->ready()) form->waiting.push_back(std::move(on_ready));
   return form;
 }
 
-void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message) {
+void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal) {
   try {
-    convert(*form, message);
+    convert(*form, message, personal);
   } catch (...) {
     form->failed = std::current_exception();
   }
@@ -79,19 +87,23 @@ void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& mes
   for (const auto& call : waiting) call();
 }
 
-void SevenBit::convert(Form& form, const store::Message& message) const {
+void SevenBit::convert(Form& form, const store::Message& message, const Copy* personal) const {
   if (message.size > mime::most_converted) {
     form.why_not =
         "it is larger than the " + std::to_string(mime::most_converted) + " octets that are converted";
     return;
   }
   std::string bytes;
+  std::vector<store::BlankAt> blanks;
   {
     const store::Read read(store_);
     bytes = store::spool::outgoing(read, message, 0, mime::most_converted + 1);
+    if (personal != nullptr) blanks = store::spool::blanks(read, message.id);
   }
   // Else a part of a message would be converted, and accepted as a whole.
   must_be_whole(message, bytes.size());
+  for (std::size_t i = blanks.size(); i-- > 0;)
+    if (i < personal->values.size()) bytes.insert(blanks[i].at, personal->values[i]);
   auto converted = mime::to_seven_bit(bytes);
   if (!converted) {
     form.why_not = std::move(converted.error());
@@ -105,9 +117,9 @@ void SevenBit::convert(Form& form, const store::Message& message) const {
   stuffed = writer.write(*converted, bytes);
   const bool dots = stuffed.size() != converted->size();
   stuffed += writer.finish();
-  auto copy = std::make_shared<smtp::ClientDialog::Copy>();
-  copy->data = std::make_shared<const std::string>(std::move(stuffed));
-  copy->chunk = dots ? std::make_shared<const std::string>(std::move(*converted)) : copy->data;
+  auto copy = std::make_shared<Copy>();
+  copy->data = std::make_shared<const WireForm>(WireForm{std::move(stuffed)});
+  copy->chunk = dots ? std::make_shared<const WireForm>(WireForm{std::move(*converted)}) : copy->data;
   form.copy = std::move(copy);
 }
 

@@ -18,8 +18,8 @@
 #include <string>
 #include <vector>
 
-#include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
+#include "server/delivery/wire.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::store {
@@ -37,7 +37,7 @@ class SevenBit {
     std::exception_ptr failed;
     std::string why_not;     // empty: it is converted
     std::uint64_t size = 0;  // of the converted message
-    std::shared_ptr<const smtp::ClientDialog::Copy> copy;
+    std::shared_ptr<const Copy> copy;
 
    private:
     friend class SevenBit;
@@ -53,11 +53,13 @@ class SevenBit {
 
   /// Any thread. Where the form is not ready() yet, `on_ready` is called once when it is, on the converting
   /// thread: it must only hand on.
-  std::shared_ptr<const Form> of(const store::Message& message, std::function<void()> on_ready);
+  /// `personal`: the copy of a personalised post, which is converted for itself and not kept; else nothing.
+  std::shared_ptr<const Form> of(const store::Message& message, std::shared_ptr<const Copy> personal,
+                                 std::function<void()> on_ready);
 
  private:
-  void make(const std::shared_ptr<Form>& form, const store::Message& message);
-  void convert(Form& form, const store::Message& message) const;
+  void make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal);
+  void convert(Form& form, const store::Message& message, const Copy* personal) const;
 
   store::Store& store_;
   std::mutex mutex_;

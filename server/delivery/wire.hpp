@@ -1,5 +1,6 @@
 // A message as DATA carries it (dot-stuffed, final dot included) or as BDAT does (as it is), read once from
-// the store and shared by all sessions of a thread; where no line begins with a dot one form serves both.
+// the store and shared by all sessions of a thread; where no line begins with a dot one form serves both. The copies of a
+// personalised post share it too: each is those octets with its member's values in the blanks (Copy).
 // Messages up to 1 MiB are kept whole, least recently used out beyond the budget; larger ones are streamed by
 // WireStream in slices, each read by a Read of its own. Guarantees: no read transaction outlives a call; the
 // end of the content (the final dot of DATA) is handed out only when exactly message.size octets of the message
@@ -12,7 +13,9 @@
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <vector>
 
+#include "protocol/smtp/client_dialog.hpp"
 #include "protocol/smtp/data_writer.hpp"
 #include "store/spool/types.hpp"
 
@@ -22,7 +25,11 @@ class Store;
 
 namespace spoold::server {
 
-using Wire = std::shared_ptr<const std::string>;
+struct WireForm {
+  std::string octets;
+  std::vector<std::size_t> blanks = {};  // values go before octets[blanks[i]], ascending
+};
+using Wire = std::shared_ptr<const WireForm>;
 
 /// Throws Broken unless `octets`, read to the end of the content, are all of the message.
 void must_be_whole(const store::Message& message, std::uint64_t octets);
@@ -49,12 +56,15 @@ class WireCache {
   std::unordered_map<store::Id, std::list<Kept>::iterator> kept_[2];  // by Kept::raw
 };
 
+using Copy = smtp::ClientDialog::Copy;
+
 class WireStream {
  public:
   static constexpr std::size_t slice = 256 << 10;
 
-  WireStream(store::Store& store, const store::Message& message, bool chunk)
-      : store_(store), message_(message), chunk_(chunk), writer_(message.leading_dots && !chunk) {}
+  /// `copy`: of a personalised message, else nothing.
+  WireStream(store::Store& store, const store::Message& message, bool chunk,
+             std::shared_ptr<const Copy> copy = nullptr);
 
   /// The next octets on the wire, good until the next call; empty: that was all, the final dot of DATA
   /// included.
@@ -64,6 +74,9 @@ class WireStream {
   store::Store& store_;
   store::Message message_;
   bool chunk_;
+  std::shared_ptr<const Copy> copy_;
+  std::vector<store::BlankAt> blanks_;
+  std::size_t blank_ = 0;  // the next one
   smtp::DataWriter writer_;
   std::uint64_t offset_ = 0;
   bool ended_ = false;
@@ -71,3 +84,14 @@ class WireStream {
 };
 
 }  // namespace spoold::server
+
+/// Not the message as it is stored: whole forms of its own, or what stands in the blanks of the stored one.
+struct spoold::smtp::ClientDialog::Copy {
+  server::Wire data, chunk;         // absent: the stored one with `values`
+  std::vector<std::string> values;  // by blank; none begins with a dot
+  std::uint64_t size() const {
+    std::uint64_t octets = 0;
+    for (const std::string& value : values) octets += value.size();
+    return octets;
+  }
+};

@@ -145,6 +145,18 @@ std::string head(const Read& read, Id message) {
   return row ? std::move(row->head) : std::string();
 }
 
+std::vector<BlankAt> blanks(const Read& read, Id message) {
+  std::vector<BlankAt> found;
+  const auto row = find_head(read, message);
+  if (!row) return found;
+  std::uint64_t at = row->head.size();
+  for (const Splice& s : row->body) {
+    at += s.length + s.own.size();
+    if (s.blank != 0) found.push_back({at, s.blank});
+  }
+  return found;
+}
+
 std::string outgoing(const Read& read, const Message& message, std::uint64_t offset, std::size_t limit) {
   std::string out;
   try {

@@ -15,7 +15,8 @@ enum Flag : std::uint8_t {  // of a message
   giving_up = 4,
   few = 8,
   asked = 16,
-  unwarned = 32
+  unwarned = 32,
+  personal = 64
 };
 enum RecipientFlag : std::uint8_t {
   duplicate = 1,
@@ -43,7 +44,8 @@ void pack(Packer& p, const MessageRow& m) {
                  {m.giving_up, giving_up},
                  {m.few, few},
                  {reports, asked},
-                 {m.unwarned, unwarned}}));
+                 {m.unwarned, unwarned},
+                 {m.personal, personal}}));
   p.time(m.arrived).time(m.finished);
   const Counts& c = m.counts;
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
@@ -73,6 +75,7 @@ MessageRow unpack_message(Id id, std::string_view value) {
   m.giving_up = flags & giving_up;
   m.few = flags & few;
   m.unwarned = flags & unwarned;
+  m.personal = flags & personal;
   m.arrived = u.time();
   m.finished = u.time();
   Counts& c = m.counts;
@@ -261,6 +264,9 @@ std::optional<HeadRow> find_head(const Read& read, Id message) {
     s.offset = u.num();
     s.length = u.num();
     s.own = u.text();
+    if (s.length != 0 || !s.own.empty()) continue;
+    s.blank = static_cast<mail::Blank>(s.offset & 0xff);
+    s.offset = 0;
   }
   return row;
 }
@@ -268,7 +274,10 @@ std::optional<HeadRow> find_head(const Read& read, Id message) {
 void put_head(Write& write, Id message, std::string_view head, const std::vector<Splice>& body) {
   Packer p;
   p.str(head);
-  for (const Splice& s : body) p.num(s.offset).num(s.length).str(s.own);
+  for (const Splice& s : body) {
+    if (s.length != 0 || !s.own.empty()) p.num(s.offset).num(s.length).str(s.own);
+    if (s.blank != 0) p.num(s.blank).num(0).str({});
+  }
   write.put(Table::head, Key().u64(message), p.bytes());
 }
 

@@ -85,7 +85,8 @@ void each_claim_time(const Read&, Id message, const std::function<void(TimePoint
 void put_claim(Write&, const ClaimRow&);
 void del_claim(Write&, const ClaimRow&);
 
-/// `head`: the cooked head and the splices of the body; absent: the content goes out as it came.
+/// `head`: the cooked head and the splices of the body; absent: the content goes out as it came. A piece without octets
+/// is a blank, and its offset says which.
 struct HeadRow {
   std::string head;
   std::vector<Splice> body;

@@ -25,6 +25,8 @@ std::vector<Recipient> find_recipients(const Read&, Id, std::string_view address
 /// Octets [offset, offset + limit) of the message as it goes out; fewer only at its end (damage throws Broken).
 std::string outgoing(const Read&, const Message&, std::uint64_t offset, std::size_t limit);
 std::string head(const Read&, Id message);
+/// Of a personalised message, in order.
+std::vector<BlankAt> blanks(const Read&, Id message);
 /// Octets of the content as received.
 std::string content(const Read&, Id content, std::uint64_t offset, std::size_t limit);
 

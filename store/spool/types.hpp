@@ -42,6 +42,12 @@ constexpr bool is_open(RecipientState s) {
 
 using mail::Splice;  // one piece of the outgoing body
 
+/// A blank of a personalised message, before this octet of what goes out.
+struct BlankAt {
+  std::uint64_t at = 0;
+  mail::Blank blank = 0;
+};
+
 struct Counts {
   std::uint32_t queued = 0, deferred = 0, held = 0, delivered = 0, failed = 0, expired = 0, removed = 0;
   std::uint32_t waiting() const { return queued + deferred; }  // as is_waiting()
@@ -63,6 +69,7 @@ struct Message {
   std::uint64_t size = 0;     // octets as it goes out: cooked head + body
   bool eight_bit = false;     // outgoing bytes hold octets above 127
   bool leading_dots = false;  // some line of them begins with '.' (else the bytes are their own wire form)
+  bool personal = false;      // it has blanks: each copy has octets of its own besides `size`
   TimePoint arrived{};
   TimePoint finished{};
   Counts counts;

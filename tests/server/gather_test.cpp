@@ -9,8 +9,8 @@ using namespace spoold::server;
 
 namespace {
 
-Wire wire(std::string text) {
-  return std::make_shared<const std::string>(std::move(text));
+Gather::Rope wire(std::string text) {
+  return {std::make_shared<const WireForm>(WireForm{std::move(text)})};
 }
 
 struct Filled {

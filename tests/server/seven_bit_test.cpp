@@ -27,7 +27,7 @@ struct Converting {
   std::shared_ptr<const SevenBit::Form> form(const store::Message& about) {
     const auto ready =
         std::make_shared<std::promise<std::thread::id>>();  // set_value() may outlast the wait for it
-    auto form = seven_bit->of(about, [ready] { ready->set_value(std::this_thread::get_id()); });
+    auto form = seven_bit->of(about, nullptr, [ready] { ready->set_value(std::this_thread::get_id()); });
     called_by = form->ready() ? std::thread::id() : ready->get_future().get();
     return form;
   }
@@ -46,7 +46,7 @@ TEST_CASE("a form is made on another thread, once for all that ask") {
   std::promise<void> all;
   std::shared_ptr<const SevenBit::Form> forms[3];
   for (auto& form : forms)
-    form = it.seven_bit->of(large, [&] {
+    form = it.seven_bit->of(large, nullptr, [&] {
       if (++called == 3) all.set_value();
     });
   CHECK(forms[0] == forms[1]);
@@ -55,7 +55,7 @@ TEST_CASE("a form is made on another thread, once for all that ask") {
   REQUIRE(forms[0]->ready());
   CHECK(forms[0]->why_not == "");
   CHECK(forms[0]->size ==
-        forms[0]->copy->chunk->size() - (forms[0]->copy->chunk == forms[0]->copy->data ? 3 : 0));
+        forms[0]->copy->chunk->octets.size() - (forms[0]->copy->chunk == forms[0]->copy->data ? 3 : 0));
   CHECK(it.form(large) == forms[0]);
   CHECK(it.called_by == std::thread::id());
   CHECK(called == 3);
@@ -65,12 +65,12 @@ TEST_CASE("the form for DATA has its dots stuffed, the form for BDAT has not") {
   Converting it;
   const auto dots = it.form(it.message("." + std::string(40, 'z') + "\xc3\xbc\r\n"));
   CHECK(it.called_by != std::this_thread::get_id());
-  CHECK(dots->copy->data->ends_with("\r\n\r\n.." + std::string(40, 'z') + "=C3=BC\r\n.\r\n"));
-  CHECK(dots->copy->chunk->ends_with("\r\n\r\n." + std::string(40, 'z') + "=C3=BC\r\n"));
-  CHECK(dots->size == dots->copy->chunk->size());
+  CHECK(dots->copy->data->octets.ends_with("\r\n\r\n.." + std::string(40, 'z') + "=C3=BC\r\n.\r\n"));
+  CHECK(dots->copy->chunk->octets.ends_with("\r\n\r\n." + std::string(40, 'z') + "=C3=BC\r\n"));
+  CHECK(dots->size == dots->copy->chunk->octets.size());
   const auto none = it.form(it.message("\xc3\xbc\r\n"));
   CHECK(none->copy->data == none->copy->chunk);
-  CHECK(none->size == none->copy->data->size() - 3);
+  CHECK(none->size == none->copy->data->octets.size() - 3);
 }
 
 TEST_CASE("what cannot be converted has a reason; what cannot be read is an exception, and tried again") {
