@@ -106,7 +106,7 @@ TEST_CASE("the end waits for the conversion that runs, and calls nobody for thos
   std::vector<std::shared_ptr<const SevenBit::Form>> forms;
   for (int i = 0; i < 20; ++i)
     forms.push_back(it.seven_bit->of(it.message(std::string(1'000'000, '\xfc') + std::to_string(i) + "\r\n"),
-                                     [&] { ++called; }));
+                                     nullptr, [&] { ++called; }));
   it.seven_bit.reset();
   int ready = 0;
   for (const auto& form : forms) ready += form->ready() ? 1 : 0;
