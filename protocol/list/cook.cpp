@@ -147,9 +147,8 @@ class Cook {
     if (settings_.reply_to == ReplyTo::poster) return;
     const std::string first =
         settings_.reply_to == ReplyTo::list ? list_.address() : settings_.reply_to_address;
-    // Whom the poster names stays, else himself; the address in front is not named twice.
+    // Whom the poster names there stays; the address in front is not named twice. He himself is in From.
     const mail::Field* named = draft_.find("Reply-To");
-    if (named == nullptr) named = draft_.find("From");
     std::string value = " " + first;
     if (named != nullptr) {
       const mail::AddressList list = mail::address_list(named->value);
@@ -161,8 +160,9 @@ class Cook {
           if (!is_first(one)) value += ",\r\n " + written(one);
       }
     }
+    const char* others = named == nullptr ? "" : ", and to whom the poster names";
     draft_.replace("Reply-To", "Reply-To:" + value + "\r\n");
-    did("reply_to", "answers go to " + first + ", and to whom the poster names");
+    did("reply_to", "answers go to " + first + others);
   }
 
   static std::string written(const mail::NameAddr& one) {

@@ -7,7 +7,7 @@
 // go too: with our List-Unsubscribe a one-click POST of theirs would make no sense. The loop guard is
 // X-BeenThere with the list's address: another list on the way replaces List-Id but keeps this one, so two
 // lists that are members of each other stop after one round. X-BeenThere of others stays for the same reason.
-// The author never disappears from Reply-To: `reply_to` adds in front of whom he names, or of himself. An anonymous list
+// `reply_to` stands in front of whom the poster's own Reply-To names. An anonymous list
 // removes all that may name him: From, Reply-To, Sender, the way that the message came, signatures, X- fields, Message-ID.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once

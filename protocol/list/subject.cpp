@@ -100,12 +100,14 @@ std::string without(std::string_view text, std::string_view prefix) {
 std::string placed(std::string_view text, std::string_view prefix, std::uint32_t post) {
   const std::string bare = without(text, prefix);
   const std::size_t at = answers(bare);
-  const std::string own = prefix_of(prefix, post);
-  std::string_view rest = std::string_view(bare).substr(at);
+  std::string own = prefix_of(prefix, post);
+  const std::string_view rest = std::string_view(bare).substr(at);
+  if (rest.empty()) own.pop_back();
+  const bool ascii = mail::is_ascii(own);
   std::string out = bare.substr(0, at);
-  if (out.empty() && mail::is_ascii(own)) out = " ";
-  return out.append(mail::is_ascii(own) ? own : mail::encoded_words(own) + (rest.empty() ? "" : " "))
-      .append(rest);
+  if (ascii && (out.empty() || !mail::is_space(out.back()))) out += ' ';
+  out += ascii ? own : mail::encoded_words(own) + (rest.empty() ? "" : " ");
+  return out.append(rest);
 }
 
 }  // namespace

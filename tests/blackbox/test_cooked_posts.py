@@ -85,7 +85,8 @@ class Test(harness.Case):
         peer, spoold = self.hop("cook", members=MEMBERS[:3], personalize="full", footer=FOOTER, header="About $description\n",
                                 subject_prefix="[Test %d] ", reply_to="list", remove_headers="X-Spam-*, Organization",
                                 description="All tests", sender_header="true")
-        text = ("From: Poster <poster@example.net>\r\nTo: test@lists.example\r\nSubject: Re: x\r\nMessage-ID: <c@example.net>\r\n"
+        text = ("From: Poster <poster@example.net>\r\nReply-To: Home <home@example.net>\r\nTo: test@lists.example\r\nSubject: Re: x\r\n"
+                "Message-ID: <c@example.net>\r\n"
                 "X-Spam-Score: 1\r\nOrganization: none\r\n\r\nHello\r\n")
         shown = spoold.run("cook", "test@lists.example", "--member", "m1@d1.example", input=text)
         self.send(spoold, text)
@@ -94,7 +95,7 @@ class Test(harness.Case):
         self.assertEqual(shown.stdout.replace("\r\n", "\n"), got.replace("\r\n", "\n"))
         message = email.message_from_string(got, policy=email.policy.SMTP)
         self.assertEqual(message["Subject"], "Re: [Test 1] x")
-        self.assertEqual(message["Reply-To"], "test@lists.example, Poster <poster@example.net>")
+        self.assertEqual(message["Reply-To"], "test@lists.example, Home <home@example.net>")
         self.assertEqual(message["Sender"], "test-bounces@lists.example")
         self.assertIsNone(message["X-Spam-Score"])
         self.assertEqual(message.get_content(), "About All tests\r\nHello\r\n-- \r\ntest: Member Nr. 1 <m1@d1.example>, as m1@d1.example\r\n")

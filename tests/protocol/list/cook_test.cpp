@@ -173,3 +173,24 @@ TEST_CASE("cook: beside Mailman 3.3.8") {
     CHECK((differs == expected));
   }
 }
+
+TEST_CASE("cook: reply_to stands in front of whom the post's own Reply-To names, and names nobody twice") {
+  const auto reply_to = [](std::string_view fields, ReplyTo to = ReplyTo::list) {
+    List list = test_list();
+    list.settings.reply_to = to;
+    list.settings.reply_to_address = "answers@lists.example.com";
+    const std::string post = std::string(fields) + "\r\n", head = cooked(post, list, "", "").head;
+    const auto header = mail::Header::scan(head);
+    return header->find("Reply-To") == nullptr ? std::string()
+                                               : mail::unfolded(header->find("Reply-To")->value);
+  };
+  CHECK(reply_to("From: Anna <anna@a.example>\r\n") == "test@lists.example.com");
+  CHECK(reply_to("Reply-To: Home <anna@home.example>\r\n") ==
+        "test@lists.example.com, Home <anna@home.example>");
+  CHECK(reply_to("Reply-To: Test <TEST@lists.example.com>,\r\n anna@home.example\r\n") ==
+        "test@lists.example.com, anna@home.example");
+  CHECK(reply_to("Reply-To: no address\r\n") == "test@lists.example.com");
+  CHECK(reply_to("Reply-To: test@lists.example.com\r\n", ReplyTo::address) ==
+        "answers@lists.example.com, test@lists.example.com");
+  CHECK(reply_to("Reply-To: x@y.example\r\n", ReplyTo::poster) == "x@y.example");
+}

@@ -21,7 +21,9 @@ TEST_CASE("subject: the prefix stands behind Re:, and the rest is as it was") {
   CHECK(with(" Fwd: Hello") == " [Test] Fwd: Hello");
   CHECK(with(" Return: Hello") == " [Test] Return: Hello");
   CHECK(with(" long\r\n subject") == " [Test] long\r\n subject");
-  CHECK(with("") == " [Test] ");
+  CHECK(with("") == " [Test]");
+  CHECK(with("  ") == "  [Test]");
+  CHECK(with(" Re:") == " Re: [Test]");
   CHECK(with(" Hello", "") == "(as it is) Hello");
   CHECK(with(" Hello", "  ") == "(as it is) Hello");
 }
