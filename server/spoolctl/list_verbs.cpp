@@ -35,6 +35,23 @@ Exit all_lists(const Console& console) {
   });
 }
 
+/// A line a setting: its name, what may be written, and below that what it means.
+std::string settings_in_words() {
+  std::string out = "Settings:\n";
+  for (const list::SettingKey& key : list::setting_keys())
+    out.append("  ")
+        .append(key.name)
+        .append("=")
+        .append(key.values)
+        .append("\n      ")
+        .append(key.meaning)
+        .append("\n");
+  return out +
+         "A header or footer may say $list_name, $list_address, $description, $unsubscribe_address, and to "
+         "each member, with\n"
+         "personalize=full, $user_name, $user_address, $user_delivered_to, $user_name_or_address.";
+}
+
 }  // namespace
 
 void declare_list_verbs(const Verbs& verbs) {
@@ -55,6 +72,7 @@ void declare_list_verbs(const Verbs& verbs) {
   Verb set = of_list.add("set", "change settings of a list");
   const auto changed = set.list();
   const auto changes = set.words("KEY=VALUE", "settings, such as verp=always");
+  set.options()->footer(settings_in_words());
   set.request("list-set", [=](Json& request) {
     request["list"] = *changed;
     request["settings"] = settings_of(*changes);
