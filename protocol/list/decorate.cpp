@@ -29,11 +29,6 @@ bool has_blanks(const Text& text) {
   return std::ranges::any_of(text, [](const Own& own) { return own.blank != 0; });
 }
 
-/// "text/plain" of a Content-Type, in lower case.
-std::string type_of(std::string_view value) {
-  return mail::lower(mail::trim(value.substr(0, value.find(';'))));
-}
-
 class Decorating {
  public:
   Decorating(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique)
@@ -42,7 +37,7 @@ class Decorating {
     header_ = text_of(list, list.settings.header, personal);
     footer_ = text_of(list, list.settings.footer, personal);
     if (const mail::Field* field = draft.find("Content-Type")) content_type_ = field->value;
-    type_ = content_type_.empty() ? "text/plain" : type_of(content_type_);
+    type_ = content_type_.empty() ? "text/plain" : mail::first_token(content_type_);
     encoding_ = "7bit";
     if (const mail::Field* field = draft.find("Content-Transfer-Encoding"))
       encoding_ = mail::first_token(field->value);
