@@ -27,6 +27,7 @@ class Packer {
     return u8(static_cast<std::uint8_t>(value));
   }
 
+  void reserve(std::size_t octets) { out_.reserve(octets); }
   void clear() { out_.clear(); }
   std::size_t size() const { return out_.size(); }
   const std::string& bytes() const { return out_; }

@@ -32,31 +32,32 @@ void Slices::look() {
 void Slices::next(std::shared_ptr<Work> work, Writer::Clock::duration delay) {
   // The job's callback owns the work, and lives as long as the job's slice.
   Work* const w = work.get();
-  writer_.submit(job<bool>(
-                     w->kind,
-                     [this, w](Write& write) {
-                       const auto began = Writer::Clock::now();
-                       return w->slice(
-                           write, [this, began] { return writer_.enough(Writer::Clock::now() - began); });
-                     },
-                     [this, work = std::move(work)](Result<bool> all) { answer(work, std::move(all)); }),
-                 delay);
+  Job one;
+  one.kind = w->kind;
+  one.apply = [this, w](Write& write) -> Result<void> {
+    const auto began = Writer::Clock::now();
+    const Result<bool> all =
+        w->slice(write, [this, began] { return writer_.enough(Writer::Clock::now() - began); });
+    if (!all) return tl::unexpected(all.error());
+    w->nothing_left = *all;
+    return {};
+  };
+  one.done = [this, work = std::move(work)](Result<void> slice) { answer(work, std::move(slice)); };
+  writer_.submit(std::move(one), delay);
 }
 
-void Slices::answer(const std::shared_ptr<Work>& work, Result<bool> all) {
+void Slices::answer(const std::shared_ptr<Work>& work, Result<void> slice) {
   // Before the next slice is submitted: that one goes on from what this one left.
-  if (all && work->committed) work->committed(*all);
-  Result<void> end;
-  if (!all) end = tl::unexpected(all.error());
-  const bool wait = !all && work->waits_for_space && all.error().kind == Error::Kind::full;
-  if ((all && !*all) || wait) {
+  if (slice && work->committed) work->committed(work->nothing_left);
+  const bool wait = !slice && work->waits_for_space && slice.error().kind == Error::Kind::full;
+  if ((slice && !work->nothing_left) || wait) {
     // A full disk may last: at a stop even work that runs to its end does not wait for it.
-    if (!writer_.stopping() || (all && work->runs_to_its_end))
+    if (!writer_.stopping() || (slice && work->runs_to_its_end))
       return next(work, wait ? Writer::Clock::duration(pause_) : Writer::Clock::duration{});
-    end =
+    slice =
         fail(Error::Kind::stopped, "the store was closed before this was done: it goes on at the next start");
   }
-  if (work->done) work->done(std::move(end));
+  if (work->done) work->done(std::move(slice));
 }
 
 }  // namespace spoold::store

@@ -31,10 +31,13 @@ class Slices {
     Job::Kind kind = Job::Kind::change;
     bool waits_for_space = false;
     bool runs_to_its_end = false;  // also when the store stops: a client waits for it
+    /// Keeps what the functions use: so they hold plain pointers, and a std::function of them needs no memory of its own.
+    std::shared_ptr<void> owner = {};
     /// One slice, from where the last committed one ended; may be run again. True: nothing is left.
     std::function<Result<bool>(Write&, const Enough&)> slice;
     std::function<void(bool all)> committed = {};  // writer thread, after each slice
     std::function<void(Result<void>)> done = {};   // writer thread, once
+    bool nothing_left = false;                     // what the last slice answered
   };
 
   /// `backlog` does some of the work that the store names. `pause`: the second after which work that found no space tries
@@ -47,7 +50,7 @@ class Slices {
 
  private:
   void next(std::shared_ptr<Work>, Writer::Clock::duration delay);
-  void answer(const std::shared_ptr<Work>&, Result<bool> all);
+  void answer(const std::shared_ptr<Work>&, Result<void> slice);
   Writer& writer_;
   const Duration pause_;
   Work backlog_;

@@ -64,6 +64,7 @@ struct Store::State {
   std::vector<std::string> odd() const;
   void report(Callback<void>);
   void abandon(std::shared_ptr<spool::Accepting>);
+  struct Offered;
   Result<void> reclaim();
 };
 

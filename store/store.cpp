@@ -41,38 +41,57 @@ Announcement Store::announce() {
   return state_->writer ? state_->writer->announce() : nullptr;
 }
 
-void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
-  State& s = *state_;
-  auto accepting =
-      std::make_shared<spool::Accepting>(std::move(acceptance), s.route_of(), directory_roster());
-  Slices::Work work;
-  work.kind = Job::Kind::intake;
-  work.runs_to_its_end = true;
-  auto routes = std::make_shared<std::vector<std::string>>();
-  work.slice = [&s, a = accepting.get(), routes](Write& write, const Enough& enough) -> Result<bool> {
-    const Result<bool> whole = a->slice(write, enough);
-    if (!whole || !*whole || a->acceptance().operations.empty()) return whole;
-    routes->clear();
-    if (auto ok = HandOver(s.options.notices, s.route_of()).drain(write, *routes, a->acceptance().evidence);
+/// An acceptance on its way: what its slices and its answer need.
+struct Store::State::Offered : std::enable_shared_from_this<Offered> {
+  Offered(State& store, Acceptance acceptance, Callback<Accepted> answer)
+      : state(store),
+        accepting(std::move(acceptance), store.route_of(), directory_roster()),
+        callback(std::move(answer)) {}
+
+  Result<bool> slice(Write& write, const Enough& enough) {
+    const Result<bool> whole = accepting.slice(write, enough);
+    if (!whole || !*whole || accepting.acceptance().operations.empty()) return whole;
+    routes.clear();
+    if (auto ok = HandOver(state.options.notices, state.route_of())
+                      .drain(write, routes, accepting.acceptance().evidence);
         !ok)
       return tl::unexpected(ok.error());
     return true;
-  };
-  work.committed = [&s, a = accepting.get(), routes](bool all) {
-    s.due(*routes);
-    a->advance();
-    if (!all && s.options.fault) s.options.fault("slice");
-  };
-  work.done = [&s, accepting = std::move(accepting), callback = std::move(callback)](Result<void> r) mutable {
-    if (r) {
-      Accepted accepted = accepting->take();
-      accepted.spent = std::move(accepting);
-      return callback(std::move(accepted));
+  }
+
+  void committed(bool all) {
+    state.due(routes);
+    accepting.advance();
+    if (!all && state.options.fault) state.options.fault("slice");
+  }
+
+  void done(Result<void> end) {
+    const Callback<Accepted> answer = std::move(callback);
+    if (end) {
+      Accepted accepted = accepting.take();
+      accepted.acceptance = {shared_from_this(), &accepting.acceptance()};
+      return answer(std::move(accepted));
     }
-    if (accepting->staged()) s.abandon(std::move(accepting));
-    callback(tl::unexpected(std::move(r.error())));
-  };
-  s.begin(std::move(work));
+    if (accepting.staged()) state.abandon({shared_from_this(), &accepting});
+    answer(tl::unexpected(std::move(end.error())));
+  }
+
+  State& state;
+  spool::Accepting accepting;
+  std::vector<std::string> routes;  // of the mail that follows from its operations
+  Callback<Accepted> callback;
+};
+
+void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
+  auto offered = std::make_shared<State::Offered>(*state_, std::move(acceptance), std::move(callback));
+  Slices::Work work;
+  work.kind = Job::Kind::intake;
+  work.runs_to_its_end = true;
+  work.slice = [o = offered.get()](Write& write, const Enough& enough) { return o->slice(write, enough); };
+  work.committed = [o = offered.get()](bool all) { o->committed(all); };
+  work.done = [o = offered.get()](Result<void> end) { o->done(std::move(end)); };
+  work.owner = std::move(offered);
+  state_->begin(std::move(work));
 }
 
 /// What its slices wrote is dropped; a full disk only delays that.

@@ -78,7 +78,7 @@ class Draft {
   Draft(const Header& received, const Scanned& content);
 
   // `fields`: whole fields with their line ends.
-  void prepend(std::string_view fields) { before_.insert(0, fields); }
+  void prepend(std::string fields) { before_ = before_.empty() ? std::move(fields) : fields + before_; }
   void append(std::string_view fields);
   /// Those for which `unwanted(field)` is true.
   template <class F>

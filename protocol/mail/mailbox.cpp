@@ -26,14 +26,27 @@ bool is_dot_string(std::string_view local) {
   return std::all_of(local.begin(), local.end(), [](char c) { return c == '.' || is_atext(c) || high(c); });
 }
 
-std::string written(std::string_view local) {
-  if (is_dot_string(local)) return std::string(local);
-  std::string out = "\"";
+bool escaped(char c) {
+  return c == '"' || c == '\\';
+}
+
+std::size_t written_size(std::string_view local) {
+  if (is_dot_string(local)) return local.size();
+  return local.size() + static_cast<std::size_t>(std::count_if(local.begin(), local.end(), escaped)) + 2;
+}
+
+// As it is written in an address: in quotes where it must be.
+void append_written(std::string& out, std::string_view local) {
+  if (is_dot_string(local)) {
+    out += local;
+    return;
+  }
+  out += '"';
   for (char c : local) {
-    if (c == '"' || c == '\\') out += '\\';
+    if (escaped(c)) out += '\\';
     out += c;
   }
-  return out += '"';
+  out += '"';
 }
 
 struct Local {
@@ -91,7 +104,7 @@ tl::expected<Mailbox, std::string> Mailbox::parse(std::string_view text, Allow a
   if (auto fault = !domain.empty() && domain.front() == '[' ? mail::address_literal_fault(domain)
                                                             : mail::mail_domain_fault(domain))
     return tl::unexpected(*fault);
-  std::size_t length = written(local->value).size();
+  const std::size_t length = written_size(local->value);
   if (length > max_local) return tl::unexpected<std::string>("the local part is longer than 64 octets");
   if (length + 1 + domain.size() > max_mailbox)
     return tl::unexpected<std::string>("the address is longer than 254 octets");
@@ -99,9 +112,12 @@ tl::expected<Mailbox, std::string> Mailbox::parse(std::string_view text, Allow a
 }
 
 std::string Mailbox::text() const {
-  std::string out = written(local_);
+  std::string out;
+  out.reserve(local_.size() + 1 + domain_.size());  // one allocation, unless the local part needs quotes
+  append_written(out, local_);
   out += '@';
-  return out += domain_;
+  out += domain_;
+  return out;
 }
 
 std::string Mailbox::key() const {

@@ -73,13 +73,13 @@ tl::expected<PathAndRest, Reply> split_path(std::string_view argument, std::stri
 
 // Some mobile carriers gave out local parts with dots at their ends or side by side. They are senders of real
 // mail; what RFC 5321 has for such local parts are quotes.
-std::string quoted_dots(std::string_view path) {
+std::optional<std::string> quoted_dots(std::string_view path) {
   const auto at = path.find('@');
   const std::string_view local = path.substr(0, at);
   const bool odd = local.starts_with('.') || local.ends_with('.') || local.find("..") != local.npos;
-  const bool plain =
-      std::all_of(local.begin(), local.end(), [](char c) { return c == '.' || mail::is_atext(c); });
-  if (at == path.npos || !odd || !plain) return std::string(path);
+  if (at == path.npos || !odd) return std::nullopt;
+  if (!std::all_of(local.begin(), local.end(), [](char c) { return c == '.' || mail::is_atext(c); }))
+    return std::nullopt;
   return '"' + std::string(local) + '"' + std::string(path.substr(at));
 }
 
@@ -177,7 +177,8 @@ tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, bool aut
   if (!split) return tl::unexpected<Reply>(split.error());
   MailArgument mail;
   if (!split->path.empty()) {
-    auto mailbox = parse_path(quoted_dots(split->path), {5, 1, 7});
+    const auto quoted = quoted_dots(split->path);
+    auto mailbox = parse_path(quoted ? *quoted : split->path, {5, 1, 7});
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     mail.reverse_path = *std::move(mailbox);
   }

@@ -1,13 +1,12 @@
 // What is known of members' bounce scores, and taking failures back.
 #include "conf/values.hpp"
 #include "protocol/list/settings_table.hpp"
-#include "protocol/mail/mailbox.hpp"
 #include "protocol/rfc3339.hpp"
+#include "server/admin/directory_request.hpp"
 #include "server/admin/reads.hpp"
 #include "server/admin/requests.hpp"
 #include "server/admin/scan.hpp"
 #include "server/admin/views.hpp"
-#include "store/blocking.hpp"
 #include "store/directory/scores.hpp"
 #include "store/txn.hpp"
 
@@ -83,15 +82,14 @@ void Reads::bounces(const list::List& list, const std::string& address, const Ro
 }
 
 Json bounces_undo(const Request& request) {
-  const auto address = Mailbox::parse(request.text("list"));
-  if (!address) throw std::invalid_argument("'" + request.text("list") + "': " + address.error());
+  const Mailbox address = mailbox_of(request.text("list"));
   directory::UndoBounces change;
   std::vector<std::string> members;
   {
     const store::Read read(request.store);
-    const std::string key = address->key();
-    const auto list = directory::find_list(read, mail::Address(key).local, address->domain());
-    if (!list) return failure(Exit::nothing_matched, "there is no list " + address->text());
+    const std::string key = address.key();
+    const auto list = directory::find_list(read, mail::Address(key).local, address.domain());
+    if (!list) return failure(Exit::nothing_matched, "there is no list " + address.text());
     change.list = list->id;
     change.cause = request.text("cause");
     const auto since = parse_rfc3339(request.text("since"));
@@ -99,11 +97,8 @@ Json bounces_undo(const Request& request) {
       throw std::invalid_argument("'" + request.text("since") +
                                   "' is no time: expected 2026-11-28T06:00:00Z");
     change.since = *since;
-    if (const std::string one = request.json.value("address", std::string()); !one.empty()) {
-      const auto mailbox = Mailbox::parse(one, Mailbox::Allow::utf8);
-      if (!mailbox) throw std::invalid_argument("'" + one + "': " + mailbox.error());
-      change.address = mailbox->key();
-    }
+    if (const std::string one = request.json.value("address", std::string()); !one.empty())
+      change.address = mailbox_of(one, Mailbox::Allow::utf8).key();
     directory::visit_scores(read, list->id, {}, [&](const directory::ScoredMember& member) {
       bounce::Score score = member.score;
       if (!change.address.empty() && member.address != change.address) return true;
@@ -116,13 +111,10 @@ Json bounces_undo(const Request& request) {
     return failure(Exit::nothing_matched, "no failure of the cause '" + change.cause + "' counts since then");
   Json answer = success(request);
   if (!request.dry_run) {
-    directory::Operation operation{request.json.value("operation", directory::new_operation_id()),
-                                   request.who, change};
-    const auto applied = directory::change(request.store, operation);
-    if (!applied) return failure(applied.error());
-    for (const std::string& event : applied->events) audit(request, event);
+    const Done done = submit(request, change);
+    if (!done.failure.is_null()) return done.failure;
     members.clear();
-    for (const list::Member& member : applied->members) members.push_back(member.address);
+    for (const list::Member& member : done.applied.members) members.push_back(member.address);
   }
   answer["members"] = members;
   return answer;

@@ -77,7 +77,6 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   store::Accepted accepted;
   // Where all are refused the reply says so, and the history has nothing to add.
   if (!disposition.all_refused()) {
-    const SessionLog::Summary summary(disposition.acceptance);  // the acceptance is the store's from here on
     auto start = [this, &disposition](store::Callback<store::Accepted> done) {
       reception_.store.accept(std::move(disposition.acceptance), std::move(done));
       announced_.reset();
@@ -86,7 +85,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
         co_await await_store<store::Accepted>(executor_, std::move(start));
     if (!stored) co_return refuse_all(stored.error());
     accepted = std::move(*stored);
-    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls(), dialog_.user());
+    log_.accepted(accepted, transaction.reverse_path, dialog_.tls(), dialog_.user());
     if (!accepted.ids.empty()) {
       content_.accepted();  // before forget(), which abandons what was staged
       reception_.wake(accepted.routes);

@@ -11,26 +11,10 @@ SessionLog::~SessionLog() {
   log::event(log::Level::info, "refused", {{"reply", more}, {"client", client}});
 }
 
-SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(acceptance.content.size) {
-  for (const store::NewMessage& message : acceptance.messages)
-    lines.push_back({message.message.list_address, message.message.reverse_path,
-                     message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
-  for (const store::HistoryEvent& event : acceptance.events)
-    if (event.event == "bounce" || event.event == "complaint") bounces.push_back(event);
-  for (const std::string& packed : acceptance.operations) {
-    const store::directory::Operation operation = store::directory::unpack_operation(packed);
-    const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
-    if (score == nullptr) continue;
-    store::HistoryEvent& event = bounces.emplace_back();
-    event.address = score->address;
-    event.detail = score->failure.cause.empty() ? "the probe bounced" : score->failure.cause;
-    if (!score->said.empty()) event.detail += "; " + score->said;
-  }
-}
-
-void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                          std::string_view tls, std::string_view user) const {
-  for (const store::HistoryEvent& event : summary.bounces) bounce(event);
+void SessionLog::accepted(const store::Accepted& accepted, const std::string& from, std::string_view tls,
+                          std::string_view user) const {
+  const store::Acceptance& acceptance = *accepted.acceptance;
+  bounces(acceptance);
   if (accepted.ids.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
@@ -44,19 +28,21 @@ void SessionLog::accepted(const Summary& summary, const store::Accepted& accepte
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
     const std::string qid = store::id_text(accepted.ids[i]);
     const auto recipients = accepted.recipients[i];
-    const auto& [list, reverse_path, only] = summary.lines[i];
+    const store::NewMessage& message = acceptance.messages[i];
+    const std::string& list = message.message.list_address;
     if (!list.empty()) {
       const log::Field fields[] = {
           {"qid", qid},           {"list", list},     {"from", from}, {"recipients", recipients},
-          {"size", summary.size}, {"client", client}, {"tls", tls},   {"user", user}};
+          {"size", acceptance.content.size}, {"client", client}, {"tls", tls},   {"user", user}};
       write(fields);
-    } else if (!only.empty()) {
-      const log::Field fields[] = {{"qid", qid},       {"from", from}, {"to", only},  {"size", summary.size},
+    } else if (message.recipients.size() == 1) {
+      const std::string& only = message.recipients.front().address;
+      const log::Field fields[] = {{"qid", qid},       {"from", from}, {"to", only},  {"size", acceptance.content.size},
                                    {"client", client}, {"tls", tls},   {"user", user}};
       write(fields);
     } else {
       const log::Field fields[] = {{"qid", qid},           {"from", from},     {"recipients", recipients},
-                                   {"size", summary.size}, {"client", client}, {"tls", tls},
+                                   {"size", acceptance.content.size}, {"client", client}, {"tls", tls},
                                    {"user", user}};
       write(fields);
     }
@@ -82,6 +68,21 @@ void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply)
   const std::string words = reply.oneline();
   log::event(log::Level::info, "refused",
              {{"stage", "AUTH"}, {"client", peer_.host}, {"user", user}, {"reply", words}});
+}
+
+void SessionLog::bounces(const store::Acceptance& acceptance) const {
+  for (const store::HistoryEvent& event : acceptance.events)
+    if (event.event == "bounce" || event.event == "complaint") bounce(event);
+  for (const std::string& packed : acceptance.operations) {
+    const store::directory::Operation operation = store::directory::unpack_operation(packed);
+    const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
+    if (score == nullptr) continue;
+    store::HistoryEvent event;
+    event.address = score->address;
+    event.detail = score->failure.cause.empty() ? "the probe bounced" : score->failure.cause;
+    if (!score->said.empty()) event.detail += "; " + score->said;
+    bounce(event);
+  }
 }
 
 void SessionLog::bounce(const store::HistoryEvent& event) const {

@@ -27,26 +27,16 @@ class SessionLog {
   SessionLog(const SessionLog&) = delete;
   SessionLog& operator=(const SessionLog&) = delete;
 
-  /// What an acceptance is logged with: taken before the store gets it.
-  struct Summary {
-    explicit Summary(const store::Acceptance& acceptance);
-    struct Line {
-      std::string list, reverse_path, only;  // only: the recipient, when there is one
-    };
-    std::vector<Line> lines;
-    std::vector<store::HistoryEvent> bounces;
-    std::uint64_t size;
-  };
-
   /// Messages and bounce reports, once they are on the disk.
-  void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                std::string_view tls, std::string_view user) const;
+  void accepted(const store::Accepted& accepted, const std::string& from, std::string_view tls,
+                std::string_view user) const;
   void refused(const std::string& from, std::string_view to, const smtp::Reply& reply);
   void no_tls(const std::string& why);
   /// One line each, whoever it is: programs that watch the log count them.
   void login_failed(const std::string& user, const smtp::Reply& reply);
 
  private:
+  void bounces(const store::Acceptance& acceptance) const;
   void bounce(const store::HistoryEvent& event) const;
 
   Stats& stats_;

@@ -276,11 +276,21 @@ class Disposing {
       messages.push_back(std::move(made));
     }
     // Mailbox texts: the domain is in lower case; what the local part's case means, its host decides.
-    std::unordered_set<std::string>& known = known_[at];
+    auto& recipients = messages[at].recipients;
     for (const std::string& address : addresses)
-      if (known.insert(address).second)
-        messages[at].recipients.push_back(store::PlainRecipient{address, dsn});
+      if (is_new(at, recipients, address)) recipients.push_back(store::PlainRecipient{address, dsn});
     return at;
+  }
+
+  // Most mail is for one or a few: no table is made for them.
+  bool is_new(std::size_t at, const std::vector<store::PlainRecipient>& recipients,
+              const std::string& address) {
+    if (recipients.size() < 16)
+      return std::ranges::none_of(recipients, [&](const auto& known) { return known.address == address; });
+    std::unordered_set<std::string>& known = known_[at];
+    if (known.empty())
+      for (const store::PlainRecipient& recipient : recipients) known.insert(recipient.address);
+    return known.insert(address).second;
   }
 
   Fate post(list::ListId id) {

@@ -35,8 +35,11 @@ void append_tls(std::string& out, std::string_view tls) {
 }  // namespace
 
 std::string client_text(std::string_view hello, std::string_view literal) {
-  std::string out(host_name(hello) ? hello : "unknown");
-  return out.append(" (").append(literal).append(")");
+  std::string out;
+  out.reserve(hello.size() + literal.size() + 16);
+  out = host_name(hello) ? hello : "unknown";
+  out.append(" (").append(literal).append(")");
+  return out;
 }
 
 std::string unique_text(TimePoint at) {
@@ -88,7 +91,9 @@ std::string Drafts::tail(const store::Read& read, const store::ContentSource& co
 }
 
 mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
-  std::string received = "Received: ";
+  std::string received;
+  received.reserve(512);
+  received = "Received: ";
   if (whence) received.append("from ").append(arrival_.client).append("\r\n\t");
   received.append("by ").append(settings_.hostname);
   received.append(" (spoold) with ").append(arrival_.protocol).append(" id ");
@@ -98,7 +103,7 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   append_tls(received, arrival_.tls);
   received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
   mail::Draft draft(header_, arrival_.scanned);
-  draft.prepend(received);
+  draft.prepend(std::move(received));
   if (!arrival_.user.empty()) {
     if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
     if (header_.find("Message-ID") == nullptr && message.message.list == 0)

@@ -48,7 +48,8 @@ std::string place_of(std::string_view address_key) {
   if (address.domain.empty()) return {};
   std::string place(address.domain);
   place += '\0';
-  return place += address.local;
+  place += address.local;
+  return place;  // not `return place += ...`: that would copy it
 }
 
 std::string address_key_of(std::string_view place) {
@@ -56,7 +57,8 @@ std::string address_key_of(std::string_view place) {
   if (end == std::string_view::npos) return {};
   std::string key(place.substr(end + 1));
   key += '@';
-  return key += place.substr(0, end);
+  key += place.substr(0, end);
+  return key;
 }
 
 Key list_key(ListId id) {

@@ -1,7 +1,6 @@
 #include "store/spool/accept.hpp"
 
 #include <algorithm>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -247,7 +246,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     if (!whole)
       return fail(Kind::conflict, "what was written of a message is gone from the store: send it again");
   }
-  std::set<std::string> routes;
+  std::vector<std::string>& routes = p.accepted.routes;
   for (std::size_t i = 0; i < p.parts.size(); ++i) {
     const NewMessage& m = acceptance_.messages[i];
     Part& part = p.parts[i];
@@ -285,9 +284,10 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     if (!finish_if_done(write, row)) put_message(write, row);
     p.accepted.ids.push_back(row.id);
     p.accepted.recipients.push_back(part.count);
-    routes.insert(part.runs.routes().begin(), part.runs.routes().end());
+    routes.insert(routes.end(), part.runs.routes().begin(), part.runs.routes().end());
   }
-  p.accepted.routes.assign(routes.begin(), routes.end());
+  std::sort(routes.begin(), routes.end());
+  routes.erase(std::unique(routes.begin(), routes.end()), routes.end());
   note(write);
   return {};
 }

@@ -54,7 +54,8 @@ struct Accepted {
   std::vector<Id> ids;                    // same order as Acceptance::messages
   std::vector<std::uint32_t> recipients;  // how many each got
   std::vector<std::string> routes;        // routes with something due now: wake their lanes
-  std::shared_ptr<const void> spent;  // what was accepted: its memory goes back to the thread it came from
+  std::shared_ptr<const Acceptance>
+      acceptance;  // what was accepted: its memory goes back to the thread it came from
 };
 
 }  // namespace spoold::store

@@ -92,6 +92,7 @@ bool put_chunks(Write& write, Id content, std::string_view bytes, std::uint32_t 
 
 void put_content(Write& write, Id content, const ContentRow& row) {
   Packer packed;
+  packed.reserve(32 + row.tail.size());
   packed.num(row.size).num(row.references);
   if (!row.tail.empty()) packed.str(row.tail);
   write.put(Table::content, Key().u64(content), packed.bytes());

@@ -120,6 +120,8 @@ std::optional<MessageRow> find_message(const Read& read, Id id) {
 
 void put_message(Write& write, const MessageRow& m) {
   Packer p;
+  p.reserve(128 + m.reverse_path.size() + m.list_address.size() + m.from.size() + m.subject.size() +
+            m.message_id.size() + m.page.size());
   pack(p, m);
   write.put(m.state == MessageState::finished ? Table::finished : Table::message, Key().u64(m.id), p.bytes());
 }

@@ -2,9 +2,15 @@
 #include <future>
 #include <utility>
 
+#include "store/key.hpp"
 #include "store/store.hpp"
 
 namespace spoold::store {
+
+/// A key of the test's own.
+inline Key nth(std::size_t i) {
+  return Key().str("test").u32(static_cast<std::uint32_t>(i));
+}
 
 /// Holds the writer in a job until the others have been submitted, so that they make one group.
 class Gate {

@@ -13,14 +13,6 @@
 using namespace spoold;
 using namespace spoold::store;
 
-namespace {
-
-Key nth(std::size_t i) {
-  return Key().str("test").u32(static_cast<std::uint32_t>(i));
-}
-
-}  // namespace
-
 TEST_CASE("no space at a commit: intake is answered full, what was heard is kept as soon as it fits") {
   Folder folder;
   Opened s(folder.path());

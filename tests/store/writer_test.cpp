@@ -14,14 +14,6 @@
 using namespace spoold;
 using namespace spoold::store;
 
-namespace {
-
-Key nth(std::size_t i) {
-  return Key().str("test").u32(static_cast<std::uint32_t>(i));
-}
-
-}  // namespace
-
 TEST_CASE("group commit: a fault in job i of n hits only that job") {
   constexpr std::size_t n = 7;
   for (std::size_t bad = 0; bad < n; ++bad)
