@@ -6,6 +6,7 @@
 #include "protocol/mail/utf8.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/signing.hpp"
 #include "store/directory/scores.hpp"
 
 namespace spoold::server {
@@ -89,6 +90,7 @@ class Writing {
     out.size = out.head.size();
     out.octets = mail::octets_of(out.head);
     put(std::move(out), made);
+    place_signatures(book_.settings(), list_.domain, made);
     made_.messages.push_back(std::move(made));
   }
 
