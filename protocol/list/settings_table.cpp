@@ -198,23 +198,10 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 17> not_built = {"moderators",
-                                                        "dmarc",
-                                                        "dmarc_when",
-                                                        "member_moderation",
-                                                        "emergency",
-                                                        "max_recipients",
-                                                        "implicit_destination",
-                                                        "one_click",
-                                                        "subscribe",
-                                                        "unsubscribe",
-                                                        "held_lifetime",
-                                                        "held_expiry",
-                                                        "bounce_guard",
-                                                        "advertised",
-                                                        "archive",
-                                                        "info",
-                                                        "language"};
+constexpr std::array<std::string_view, 16> not_built = {
+    "moderators",           "dmarc",     "dmarc_when",  "member_moderation", "emergency",   "max_recipients",
+    "implicit_destination", "subscribe", "unsubscribe", "held_lifetime",     "held_expiry", "bounce_guard",
+    "advertised",           "archive",   "info",        "language"};
 
 }  // namespace
 
@@ -281,6 +268,11 @@ const std::vector<SettingKey>& general_keys() {
       {"anonymous", "true | false", "members do not see who wrote: From is the list, and traces are removed",
        [](Settings& s, std::string_view t) { return read_flag(s.anonymous, t); },
        [](const Settings& s) { return print_flag(s.anonymous); }},
+      {"one_click", "true | false",
+       "List-Unsubscribe names an address of each member's own, which takes him off the list without a "
+       "question",
+       [](Settings& s, std::string_view t) { return read_flag(s.one_click, t); },
+       [](const Settings& s) { return print_flag(s.one_click); }},
   };
   return keys;
 }

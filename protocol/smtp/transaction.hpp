@@ -39,8 +39,15 @@ struct Probe {  // a report about a probe to a member, which this token names
   std::string token;
   bool operator==(const Probe&) const = default;
 };
+struct
+    Leave {  // the wish of this member to leave, whatever the mail says; its address is empty when he has left before
+  list::ListId list = 0;
+  list::MemberId member = 0;
+  std::string address;  // Mailbox key
+  bool operator==(const Leave&) const = default;
+};
 }  // namespace to
-using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe>;
+using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Leave>;
 
 /// One accepted forward path.
 struct Recipient {

@@ -16,6 +16,7 @@
 #include "server/office/address_book.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/leaving.hpp"
 #include "server/office/report.hpp"
 #include "server/office/senders.hpp"
 #include "server/office/signing.hpp"
@@ -85,6 +86,11 @@ class Disposing {
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
     return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));
+  }
+
+  Fate fate_of(const smtp::Recipient&, const to::Leave& to) {
+    leave(to, arrival_, made_.acceptance);
+    return {};
   }
 
   // What is recognised is an operation, recorded with what it did. Anything else is noted, and what nobody here can read
