@@ -50,6 +50,7 @@ struct Keys {
                          const std::string& blank_behind = {}) const {
     store::Acceptance mail = store::plain(std::move(to), "");
     store::NewMessage& made = mail.messages[0];
+    made.message.leading_dots = true;
     const std::size_t at = blank_behind.empty() ? text.size() : text.find(blank_behind) + blank_behind.size();
     made.head = text.substr(0, at);
     if (at < text.size()) {
