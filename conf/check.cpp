@@ -99,17 +99,32 @@ void check_listeners(Reading& reading) {
   }
 }
 
+Place place_of(const Reading& reading, const std::string& key) {
+  const auto found = reading.where.find(key);
+  return found == reading.where.end() ? Place{1, 1} : Place{found->second.line, found->second.column};
+}
+
+void check_dkim(Reading& reading) {
+  std::set<std::string> seen;
+  auto& keys = reading.settings.dkim_keys;
+  for (std::size_t i = 0; i < keys.size(); ++i) {
+    keys[i].key_at = place_of(reading, entry("dkim", i) + "key");
+    if (keys[i].selector.empty() || keys[i].domain.empty()) continue;
+    const std::string name = keys[i].selector + "._domainkey." + keys[i].domain;
+    if (!seen.insert(name).second)
+      reading.complain_at(entry("dkim", i) + "selector", "the key '" + name + "' is given twice");
+    if (name.size() > 253)
+      reading.complain_at(entry("dkim", i) + "selector", "'" + name + "' has more than 253 octets");
+  }
+}
+
 /// The files themselves are the daemon's to read: an operator with spoolctl may not see the key.
 void check_certificates(Reading& reading) {
   Settings& s = reading.settings;
-  const auto place = [&](const std::string& key) {
-    const auto found = reading.where.find(key);
-    return found == reading.where.end() ? Place{1, 1} : Place{found->second.line, found->second.column};
-  };
   for (std::size_t i = 0; i < s.certificates.size(); ++i) {
     Certificate& one = s.certificates[i];
-    one.certificate_at = place(entry("tls", i) + "certificate");
-    one.key_at = place(entry("tls", i) + "key");
+    one.certificate_at = place_of(reading, entry("tls", i) + "certificate");
+    one.key_at = place_of(reading, entry("tls", i) + "key");
   }
   for (std::size_t i = 0; i < s.listen.size(); ++i) {
     if (s.listen[i].tls == Listen::Tls::none) continue;
@@ -160,6 +175,7 @@ void check_together(Reading& reading) {
 
   check_listeners(reading);
   check_certificates(reading);
+  check_dkim(reading);
   check_next_hops(reading, s.relay.smarthost, "relay.smarthost");
   for (const NextHop& hop : s.relay.smarthost) check_tls(reading, hop, s.relay.tls, "relay.tls");
   check_credentials(reading);

@@ -100,6 +100,14 @@ std::vector<Row> make_rows() {
                                                                                               : "\"reject\"");
       }));
 
+  required(dkim_row("domain", "domain", "whose mail is signed: a list's domain, or that of an author",
+                    "\"lists.example.org\"", &Dkim::domain, host_fault));
+  required(dkim_row("selector", "string", "the name of the public key in the DNS: SELECTOR._domainkey.DOMAIN",
+                    "\"s2026\"", &Dkim::selector, selector_fault));
+  required(dkim_row("key", "path",
+                    "the private key (PEM, rsa or ed25519), which only its owner and group may read",
+                    "\"/dev/null\"", &Dkim::key, path_fault));
+
   const std::vector<std::string> senders{"own", "domain", "any"};
   add(word(
       "submission", "senders",
@@ -351,6 +359,8 @@ const std::vector<Section>& sections() {
        "certificates of this server; one table each. The name that a client asks for (SNI) chooses; an "
        "unknown name gets the first"},
       {"dnsbl", Kind::tables, "DNS lists of client addresses; one table each"},
+      {"dkim", Kind::tables,
+       "keys of our own signatures; one table each. Several tables of a domain: several signatures"},
       {"submission", Kind::table, "of listeners with protocol = \"submission\""},
       {"smtp", Kind::table, "limits of reception"},
       {"aliases", Kind::addresses,

@@ -116,6 +116,7 @@ void read_section(Reading& reading, const Section& section, const toml::node& no
     if (section.name == "listen") reading.settings.listen.emplace_back();
     if (section.name == "tls") reading.settings.certificates.emplace_back();
     if (section.name == "dnsbl") reading.settings.dnsbls.emplace_back();
+    if (section.name == "dkim") reading.settings.dkim_keys.emplace_back();
     if (section.name == "domain") reading.settings.domains.emplace_back();
     if (section.name == "destination") reading.settings.destinations.emplace_back();
     const auto prefix = std::string(section.name) + "." + std::to_string(index++) + ".";
@@ -181,6 +182,11 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   for (Certificate& one : settings.certificates) {
     anchor(one.certificate, folder);
     anchor(one.key, folder);
+  }
+  for (Dkim& one : settings.dkim_keys) {
+    anchor(one.key, folder);
+    one.domain = lower(one.domain);
+    one.selector = lower(one.selector);
   }
   if (settings.resolver.trust_anchor != "none") anchor(settings.resolver.trust_anchor, folder);
   for (RelayDomain& domain : settings.domains) domain.name = lower(domain.name);

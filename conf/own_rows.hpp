@@ -34,6 +34,24 @@ inline Row certificate_file(std::string_view name, std::string_view meaning,
   return made;
 }
 
+/// RFC 6376 3.1: labels, which may be all digits.
+inline std::string selector_fault(const std::string& text) {
+  if (is_domain(text + ".x")) return {};
+  return "'" + text + "' cannot be a selector: expected letters, digits and hyphens such as \"s2026\"";
+}
+
+inline Row dkim_row(std::string_view name, std::string_view type, std::string_view meaning,
+                    std::string_view example, std::string Dkim::*member,
+                    std::function<std::string(const std::string&)> fault) {
+  Row made = text(
+      "dkim", name, type, meaning,
+      example, [member](Settings & s) -> auto& { return s.dkim_keys.back().*member; }, std::move(fault));
+  made.key.write = [member](Settings s) {
+    return s.dkim_keys.empty() ? std::string() : quote(s.dkim_keys.back().*member);
+  };
+  return made;
+}
+
 inline Row trusted_networks() {
   return {
       {"smtp", "trusted_networks", "array of networks",

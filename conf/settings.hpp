@@ -67,6 +67,12 @@ struct Dnsbl {
   Action action = Action::reject;
 };
 
+/// A private key (a PEM file) for signatures of mail from `domain` (RFC 6376). server/auth/signing_keys.hpp reads it.
+struct Dkim {
+  std::string domain, selector, key;
+  Place key_at;
+};
+
 struct Server {
   int threads = 0;  // 0: one per core
   std::string user;
@@ -210,6 +216,7 @@ struct Settings {
   std::vector<Listen> listen;
   std::vector<Certificate> certificates;  // [[tls]]
   std::vector<Dnsbl> dnsbls;
+  std::vector<Dkim> dkim_keys;  // [[dkim]]
   Submission submission;
   Smtp smtp;
   std::map<std::string, std::vector<std::string>> aliases;

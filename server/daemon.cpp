@@ -35,13 +35,14 @@ tl::expected<void, std::string> Daemon::open() {
   if (auto lowered = privileges.lower(); !lowered) return lowered;
   auto opened = s.open_store();
   // As this user they must be readable at each SIGHUP.
-  if (opened) opened = s.read_certificates();
+  if (opened) opened = s.read_key_files();
   privileges.raise();
   if (!opened) return opened;
   auto secret = verp_secret(s.settings->verp, s.store->secret());
   if (!secret) return tl::unexpected(secret.error());
   const list::Hmac hmac = s.hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
+  s.delivery->use(s.signing_keys);
   auto made = make_rules(s.settings, hmac, s.certificates);
   if (!made) return tl::unexpected(made.error());
   const auto rules = *std::move(made);
@@ -98,14 +99,19 @@ tl::expected<void, std::string> Daemon::State::bind() {
   return bound;
 }
 
-tl::expected<void, std::string> Daemon::State::read_certificates() {
-  auto read = Certificates::read(*settings, file);
-  if (!read) {
+tl::expected<void, std::string> Daemon::State::read_key_files() {
+  const auto lines = [](const std::vector<conf::Problem>& problems) {
     std::string all;
-    for (const conf::Problem& problem : read.error())
-      all.append(all.empty() ? "" : "\n").append(problem.text());
-    return tl::unexpected(std::move(all));
-  }
+    for (const conf::Problem& problem : problems) all.append(all.empty() ? "" : "\n").append(problem.text());
+    return all;
+  };
+  auto keys = SigningKeys::read(*settings, file);
+  if (!keys) return tl::unexpected(lines(keys.error()));
+  signing_keys = *std::move(keys);
+  for (const std::string& line : signing_keys->warnings())
+    log::event(Level::warning, "dkim", {{"reply", line}});
+  auto read = Certificates::read(*settings, file);
+  if (!read) return tl::unexpected(lines(read.error()));
   certificates = *std::move(read);
   for (const std::string& line : certificates->warnings(now()))
     log::event(Level::warning, "certificate", {{"reply", line}});

@@ -55,6 +55,11 @@ bool Daemon::State::read_again() {
     tell(read.error());
     return false;
   }
+  auto keys = SigningKeys::read(*next, file);
+  if (!keys) {
+    tell(keys.error());
+    return false;
+  }
   auto rules = make_rules(next, hmac, *read);
   if (!rules) {
     tell(Level::error, rules.error());
@@ -78,6 +83,7 @@ bool Daemon::State::read_again() {
   reception->use(*rules);
   operator_->use(next);
   if (context) delivery->use(std::move(context));
+  delivery->use(*keys);
   if (!same_for_lanes(*old, *next)) {
     delivery->use(next);
     reroute();
@@ -86,6 +92,7 @@ bool Daemon::State::read_again() {
   for (const std::string& key : fixed) tell(Level::warning, key + ": what changed there waits for a restart");
   for (const std::string& line : conf::review(*next))
     if (line.starts_with("warning: ")) tell(Level::warning, line.substr(9));
+  for (const std::string& line : (*keys)->warnings()) log::event(Level::warning, "dkim", {{"reply", line}});
   for (const std::string& line : (*read)->warnings(store->now()))
     log::event(Level::warning, "certificate", {{"reply", line}});
   return true;

@@ -5,6 +5,7 @@
 #include "conf/routes.hpp"
 #include "server/admin/control_socket.hpp"
 #include "server/admin/operator.hpp"
+#include "server/auth/signing_keys.hpp"
 #include "server/current.hpp"
 #include "server/daemon.hpp"
 #include "server/delivery/delivery.hpp"
@@ -49,6 +50,7 @@ struct Daemon::State {
   Stop stop;
   Threads receiving, delivering;  // clients, operators and the clock; lanes
   std::shared_ptr<const Certificates> certificates;
+  std::shared_ptr<const SigningKeys> signing_keys;
   std::unique_ptr<Reports> reports;  // set before anything is accepted or delivered
   std::unique_ptr<store::Store> store;
   std::unique_ptr<Delivery> delivery;
@@ -63,7 +65,7 @@ struct Daemon::State {
   Reloader reloader;
 
   tl::expected<void, std::string> open_store();
-  tl::expected<void, std::string> read_certificates();
+  tl::expected<void, std::string> read_key_files();
   tl::expected<void, std::string> bind();
   void thrown(const std::exception&);
   void wake(std::vector<std::string> due);

@@ -8,6 +8,7 @@
 #include <iostream>
 
 #include "conf/load.hpp"
+#include "server/auth/signing_keys.hpp"
 #include "server/daemon.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/office/requests.hpp"
@@ -44,6 +45,12 @@ bool check_files(const spoold::conf::Settings& settings, const std::string& file
     for (const auto& problem : certificates.error()) std::cerr << problem.text() << '\n';
     return false;
   }
+  const auto keys = spoold::server::SigningKeys::read(settings, file);
+  if (!keys) {
+    for (const auto& problem : keys.error()) std::cerr << problem.text() << '\n';
+    return false;
+  }
+  for (const std::string& line : (*keys)->warnings()) std::cerr << line << '\n';
   const auto now = std::chrono::floor<spoold::Duration>(std::chrono::system_clock::now());
   for (const std::string& line : (*certificates)->warnings(now)) std::cerr << line << '\n';
   return tls.has_value() && !texts;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "protocol/mail/ascii.hpp"
 
@@ -20,11 +21,14 @@ constexpr std::array<Suffix, 9> suffixes = {{
     {"-request", Role::request, Suffix::Detail::no},
     {"-join", Role::join, Suffix::Detail::no},
     {"-subscribe", Role::join, Suffix::Detail::no},
-    {"-leave", Role::leave, Suffix::Detail::no},
+    {"-leave", Role::leave, Suffix::Detail::may},
     {"-unsubscribe", Role::leave, Suffix::Detail::no},
     {"-confirm", Role::confirm, Suffix::Detail::must},
     {"-admin", Role::admin, Suffix::Detail::no},
 }};
+/// With a detail. Only `leave` alone may be the name of a list.
+constexpr std::array<std::pair<std::string_view, Role>, 3> of_domain = {
+    {{"bounces", Role::bounces}, {"confirm", Role::confirm}, {"leave", Role::leave}}};
 constexpr std::array<std::string_view, 4> reserved = {"postmaster", "abuse", "bounces", "confirm"};
 
 }  // namespace
@@ -59,10 +63,9 @@ std::optional<SubAddress> sub_address(std::string_view local, char delimiter) {
   std::string name = mail::lower(local);
   if (name == "postmaster") return SubAddress{Role::postmaster, {}, {}};
   if (name == "abuse") return SubAddress{Role::abuse, {}, {}};
-  for (std::string_view base : {"bounces", "confirm"})
+  for (const auto& [base, role] : of_domain)
     if (name.size() > base.size() + 1 && name.starts_with(base) && name[base.size()] == delimiter)
-      return SubAddress{
-          base == "bounces" ? Role::bounces : Role::confirm, {}, std::string(local.substr(base.size() + 1))};
+      return SubAddress{role, {}, std::string(local.substr(base.size() + 1))};
 
   for (const Suffix& suffix : suffixes) {
     if (suffix.detail == Suffix::Detail::no) continue;

@@ -11,7 +11,7 @@ namespace spoold::list {
 enum class Role {
   post,        // test@
   join,        // test-join@, test-subscribe@
-  leave,       // test-leave@, test-unsubscribe@
+  leave,       // test-leave@, test-unsubscribe@, test-leave+TOKEN@; leave+TOKEN@ (list empty)
   confirm,     // test-confirm+TOKEN@; confirm+TOKEN@ (list empty)
   request,     // test-request@
   owner,       // test-owner@

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "protocol/list/decorate.hpp"
+#include "protocol/list/personal.hpp"
 #include "protocol/list/subject.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailto.hpp"
 #include "protocol/mail/phrase.hpp"
 
 namespace spoold::list {
@@ -42,32 +45,16 @@ bool among(const std::array<std::string_view, N>& names, std::string_view name) 
   return std::any_of(names.begin(), names.end(), [&](std::string_view other) { return same(other, name); });
 }
 
-/// RFC 6068: everything in the local part that could mean something else in a URL is written as %XX.
-std::string mailto(std::string_view local, std::string_view domain) {
-  constexpr char hex[] = "0123456789ABCDEF";
-  std::string out = "<mailto:";
-  for (char c : local) {
-    if (mail::is_alpha(c) || mail::is_digit(c) || c == '-' || c == '.' || c == '_' || c == '~') {
-      out += c;
-    } else {
-      auto octet = static_cast<unsigned char>(c);
-      out += '%';
-      out += hex[octet >> 4];
-      out += hex[octet & 15];
-    }
-  }
-  out += '@';
-  return out += domain;
-}
-
 }  // namespace
 
 std::string list_id_text(const List& list) {
   return list.local + "." + list.domain;
 }
 
-std::string list_fields(const List& list) {
-  auto url = [&](std::string_view suffix) { return mailto(list.local + std::string(suffix), list.domain); };
+std::vector<mail::Own> list_fields(const List& list) {
+  const auto url = [&](std::string_view suffix) {
+    return mail::mailto(list.local + std::string(suffix) + "@" + list.domain);
+  };
   std::string out = "List-Id: ";
   std::string phrase = mail::phrase(list.settings.description);
   if (!phrase.empty()) {
@@ -75,13 +62,22 @@ std::string list_fields(const List& list) {
     out += "\r\n ";
   }
   out += "<" + list_id_text(list) + ">\r\n";
-  out += "List-Post: " + url("") + ">\r\n";
-  out += "List-Help: " + url("-request") + "?subject=help>\r\n";
-  out += "List-Subscribe: " + url("-join") + ">\r\n";
-  out += "List-Unsubscribe: " + url("-leave") + ">\r\n";
-  out += "List-Owner: " + url("-owner") + ">\r\n";
+  out += "List-Post: <" + url("") + ">\r\n";
+  out += "List-Help: <" + url("-request") + "?subject=help>\r\n";
+  out += "List-Subscribe: <" + url("-join") + ">\r\n";
+  out += "List-Unsubscribe: <";
+  std::vector<mail::Own> fields(1);
+  if (list.settings.one_click) {
+    fields.front() = {std::exchange(out, std::string()), blank(Value::leave_url)};
+    fields.emplace_back();
+  } else {
+    out += url("-leave");
+  }
+  out += ">\r\n";
+  out += "List-Owner: <" + url("-owner") + ">\r\n";
   out += "Precedence: list\r\n";
-  return out;
+  fields.back().text = std::move(out);
+  return fields;
 }
 
 namespace {
@@ -120,6 +116,8 @@ class Cook {
       did("sender_header", "Sender is the list's address for bounces");
     }
     draft_.append(list_fields(list_));
+    if (settings_.one_click)
+      did("one_click", "List-Unsubscribe is an address that ends this membership at once");
     draft_.append("X-BeenThere: " + list_.address() + "\r\n");
     decorated();
     return std::move(steps_);

@@ -33,8 +33,8 @@ struct Step {
 };
 std::vector<Step> cook(mail::Draft& draft, const List& list, const Cooking& cooking);
 
-/// The fields that cook() adds at the end: also for messages a list sends itself.
-std::string list_fields(const List& list);
+/// The fields that cook() adds at the end: also for messages a list sends itself. With a blank where one_click is set.
+std::vector<mail::Own> list_fields(const List& list);
 /// "test.lists.example": what stands in the angle brackets of List-Id.
 std::string list_id_text(const List& list);
 

@@ -30,7 +30,10 @@ std::string_view plain(Value value, const Reader& reader) {
       return reader.delivered_to;
     case Value::user_name_or_address:
       return reader.name.empty() ? reader.address : reader.name;
+    case Value::leave_url:
+      return reader.leave_url;
     case Value::none:
+    case Value::signatures:
       break;
   }
   return {};

@@ -1,4 +1,4 @@
-// What differs between the copies of one post (personalize = full): the values that are written in its blanks.
+// What differs between the copies of one post (personalize = full, one_click): the values that are written in its blanks.
 //
 // A post is cooked once, with blanks (mail::Blank) where a member's own values belong; they are kept with the message. Each
 // copy is those shared octets and this member's values, made when the copy is about to go out. So a copy costs its own octets,
@@ -21,6 +21,9 @@ enum class Value : mail::Blank {
   user_name = 2,          // empty when he gave none
   user_delivered_to = 3,  // as RCPT names him
   user_name_or_address = 4,
+  signatures =
+      5,  // DKIM-Signature fields: the first blank of a message that we sign (server/delivery/signing.hpp)
+  leave_url = 6,  // leave_token.hpp
 };
 /// The blank stands in a part that is quoted-printable.
 constexpr mail::Blank quoted_printable = 0x80;
@@ -40,9 +43,10 @@ constexpr bool may_be_eight_bit(Value value) {
 
 /// Whose copy it is.
 struct Reader {
-  std::string_view address;       // of the member
-  std::string_view name;          // UTF-8
-  std::string_view delivered_to;  // of RCPT
+  std::string_view address;         // of the member
+  std::string_view name;            // UTF-8
+  std::string_view delivered_to;    // of RCPT
+  std::string_view leave_url = {};  // leave_token.hpp
 };
 /// A blank that this version does not know is empty.
 std::string written(mail::Blank blank, const Reader& reader);

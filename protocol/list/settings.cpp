@@ -11,7 +11,7 @@ std::optional<std::string> member_name_fault(std::string_view name) {
 }
 
 Copies copies_for(const Settings& settings, std::uint32_t post_number) {
-  const bool individual = settings.personalize != Personalize::none;
+  const bool individual = settings.personalize != Personalize::none || settings.one_click;
   switch (settings.verp) {
     case Verp::never:
       return individual ? Copies::each_plain : Copies::bulk;

@@ -55,6 +55,7 @@ struct Settings {
   bool sender_header = false;
   std::vector<std::string> remove_headers;  // names; "X-Spam-*": all that begin so
   bool anonymous = false;
+  bool one_click = false;  // List-Unsubscribe differs between copies (leave_token.hpp)
 };
 
 struct List {

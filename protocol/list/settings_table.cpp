@@ -198,20 +198,11 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 14> not_built = {"moderators",
-                                                        "dmarc",
-                                                        "dmarc_when",
-                                                        "member_moderation",
-                                                        "emergency",
-                                                        "max_recipients",
-                                                        "implicit_destination",
-                                                        "one_click",
-                                                        "held_lifetime",
-                                                        "held_expiry",
-                                                        "bounce_guard",
-                                                        "advertised",
-                                                        "archive",
-                                                        "info"};
+constexpr std::array<std::string_view, 13> not_built = {
+    "moderators",  "dmarc",          "dmarc_when",           "member_moderation",
+    "emergency",   "max_recipients", "implicit_destination", "held_lifetime",
+    "held_expiry", "bounce_guard",   "advertised",           "archive",
+    "info"};
 
 }  // namespace
 
@@ -278,6 +269,11 @@ const std::vector<SettingKey>& general_keys() {
       {"anonymous", "true | false", "members do not see who wrote: From is the list, and traces are removed",
        [](Settings& s, std::string_view t) { return read_flag(s.anonymous, t); },
        [](const Settings& s) { return print_flag(s.anonymous); }},
+      {"one_click", "true | false",
+       "List-Unsubscribe names an address of each member's own, which takes him off the list without a "
+       "question",
+       [](Settings& s, std::string_view t) { return read_flag(s.one_click, t); },
+       [](const Settings& s) { return print_flag(s.one_click); }},
   };
   return keys;
 }

@@ -46,7 +46,13 @@ Draft::Draft(const Header& received, const Scanned& content)
 }
 
 void Draft::append(std::string_view fields) {
-  behind_ += fields;
+  behind_.push_back({std::string(fields)});
+  edited_ = true;
+}
+
+void Draft::append(std::vector<Own> fields) {
+  behind_.insert(behind_.end(), std::make_move_iterator(fields.begin()),
+                 std::make_move_iterator(fields.end()));
   edited_ = true;
 }
 
@@ -75,18 +81,35 @@ void Draft::cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own) {
   edits_.push_back({from, to, std::move(own)});
 }
 
+std::vector<Own> Draft::head() const {
+  std::vector<Own> pieces(1);
+  std::size_t size = before_.size() + received_.end() + 4;
+  for (const Own& own : behind_) size += own.text.size();
+  pieces.front().text.reserve(size);
+  pieces.front().text = before_;
+  for (const Field& field : fields_) {
+    pieces.front().text += field.raw;
+    if (field.raw.back() != '\n') pieces.front().text += "\r\n";  // a message that ends within its header
+  }
+  for (const Own& own : behind_) {
+    pieces.back().text += own.text;
+    if (own.blank == 0) continue;
+    pieces.back().blank = own.blank;
+    pieces.emplace_back();
+  }
+  pieces.back().text += "\r\n";
+  return pieces;
+}
+
 Outgoing Draft::outgoing() const {
   Outgoing out;
   std::uint64_t at = begin_;  // in the content
+  std::vector<Own> own_head;
   if (edited_) {
     at = received_.end();
-    out.head.reserve(before_.size() + received_.end() + behind_.size() + 4);
-    out.head = before_;
-    for (const Field& field : fields_) {
-      out.head += field.raw;
-      if (field.raw.back() != '\n') out.head += "\r\n";  // a message that ends within its header
-    }
-    out.head.append(behind_).append("\r\n");
+    own_head = head();
+    out.head = std::move(own_head.front().text);
+    own_head.front().text.clear();
   } else {
     out.head = before_;
     // No header, and no blank line where it would be: what is in front must not become part of the body.
@@ -102,6 +125,7 @@ Outgoing Draft::outgoing() const {
     out.body.push_back({.offset = at, .length = to - at, .own = std::move(own), .blank = blank});
     at = to;
   };
+  for (Own& own : own_head) put(at, std::move(own.text), own.blank);
   for (const Edit& edit : edits_) {
     for (const Own& own : edit.own) put(&own == edit.own.data() ? edit.from : at, own.text, own.blank);
     if (edit.own.empty()) put(edit.from, {}, 0);
@@ -119,10 +143,9 @@ std::vector<Restored> Draft::way_back(std::string_view content) const {
     way.back().removed += octets;
   };
   const std::string_view header = content.substr(0, received_.end());
-  const std::uint64_t head = outgoing().head.size();
   if (!edited_) {
     removed(content.substr(0, begin_));
-    kept(head, content.size() - begin_);
+    kept(outgoing().head.size(), content.size() - begin_);
     return way;
   }
   std::uint64_t offset = before_.size();
@@ -137,7 +160,8 @@ std::vector<Restored> Draft::way_back(std::string_view content) const {
     offset += field.raw.size() + (field.raw.back() == '\n' ? 0 : 2);
   }
   removed(header.substr(at));
-  offset = head;
+  offset = 0;
+  for (const Own& own : head()) offset += own.text.size();
   std::uint64_t from = received_.end();
   for (const Edit& edit : edits_) {
     kept(offset, edit.from - from);

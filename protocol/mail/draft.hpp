@@ -80,6 +80,8 @@ class Draft {
   // `fields`: whole fields with their line ends.
   void prepend(std::string fields) { before_ = before_.empty() ? std::move(fields) : fields + before_; }
   void append(std::string_view fields);
+  /// The same, with blanks in them; the last one ends a line.
+  void append(std::vector<Own> fields);
   /// Those for which `unwanted(field)` is true.
   template <class F>
   void remove(F unwanted) {
@@ -105,6 +107,9 @@ class Draft {
   std::vector<Restored> way_back(std::string_view content) const;
 
  private:
+  std::vector<Own> head()
+      const;  // where more than fields in front was edited: all of it, blank line included
+
   const Header& received_;
   const Scanned& content_;
   std::vector<Field> fields_;
@@ -114,7 +119,8 @@ class Draft {
   };
   std::list<std::string> made_;  // fields that replaced others point into it
   std::vector<Edit> edits_;
-  std::string before_, behind_;
+  std::string before_;
+  std::vector<Own> behind_;
   bool edited_ = false;      // more than fields in front
   std::uint64_t begin_ = 0;  // of the first field, in the content
 };

@@ -47,8 +47,16 @@ struct Command {
   bool undelivered = false;  // a report about the letter that carried the token
   bool operator==(const Command&) const = default;
 };
+struct
+    Leave {  // the wish of this member to leave, whatever the mail says; its address is empty when he has left before
+  list::ListId list = 0;
+  list::MemberId member = 0;
+  std::string address;  // Mailbox key
+  bool operator==(const Leave&) const = default;
+};
 }  // namespace to
-using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Command>;
+using Resolved =
+    std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Command, to::Leave>;
 
 /// One accepted forward path.
 struct Recipient {

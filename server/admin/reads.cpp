@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "conf/load.hpp"
+#include "protocol/list/leave_token.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
 #include "server/admin/views.hpp"
@@ -395,6 +396,10 @@ std::string Reads::envelope_sender(const list::List& list, std::uint32_t post,
   recipient.address = member.address;
   recipient.member = member.id;
   return EnvelopeSender(message, settings_.verp.delimiter, hmac_).of(recipient);
+}
+
+std::string Reads::leave_url(const list::List& list, const list::Member& member) const {
+  return list::leave_url(list, member.id, settings_.verp.delimiter, hmac_);
 }
 
 Reads::Checked Reads::check() const {

@@ -57,6 +57,8 @@ class Reads {
                                             std::string_view mail, std::string_view reverse_path) const;
   /// The reverse path of a member's copy of a post that arrives now.
   std::string envelope_sender(const list::List&, std::uint32_t post, const list::Member&) const;
+  /// protocol/list/leave_token.hpp
+  std::string leave_url(const list::List&, const list::Member&) const;
 
   /// A row for each member of the list with a bounce score, in domain order, or for the one with this address key (empty: all):
   /// {"address", "score", "threshold", "state": counted | probed | disabled, "counted" and "led": [{"at", "cause", "points"}],

@@ -15,6 +15,7 @@
 #include <utility>
 #include <vector>
 
+#include "server/delivery/form.hpp"
 #include "server/office/envelope_sender.hpp"
 #include "store/spool/changes.hpp"
 #include "store/store.hpp"
@@ -34,7 +35,9 @@ class Claims {
   };
   struct Held {
     store::Message message;
-    std::optional<std::vector<store::BlankAt>> blanks;  // of a personalised message, once they are needed
+    std::optional<std::vector<store::BlankAt>> blanks;  // of a message that has some, once they are needed
+    std::shared_ptr<const Copy> copy;                   // without signatures, where all copies are the same
+    std::shared_ptr<const Form> form;                   // the same, signed
     std::optional<EnvelopeSender> sender;               // made with the first transaction
     std::multimap<std::uint32_t, Batch> batches;        // by claim.first
     std::set<std::uint32_t> withdrawn;  // taken from the planner for an edit, not yet given back

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <iterator>
 #include <mutex>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 
@@ -51,6 +52,11 @@ struct GatheredStates {
   }
 };
 
+int signatures_at_a_time(const conf::Settings& settings) {
+  return settings.server.threads > 0 ? settings.server.threads
+                                     : static_cast<int>(std::thread::hardware_concurrency());
+}
+
 }  // namespace
 
 Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
@@ -68,7 +74,8 @@ Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
                Groups([this, calls = calls_](const std::string& route) {
                  if (*calls) call(route);
                }),
-               SevenBit(store)},
+               Signing(store, signatures_at_a_time(*settings)),
+               SevenBit(store, context_.signing)},
       again_(*contexts.front()) {
   for (asio::io_context* io : contexts)
     sets_.push_back(std::make_unique<LaneSet>(context_, *io, settings, wires_in_all / contexts.size()));
@@ -96,6 +103,10 @@ void Delivery::use(std::shared_ptr<const conf::Settings> settings) {
 
 void Delivery::use(std::shared_ptr<const TlsContext> context) {
   each_set([context](LaneSet& set) { set.renew(nullptr, context); });
+}
+
+void Delivery::use(std::shared_ptr<const SigningKeys> keys) {
+  context_.signing.use(std::move(keys));
 }
 
 void Delivery::start() {

@@ -29,6 +29,8 @@ class Delivery final : public Lanes {
   void use(std::shared_ptr<const conf::Settings> settings);
   /// Any thread. Of new connections.
   void use(std::shared_ptr<const TlsContext> context);
+  /// Any thread. Of what is signed from now on; before the first call nothing is.
+  void use(std::shared_ptr<const SigningKeys> keys);
   /// A lane for every route with something due, now or later.
   void start();
   /// `stopped` runs once, on a network thread. A second call cuts what is open. From the first call on

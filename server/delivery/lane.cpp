@@ -4,12 +4,10 @@
 #include <utility>
 
 #include "conf/load.hpp"
-#include "protocol/list/personal.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "server/delivery/dsn_of_hop.hpp"
 #include "server/delivery/lane_log.hpp"
 #include "server/log.hpp"
-#include "store/directory/directory.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -201,7 +199,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     session.quit();
     return std::nullopt;
   }
-  if (session.unready) return take_converted(session);
+  if (session.unready) return take_formed(session);
   if (!may_begin() || gives_way(session, false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
@@ -215,10 +213,8 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     return std::nullopt;
   }
   smtp::ClientDialog::Mail mail = mail_of(session, std::move(next.transaction));
-  const store::Message& message = claims_.find(mail.plan.message)->message;
-  if (!needs_conversion(session, mail)) return mail;
-  begin_conversion(session, message, std::move(mail));
-  return take_converted(session);
+  Claims::Held& held = *claims_.find(mail.plan.message);
+  return formed(session, held, std::move(mail));
 }
 
 smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Transaction plan) {
@@ -241,20 +237,6 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
     mail.eight_bit = mail.eight_bit || !std::ranges::all_of(mail.copy->values, mail::is_ascii);
   }
   return mail;
-}
-
-// The member's name is looked up now: it is not part of the row of a recipient. Who has left has none.
-std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Recipient& recipient) {
-  const store::Read read(context_.store);
-  if (!held.blanks) held.blanks = store::spool::blanks(read, held.message.id);
-  const auto found = store::directory::member_by_id(read, recipient.member);
-  const bool member = found && found->list == held.message.list && !found->departed;
-  const list::Reader reader{.address = member ? found->member.address : recipient.address,
-                            .name = member ? std::string_view(found->member.name) : std::string_view(),
-                            .delivered_to = recipient.address};
-  auto copy = std::make_shared<Copy>();
-  for (const store::BlankAt& blank : *held.blanks) copy->values.push_back(list::written(blank.blank, reader));
-  return copy;
 }
 
 bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {

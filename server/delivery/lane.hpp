@@ -13,7 +13,7 @@
 // claims (what is in hand), outbox (what is on its way to the store), place (connections shared with other
 // lanes), way (where connections go), session (one connection). Its own rooms: lane.cpp (turns, the calls of
 // sessions and operators), lane_claims.cpp (from due to in hand), lane_settle.cpp (from outcome to the store),
-// lane_life.cpp (connections, rest, what an operator sees), lane_seven_bit.cpp, lane_guard.cpp.
+// lane_life.cpp (connections, rest, what an operator sees), lane_forms.cpp (copies of their own), lane_guard.cpp.
 #pragma once
 #include <exception>
 #include <functional>
@@ -31,6 +31,8 @@
 #include "server/delivery/pause.hpp"
 #include "server/delivery/place.hpp"
 #include "server/delivery/session.hpp"
+#include "server/delivery/seven_bit.hpp"
+#include "server/delivery/signing.hpp"
 #include "server/delivery/way.hpp"
 #include "server/stats.hpp"
 #include "store/store.hpp"
@@ -47,6 +49,7 @@ struct DeliveryContext {
   Connections connections;             // of all lanes
   std::atomic<std::uint32_t> turn{0};  // of source addresses
   Groups groups;
+  Signing signing;
   SevenBit seven_bit;
 };
 
@@ -123,7 +126,6 @@ class Lane : public OutboundSession::Owner {
   delivery::Planner make_planner(const delivery::HostMemory& memory);
   void way_changed();
   smtp::ClientDialog::Mail mail_of(OutboundSession& session, delivery::Transaction plan);
-  std::shared_ptr<const Copy> copy_for(Claims::Held& held, const store::Recipient& recipient);
   void feed_idle();
   void answer_withdrawals();
   void release_all();
@@ -167,11 +169,11 @@ class Lane : public OutboundSession::Owner {
   bool waits_for_group() const { return sessions_.empty() && now() < place_.group_until(); }
   bool at_rest() const;
 
-  // lane_seven_bit.cpp
-  static bool needs_conversion(const OutboundSession& session, const smtp::ClientDialog::Mail& mail);
-  void begin_conversion(OutboundSession& session, const store::Message& message,
-                        smtp::ClientDialog::Mail mail);
-  std::optional<smtp::ClientDialog::Mail> take_converted(OutboundSession& session);
+  // lane_forms.cpp
+  std::shared_ptr<const Copy> copy_for(Claims::Held& held, const store::Recipient& recipient);
+  std::optional<smtp::ClientDialog::Mail> formed(OutboundSession& session, Claims::Held& held,
+                                                 smtp::ClientDialog::Mail mail);
+  std::optional<smtp::ClientDialog::Mail> take_formed(OutboundSession& session);
   void give_back_unready(OutboundSession& session);
 
   DeliveryContext& context_;

@@ -20,9 +20,9 @@
 #include "protocol/delivery/planner.hpp"
 #include "protocol/smtp/client_dialog.hpp"
 #include "server/asio.hpp"
+#include "server/delivery/form.hpp"
 #include "server/delivery/gather.hpp"
 #include "server/delivery/place.hpp"
-#include "server/delivery/seven_bit.hpp"
 #include "server/delivery/target.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/tls/channel.hpp"
@@ -99,7 +99,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   std::unique_ptr<Place::Ticket> ticket;  // what it has taken from other lanes
   /// The planner's next transaction for this connection, not begun: its content is still being made.
   std::optional<smtp::ClientDialog::Mail> unready;
-  std::shared_ptr<const SevenBit::Form> form;  // that content
+  std::shared_ptr<const Form> form;  // that content
 
  private:
   using Socket = Channel::Socket;

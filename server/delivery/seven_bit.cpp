@@ -8,6 +8,7 @@
 
 #include "protocol/mime/seven_bit.hpp"
 #include "protocol/smtp/data_writer.hpp"
+#include "server/delivery/signing.hpp"
 #include "server/delivery/wire.hpp"
 #include "server/log.hpp"
 #include "store/spool/spool.hpp"
@@ -18,9 +19,15 @@ namespace spoold::server {
 namespace {
 constexpr std::size_t budget = 32 << 20;
 constexpr std::size_t most_kept = 1000;
+
+std::size_t octets(const Form& form) {
+  if (!form.copy) return 0;
+  return form.copy->data->octets.size() +
+         (form.copy->chunk == form.copy->data ? 0 : form.copy->chunk->octets.size());
+}
 }  // namespace
 
-SevenBit::SevenBit(store::Store& store) : store_(store) {
+SevenBit::SevenBit(store::Store& store, Signing& signing) : store_(store), signing_(signing) {
   asio::post(thread_, [] {
     pthread_setname_np(pthread_self(), "convert");
     [[maybe_unused]] const int now = ::nice(10);  // after the loops, where there is not enough for all
@@ -32,19 +39,12 @@ SevenBit::~SevenBit() {
   thread_.join();
 }
 
-std::size_t SevenBit::Form::octets() const {
-  if (!copy) return 0;
-  return copy->data->octets.size() + (copy->chunk == copy->data ? 0 : copy->chunk->octets.size());
-}
-
-std::shared_ptr<const SevenBit::Form> SevenBit::of(const store::Message& message,
-                                                   std::shared_ptr<const Copy> personal,
-                                                   std::function<void()> on_ready) {
+std::shared_ptr<Form> SevenBit::of(const store::Message& message, std::shared_ptr<const Copy> personal,
+                                   std::function<void()> on_ready) {
   const std::lock_guard lock(mutex_);
   if (personal) {
-    const auto form = std::make_shared<Form>();
-    form->message = message.id;
-    form->waiting.push_back(std::move(on_ready));
+    const auto form = std::make_shared<Form>(message.id);
+    form->when_ready(std::move(on_ready));
     asio::post(thread_, [this, form, message, personal] { make(form, message, personal.get()); });
     return form;
   }
@@ -53,13 +53,11 @@ std::shared_ptr<const SevenBit::Form> SevenBit::of(const store::Message& message
   if (found != kept_.end()) {
     kept_.splice(kept_.begin(), kept_, found);
   } else {
-    const auto& form = kept_.emplace_front(std::make_shared<Form>());
-    form->message = message.id;
+    const auto& form = kept_.emplace_front(std::make_shared<Form>(message.id));
     asio::post(thread_, [this, form, message] { make(form, message, nullptr); });
   }
-  const std::shared_ptr<Form>& form = kept_.front();
-  if (!form->ready()) form->waiting.push_back(std::move(on_ready));
-  return form;
+  kept_.front()->when_ready(std::move(on_ready));
+  return kept_.front();
 }
 
 void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal) {
@@ -68,23 +66,18 @@ void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& mes
   } catch (...) {
     form->failed = std::current_exception();
   }
-  std::vector<std::function<void()>> waiting;
-  {
-    const std::lock_guard lock(mutex_);
-    form->ready_.store(true, std::memory_order_release);
-    waiting.swap(form->waiting);
-    const auto at = std::find(kept_.begin(), kept_.end(), form);
-    if (at != kept_.end() && form->failed)
-      kept_.erase(at);
-    else if (at != kept_.end())
-      size_ += form->octets();
-    // A form that is still being made counts nothing and may leave too: its lanes hold it.
-    while (kept_.size() > 1 && (size_ > budget || kept_.size() > most_kept)) {
-      if (kept_.back()->ready()) size_ -= kept_.back()->octets();
-      kept_.pop_back();
-    }
+  const std::lock_guard lock(mutex_);
+  form->made();
+  const auto at = std::find(kept_.begin(), kept_.end(), form);
+  if (at != kept_.end() && form->failed)
+    kept_.erase(at);
+  else if (at != kept_.end())
+    size_ += octets(*form);
+  // A form that is still being made counts nothing and may leave too: its lanes hold it.
+  while (kept_.size() > 1 && (size_ > budget || kept_.size() > most_kept)) {
+    if (kept_.back()->ready()) size_ -= octets(*kept_.back());
+    kept_.pop_back();
   }
-  for (const auto& call : waiting) call();
 }
 
 void SevenBit::convert(Form& form, const store::Message& message, const Copy* personal) const {
@@ -98,17 +91,19 @@ void SevenBit::convert(Form& form, const store::Message& message, const Copy* pe
   {
     const store::Read read(store_);
     bytes = store::spool::outgoing(read, message, 0, mime::most_converted + 1);
-    if (personal != nullptr) blanks = store::spool::blanks(read, message.id);
+    if (message.personal) blanks = store::spool::blanks(read, message.id);
   }
   // Else a part of a message would be converted, and accepted as a whole.
   must_be_whole(message, bytes.size());
-  for (std::size_t i = blanks.size(); i-- > 0;)
+  for (std::size_t i = blanks.size(); personal != nullptr && i-- > 0;)
     if (i < personal->values.size()) bytes.insert(blanks[i].at, personal->values[i]);
   auto converted = mime::to_seven_bit(bytes);
   if (!converted) {
     form.why_not = std::move(converted.error());
     return;
   }
+  if (is_signed(blanks)) *converted = signing_.signatures(message, *converted) + *converted;
+  form.converted = true;
   form.size = converted->size();
   log::event(log::Level::info, "converted",
              {{"qid", store::id_text(message.id)}, {"size", message.size}, {"octets", form.size}});

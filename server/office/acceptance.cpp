@@ -16,9 +16,11 @@
 #include "server/office/address_book.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/leaving.hpp"
 #include "server/office/report.hpp"
 #include "server/office/requests.hpp"
 #include "server/office/senders.hpp"
+#include "server/office/signing.hpp"
 #include "store/directory/directory.hpp"
 #include "store/store.hpp"
 #include "store/txn.hpp"
@@ -95,6 +97,10 @@ class Disposing {
     if (request.refusal) return {std::move(request.refusal), {}};
     for (const store::directory::Operation& one : request.operations)
       made_.acceptance.operations.push_back(store::directory::pack(one));
+    return {};
+  }
+  Fate fate_of(const smtp::Recipient&, const to::Leave& to) {
+    leave(to, arrival_, made_.acceptance);
     return {};
   }
 
@@ -235,7 +241,9 @@ class Disposing {
     report_.envid = transaction.dsn.envid;
     report_.original = arrival_.header;
     report_.arrived = report_.now = arrival_.at;
-    made_.acceptance.messages.push_back(report_message(settings_, report_, std::move(to)));
+    store::NewMessage made = report_message(settings_, report_, std::move(to));
+    place_signatures(settings_, settings_.hostname, made);
+    made_.acceptance.messages.push_back(std::move(made));
   }
 
   // An alias with a single forwarding address: what was asked of reports goes on with the mail (5.2.7.2).
@@ -285,6 +293,7 @@ class Disposing {
       made.message.reverse_path = reverse_path;
       if (!own_sender) made.message.dsn = arrival_.transaction.dsn;
       put(drafts_.of(made).outgoing(), made);
+      drafts_.sign(made);
       messages.push_back(std::move(made));
     }
     // Mailbox texts: the domain is in lower case; what the local part's case means, its host decides.
@@ -370,6 +379,7 @@ class Disposing {
         draft, *list,
         {.message_id = drafts_.own_id(), .post = number, .tail = tail_for(list->settings), .unique = unique});
     put(draft.outgoing(), made);
+    drafts_.sign(made);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
   }

@@ -2,6 +2,7 @@
 
 #include <unordered_set>
 
+#include "protocol/list/leave_token.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "store/directory/asked.hpp"
 #include "store/directory/scores.hpp"
@@ -130,7 +131,7 @@ std::vector<std::string> AddressBook::reported_to(const store::Read& read, const
   const auto path = Mailbox::parse(sender, Mailbox::Allow::utf8);
   if (!path) return {sender};
   const Answer who = look_up(read, *path, {}, true, now);
-  if (!who || who->is<to::Post>() || who->is<to::Command>()) return {};
+  if (!who || who->is<to::Post>() || who->is<to::Command>() || who->is<to::Leave>()) return {};
   if (who->is<to::Alias>() || who->is<to::Owners>()) return targets(read, *who).addresses;
   if (const auto* bounce = std::get_if<to::Bounce>(&who->to); bounce != nullptr && bounce->member.empty())
     return owners_of(read, bounce->list);
@@ -217,6 +218,21 @@ AddressBook::Answer AddressBook::token(const store::Read& read, const Mailbox& p
   return recipient(path.text(), to::Command{list->id, "confirm", token});
 }
 
+// By the token alone: the leave button of a mail program writes any subject and text, and from any address.
+AddressBook::Answer AddressBook::leave(const store::Read& read, const Mailbox& path,
+                                       const list::SubAddress& sub,
+                                       const std::optional<list::List>& list) const {
+  const auto leaving = list::decode_leave(sub.detail, hmac_);
+  if (!leaving) return refuse(550, {5, 1, 1}, "this address to leave a list was not made here");
+  const auto its_list = directory::list(read, leaving->list);
+  if (!its_list || its_list->domain != path.domain() || (list && list->id != leaving->list))
+    return no_such_address(path);
+  const auto member = directory::member_by_id(read, leaving->member);
+  const bool is_one = member && !member->departed && member->list == leaving->list;
+  return recipient(path.text(), to::Leave{leaving->list, leaving->member,
+                                          is_one ? mail::lower(member->member.address) : std::string()});
+}
+
 AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Mailbox& path,
                                                const smtp::Transaction& transaction, TimePoint now) const {
   const auto sub = list::sub_address(path.local(), settings_->verp.delimiter);
@@ -224,11 +240,13 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
   if (sub->role == list::Role::confirm) return token(read, path, *sub, now);
   if (sub->list.empty()) {
     if (sub->role == list::Role::bounces) return bounce(read, path, *sub, std::nullopt, now);
+    if (sub->role == list::Role::leave) return leave(read, path, *sub, std::nullopt);
     return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
   const auto list = directory::find_list(read, sub->list, path.domain());
   if (!list) return std::nullopt;
   if (sub->role == list::Role::bounces && !sub->detail.empty()) return bounce(read, path, *sub, list, now);
+  if (sub->role == list::Role::leave && !sub->detail.empty()) return leave(read, path, *sub, list);
   if (sub->role == list::Role::bounces) return Answer(recipient(path.text(), to::Bounce{list->id, {}}));
   if (sub->role == list::Role::join || sub->role == list::Role::leave || sub->role == list::Role::request)
     return Answer(recipient(path.text(), to::Command{list->id, list::text(sub->role), {}}));

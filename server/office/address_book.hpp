@@ -75,6 +75,8 @@ class AddressBook {
                 const std::optional<list::List>& list, TimePoint now) const;
   Answer token(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
                TimePoint now) const;
+  Answer leave(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
+               const std::optional<list::List>& list) const;
   Answer owners(const store::Read& read, const std::string& address, std::vector<list::ListId> lists) const;
 
   const std::shared_ptr<const conf::Settings> settings_;

@@ -4,7 +4,9 @@
 #include <atomic>
 #include <utility>
 
+#include "protocol/auth/results.hpp"
 #include "protocol/mail/domain.hpp"
+#include "server/office/signing.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
 
@@ -88,6 +90,14 @@ std::string Drafts::tail(const store::Read& read, const store::ContentSource& co
     return content.bytes->substr(content.bytes->size() - std::min(content.bytes->size(), most));
   const std::uint64_t size = arrival_.scanned.size;
   return store::spool::content(read, content.staged, size - std::min<std::uint64_t>(size, most), most);
+}
+
+void Drafts::sign(store::NewMessage& message) const {
+  if (settings_.dkim_keys.empty()) return;
+  if (message.message.list != 0)
+    place_signatures(settings_, domain_of(message.message.list_address), message);
+  else if (arrival_.may_relay || !arrival_.user.empty())
+    place_signatures(settings_, auth::author_domain(header_), message);
 }
 
 mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {

@@ -17,6 +17,9 @@
 
 namespace spoold::server {
 
+/// The list of a message as its copies name it: id, name and domain.
+list::List list_of(const store::Message& message);
+
 class EnvelopeSender {
  public:
   /// `delimiter`: [verp] delimiter.

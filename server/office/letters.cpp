@@ -113,7 +113,7 @@ class Writing {
     address_to(mail, list_, asked_.address, token ? 0 : member_);
     // What becomes of the letter with a token is no failure of a member.
     if (token) mail.message.reverse_path = address(list::Role::bounces);
-    add_text(mail, made->text);
+    add_text(book_.settings(), mail, made->text);
     made_.messages.push_back(std::move(mail));
   }
 
@@ -128,7 +128,7 @@ class Writing {
                                        .at = asked_.since});
     mail.message.reverse_path = list::bounces_address(list_);
     for (std::string& owner : to) mail.recipients.push_back({std::move(owner)});
-    add_text(mail, made->text);
+    add_text(book_.settings(), mail, made->text);
     made_.messages.push_back(std::move(mail));
   }
 

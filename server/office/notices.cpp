@@ -62,7 +62,7 @@ class Writing {
   }
 
   void finish(store::NewMessage made, const std::string& text) {
-    add_text(made, text);
+    add_text(book_.settings(), made, text);
     made_.messages.push_back(std::move(made));
   }
 
@@ -103,7 +103,7 @@ class Writing {
                  (mail::octets_of(evidence()).eight_bit ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
     made.head += evidence();
     made.head += "\r\n--" + boundary + "--\r\n";
-    close(made);
+    close(book_.settings(), made);
     made_.messages.push_back(std::move(made));
   }
 

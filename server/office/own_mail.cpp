@@ -4,6 +4,7 @@
 
 #include "protocol/list/verp.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/signing.hpp"
 
 namespace spoold::server {
 
@@ -21,18 +22,19 @@ store::NewMessage own_mail(const conf::Settings& settings, const list::List& lis
   return made;
 }
 
-void add_text(store::NewMessage& made, std::string_view text) {
+void add_text(const conf::Settings& settings, store::NewMessage& made, std::string_view text) {
   made.head += "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
   made.head += text;
-  close(made);
+  close(settings, made);
 }
 
-void close(store::NewMessage& made) {
+void close(const conf::Settings& settings, store::NewMessage& made) {
   mail::Outgoing out;
   out.head = std::move(made.head);
   out.size = out.head.size();
   out.octets = mail::octets_of(out.head);
   put(std::move(out), made);
+  place_signatures(settings, mail::Address(made.message.list_address).domain, made);
 }
 
 void address_to(store::NewMessage& made, const list::List& list, const std::string& address,

@@ -18,9 +18,9 @@ struct OwnMail {
 /// Its fields up to MIME-Version: whoever asks adds Content-Type, the text, and recipients, then calls close().
 store::NewMessage own_mail(const conf::Settings& settings, const list::List& list, const OwnMail& mail);
 /// Adds a plain text and closes the message.
-void add_text(store::NewMessage& made, std::string_view text);
-/// Its size, and what delivery must know of its octets.
-void close(store::NewMessage& made);
+void add_text(const conf::Settings& settings, store::NewMessage& made, std::string_view text);
+/// Its size, what delivery must know of its octets, and the places of its signatures.
+void close(const conf::Settings& settings, store::NewMessage& made);
 
 /// In the name of the list, to somebody who may be a member: then each failure counts against him.
 void address_to(store::NewMessage& made, const list::List& list, const std::string& address,

@@ -5,6 +5,7 @@
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/requests.hpp"
+#include "server/office/signing.hpp"
 
 namespace spoold::server {
 namespace {
@@ -59,6 +60,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   // It may return all of a message: a content of its own is kept in chunks.
   auto bytes = std::make_shared<const std::string>(std::exchange(mail.head, std::string()));
   mail.body.push_back({0, bytes->size(), {}});
+  place_signatures(settings, settings.hostname, mail);
   acceptance.content.size = bytes->size();
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));

@@ -1,14 +1,13 @@
 // spf, dmarc, dkim verify, auth, dnsbl: what is found out about a client, a sender and a message, explained. No store, no daemon and
 // no configuration is needed.
 #include <algorithm>
-#include <chrono>
 
 #include "protocol/auth/dnsbl.hpp"
 #include "protocol/auth/results.hpp"
-#include "protocol/rfc3339.hpp"
-#include "server/auth/asker.hpp"
 #include "server/auth/crypto.hpp"
 #include "server/idna.hpp"
+#include "server/spoolctl/circumstances.hpp"
+#include "server/spoolctl/dkim_verbs.hpp"
 #include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/print.hpp"
 #include "server/spoolctl/verbs.hpp"
@@ -16,33 +15,6 @@
 namespace spoold::server::admin {
 
 namespace {
-
-/// What each of these verbs takes: who answers questions, and which time it is.
-class Circumstances {
- public:
-  explicit Circumstances(Verb& verb)
-      : dns_(verb.optional_word("--dns",
-                                "ask this master file instead of the DNS (RFC 1035, names are absolute; "
-                                "$SERVFAIL NAME and $TIMEOUT NAME make questions for a name fail)",
-                                "FILE")),
-        now_(verb.optional_word("--now", "judge as if it were that time: 2026-11-22T10:31:07Z", "TIME")) {}
-
-  /// Throws Usage when the file cannot be read, std::runtime_error when the DNS cannot be asked.
-  std::unique_ptr<Asker> asker(const Console& console) const {
-    auto asker = dns_->empty() ? dns_asker(console.access.settings().resolver) : file_asker(*dns_);
-    if (!asker) throw std::runtime_error(asker.error());
-    return std::move(*asker);
-  }
-  TimePoint now() const {
-    if (now_->empty()) return std::chrono::floor<Duration>(std::chrono::system_clock::now());
-    const auto time = parse_rfc3339(*now_);
-    if (!time) throw Usage{"--now: '" + *now_ + "' is not a time like 2026-11-22T10:31:07Z"};
-    return *time;
-  }
-
- private:
-  Given<std::string> dns_, now_;
-};
 
 dns::Address client_of(const std::string& text) {
   const auto address = dns::parse_ip(text);
@@ -201,8 +173,9 @@ void declare_judging_verbs(const Verbs& verbs) {
     return console.print(dmarc_json(of_dmarc.asker(console)->answer(check).verdict()));
   });
 
-  Verb verify = verbs.group("dkim", "DKIM signatures")
-                    .add("verify", "verify the signatures of the mail on standard input (RFC 6376)");
+  const Verbs dkim = verbs.group("dkim", "DKIM signatures, and the keys of our own");
+  declare_dkim_verbs(dkim);
+  Verb verify = dkim.add("verify", "verify the signatures of the mail on standard input (RFC 6376)");
   const Circumstances of_verify(verify);
   verify.runs_without_configuration([=](const Console& console) {
     const std::string mail = mail_from_input();

@@ -121,9 +121,13 @@ void declare_cook(const Verbs& verbs) {
         console.print(Json{{"identical", identical}});
         return identical ? Exit::done : Exit::failed;
       }
+      const std::string leave_url = member ? reads.leave_url(list, *member) : std::string();
       std::optional<list::Reader> reader;
       if (member)
-        reader = {.address = member->address, .name = member->name, .delivered_to = member->address};
+        reader = {.address = member->address,
+                  .name = member->name,
+                  .delivered_to = member->address,
+                  .leave_url = leave_url};
       const std::string copy = cooked.copy(reader);
       if (*explain || console.json)
         return console.print(explanation(cooked, reads, list, member ? &*member : nullptr, copy.size()));

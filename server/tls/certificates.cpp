@@ -4,37 +4,8 @@
 #include <openssl/pem.h>
 #include <openssl/x509v3.h>
 
-#include <cerrno>
-#include <cstring>
-#include <fstream>
-#include <iterator>
-
 namespace spoold::server {
 namespace {
-
-constexpr std::size_t longest_file = 1 << 20;
-
-// The reason of the newest error in OpenSSL's queue, which is emptied.
-std::string reason() {
-  const unsigned long error = ERR_peek_last_error();
-  const char* text = error == 0 ? nullptr : ERR_reason_error_string(error);
-  const std::string out = text == nullptr ? "no reason given" : text;
-  ERR_clear_error();
-  return out;
-}
-
-tl::expected<std::string, std::string> contents(const std::string& path) {
-  errno = 0;
-  std::ifstream file(path, std::ios::binary);
-  if (!file) return tl::unexpected("'" + path + "' cannot be read: " + std::strerror(errno));
-  std::string text(longest_file + 1, '\0');
-  file.read(text.data(), static_cast<std::streamsize>(text.size()));
-  text.resize(static_cast<std::size_t>(file.gcount()));
-  if (file.bad()) return tl::unexpected("'" + path + "' cannot be read: " + std::strerror(errno));
-  if (text.size() > longest_file)
-    return tl::unexpected("'" + path + "' is no PEM file: it has more than 1 MiB");
-  return text;
-}
 
 std::unique_ptr<BIO, Certificates::Free> reader(const std::string& text) {
   return std::unique_ptr<BIO, Certificates::Free>(
@@ -74,7 +45,7 @@ std::string day(const ASN1_TIME* time) {
 }  // namespace
 
 std::string Certificates::read_chain(One& one, const std::string& path) {
-  const auto text = contents(path);
+  const auto text = pem_text(path);
   if (!text) return text.error();
   const auto bio = reader(*text);
   for (;;) {
@@ -87,34 +58,25 @@ std::string Certificates::read_chain(One& one, const std::string& path) {
   }
   // The regular end: no further block begins. A block without its end is a file that is cut off.
   const bool whole = ERR_GET_REASON(ERR_peek_last_error()) == PEM_R_NO_START_LINE;
-  const std::string why = reason();
+  const std::string why = openssl_reason();
   if (!one.leaf) return "'" + path + "' holds no certificate in PEM form" + (whole ? "" : ": " + why);
   if (!whole) return "'" + path + "' is damaged or cut off: " + why;
   return {};
 }
 
 std::string Certificates::read_key(One& one, const std::string& path) {
-  auto text = contents(path);
-  if (!text) return text.error();
-  bool asked = false;
-  const auto no_passphrase = [](char*, int, int, void* was_asked) {
-    *static_cast<bool*>(was_asked) = true;
-    return -1;
-  };
-  one.key.reset(PEM_read_bio_PrivateKey(reader(*text).get(), nullptr, no_passphrase, &asked));
-  OPENSSL_cleanse(text->data(), text->size());
-  const std::string why = reason();
-  if (asked) return "'" + path + "' has a passphrase: a key without one is needed";
-  if (!one.key) return "'" + path + "' holds no private key in PEM form: " + why;
+  auto key = read_private_key(path);
+  if (!key) return key.error();
+  one.key = std::move(*key);
   return {};
 }
 
 std::string Certificates::put(SSL_CTX* context, const One& one) {
   ERR_clear_error();
-  if (SSL_CTX_use_certificate(context, one.leaf.get()) != 1) return reason();
-  if (SSL_CTX_use_PrivateKey(context, one.key.get()) != 1) return reason();
+  if (SSL_CTX_use_certificate(context, one.leaf.get()) != 1) return openssl_reason();
+  if (SSL_CTX_use_PrivateKey(context, one.key.get()) != 1) return openssl_reason();
   for (const auto& next : one.chain)
-    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) return reason();
+    if (SSL_CTX_add1_chain_cert(context, next.get()) != 1) return openssl_reason();
   return {};
 }
 
@@ -137,7 +99,7 @@ tl::expected<std::shared_ptr<const Certificates>, std::vector<conf::Problem>> Ce
       continue;
     }
     one.context = server_context();
-    const std::string fault = one.context ? put(one.context.get(), one) : reason();
+    const std::string fault = one.context ? put(one.context.get(), one) : openssl_reason();
     if (!fault.empty())
       complain(wanted.certificate_at, "'" + wanted.certificate + "' cannot be used for TLS: " + fault);
     one.place = conf::Problem{file, wanted.certificate_at.line, wanted.certificate_at.column,
@@ -165,7 +127,7 @@ std::vector<std::string> Certificates::warnings(TimePoint now) const {
 tl::expected<Certificates::Context, std::string> Certificates::context() const {
   if (all_.empty()) return tl::unexpected(std::string("there is no certificate"));
   Context made = server_context();
-  std::string fault = made ? put(made.get(), all_.front()) : reason();
+  std::string fault = made ? put(made.get(), all_.front()) : openssl_reason();
   if (!fault.empty()) return tl::unexpected(std::move(fault));
   return made;
 }

@@ -19,6 +19,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/time.hpp"
+#include "server/auth/key_file.hpp"
 
 namespace spoold::server {
 
@@ -27,7 +28,6 @@ class Certificates {
   struct Free {
     void operator()(SSL_CTX* context) const { SSL_CTX_free(context); }
     void operator()(X509* certificate) const { X509_free(certificate); }
-    void operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
     void operator()(BIO* bio) const { BIO_free(bio); }
   };
   using Context = std::unique_ptr<SSL_CTX, Free>;
@@ -49,7 +49,7 @@ class Certificates {
   struct One {
     std::unique_ptr<X509, Free> leaf;
     std::vector<std::unique_ptr<X509, Free>> chain;
-    std::unique_ptr<EVP_PKEY, Free> key;
+    PrivateKey key;
     Context context;
     std::string place;
   };

@@ -6,6 +6,7 @@
 #include <future>
 #include <thread>
 
+#include "server/delivery/signing.hpp"
 #include "tests/server/workshop.hpp"
 
 using namespace spoold;
@@ -16,7 +17,8 @@ namespace {
 struct Converting {
   Converting() : opened(folder.path()) {
     if (auto ok = opened.open(); !ok) throw std::runtime_error(ok.error().text);
-    seven_bit = std::make_unique<SevenBit>(*opened.store);
+    signing = std::make_unique<Signing>(*opened.store, 1);
+    seven_bit = std::make_unique<SevenBit>(*opened.store, *signing);
   }
   store::Message message(const std::string& body) {
     store::Acceptance mail = store::plain({"a@dest.example"}, "Subject: x\r\n\r\n" + body);
@@ -24,7 +26,7 @@ struct Converting {
     return *opened.message(opened.accept(std::move(mail))->ids[0]);
   }
   /// The form when it is ready, and the thread that said so where it was not ready at once.
-  std::shared_ptr<const SevenBit::Form> form(const store::Message& about) {
+  std::shared_ptr<const Form> form(const store::Message& about) {
     const auto ready =
         std::make_shared<std::promise<std::thread::id>>();  // set_value() may outlast the wait for it
     auto form = seven_bit->of(about, nullptr, [ready] { ready->set_value(std::this_thread::get_id()); });
@@ -33,6 +35,7 @@ struct Converting {
   }
   store::Folder folder;
   store::Opened opened;
+  std::unique_ptr<Signing> signing;
   std::unique_ptr<SevenBit> seven_bit;
   std::thread::id called_by;
 };
@@ -44,7 +47,7 @@ TEST_CASE("a form is made on another thread, once for all that ask") {
   const store::Message large = it.message(std::string(3'000'000, '\xfc') + "\r\n");
   std::atomic<int> called{0};
   std::promise<void> all;
-  std::shared_ptr<const SevenBit::Form> forms[3];
+  std::shared_ptr<const Form> forms[3];
   for (auto& form : forms)
     form = it.seven_bit->of(large, nullptr, [&] {
       if (++called == 3) all.set_value();
@@ -103,7 +106,7 @@ TEST_CASE("what cannot be converted has a reason; what cannot be read is an exce
 TEST_CASE("the end waits for the conversion that runs, and calls nobody for those that have not begun") {
   Converting it;
   int called = 0;
-  std::vector<std::shared_ptr<const SevenBit::Form>> forms;
+  std::vector<std::shared_ptr<const Form>> forms;
   for (int i = 0; i < 20; ++i)
     forms.push_back(it.seven_bit->of(it.message(std::string(1'000'000, '\xfc') + std::to_string(i) + "\r\n"),
                                      nullptr, [&] { ++called; }));

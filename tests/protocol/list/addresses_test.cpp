@@ -21,6 +21,9 @@ TEST_CASE("sub_address: the addresses of a list, without regard to case") {
   CHECK(meaning("Test-Subscribe") == "join list=test detail=");
   CHECK(meaning("test-leave") == "leave list=test detail=");
   CHECK(meaning("test-UNsubscribe") == "leave list=test detail=");
+  CHECK(meaning("test-Leave+AbC") == "leave list=test detail=AbC");
+  CHECK(meaning("LEAVE+x") == "leave list= detail=x");
+  CHECK(meaning("leave") == "post list=leave detail=");
   CHECK(meaning("test-confirm+AbC") == "confirm list=test detail=AbC");
   CHECK(meaning("test-request") == "request list=test detail=");
   CHECK(meaning("test-owner") == "owner list=test detail=");

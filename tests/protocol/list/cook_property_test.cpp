@@ -59,6 +59,7 @@ List some_list() {
   s.sender_header = *rc::gen::arbitrary<bool>();
   s.anonymous = *rc::gen::inRange(0, 5) == 0;
   if (*rc::gen::arbitrary<bool>()) s.remove_headers = {"X-*", "Subject"};
+  s.one_click = *rc::gen::arbitrary<bool>();
   s.personalize = *rc::gen::element(Personalize::none, Personalize::full);
   return list;
 }
@@ -103,11 +104,19 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
       restored.append(shared, one.offset, one.length).append(one.removed);
     RC_ASSERT(restored == post);
 
-    const Reader carl{.address = "carl@c.example", .name = "Carl C.", .delivered_to = "carl@c.example"};
-    const Reader dora{.address = "dora@d.example", .name = "Dora \xc3\x84", .delivered_to = "dora@d.example"};
+    const Reader carl{.address = "carl@c.example",
+                      .name = "Carl C.",
+                      .delivered_to = "carl@c.example",
+                      .leave_url = "mailto:carl"};
+    const Reader dora{.address = "dora@d.example",
+                      .name = "Dora \xc3\x84",
+                      .delivered_to = "dora@d.example",
+                      .leave_url = "mailto:dora"};
     RC_ASSERT(copy_for(carl).find("dora") == std::string::npos);
     RC_ASSERT(copy_for(dora).find("carl") == std::string::npos);
-    if (list.settings.personalize == Personalize::none) RC_ASSERT(copy_for(carl) == shared);
+    const bool one_click = list.settings.one_click;
+    if (list.settings.personalize == Personalize::none && !one_click) RC_ASSERT(copy_for(carl) == shared);
+    RC_ASSERT((copy_for(carl).find("List-Unsubscribe: <mailto:carl>\r\n") != std::string::npos) == one_click);
   });
   CHECK(ok);
 }

@@ -7,6 +7,7 @@
 #include <doctest/doctest.h>
 #include <nlohmann/json.hpp>
 
+#include "protocol/list/personal.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/phrase.hpp"
 #include "tests/source_dir.hpp"
@@ -110,11 +111,35 @@ TEST_CASE("cook: odd headers") {
 TEST_CASE("cook: List-Id with a description, addresses that a URL must escape") {
   List list = test_list();
   list.settings.description = "All about tests, \"quoted\"";
-  CHECK(list_fields(list).starts_with(
+  CHECK(list_fields(list).front().text.starts_with(
       "List-Id: \"All about tests, \\\"quoted\\\"\"\r\n <test.lists.example.com>\r\n"));
   list.local = "a%b&c+d";
-  CHECK(list_fields(list).find("List-Post: <mailto:a%25b%26c%2Bd@lists.example.com>\r\n") !=
+  CHECK(list_fields(list).front().text.find("List-Post: <mailto:a%25b%26c%2Bd@lists.example.com>\r\n") !=
         std::string::npos);
+}
+
+TEST_CASE("cook: one_click: List-Unsubscribe has a blank, and only there the copies differ") {
+  List list = test_list();
+  list.settings.one_click = true;
+  const auto fields = list_fields(list);
+  REQUIRE(fields.size() == 2);
+  CHECK(fields[0].text.ends_with("\r\nList-Unsubscribe: <"));
+  CHECK(fields[0].blank == blank(Value::leave_url));
+  CHECK(fields[1].text.starts_with(">\r\nList-Owner: <"));
+  CHECK(fields[1].blank == 0);
+  list.settings.one_click = false;
+  REQUIRE(list_fields(list).size() == 1);
+  const std::string post =
+      "From: a@b.example\r\nMessage-ID: <m>\r\nList-Unsubscribe: <mailto:other@x.example>\r\n\r\nBody\r\n";
+  list.settings.one_click = true;
+  const mail::Outgoing out = cooked(post, list, "", "");
+  CHECK(out.head.ends_with("\r\nList-Unsubscribe: <"));
+  CHECK(out.body.at(0).blank == blank(Value::leave_url));
+  CHECK(out.body.at(1).own.starts_with(">\r\nList-Owner: <"));
+  CHECK(out.body.at(1).own.ends_with("\r\n\r\n"));
+  std::uint64_t size = out.head.size();
+  for (const mail::Splice& piece : out.body) size += piece.length + piece.own.size();
+  CHECK(out.size == size);
 }
 
 TEST_CASE("phrase: words, quoted, encoded") {

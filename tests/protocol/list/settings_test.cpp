@@ -27,5 +27,8 @@ TEST_CASE("copies_for: the table of protocol/README.md") {
     settings.verp_every = 3;
     settings.personalize = row.personalize;
     CHECK(copies_for(settings, row.post) == row.expected);
+    settings.one_click = true;  // each member has an address of his own: no copy is for two
+    CHECK(copies_for(settings, row.post) ==
+          (row.verp == Verp::never ? Copies::each_plain : Copies::each_verp));
   }
 }

@@ -1,0 +1,108 @@
+// Copies that are not the message as it is stored. The values of a personalised post are looked up at once. A conversion for a next
+// hop that does not offer 8BITMIME (RFC 6152 3) and signatures are made on other threads: the planner has handed out the
+// transaction; it is begun when its form is there, because MAIL and BDAT state the size.
+#include <algorithm>
+#include <utility>
+
+#include "protocol/list/leave_token.hpp"
+#include "protocol/list/personal.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "server/delivery/lane.hpp"
+#include "store/directory/directory.hpp"
+#include "store/spool/spool.hpp"
+#include "store/txn.hpp"
+
+namespace spoold::server {
+namespace {
+
+using Mail = smtp::ClientDialog::Mail;
+
+void take(const Form& form, Mail& mail) {
+  if (form.converted) mail.eight_bit = false;
+  mail.size = form.size;
+  mail.copy = form.copy;
+}
+
+}  // namespace
+
+// The member's name is looked up now: it is not part of the row of a recipient. Who has left has none.
+std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Recipient& recipient) {
+  if (held.copy) return held.copy;
+  const store::Read read(context_.store);
+  if (!held.blanks) held.blanks = store::spool::blanks(read, held.message.id);
+  auto copy = std::make_shared<Copy>();
+  if (!is_individual(*held.blanks)) {
+    copy->values.resize(held.blanks->size());
+    return held.copy = copy;
+  }
+  const auto found = store::directory::member_by_id(read, recipient.member);
+  const bool member = found && found->list == held.message.list && !found->departed;
+  std::string leave_url;
+  if (std::ranges::find(*held.blanks, list::blank(list::Value::leave_url), &store::BlankAt::blank) !=
+      held.blanks->end())
+    leave_url = list::leave_url(list_of(held.message), member ? recipient.member : 0,
+                                settings_->verp.delimiter, context_.hmac);
+  const list::Reader reader{.address = member ? found->member.address : recipient.address,
+                            .name = member ? std::string_view(found->member.name) : std::string_view(),
+                            .delivered_to = recipient.address,
+                            .leave_url = leave_url};
+  for (const store::BlankAt& blank : *held.blanks) copy->values.push_back(list::written(blank.blank, reader));
+  return copy;
+}
+
+std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, Mail mail) {
+  const bool convert = mail.eight_bit && !session.offered().eight_bit;
+  const bool sign = held.blanks && is_signed(*held.blanks);
+  if (!convert && !sign) return mail;
+  if (!convert && held.form && held.form->ready() && !held.form->failed) {
+    take(*held.form, mail);
+    return mail;
+  }
+  const auto on_ready = [io = &thread_.io, alive = alive_,
+                         waiting = std::weak_ptr(session.shared_from_this())] {
+    asio::post(*io, [alive, waiting] {
+      if (const auto open = waiting.lock(); *alive && open) open->pump();
+    });
+  };
+  const bool individual = held.blanks && is_individual(*held.blanks);
+  if (convert) {
+    session.form = context_.seven_bit.of(held.message, individual ? mail.copy : nullptr, on_ready);
+  } else {
+    session.form = context_.signing.of(held.message, *held.blanks, mail.copy, on_ready);
+    if (!individual) held.form = session.form;
+  }
+  session.unready = std::move(mail);
+  return take_formed(session);
+}
+
+std::optional<Mail> Lane::take_formed(OutboundSession& session) {
+  if (!may_begin() || !session.form->ready()) return std::nullopt;
+  const auto form = std::exchange(session.form, nullptr);
+  Mail mail = std::move(*session.unready);
+  session.unready.reset();
+  // As from the read of any other content; the session ends, and the planner has the recipients again.
+  if (form->failed) std::rethrow_exception(form->failed);
+  if (form->why_not.empty()) {
+    take(*form, mail);
+  } else {
+    mail.eight_bit = false;
+    mail.refused = smtp::Reply{
+        554,
+        {5, 6, 3},
+        "the next hop does not offer 8BITMIME, and this message cannot be converted: " + form->why_not};
+  }
+  return mail;
+}
+
+// To the planner it is a transaction of which nothing was written: its recipients are in hand again.
+void Lane::give_back_unready(OutboundSession& session) {
+  if (!session.unready) return;
+  delivery::Observation nothing_sent;
+  nothing_sent.message = session.unready->plan.message;
+  nothing_sent.recipients = session.unready->plan.recipients;
+  session.unready.reset();
+  session.form.reset();
+  heard(session, std::move(nothing_sent));
+}
+
+}  // namespace spoold::server

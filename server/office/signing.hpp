@@ -1,0 +1,19 @@
+// Which mail is signed with our keys ([[dkim]]), decided when it is accepted. The signatures are made when it goes out
+// (server/delivery/signing.hpp); a message that is to be signed has a blank for them in front of all it has.
+//
+//   list mail (posts, probes, warnings, notices)     by the keys of the list's domain
+//   reports of ours                                  by the keys of hostname
+//   what a user submits, or a trusted network relays by the keys of the domain in From
+//   anything else                                    never: whoever sends it may have written any From
+#pragma once
+#include <string_view>
+
+#include "conf/settings.hpp"
+#include "store/spool/acceptance.hpp"
+
+namespace spoold::server {
+
+/// Only where the domain has keys. `message`: with its head and body as they go out.
+void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message);
+
+}  // namespace spoold::server

@@ -1,0 +1,10 @@
+// dkim sign, create, rotate, list and show: signatures of our own, and their keys.
+#pragma once
+#include "server/spoolctl/verbs.hpp"
+
+namespace spoold::server::admin {
+
+/// `dkim`: the verbs of two words that begin so.
+void declare_dkim_verbs(const Verbs& dkim);
+
+}  // namespace spoold::server::admin
