@@ -346,6 +346,15 @@ std::vector<std::string> review(const Settings& s, const Start& start) {
                   " further [[domain]]s");
   if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
+  if (s.smtp.spf == Smtp::Spf::reject_fail)
+    out.push_back(
+        "note: [smtp] spf = \"reject_fail\": mail that others forward here from domains with -all is "
+        "refused");
+  if (s.smtp.dmarc == Smtp::Dmarc::reject)
+    out.push_back(
+        "note: [smtp] dmarc = \"reject\": mail that another list has changed is refused where its author's "
+        "domain "
+        "publishes p=reject");
   if (!s.dnsbls.empty())
     out.push_back("warning: [[dnsbl]]: reception does not ask lists yet, only spoolctl dnsbl does");
   for (const Destination& d : s.destinations) {

@@ -132,6 +132,21 @@ std::vector<Row> make_rows() {
       "smtp", "max_connections_per_host", "of these, from one address, or one IPv6 /64", "5",
       [](S s) -> auto& { return s.smtp.max_connections_per_host; }, 1, 1000000));
   add(trusted_networks());
+  const std::vector<std::string> spf{"off", "mark", "reject_fail"};
+  add(word(
+      "smtp", "spf",
+      "what SPF says of a client: off (not asked), mark (Authentication-Results), or reject_fail (result "
+      "fail is "
+      "refused)",
+      "\"reject_fail\"", spf, {}, [](S s, std::size_t n) { s.smtp.spf = static_cast<Smtp::Spf>(n); },
+      [spf](Settings s) { return quote(spf[static_cast<std::size_t>(s.smtp.spf)]); }));
+  const std::vector<std::string> dmarc{"off", "mark", "reject"};
+  add(word(
+      "smtp", "dmarc",
+      "what DKIM and DMARC say of a message: off (not verified), mark, or reject (as the author's domain "
+      "wishes)",
+      "\"reject\"", dmarc, {}, [](S s, std::size_t n) { s.smtp.dmarc = static_cast<Smtp::Dmarc>(n); },
+      [dmarc](Settings s) { return quote(dmarc[static_cast<std::size_t>(s.smtp.dmarc)]); }));
 
   required(text(
       "domain", "name", "domain", "a domain this server relays for without lists", "\"example.net\"",

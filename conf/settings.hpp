@@ -104,6 +104,9 @@ struct Smtp {
   int max_connections = 1000;
   int max_connections_per_host = 20;
   std::vector<Network> trusted_networks;
+  // Of clients without rights on smtp listeners (protocol/auth/verified.hpp).
+  enum class Spf { off, mark, reject_fail } spf = Spf::mark;
+  enum class Dmarc { off, mark, reject } dmarc = Dmarc::mark;
 };
 
 /// Of listeners with Protocol::submission.

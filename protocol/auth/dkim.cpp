@@ -119,6 +119,9 @@ void DkimCheck::proved(Proved proved) {
     case Proved::no_key:
       one->verdict = DkimFault{DkimResult::permerror, "key syntax: p= is not a key of its type"};
       break;
+    case Proved::unavailable:
+      one->verdict = DkimFault{DkimResult::temperror, "too many signatures are verified at a time"};
+      break;
   }
 }
 
@@ -138,6 +141,8 @@ std::vector<DkimVerdict> DkimCheck::verdicts() const {
       verdict.signature = without_folding(tags->find("b").value_or("")).substr(0, 8);
     if (one.verdict) verdict.result = one.verdict->result, verdict.reason = one.verdict->reason;
     verdict.testing = one.testing;
+    verdict.fields = one.signature.fields;
+    verdict.relaxed_header = one.signature.relaxed_header;
     verdicts.push_back(std::move(verdict));
   }
   return verdicts;

@@ -32,6 +32,9 @@ struct DkimVerdict {
   DkimResult result = DkimResult::neutral;
   std::string reason;    // of everything but pass
   bool testing = false;  // the key's owner is testing DKIM (t=y)
+  // What it covers, for those who change the message (alignment.hpp):
+  std::vector<std::string> fields;  // h=, in lower case
+  bool relaxed_header = false;
 };
 
 /// One public-key operation: is `signature` one over SHA-256 of `octets`?
@@ -43,8 +46,9 @@ enum class Proved : std::uint8_t {
   yes,
   no,
   weak_key,
-  no_key
-};  // weak_key: RSA under 1024 bits (RFC 8301 3.2)
+  no_key,
+  unavailable
+};  // weak_key: RSA under 1024 bits (RFC 8301 3.2); unavailable: nobody has time to compute it
 
 class DkimCheck {
  public:

@@ -13,6 +13,7 @@
 #include "server/inbound/content.hpp"
 #include "server/inbound/reception.hpp"
 #include "server/inbound/session_log.hpp"
+#include "server/inbound/verification.hpp"
 #include "server/office/acceptance.hpp"
 
 namespace spoold::server {
@@ -24,6 +25,8 @@ class Intake {
          SessionLog& log, asio::any_io_executor executor);
 
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
+  /// A sender is asked for: what was found out belongs to the transaction before.
+  void new_sender() { verification_.reset(); }
   /// To be called when the dialog has consumed input: a message begins, goes on, or was given up.
   void follow(smtp::ServerDialog::Action action);
   /// Something is left of a message that was given up. A question of the dialog comes behind it, in the same input.
@@ -37,7 +40,9 @@ class Intake {
   void forget();
 
  private:
-  Disposition decide(store::ContentSource source) const;
+  void verify();
+  std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
+  Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
   std::vector<smtp::Reply> refuse_all(const store::Error& error);
 
   Reception& reception_;
@@ -49,6 +54,8 @@ class Intake {
   Content content_;
   store::Announcement announced_;  // of the job with this content
   std::optional<store::Error> staging_failed_;
+  const bool verifies_;  // who sent it is found out
+  std::shared_ptr<Verification> verification_;
 };
 
 }  // namespace spoold::server

@@ -233,6 +233,7 @@ Session::Action Session::step(std::string_view& input) {
 Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   const auto* rcpt = std::get_if<smtp::RcptArgument>(&dialog_.asked());
   if (rcpt == nullptr) {
+    intake_.new_sender();
     // A sender: nothing is asked of it but that there is room for its mail.
     if (!reception_.store.has_room())
       return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};

@@ -198,17 +198,17 @@ void declare_judging_verbs(const Verbs& verbs) {
     const auto asker = of_all.asker(console);
     const std::string host = console.access.settings().hostname, reverse_path = without_brackets(*sender);
     auth::SpfCheck spf_check({client_of(*client), *name, ascii_domains(reverse_path), host, of_all.now()});
-    const auth::SpfVerdict by_client = asker->answer(spf_check).verdict();
-    const auto signatures = verified(mail, header, of_all.now(), *asker);
+    auth::Verified found;
+    found.helo = reverse_path.empty();
+    found.spf = asker->answer(spf_check).verdict();
+    found.dkim = verified(mail, header, of_all.now(), *asker);
     auth::DmarcCheck dmarc_check(
-        {domain_of(auth::author_domain(header)), auth::identifiers(by_client, signatures)});
-    const auth::DmarcVerdict verdict = asker->answer(dmarc_check).verdict();
-    const std::string field =
-        auth::authentication_results(host, by_client, reverse_path.empty(), signatures, verdict);
-    return console.print({{"spf", spf_json(by_client)},
-                          {"dkim", dkim_json(signatures)},
-                          {"dmarc", dmarc_json(verdict)},
-                          {"header", mail::unfolded(field)}});
+        {domain_of(auth::author_domain(header)), auth::identifiers(found.spf, found.dkim)});
+    found.dmarc = asker->answer(dmarc_check).verdict();
+    return console.print({{"spf", spf_json(found.spf)},
+                          {"dkim", dkim_json(found.dkim)},
+                          {"dmarc", dmarc_json(*found.dmarc)},
+                          {"header", mail::unfolded(auth::authentication_results(host, found))}});
   });
 
   Verb lists =
