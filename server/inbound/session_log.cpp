@@ -24,8 +24,9 @@ void SessionLog::accepted(const store::Accepted& accepted, const std::string& fr
     const std::string qid = store::id_text(accepted.ids[i]);
     const store::NewMessage& message = acceptance.messages[i];
     const std::string& list = message.message.list_address;
-    std::vector<log::Field> fields{{"qid", qid}};
+    std::vector<log::Field> fields;
     fields.reserve(9);
+    fields.emplace_back("qid", qid);
     if (!list.empty()) fields.emplace_back("list", list);
     fields.emplace_back("from", from);
     if (list.empty() && message.recipients.size() == 1)
