@@ -25,21 +25,21 @@ const unsigned char* bytes(std::string_view octets) {
   return reinterpret_cast<const unsigned char*>(octets.data());
 }
 
-class Sha256 : public auth::Digest {
+class Sha : public auth::Digest {
  public:
-  Sha256() : context_(EVP_MD_CTX_new()) {
-    if (!context_ || EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) != 1)
-      throw std::runtime_error("SHA-256 failed");
+  explicit Sha(const EVP_MD* which) : context_(EVP_MD_CTX_new()) {
+    if (!context_ || EVP_DigestInit_ex(context_.get(), which, nullptr) != 1)
+      throw std::runtime_error("SHA failed");
   }
   void update(std::string_view octets) override {
     if (EVP_DigestUpdate(context_.get(), octets.data(), octets.size()) != 1)
-      throw std::runtime_error("SHA-256 failed");
+      throw std::runtime_error("SHA failed");
   }
   std::string finish() override {
     std::string hash(EVP_MAX_MD_SIZE, '\0');
     unsigned size = 0;
     if (EVP_DigestFinal_ex(context_.get(), reinterpret_cast<unsigned char*>(hash.data()), &size) != 1)
-      throw std::runtime_error("SHA-256 failed");
+      throw std::runtime_error("SHA failed");
     hash.resize(size);
     return hash;
   }
@@ -59,7 +59,11 @@ Key rsa_key(const std::string& octets) {
 }  // namespace
 
 std::unique_ptr<auth::Digest> new_sha256() {
-  return std::make_unique<Sha256>();
+  return std::make_unique<Sha>(EVP_sha256());
+}
+
+std::unique_ptr<auth::Digest> new_sha512() {
+  return std::make_unique<Sha>(EVP_sha512());
 }
 
 auth::Proved verify(const auth::Proof& proof) {

@@ -8,8 +8,8 @@
 
 namespace spoold::server {
 
-/// SHA-256.
 std::unique_ptr<auth::Digest> new_sha256();
+std::unique_ptr<auth::Digest> new_sha512();
 auth::Proved verify(const auth::Proof& proof);
 
 /// Runs what is left of a check to its end (auth/asker.hpp answered it).

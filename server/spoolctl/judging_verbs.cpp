@@ -175,6 +175,7 @@ void declare_judging_verbs(const Verbs& verbs) {
 
   const Verbs dkim = verbs.group("dkim", "DKIM signatures, and the keys of our own");
   declare_dkim_verbs(dkim);
+  declare_dkim2_verbs(verbs);
   Verb verify = dkim.add("verify", "verify the signatures of the mail on standard input (RFC 6376)");
   const Circumstances of_verify(verify);
   verify.runs_without_configuration([=](const Console& console) {
