@@ -57,6 +57,7 @@ struct Certificate {
 struct AddressRange {
   std::array<std::uint8_t, 4> first{}, last{};
   std::string text;
+  bool operator==(const AddressRange&) const = default;
 };
 
 /// A DNS list of addresses (RFC 5782). What it answers beside `answers` is an error of the list, never a listing.
@@ -65,6 +66,7 @@ struct Dnsbl {
   std::string zone;
   std::vector<AddressRange> answers = {{{127, 0, 0, 2}, {127, 0, 0, 11}, "127.0.0.2-127.0.0.11"}};
   Action action = Action::reject;
+  bool operator==(const Dnsbl&) const = default;
 };
 
 /// A private key (a PEM file) for signatures of mail from `domain` (RFC 6376). server/auth/signing_keys.hpp reads it.
@@ -107,6 +109,9 @@ struct Smtp {
   // Of clients without rights on smtp listeners (protocol/auth/verified.hpp).
   enum class Spf { off, mark, reject_fail } spf = Spf::mark;
   enum class Dmarc { off, mark, reject } dmarc = Dmarc::mark;
+  enum class Fcrdns { off, mark, reject } fcrdns = Fcrdns::off;
+  enum class Helo { off, reject } helo = Helo::off;
+  Duration greeting_delay{};  // a stranger who sends something meanwhile is refused
 };
 
 /// Of listeners with Protocol::submission.

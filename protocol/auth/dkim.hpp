@@ -16,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "protocol/auth/canonical.hpp"
@@ -32,9 +31,6 @@ struct DkimVerdict {
   DkimResult result = DkimResult::neutral;
   std::string reason;    // of everything but pass
   bool testing = false;  // the key's owner is testing DKIM (t=y)
-  // What it covers, for those who change the message (alignment.hpp):
-  std::vector<std::string> fields;  // h=, in lower case
-  bool relaxed_header = false;
 };
 
 /// One public-key operation: is `signature` one over SHA-256 of `octets`?
@@ -82,10 +78,8 @@ class DkimCheck {
 
   BodyHash* body_hash(const DkimSignature&, const NewDigest&);
   void take_keys(One&, const dns::Answer&);
-  std::string signed_octets(const One&) const;
 
-  std::unordered_map<std::string, std::vector<const mail::Field*>>
-      fields_;  // by name in lower case, the lowest first
+  SignedFields fields_;
   std::vector<One> all_;
   std::deque<BodyHash> bodies_;
   Lookups lookups_;

@@ -48,6 +48,15 @@ std::string authentication_results(std::string_view authserv_id, const Verified&
   std::string out = "Authentication-Results: " + value(authserv_id) + next + "spf=" + text(spf.result);
   add_reason(out, spf.problem);
   add_property(out, found.helo ? "smtp.helo" : "smtp.mailfrom", spf.domain);
+  if (found.iprev) {
+    out += std::string(next) + "iprev=" + text(*found.iprev);
+    add_property(out, "policy.iprev", found.client);
+  }
+  // RFC 8601 2.7.6: no method of its own is registered for lists that say something bad.
+  for (const std::string& zone : found.listed) {
+    out += std::string(next) + "x-dnsbl=listed";
+    add_property(out, "dns.zone", zone);
+  }
   if (!found.dmarc) return out + "\r\n";
   if (found.dkim.empty()) out += std::string(next) + "dkim=none";
   for (const DkimVerdict& one : found.dkim) {

@@ -73,12 +73,16 @@ std::optional<Refusal> refusal(const Verified& found, const conf::Smtp& policy) 
 
 std::string summary(const Verified& found) {
   std::string out = std::string("spf=") + text(found.spf.result);
-  if (!found.dmarc) return out;
-  out += " dkim=";
-  if (found.dkim.empty()) out += "none";
-  for (std::size_t i = 0; i < found.dkim.size() && i < DkimCheck::most_signatures; ++i)
-    out.append(i == 0 ? "" : ",").append(text(found.dkim[i].result));
-  return out.append(" dmarc=").append(text(found.dmarc->result));
+  if (found.dmarc) {
+    out += " dkim=";
+    if (found.dkim.empty()) out += "none";
+    for (std::size_t i = 0; i < found.dkim.size() && i < DkimCheck::most_signatures; ++i)
+      out.append(i == 0 ? "" : ",").append(text(found.dkim[i].result));
+    out.append(" dmarc=").append(text(found.dmarc->result));
+  }
+  if (found.iprev) out.append(" iprev=").append(text(*found.iprev));
+  for (const std::string& zone : found.listed) out.append(" dnsbl=").append(zone);
+  return out;
 }
 
 }  // namespace spoold::auth

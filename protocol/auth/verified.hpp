@@ -11,6 +11,7 @@
 #include "conf/settings.hpp"
 #include "protocol/auth/dkim.hpp"
 #include "protocol/auth/dmarc.hpp"
+#include "protocol/auth/iprev.hpp"
 #include "protocol/auth/spf.hpp"
 #include "protocol/smtp/reply.hpp"
 
@@ -22,6 +23,8 @@ struct Verified {
   bool helo = false;                  // SPF judged the name in HELO, because the reverse path is empty
   std::vector<DkimVerdict> dkim;      // the topmost signature first
   std::optional<DmarcVerdict> dmarc;  // nothing: neither DKIM nor DMARC was verified ([smtp] dmarc = "off")
+  std::optional<Iprev> iprev;         // of the client; nothing: not asked
+  std::vector<std::string> listed;    // DNS lists that have the client
 };
 
 /// The domains that SPF and DKIM vouch for.
@@ -35,7 +38,7 @@ struct Refusal {
 /// Nothing: the message is accepted, as far as this policy is concerned. Codes: RFC 7372 3.
 std::optional<Refusal> refusal(const Verified&, const conf::Smtp& policy);
 
-/// "spf=pass dkim=pass,fail dmarc=none", for logs.
+/// "spf=pass dkim=pass,fail dmarc=none iprev=pass dnsbl=list.example", for logs.
 std::string summary(const Verified&);
 
 }  // namespace spoold::auth

@@ -33,6 +33,19 @@ struct BounceRules {
   bool probe = true;
 };
 
+enum class Dmarc : std::uint8_t { accept, munge, wrap, reject };
+enum class DmarcWhen : std::uint8_t { unaligned, reject, quarantine, always };
+enum class AuthorSignatures : std::uint8_t { keep, remove, rename };
+
+/// What becomes of From and of authors' signatures: align.hpp.
+struct AlignRules {
+  Dmarc dmarc = Dmarc::munge;
+  DmarcWhen when = DmarcWhen::unaligned;
+  std::vector<std::string> domains, exempt;  // patterns, in lower case
+  AuthorSignatures signatures = AuthorSignatures::keep;
+  bool transparent = false;
+};
+
 struct Settings {
   std::string description;
   std::vector<std::string> owners;  // Mailbox texts, at least one
@@ -56,6 +69,7 @@ struct Settings {
   std::vector<std::string> remove_headers;  // names; "X-Spam-*": all that begin so
   bool anonymous = false;
   bool one_click = false;  // List-Unsubscribe differs between copies (leave_token.hpp)
+  AlignRules align;
 };
 
 struct List {

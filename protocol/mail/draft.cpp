@@ -65,13 +65,25 @@ const Field* Draft::find(std::string_view name) const {
 void Draft::replace(std::string_view name, std::string_view fields) {
   edited_ = true;
   const Field* const first = find(name);
-  if (first == nullptr) return append(fields);
-  const auto at = first - fields_.data();
+  const auto at = first == nullptr ? std::ssize(fields_) : first - fields_.data();
   const auto made = Header::scan(made_.emplace_back(fields));
   fields_.erase(std::remove_if(fields_.begin() + at, fields_.end(),
                                [&](const Field& field) { return same(field.name, name); }),
                 fields_.end());
   if (made) fields_.insert(fields_.begin() + at, made->fields().begin(), made->fields().end());
+}
+
+Draft Draft::as_received() const {
+  Draft draft(received_, content_);
+  draft.before_ = before_;
+  return draft;
+}
+
+std::string Draft::header() const {
+  std::string out;
+  for (const Own& own : head()) out += own.text;
+  out.resize(out.size() - 2);
+  return out;
 }
 
 void Draft::cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own) {

@@ -19,11 +19,12 @@ bool is_verified(const conf::Smtp& smtp, const smtp::ServerDialog& dialog) {
 }  // namespace
 
 Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-               SessionLog& log, asio::any_io_executor executor)
+               const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor)
     : reception_(reception),
       rules_(rules),
       dialog_(dialog),
       peer_(peer),
+      screening_(screening),
       log_(log),
       executor_(executor),
       content_(reception.store, std::move(executor), reception.memory),
@@ -91,10 +92,11 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   if (!source) co_return refuse_all(source.error());
 
   const smtp::Transaction& transaction = dialog_.transaction();
-  const auth::Verified* verified = nullptr;
+  auth::Verified* verified = nullptr;
   if (verification_) {
     announced_.reset();  // it may wait for the DNS: nobody is to wait for it
     verified = co_await verification_->result();
+    if (screening_) screening_->mark(*verified);
     if (auto refusal = refused_by_policy(*verified))
       co_return std::vector<smtp::Reply>(1, *std::move(refusal));
   }

@@ -12,6 +12,7 @@
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
 #include "server/inbound/verification.hpp"
 #include "server/office/acceptance.hpp"
@@ -22,7 +23,7 @@ class Intake {
  public:
   /// All must live longer.
   Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-         SessionLog& log, asio::any_io_executor executor);
+         const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor);
 
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
   /// A sender is asked for: what was found out belongs to the transaction before.
@@ -49,6 +50,7 @@ class Intake {
   const Rules& rules_;
   const smtp::ServerDialog& dialog_;
   const Peer& peer_;
+  const std::shared_ptr<Screening>& screening_;  // of the session; empty: the client is not screened
   SessionLog& log_;
   const asio::any_io_executor executor_;
   Content content_;

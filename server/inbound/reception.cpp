@@ -23,7 +23,8 @@ Reception::Reception(std::shared_ptr<const Rules> the_rules, store::Store& the_s
       wake(std::move(the_wake)),
       threads_(threads),
       rules_(std::move(the_rules)),
-      resolver(threads.context(0), rules()->settings->resolver) {
+      resolver(threads.context(0), rules()->settings->resolver),
+      blocklists(threads.context(0), resolver, the_stats) {
   make_lines(*rules()->settings);
 }
 
@@ -51,16 +52,19 @@ void Reception::make_lines(const conf::Settings& settings) {
 // Sessions that need a line come with these rules, so it is there before them.
 void Reception::use(std::shared_ptr<const Rules> rules) {
   make_lines(*rules->settings);
+  blocklists.use(rules->settings->dnsbls);
   rules_.set(std::move(rules));
 }
 
 void Reception::start() {
+  blocklists.use(rules()->settings->dnsbls);
   for (const auto& listener : listeners_)
     asio::co_spawn(threads_.context(0), Listener::serve(listener, *this, threads_), rethrow);
 }
 
 void Reception::stop() {
   census.stop();
+  blocklists.stop();
   for (const auto& listener : listeners_) listener->close();
   for (const auto& session : census.all()) session->stop();
 }

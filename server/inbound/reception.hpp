@@ -22,6 +22,7 @@
 #include "conf/settings.hpp"
 #include "server/current.hpp"
 #include "server/delivery/resolver.hpp"
+#include "server/inbound/blocklists.hpp"
 #include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/password_line.hpp"
@@ -80,7 +81,9 @@ class Reception {
   std::vector<std::shared_ptr<Listener>> listeners_;
 
  public:
-  Resolver resolver;  // the last: what waits for it uses the rest
+  // The last: what waits for them uses the rest.
+  Resolver resolver;
+  Blocklists blocklists;
 };
 
 }  // namespace spoold::server

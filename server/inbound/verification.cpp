@@ -6,14 +6,9 @@
 #include "server/auth/crypto.hpp"
 
 namespace spoold::server {
-namespace {
-
-constexpr auto limit = std::chrono::seconds(5);  // of a whole check
-
-}  // namespace
 
 Verification::Verification(Means means, auth::SpfQuery query)
-    : means_(std::move(means)), now_(query.now), arrived_(means_.executor) {
+    : Inquiry(means.resolver, means.stats, means.executor), means_(std::move(means)), now_(query.now) {
   found_.client = dns::text(query.client);
   found_.helo = query.mail_from.empty();
   spf_.check.emplace(std::move(query));
@@ -60,59 +55,11 @@ void Verification::header_ended(std::string_view first_of_body) {
   ask_all();
 }
 
-// ---- questions
-
 void Verification::ask_all() {
   ask(spf_);
   ask(dkim_);
   ask(walk_);
   ask(dmarc_);
-}
-
-/// An answer may lead to further questions, and these may have been answered to another check.
-template <class Check>
-void Verification::ask(Running<Check>& running) {
-  if (!running.check) return;
-  for (bool progress = true; progress;) {
-    for (dns::Question& question : running.check->ask()) {
-      ask(question, running.until);
-      running.owed.push_back(std::move(question));
-    }
-    progress = std::erase_if(running.owed, [&](const dns::Question& question) {
-                 const std::optional<dns::Answer>& answer = answers_.at(question);
-                 if (!answer) return false;
-                 running.check->answered(question, *answer);
-                 return true;
-               }) != 0;
-  }
-}
-
-void Verification::ask(const dns::Question& question, Resolver::Clock::time_point until) {
-  if (!answers_.try_emplace(question).second) return;
-  ++open_;
-  ++means_.stats.dns_questions;
-  means_.resolver.ask(question, until,
-                      [weak = weak_from_this(), executor = means_.executor, question](dns::Answer answer) {
-                        asio::post(executor, [weak, question, answer = std::move(answer)]() mutable {
-                          if (const auto self = weak.lock()) self->came(question, std::move(answer));
-                        });
-                      });
-}
-
-void Verification::came(const dns::Question& question, dns::Answer answer) {
-  if (answer.temporary()) ++means_.stats.dns_failures;
-  answers_.at(question) = std::move(answer);
-  --open_;
-  ask_all();
-  if (open_ == 0) arrived_.cancel();
-}
-
-/// Each question has its limit, and each check at most so many of them: it ends.
-Awaitable<> Verification::answers() {
-  while (open_ > 0) {
-    arrived_.expires_at(asio::steady_timer::time_point::max());
-    co_await arrived_.async_wait(use);
-  }
 }
 
 // ---- the end
@@ -126,7 +73,7 @@ Awaitable<> Verification::proofs() {
   }
 }
 
-Awaitable<const auth::Verified*> Verification::result() {
+Awaitable<auth::Verified*> Verification::result() {
   const bool whole = means_.proofs != nullptr;
   if (whole && !header_whole_) header_ended({});
   if (dkim_.check) dkim_.check->body_end();

@@ -10,23 +10,19 @@
 // transaction, whichever check asks it. Holds a copy of the header (counted in ContentMemory), nothing of the body.
 // Lives on the session's thread.
 #pragma once
-#include <map>
 #include <memory>
 #include <optional>
 #include <string>
-#include <vector>
 
 #include "protocol/auth/verified.hpp"
 #include "protocol/smtp/data_reader.hpp"
-#include "server/asio.hpp"
-#include "server/delivery/resolver.hpp"
 #include "server/inbound/content.hpp"
-#include "server/stats.hpp"
+#include "server/inbound/inquiry.hpp"
 #include "server/work_line.hpp"
 
 namespace spoold::server {
 
-class Verification : public std::enable_shared_from_this<Verification> {
+class Verification final : public Inquiry {
  public:
   /// What it works with; all must live longer.
   struct Means {
@@ -38,32 +34,18 @@ class Verification : public std::enable_shared_from_this<Verification> {
   };
 
   Verification(Means means, auth::SpfQuery query);
-  ~Verification();
-  Verification(const Verification&) = delete;
-  Verification& operator=(const Verification&) = delete;
+  ~Verification() override;
 
   /// SPF asks. Once, when the object is in its shared_ptr.
   void begin();
   /// `bytes`: the last octets of the content that has come, at least those that this has not seen yet.
   void content(std::string_view bytes, const smtp::DataReader& reader);
   /// The content is complete, and content() has seen all of it. Once.
-  Awaitable<const auth::Verified*> result();
+  Awaitable<auth::Verified*> result();
 
  private:
-  template <class Check>
-  struct Running {
-    std::optional<Check> check;
-    std::vector<dns::Question> owed;
-    Resolver::Clock::time_point until{};
-  };
-
   void header_ended(std::string_view first_of_body);
-  void ask_all();
-  template <class Check>
-  void ask(Running<Check>& running);
-  void ask(const dns::Question& question, Resolver::Clock::time_point until);
-  void came(const dns::Question& question, dns::Answer answer);
-  Awaitable<> answers();
+  void ask_all() override;
   Awaitable<> proofs();
 
   const Means means_;
@@ -77,9 +59,6 @@ class Verification : public std::enable_shared_from_this<Verification> {
   Running<auth::DkimCheck> dkim_;
   Running<auth::DmarcCheck> walk_,
       dmarc_;  // walk_: without identifiers, so that the walk need not wait for these
-  std::map<dns::Question, std::optional<dns::Answer>> answers_;
-  std::size_t open_ = 0;        // questions without an answer
-  asio::steady_timer arrived_;  // cancelled when there are none
 };
 
 }  // namespace spoold::server

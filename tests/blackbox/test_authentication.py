@@ -35,7 +35,9 @@ ZONE = {
 }
 
 
-class Test(harness.Case):
+class House(harness.Case):
+    """A spoold for strangers, with a name server and a next hop; a list with one member."""
+
     @classmethod
     def setUpClass(cls):
         cls.key = subprocess.run(["openssl", "genrsa", "-traditional", "2048"], capture_output=True, check=True).stdout
@@ -72,7 +74,7 @@ class Test(harness.Case):
             return f"{code} {text.decode()}"
 
     def copies(self, wanted):
-        harness.wait_until(lambda: len(harness.Judge(self.peer_.log).deliveries()) == wanted, 30, f"{wanted} copies")
+        harness.wait_until(lambda: len(harness.Judge(self.peer_.log).messages) == wanted, 20, f"{wanted} copies")
         return [pathlib.Path(message["file"]).read_bytes() for message in self.peer_.judge().messages]
 
     @staticmethod
@@ -80,6 +82,8 @@ class Test(harness.Case):
         """The Authentication-Results of a copy, unfolded."""
         return email.message_from_bytes(octets, policy=email.policy.SMTP).get_all("Authentication-Results") or []
 
+
+class Reception(House):
     def test_members_get_what_was_found_at_the_top_and_nothing_that_was_said_in_our_name(self):
         spoold = self.house()
         theirs = ("Authentication-Results: mx.lists.example; dkim=pass header.d=bank.example\r\n"
@@ -208,6 +212,105 @@ class Test(harness.Case):
             began = time.monotonic()
             self.assertEqual(spoold.stop(), 0)
             self.assertLess(time.monotonic() - began, 8 + 2 * harness.SLOW)
+
+
+class Alignment(House):
+    """What the author's domain vouches for in a copy."""
+
+    def holds(self, octets):
+        """Does python3-dkim verify the first signature of a copy?"""
+        return dkim.verify(octets, dnsfunc=lambda name, timeout=5: f"v=DKIM1; k=rsa; p={self.public}".encode())
+
+    def from_of(self, octets):
+        message = email.message_from_bytes(octets, policy=email.policy.SMTP)
+        return message["From"], message["Reply-To"]
+
+    MUNGED = ("Anna via Test <test@lists.example>", "Anna <anna@good.example>")
+
+    def test_from_stays_where_a_signature_of_the_author_holds(self):
+        spoold = self.house()
+        self.send(spoold, self.signed(self.mail()))
+        self.send(spoold, self.mail())
+        self.send(spoold, self.signed(self.mail()).replace(b"Hello", b"Hallo"))
+        self.send(spoold, self.signed(self.mail("a@plain.example")))  # another domain's signature
+        spoold.ctl("list", "set", "test@lists.example", "subject_prefix=[Test]")
+        self.send(spoold, self.signed(self.mail()))
+        signed, unsigned, changed, other, prefixed = self.copies(5)
+        self.assertEqual(self.from_of(signed), ("Anna <anna@good.example>", None))
+        self.assertTrue(self.holds(signed))
+        for copy in (unsigned, changed, prefixed):
+            self.assertEqual(self.from_of(copy), self.MUNGED)
+        self.assertEqual(self.from_of(other), ("Anna via Test <test@lists.example>", "Anna <a@plain.example>"))
+        self.assertFalse(self.holds(prefixed))
+
+    def test_policies_are_asked_where_the_list_wants_it_and_what_is_unknown_counts_as_strict(self):
+        spoold = self.house()
+        spoold.ctl("list", "set", "test@lists.example", "dmarc_when=reject")
+        for name in ("good", "plain", "nobody", "broken"):
+            self.send(spoold, self.mail(f"anna@{name}.example"))
+        froms = [self.from_of(copy)[0] for copy in self.copies(4)]
+        via, kept = "Anna via Test <test@lists.example>", "Anna <anna@{}.example>"
+        self.assertEqual(froms, [via, kept.format("plain"), kept.format("nobody"), via])
+
+    def test_every_signature_holds_on_a_transparent_list(self):
+        spoold = self.house()
+        spoold.ctl("list", "set", "test@lists.example", "transparent=true", "subject_prefix=[Test]", "footer=bye", "reply_to=list")
+        mail = self.mail(headers="List-Id: <other.example>\r\n")
+        for headers in ([b"from", b"subject", b"to", b"date", b"list-id"], [b"from", b"from", b"subject", b"subject", b"list-unsubscribe", b"message-id", b"reply-to"]):
+            for how in ((b"simple", b"simple"), (b"relaxed", b"relaxed")):
+                self.send(spoold, dkim.sign(mail, b"s", b"good.example", self.key, canonicalize=how, include_headers=headers) + mail)
+        copies = self.copies(4)
+        for copy in copies:
+            self.assertTrue(self.holds(copy), copy)
+            self.assertIn(b"\r\nList-Post: <mailto:test@lists.example>\r\n", copy)
+            self.assertEqual(self.from_of(copy), ("Anna <anna@good.example>", None))
+        self.assertEqual([copy.count(b"\r\nList-Unsubscribe: ") for copy in copies], [1, 1, 0, 0])
+
+    def test_a_wrapped_post_holds_its_signature(self):
+        spoold = self.house()
+        spoold.ctl("list", "set", "test@lists.example", "dmarc=wrap", "subject_prefix=[Test]", "footer=bye")
+        self.send(spoold, self.signed(self.mail(body="Hello\r\n\r\n")))
+        [copy] = self.copies(1)
+        outer = email.message_from_bytes(copy, policy=email.policy.SMTP)
+        self.assertEqual((str(outer["From"]), str(outer["Reply-To"]), str(outer["Subject"])), (*self.MUNGED, "[Test] hello"))
+        inner, footer = outer.iter_parts()
+        self.assertEqual((inner.get_content_type(), footer.get_content()), ("message/rfc822", "bye\r\n"))
+        begin = copy.index(b"DKIM-Signature:")
+        self.assertTrue(self.holds(copy[begin:copy.index(b"\r\n--=_spoold_", begin)]))
+
+    def test_a_list_that_refuses_says_so_in_the_transaction_and_judge_agrees(self):
+        spoold = self.house()
+        spoold.ctl("list", "set", "test@lists.example", "dmarc=reject", "subject_prefix=[Test]")
+        said = self.send(spoold, self.signed(self.mail()))
+        self.assertTrue(said.startswith("550 5.7.1 test@lists.example cannot send on mail of good.example: "), said)
+        zone = self.folder / "zone"
+        zone.write_text(f's._domainkey.good.example. TXT ( "v=DKIM1; p={self.public[:200]}" "{self.public[200:]}" )\n'
+                        '_dmarc.good.example. TXT "v=DMARC1; p=reject"\n')
+        words, mail = ("--mail-from", "x@good.example", "--dns", zone), self.signed(self.mail()).decode()
+        judged = spoold.ctl("judge", "test@lists.example", *words, input=mail)
+        self.assertEqual((judged["outcome"], judged["rule"], judged["reply"]), ("reject", "dmarc", said.replace("\n", " ")))
+        spoold.ctl("list", "set", "test@lists.example", "subject_prefix=")
+        self.assertEqual(spoold.ctl("judge", "test@lists.example", *words, input=mail)["outcome"], "accept")
+        self.assertTrue(self.send(spoold, self.signed(self.mail())).startswith("250 "))
+
+    def test_cook_explains_and_restores(self):
+        spoold = self.house()
+        zone = self.folder / "zone"
+        zone.write_text(f's._domainkey.good.example. TXT ( "v=DKIM1; p={self.public[:200]}" "{self.public[200:]}" )\n')
+        mail = self.signed(self.mail()).decode()
+
+        def steps(**settings):
+            if settings:
+                spoold.ctl("list", "set", "test@lists.example", *[f"{k}={v}" for k, v in settings.items()])
+            restored = spoold.ctl("cook", "test@lists.example", "--restore", "--dns", zone, input=mail)
+            self.assertEqual(restored, {"identical": True})
+            return {one["setting"]: one["what"] for one in spoold.ctl("cook", "test@lists.example", "--explain", "--dns", zone, input=mail)["steps"]}
+        self.assertEqual(steps(), {})
+        self.assertIn("From is the list", steps(subject_prefix="[Test]")["dmarc"])
+        self.assertEqual(steps(author_signatures="remove")["author_signatures"], "1 removed")
+        self.assertIn("part of a message of the list", steps(dmarc="wrap")["dmarc"])
+        self.assertNotIn("dmarc", steps(dmarc="accept"))
+        self.assertEqual(list(steps(transparent="true")), ["transparent"])
 
 
 if __name__ == "__main__":
