@@ -324,8 +324,24 @@ std::vector<std::string> review(const Settings& s, const Start& start) {
                   " further [[domain]]s");
   if (s.relay.smarthost.empty()) out.push_back("note: there is no [relay] smarthost: mail goes out by MX");
   if (s.listen.empty()) out.push_back("warning: there is no [[listen]]: mail comes in only by spoolctl post");
-  if (!s.dnsbls.empty())
-    out.push_back("warning: [[dnsbl]]: reception does not ask lists yet, only spoolctl dnsbl does");
+  if (s.smtp.spf == Smtp::Spf::reject_fail)
+    out.push_back(
+        "note: [smtp] spf = \"reject_fail\": mail that others forward here from domains with -all is "
+        "refused");
+  if (s.smtp.dmarc == Smtp::Dmarc::reject)
+    out.push_back(
+        "note: [smtp] dmarc = \"reject\": mail that another list has changed is refused where its author's "
+        "domain "
+        "publishes p=reject");
+  const bool by_smtp = std::any_of(s.listen.begin(), s.listen.end(), [](const Listen& listen) {
+    return listen.protocol == Listen::Protocol::smtp && listen.path.empty();
+  });
+  if (!s.dnsbls.empty() && !by_smtp)
+    out.push_back(
+        "warning: [[dnsbl]]: no [[listen]] takes mail of strangers by SMTP: the lists are not asked");
+  if (s.smtp.greeting_delay > std::chrono::seconds(30))
+    out.push_back("warning: [smtp] greeting_delay = \"" + duration_text(s.smtp.greeting_delay) +
+                  "\": some clients leave after 30 s without a greeting");
   for (const Destination& d : s.destinations) {
     const auto one_of = [&d](const std::vector<NextHop>& hops) {
       return std::any_of(hops.begin(), hops.end(), [&d](const NextHop& hop) { return hop.host == d.match; });

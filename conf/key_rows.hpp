@@ -144,6 +144,19 @@ Row word(std::string_view section, std::string_view name, std::string_view meani
           }};
 }
 
+/// One of some words, which stand for the values of an enumeration in their order.
+template <class Get>
+Row choice(std::string_view section, std::string_view name, std::string_view meaning,
+           std::string_view example, const std::vector<std::string>& words, Get get) {
+  return word(
+      section, name, meaning, example, words, {},
+      [get](Settings& s, std::size_t n) {
+        auto& value = get(s);
+        value = static_cast<std::remove_reference_t<decltype(value)>>(n);
+      },
+      [get, words](Settings s) { return quote(words[static_cast<std::size_t>(get(s))]); });
+}
+
 /// Texts of one kind: an array, or one text where `one_will_do`.
 template <class Get, class Parse, class Text>
 Row several(std::string_view section, std::string_view name, std::string_view type, std::string_view meaning,

@@ -92,7 +92,7 @@ std::vector<Row> make_rows() {
     return join(items);
   };
   add(word(
-      "dnsbl", "action", "what reception is to do with a client on it: reject or mark", "\"mark\"",
+      "dnsbl", "action", "what reception does with a client on it: reject or mark", "\"mark\"",
       {"reject", "mark"}, {},
       [](S s, std::size_t n) { s.dnsbls.back().action = n ? Dnsbl::Action::mark : Dnsbl::Action::reject; },
       [](Settings s) {
@@ -124,6 +124,28 @@ std::vector<Row> make_rows() {
       "smtp", "max_connections_per_host", "of these, from one address, or one IPv6 /64", "5",
       [](S s) -> auto& { return s.smtp.max_connections_per_host; }, 1, 1000000));
   add(trusted_networks());
+  add(choice(
+      "smtp", "spf",
+      "what SPF says of a client: off (not asked), mark (Authentication-Results), or reject_fail (result "
+      "fail is refused)",
+      "\"reject_fail\"", {"off", "mark", "reject_fail"}, [](S s) -> auto& { return s.smtp.spf; }));
+  add(choice(
+      "smtp", "dmarc",
+      "what DKIM and DMARC say of a message: off (not verified), mark, or reject (as the author's domain "
+      "wishes)",
+      "\"reject\"", {"off", "mark", "reject"}, [](S s) -> auto& { return s.smtp.dmarc; }));
+  add(choice(
+      "smtp", "fcrdns",
+      "does a client's address have a name that has its address: off (not asked), mark, or reject",
+      "\"mark\"", {"off", "mark", "reject"}, [](S s) -> auto& { return s.smtp.fcrdns; }));
+  add(choice(
+      "smtp", "helo",
+      "the name in HELO or EHLO: off (anything), or reject (what is no full name, or not the client's)",
+      "\"reject\"", {"off", "reject"}, [](S s) -> auto& { return s.smtp.helo; }));
+  add(duration(
+      "smtp", "greeting_delay",
+      "how long strangers wait for the greeting; who sends something before it is refused", "\"2s\"",
+      [](S s) -> auto& { return s.smtp.greeting_delay; }, 0ms));
 
   required(text(
       "domain", "name", "domain", "a domain this server relays for without lists", "\"example.net\"",

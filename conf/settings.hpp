@@ -55,6 +55,7 @@ struct Certificate {
 struct AddressRange {
   std::array<std::uint8_t, 4> first{}, last{};
   std::string text;
+  bool operator==(const AddressRange&) const = default;
 };
 
 /// A DNS list of addresses (RFC 5782). What it answers beside `answers` is an error of the list, never a listing.
@@ -63,6 +64,7 @@ struct Dnsbl {
   std::string zone;
   std::vector<AddressRange> answers = {{{127, 0, 0, 2}, {127, 0, 0, 11}, "127.0.0.2-127.0.0.11"}};
   Action action = Action::reject;
+  bool operator==(const Dnsbl&) const = default;
 };
 
 struct Server {
@@ -96,6 +98,12 @@ struct Smtp {
   int max_connections = 1000;
   int max_connections_per_host = 20;
   std::vector<Network> trusted_networks;
+  // Of clients without rights on smtp listeners (protocol/auth/verified.hpp).
+  enum class Spf { off, mark, reject_fail } spf = Spf::mark;
+  enum class Dmarc { off, mark, reject } dmarc = Dmarc::mark;
+  enum class Fcrdns { off, mark, reject } fcrdns = Fcrdns::off;
+  enum class Helo { off, reject } helo = Helo::off;
+  Duration greeting_delay{};  // a stranger who sends something meanwhile is refused
 };
 
 /// Of listeners with Protocol::submission.

@@ -14,6 +14,10 @@ struct Stats {
   Counter accepted{0}, refused{0}, recipients{0}, delivered{0}, deferred{0}, failed{0}, expired{0},
       bounced{0};
   Counter logins{0}, failed_logins{0};
+  // Clients without rights: messages refused by policy, questions of reception to the DNS and those that failed.
+  Counter spf_refused{0}, dmarc_refused{0}, dns_questions{0}, dns_failures{0};
+  // and sessions of them
+  Counter dnsbl_refused{0}, fcrdns_refused{0}, helo_refused{0}, early_talkers{0};
   Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
   // now
   std::atomic<std::int64_t> open_in{0}, open_out{0};

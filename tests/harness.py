@@ -198,7 +198,7 @@ class Spoold:
             "server": {"grace": "5s"},
             "spool": {"path": str(self.folder / f"{name}.store"), "max_size": "4GiB", "reserve": "1MiB"},
             "listen": [{"address": f"127.0.0.1:{self.port}", "protocol": "smtp"}],
-            "smtp": {"max_connections_per_host": 1000, "trusted_networks": ["127.0.0.0/8"]},
+            "smtp": {"max_connections_per_host": 1000, "trusted_networks": ["127.0.0.0/8"], "spf": "off", "dmarc": "off"},
             "delivery": {"retry": ["1s", "2s", "5s"], "isolation_waits": ["200ms", "500ms", "1s"]},
             "control": {"socket": str(self.socket)},
         }, settings or {})

@@ -58,6 +58,25 @@ std::string canonical_signature(const mail::Field& field, bool relaxed) {
   return mail::lower(mail::trim(field.name)) + ":" + relaxed_value(std::string_view(raw).substr(value));
 }
 
+SignedFields::SignedFields(const std::vector<mail::Field>& fields) {
+  for (auto field = fields.rbegin(); field != fields.rend(); ++field)
+    by_name_[mail::lower(mail::trim(field->name))].push_back(&*field);
+}
+
+std::string SignedFields::of(const std::vector<std::string>& names, bool relaxed,
+                             const mail::Field* own) const {
+  std::string octets;
+  std::unordered_map<std::string_view, std::size_t> used;
+  for (const std::string& name : names) {
+    const auto named = by_name_.find(name);
+    if (named == by_name_.end()) continue;
+    std::size_t& next = used[name];
+    if (next < named->second.size() && named->second[next] == own) ++next;
+    if (next < named->second.size()) octets += canonical_field(*named->second[next++], relaxed);
+  }
+  return octets + canonical_signature(*own, relaxed);
+}
+
 BodyHash::BodyHash(bool relaxed, std::optional<std::uint64_t> limit, const NewDigest& digest)
     : relaxed_(relaxed), limit_(limit), digest_(digest()) {}
 

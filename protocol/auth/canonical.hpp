@@ -6,6 +6,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <unordered_map>
+#include <vector>
 
 #include "protocol/mail/header.hpp"
 
@@ -24,6 +26,20 @@ using NewDigest = std::function<std::unique_ptr<Digest>()>;
 std::string canonical_field(const mail::Field& field, bool relaxed);
 /// A signature's own field: the value of b= taken out, without a line end (3.5, 3.7).
 std::string canonical_signature(const mail::Field& field, bool relaxed);
+
+/// The fields of a header by name, as signatures pick them.
+class SignedFields {
+ public:
+  /// The fields must outlive it.
+  explicit SignedFields(const std::vector<mail::Field>& fields);
+  /// Those that h= names (`names`, in lower case), each name's from the bottom up (5.4.2), and the signature's own field: what
+  /// is signed. Linear in the header, whatever `names` says.
+  std::string of(const std::vector<std::string>& names, bool relaxed, const mail::Field* own) const;
+
+ private:
+  std::unordered_map<std::string, std::vector<const mail::Field*>>
+      by_name_;  // in lower case, the lowest first
+};
 
 /// Hashes the canonical form of a body that comes in pieces of any size, with CRLF line ends.
 class BodyHash {

@@ -7,9 +7,8 @@
 
 namespace spoold::auth {
 
-DkimCheck::DkimCheck(const mail::Header& header, TimePoint now, const NewDigest& digest) {
-  for (auto field = header.fields().rbegin(); field != header.fields().rend(); ++field)
-    fields_[mail::lower(mail::trim(field->name))].push_back(&*field);
+DkimCheck::DkimCheck(const mail::Header& header, TimePoint now, const NewDigest& digest)
+    : fields_(header.fields()) {
   for (const mail::Field& field : header.fields()) {
     if (!mail::same(mail::trim(field.name), "DKIM-Signature")) continue;
     One one;
@@ -76,27 +75,12 @@ void DkimCheck::take_keys(One& one, const dns::Answer& answer) {
   if (one.keys.empty() && !one.verdict) one.verdict = std::move(fault);
 }
 
-/// The fields that h= names, each name's from the bottom up (5.4.2), and the signature's own field.
-std::string DkimCheck::signed_octets(const One& one) const {
-  std::string octets;
-  std::unordered_map<std::string_view, std::size_t> used;
-  for (const std::string& name : one.signature.fields) {
-    const auto named = fields_.find(name);
-    if (named == fields_.end()) continue;
-    std::size_t& next = used[name];
-    if (next < named->second.size() && named->second[next] == one.field) ++next;
-    if (next < named->second.size())
-      octets += canonical_field(*named->second[next++], one.signature.relaxed_header);
-  }
-  return octets + canonical_signature(*one.field, one.signature.relaxed_header);
-}
-
 std::optional<Proof> DkimCheck::next_proof() {
   if (!ended_ || lookups_.owed()) return std::nullopt;
   for (const One& one : all_)
     if (!one.verdict)
       return Proof{one.keys.front().type, one.keys.front().octets, one.signature.signature,
-                   signed_octets(one)};
+                   fields_.of(one.signature.fields, one.signature.relaxed_header, one.field)};
   return std::nullopt;
 }
 
@@ -118,6 +102,9 @@ void DkimCheck::proved(Proved proved) {
       break;
     case Proved::no_key:
       one->verdict = DkimFault{DkimResult::permerror, "key syntax: p= is not a key of its type"};
+      break;
+    case Proved::unavailable:
+      one->verdict = DkimFault{DkimResult::temperror, "too many signatures are verified at a time"};
       break;
   }
 }

@@ -16,7 +16,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "protocol/auth/canonical.hpp"
@@ -43,8 +42,9 @@ enum class Proved : std::uint8_t {
   yes,
   no,
   weak_key,
-  no_key
-};  // weak_key: RSA under 1024 bits (RFC 8301 3.2)
+  no_key,
+  unavailable
+};  // weak_key: RSA under 1024 bits (RFC 8301 3.2); unavailable: nobody has time to compute it
 
 class DkimCheck {
  public:
@@ -78,10 +78,8 @@ class DkimCheck {
 
   BodyHash* body_hash(const DkimSignature&, const NewDigest&);
   void take_keys(One&, const dns::Answer&);
-  std::string signed_octets(const One&) const;
 
-  std::unordered_map<std::string, std::vector<const mail::Field*>>
-      fields_;  // by name in lower case, the lowest first
+  SignedFields fields_;
   std::vector<One> all_;
   std::deque<BodyHash> bodies_;
   Lookups lookups_;

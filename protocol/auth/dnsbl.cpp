@@ -4,9 +4,9 @@
 
 namespace spoold::auth {
 
-DnsblCheck::DnsblCheck(std::string zone, std::vector<AnswerRange> answers, const dns::Address& client)
-    : expected_(std::move(answers)), name_(dns::reversed(client) + "." + as_name(zone)) {
-  verdict_.zone = std::move(zone);
+DnsblCheck::DnsblCheck(const conf::Dnsbl& list, const dns::Address& client)
+    : expected_(list.answers), name_(dns::reversed(client) + "." + as_name(list.zone)) {
+  verdict_.zone = list.zone;
   if (!is_name(name_)) {
     verdict_.error = "the zone is too long";
     done_ = true;
@@ -31,8 +31,9 @@ void DnsblCheck::run() {
     verdict_.answers.push_back(dns::text(*address));
     const auto& o = address->octets;
     refused = refused || (o[0] == 127 && o[1] == 255 && o[2] == 255);
-    const bool known = std::any_of(expected_.begin(), expected_.end(), [&](const AnswerRange& range) {
-      return range.first.octets <= o && o <= range.last.octets;
+    const std::array<std::uint8_t, 4> four{o[0], o[1], o[2], o[3]};
+    const bool known = std::any_of(expected_.begin(), expected_.end(), [&](const conf::AddressRange& range) {
+      return range.first <= four && four <= range.last;
     });
     if (known)
       verdict_.listed = true;
@@ -62,6 +63,14 @@ std::pair<dns::Address, dns::Address> dnsbl_test_entries(bool v6) {
   listed.octets[at + 3] = 2;
   not_listed.octets[at + 3] = 1;
   return {listed, not_listed};
+}
+
+std::string dnsbl_fault(const DnsblVerdict& always, const DnsblVerdict& never) {
+  for (const DnsblVerdict* one : {&always, &never})
+    if (!one->error.empty()) return one->error;
+  if (never.listed) return "the list has every address: its test entry 127.0.0.1 is on it";
+  if (!always.listed) return "the list has no address: its test entry 127.0.0.2 is not on it";
+  return {};
 }
 
 }  // namespace spoold::auth

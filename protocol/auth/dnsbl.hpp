@@ -7,14 +7,10 @@
 #include <string>
 #include <vector>
 
+#include "conf/settings.hpp"
 #include "protocol/auth/lookups.hpp"
 
 namespace spoold::auth {
-
-/// Addresses that mean "listed": from the first to the last one.
-struct AnswerRange {
-  dns::Address first, last;
-};
 
 struct DnsblVerdict {
   std::string zone;
@@ -27,7 +23,7 @@ struct DnsblVerdict {
 class DnsblCheck {
  public:
   /// A client ::ffff:192.0.2.1 is given as 192.0.2.1 (dns::unmapped).
-  DnsblCheck(std::string zone, std::vector<AnswerRange> answers, const dns::Address& client);
+  DnsblCheck(const conf::Dnsbl& list, const dns::Address& client);
 
   std::vector<dns::Question> ask() { return lookups_.ask(); }
   void answered(const dns::Question&, dns::Answer);
@@ -37,7 +33,7 @@ class DnsblCheck {
  private:
   void run();
 
-  std::vector<AnswerRange> expected_;
+  std::vector<conf::AddressRange> expected_;
   std::string name_;
   Lookups lookups_;
   DnsblVerdict verdict_;
@@ -46,5 +42,7 @@ class DnsblCheck {
 
 /// The entries with which a list is tested (RFC 5782 5): the first one is on every list, the second one on none.
 std::pair<dns::Address, dns::Address> dnsbl_test_entries(bool v6);
+/// What is wrong with a list that answers so for its test entries; empty: it works.
+std::string dnsbl_fault(const DnsblVerdict& always, const DnsblVerdict& never);
 
 }  // namespace spoold::auth

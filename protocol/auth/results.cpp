@@ -42,22 +42,24 @@ std::string author_domain(const mail::Header& header) {
   return domain;
 }
 
-std::vector<Identifier> identifiers(const SpfVerdict& spf, const std::vector<DkimVerdict>& dkim) {
-  std::vector<Identifier> all;
-  if (spf.result == SpfResult::pass) all.push_back({Identifier::By::spf, spf.domain});
-  for (const DkimVerdict& one : dkim)
-    if (one.result == DkimResult::pass) all.push_back({Identifier::By::dkim, one.domain});
-  return all;
-}
-
-std::string authentication_results(std::string_view authserv_id, const SpfVerdict& spf, bool helo,
-                                   const std::vector<DkimVerdict>& dkim, const DmarcVerdict& dmarc) {
+std::string authentication_results(std::string_view authserv_id, const Verified& found) {
   constexpr const char* next = ";\r\n ";
+  const SpfVerdict& spf = found.spf;
   std::string out = "Authentication-Results: " + value(authserv_id) + next + "spf=" + text(spf.result);
   add_reason(out, spf.problem);
-  add_property(out, helo ? "smtp.helo" : "smtp.mailfrom", spf.domain);
-  if (dkim.empty()) out += std::string(next) + "dkim=none";
-  for (const DkimVerdict& one : dkim) {
+  add_property(out, found.helo ? "smtp.helo" : "smtp.mailfrom", spf.domain);
+  if (found.iprev) {
+    out += std::string(next) + "iprev=" + text(*found.iprev);
+    add_property(out, "policy.iprev", found.client);
+  }
+  // RFC 8601 2.7.6: no method of its own is registered for lists that say something bad.
+  for (const std::string& zone : found.listed) {
+    out += std::string(next) + "x-dnsbl=listed";
+    add_property(out, "dns.zone", zone);
+  }
+  if (!found.dmarc) return out + "\r\n";
+  if (found.dkim.empty()) out += std::string(next) + "dkim=none";
+  for (const DkimVerdict& one : found.dkim) {
     out += std::string(next) + "dkim=" + text(one.result);
     add_reason(out, one.reason);
     add_property(out, "header.d", one.domain);
@@ -65,12 +67,42 @@ std::string authentication_results(std::string_view authserv_id, const SpfVerdic
     add_property(out, "header.a", one.algorithm);
     add_property(out, "header.b", one.signature);
   }
+  const DmarcVerdict& dmarc = *found.dmarc;
   out += std::string(next) + "dmarc=" + text(dmarc.result);
   add_reason(out, dmarc.problem);
   add_property(out, "header.from", dmarc.domain);
   if (dmarc.policy) add_property(out, "polrec.p", text(*dmarc.policy));
   if (dmarc.record_domain != dmarc.domain) add_property(out, "polrec.domain", dmarc.record_domain);
   return out + "\r\n";
+}
+
+bool claims(const mail::Field& field, std::string_view authserv_id) {
+  if (!mail::same(field.name, "Authentication-Results")) return false;
+  const std::string_view text = field.value;
+  std::size_t at = 0;
+  int comments = 0;
+  for (; at < text.size(); ++at) {
+    const char c = text[at];
+    if (c == '\\' && comments > 0)
+      ++at;
+    else if (c == '(')
+      ++comments;
+    else if (c == ')' && comments > 0)
+      --comments;
+    else if (comments == 0 && !mail::is_space(c))
+      break;
+  }
+  std::string name;
+  if (at < text.size() && text[at] == '"') {
+    for (++at; at < text.size() && text[at] != '"'; ++at) {
+      if (text[at] == '\\' && at + 1 < text.size()) ++at;
+      if (text[at] != '\r' && text[at] != '\n') name += text[at];
+    }
+  } else {
+    for (; at < text.size() && !mail::is_space(text[at]) && text[at] != ';' && text[at] != '('; ++at)
+      name += text[at];
+  }
+  return mail::same(as_name(name), as_name(authserv_id));
 }
 
 }  // namespace spoold::auth

@@ -3,22 +3,20 @@
 #pragma once
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "protocol/auth/dkim.hpp"
-#include "protocol/auth/dmarc.hpp"
-#include "protocol/auth/spf.hpp"
+#include "protocol/auth/verified.hpp"
+#include "protocol/mail/header.hpp"
 
 namespace spoold::auth {
 
 /// The one domain of all addresses in From, as in the message; empty: there is none, or several.
 std::string author_domain(const mail::Header& header);
 
-/// The domains that SPF and DKIM vouch for.
-std::vector<Identifier> identifiers(const SpfVerdict&, const std::vector<DkimVerdict>&);
+/// The whole field, folded, with its last line end.
+std::string authentication_results(std::string_view authserv_id, const Verified&);
 
-/// The whole field, folded, with its last line end. `helo`: SPF judged the name in HELO, because the reverse path is empty.
-std::string authentication_results(std::string_view authserv_id, const SpfVerdict&, bool helo,
-                                   const std::vector<DkimVerdict>&, const DmarcVerdict&);
+/// Does an Authentication-Results field claim to be of this server? Then it is removed from a stranger's message (RFC 8601 5).
+/// A name in quotes, behind comments or in other case is the same name; a field whose name cannot be read claims nothing.
+bool claims(const mail::Field&, std::string_view authserv_id);
 
 }  // namespace spoold::auth

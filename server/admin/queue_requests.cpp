@@ -228,6 +228,14 @@ Json stats(const Request& request) {
   answer["bounced"] = s.bounced.load();
   answer["logins"] = s.logins.load();
   answer["failed_logins"] = s.failed_logins.load();
+  answer["spf_refused"] = s.spf_refused.load();
+  answer["dmarc_refused"] = s.dmarc_refused.load();
+  answer["dnsbl_refused"] = s.dnsbl_refused.load();
+  answer["fcrdns_refused"] = s.fcrdns_refused.load();
+  answer["helo_refused"] = s.helo_refused.load();
+  answer["early_talkers"] = s.early_talkers.load();
+  answer["dns_questions"] = s.dns_questions.load();
+  answer["dns_failures"] = s.dns_failures.load();
   answer["sessions_in"] = s.sessions_in.load();
   answer["sessions_out"] = s.sessions_out.load();
   answer["bytes_in"] = s.bytes_in.load();

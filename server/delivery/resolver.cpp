@@ -9,6 +9,7 @@
 #include <map>
 #include <utility>
 
+#include "server/delivery/resolver_parts.hpp"
 #include "server/log.hpp"
 #include "server/unbound.hpp"
 
@@ -28,24 +29,6 @@ std::string version_of(const std::string& file) {
 }
 
 }  // namespace
-
-struct Resolver::Running {
-  Running(dns::Resolution::Options options, Answered callback)
-      : name(options.name), machine(std::move(options)), answered(std::move(callback)) {}
-  const std::string name;
-  dns::Resolution machine;
-  Answered answered;
-  Clock::time_point started;
-  bool slow = false;
-  std::map<dns::Question, std::pair<int, Asked*>> asked;  // not yet answered
-};
-
-/// What libunbound carries for us from a question to its answer.
-struct Resolver::Asked {
-  Resolver* resolver;
-  std::shared_ptr<Running> running;
-  dns::Question question;
-};
 
 Resolver::Resolver(asio::io_context& io, conf::Resolver settings, std::string resolv_conf)
     : io_(io),
@@ -69,6 +52,7 @@ void Resolver::close() {
       }
     list->clear();
   }
+  forget_questions();
   if (answers_.is_open()) answers_.release();  // it is libunbound's
   ub_ctx_delete(std::exchange(context_, nullptr));
 }
@@ -107,7 +91,9 @@ std::string Resolver::configure() {
 // In another network resolv.conf is another one. libunbound reads it once, so a new context is needed to read it
 // again. While a question is open the old context stays.
 void Resolver::follow_resolv_conf() {
-  if (context_ == nullptr || !settings_.forward.empty() || !young_.empty() || !slow_.empty()) return;
+  if (context_ == nullptr || !settings_.forward.empty() || !young_.empty() || !slow_.empty() ||
+      !singles_.empty())
+    return;
   if (version_of(resolv_conf_) != resolv_conf_version_) close();
 }
 
@@ -158,7 +144,7 @@ void Resolver::ask(const std::shared_ptr<Running>& running) {
     for (const dns::Question& question : questions) {
       int error = UB_INITFAIL, id = 0;
       if (context_ != nullptr) {
-        auto asked = std::make_unique<Asked>(Asked{this, running, question});
+        auto asked = std::make_unique<Asked>(Asked{this, running, {}, question});
         error = ub_resolve_async(context_, unbound::name_text(question.name).c_str(),
                                  static_cast<int>(question.type), 1, asked.get(), &Resolver::came, &id);
         if (error == 0) running->asked.emplace(question, std::pair(id, asked.release()));
@@ -191,12 +177,17 @@ void Resolver::wait_for_answers() {
 // ub_process() calls this: the answer is kept until ub_process() has returned, and taken then.
 void Resolver::came(void* data, int error, ub_result* result) {
   const std::unique_ptr<Asked> asked(static_cast<Asked*>(data));
-  asked->running->asked.erase(asked->question);
-  asked->resolver->arrived_.push_back({asked->running, asked->question, unbound::answer_of(error, result)});
+  if (asked->running)
+    asked->running->asked.erase(asked->question);
+  else
+    asked->single->asked = nullptr;
+  asked->resolver->arrived_.push_back(
+      {asked->running, asked->single, asked->question, unbound::answer_of(error, result)});
   ub_resolve_free(result);
 }
 
 void Resolver::take(Arrived arrived) {
+  if (arrived.single) return finish(arrived.single, std::move(arrived.answer));
   if (arrived.running->machine.done()) return;  // given up meanwhile
   arrived.running->machine.answered(arrived.question, std::move(arrived.answer));
   ask(arrived.running);
@@ -220,6 +211,7 @@ void Resolver::set_timer() {
   auto at = Clock::time_point::max();
   if (!young_.empty()) at = young_.front()->started + young;
   if (!slow_.empty()) at = std::min(at, slow_.front()->started + time_limit);
+  if (!singles_.empty()) at = std::min(at, singles_.begin()->first);
   if (at == Clock::time_point::max() || at >= timer_at_) return;
   timer_at_ = at;
   timer_.expires_at(at);
@@ -234,6 +226,7 @@ void Resolver::set_timer() {
 
 void Resolver::look_at_the_clock() {
   const auto now = Clock::now();
+  give_up_questions(now);
   while (!slow_.empty() && slow_.front()->started + time_limit <= now) give_up(slow_.front());
   while (!young_.empty() && young_.front()->started + young <= now) {
     if (slow_.size() >= most_slow) give_up(slow_.front());

@@ -1,23 +1,53 @@
 #include "server/inbound/intake.hpp"
 
 #include "server/await_store.hpp"
+#include "server/delivery/ip.hpp"
 #include "server/inbound/replies.hpp"
 
 namespace spoold::server {
 
 using What = smtp::ServerDialog::Action::What;
 
+namespace {
+
+/// Strangers who come by SMTP: a front end that hands mail over by LMTP has seen the client, and users have logged in.
+bool is_verified(const conf::Smtp& smtp, const smtp::ServerDialog& dialog) {
+  if (smtp.spf == conf::Smtp::Spf::off && smtp.dmarc == conf::Smtp::Dmarc::off) return false;
+  return dialog.stranger() && !dialog.profile().lmtp && !dialog.profile().submission;
+}
+
+}  // namespace
+
 Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-               SessionLog& log, asio::any_io_executor executor)
+               const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor)
     : reception_(reception),
       rules_(rules),
       dialog_(dialog),
       peer_(peer),
+      screening_(screening),
       log_(log),
       executor_(executor),
-      content_(reception.store, std::move(executor), reception.memory) {}
+      content_(reception.store, std::move(executor), reception.memory),
+      verifies_(is_verified(rules.settings->smtp, dialog)) {}
+
+// From the first recipient to the end of the transaction.
+void Intake::verify() {
+  const smtp::Transaction& transaction = dialog_.transaction();
+  if (transaction.recipients.empty()) return verification_.reset();
+  if (!verification_) {
+    const bool whole = rules_.settings->smtp.dmarc != conf::Smtp::Dmarc::off;
+    Verification::Means means{reception_.resolver, whole ? reception_.proofs.get() : nullptr,
+                              reception_.stats, reception_.memory, executor_};
+    auth::SpfQuery query{octets(peer_.address), std::string(dialog_.hello()), transaction.reverse_path,
+                         rules_.settings->hostname, reception_.store.now()};
+    verification_ = std::make_shared<Verification>(std::move(means), std::move(query));
+    verification_->begin();
+  }
+  if (dialog_.receiving()) verification_->content(content_.bytes(), dialog_.reader());
+}
 
 void Intake::follow(smtp::ServerDialog::Action action) {
+  if (verifies_) verify();
   if (dialog_.receiving()) {
     if (dialog_.reader().size() != 0) return;
     content_.expect(dialog_.transaction().declared_size);
@@ -57,18 +87,27 @@ std::vector<smtp::Reply> Intake::refuse_all(const store::Error& error) {
 Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   // An error while slices were staged is answered now: the client heard nothing before the end of its data.
   if (const auto failed = std::exchange(staging_failed_, std::nullopt)) co_return refuse_all(*failed);
+  if (verification_) verification_->content(content_.bytes(), dialog_.reader());
   store::Result<store::ContentSource> source = co_await content_.finish(dialog_.reader().size());
   if (!source) co_return refuse_all(source.error());
 
   const smtp::Transaction& transaction = dialog_.transaction();
-  Disposition disposition = decide(*source);
+  auth::Verified* verified = nullptr;
+  if (verification_) {
+    announced_.reset();  // it may wait for the DNS: nobody is to wait for it
+    verified = co_await verification_->result();
+    if (screening_) screening_->mark(*verified);
+    if (auto refusal = refused_by_policy(*verified))
+      co_return std::vector<smtp::Reply>(1, *std::move(refusal));
+  }
+  Disposition disposition = decide(*source, verified);
   while (disposition.unnumbered) {
     auto begin = [this, list = *disposition.unnumbered](store::Callback<void> done) {
       reception_.store.post_numbers().lease(list, std::move(done));
     };
     store::Result<void> leased = co_await await_store<void>(executor_, std::move(begin));
     if (!leased) co_return refuse_all(leased.error());
-    disposition = decide(*source);
+    disposition = decide(*source, verified);
   }
   for (std::size_t i = 0; i < disposition.fates.size(); ++i)
     if (disposition.fates[i].refusal)
@@ -86,7 +125,8 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
         co_await await_store<store::Accepted>(executor_, std::move(start));
     if (!stored) co_return refuse_all(stored.error());
     accepted = std::move(*stored);
-    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls(), dialog_.user());
+    const std::string auth = verified == nullptr ? std::string() : auth::summary(*verified);
+    log_.accepted(summary, accepted, transaction.reverse_path, dialog_.tls(), dialog_.user(), auth);
     if (!accepted.ids.empty()) {
       content_.accepted();  // before forget(), which abandons what was staged
       reception_.wake(accepted.routes);
@@ -95,7 +135,15 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   co_return replies_of(disposition, accepted, dialog_.profile().lmtp);
 }
 
-Disposition Intake::decide(store::ContentSource source) const {
+std::optional<smtp::Reply> Intake::refused_by_policy(const auth::Verified& verified) {
+  auto refusal = auth::refusal(verified, rules_.settings->smtp);
+  if (!refusal) return {};
+  ++(refusal->by == auth::Refusal::By::spf ? reception_.stats.spf_refused : reception_.stats.dmarc_refused);
+  log_.refused(dialog_.transaction().reverse_path, "", refusal->reply);
+  return std::move(refusal->reply);
+}
+
+Disposition Intake::decide(store::ContentSource source, const auth::Verified* verified) const {
   const smtp::DataReader& reader = dialog_.reader();
   Arrival arrival{.transaction = dialog_.transaction(),
                   .header = content_.header(source).substr(0, static_cast<std::size_t>(reader.header_size())),
@@ -109,7 +157,8 @@ Disposition Intake::decide(store::ContentSource source) const {
                   .numbers = &reception_.store.post_numbers(),
                   .addresses = &rules_.addresses,
                   .may_relay = dialog_.may_relay(),
-                  .user = dialog_.user()};
+                  .user = dialog_.user(),
+                  .verified = verified};
   return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 

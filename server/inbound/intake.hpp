@@ -12,7 +12,9 @@
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
+#include "server/inbound/verification.hpp"
 #include "server/office/acceptance.hpp"
 
 namespace spoold::server {
@@ -21,9 +23,11 @@ class Intake {
  public:
   /// All must live longer.
   Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-         SessionLog& log, asio::any_io_executor executor);
+         const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor);
 
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
+  /// A sender is asked for: what was found out belongs to the transaction before.
+  void new_sender() { verification_.reset(); }
   /// To be called when the dialog has consumed input: a message begins, goes on, or was given up.
   void follow(smtp::ServerDialog::Action action);
   /// Something is left of a message that was given up. A question of the dialog comes behind it, in the same input.
@@ -37,18 +41,23 @@ class Intake {
   void forget();
 
  private:
-  Disposition decide(store::ContentSource source) const;
+  void verify();
+  std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
+  Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
   std::vector<smtp::Reply> refuse_all(const store::Error& error);
 
   Reception& reception_;
   const Rules& rules_;
   const smtp::ServerDialog& dialog_;
   const Peer& peer_;
+  const std::shared_ptr<Screening>& screening_;  // of the session; empty: the client is not screened
   SessionLog& log_;
   const asio::any_io_executor executor_;
   Content content_;
   store::Announcement announced_;  // of the job with this content
   std::optional<store::Error> staging_failed_;
+  const bool verifies_;  // who sent it is found out
+  std::shared_ptr<Verification> verification_;
 };
 
 }  // namespace spoold::server

@@ -1,5 +1,7 @@
 #include "server/inbound/reception.hpp"
 
+#include <algorithm>
+
 #include "server/inbound/listener.hpp"
 #include "server/inbound/session.hpp"
 #include "server/log.hpp"
@@ -7,11 +9,9 @@
 namespace spoold::server {
 namespace {
 
-std::unique_ptr<PasswordLine> line_for(const conf::Settings& settings, const store::Store& store) {
-  for (const conf::Listen& listen : settings.listen)
-    if (listen.protocol == conf::Listen::Protocol::submission)
-      return std::make_unique<PasswordLine>(store.secret());
-  return {};
+bool has(const conf::Settings& settings, conf::Listen::Protocol protocol) {
+  return std::ranges::any_of(settings.listen,
+                             [&](const conf::Listen& listen) { return listen.protocol == protocol; });
 }
 
 }  // namespace
@@ -21,9 +21,12 @@ Reception::Reception(std::shared_ptr<const Rules> the_rules, store::Store& the_s
     : store(the_store),
       stats(the_stats),
       wake(std::move(the_wake)),
-      passwords(line_for(*the_rules->settings, the_store)),
       threads_(threads),
-      rules_(std::move(the_rules)) {}
+      rules_(std::move(the_rules)),
+      resolver(threads.context(0), rules()->settings->resolver),
+      blocklists(threads.context(0), resolver, the_stats) {
+  make_lines(*rules()->settings);
+}
 
 Reception::~Reception() = default;
 
@@ -39,19 +42,29 @@ tl::expected<void, std::string> Reception::bind(std::vector<int>& passed) {
   return {};
 }
 
-// Sessions that need `passwords` come with these rules, so it is there before them.
+void Reception::make_lines(const conf::Settings& settings) {
+  if (!passwords && has(settings, conf::Listen::Protocol::submission))
+    passwords = std::make_unique<PasswordLine>(store.secret());
+  if (!proofs && settings.smtp.dmarc != conf::Smtp::Dmarc::off && has(settings, conf::Listen::Protocol::smtp))
+    proofs = std::make_unique<WorkLine>(2, 256);
+}
+
+// Sessions that need a line come with these rules, so it is there before them.
 void Reception::use(std::shared_ptr<const Rules> rules) {
-  if (!passwords) passwords = line_for(*rules->settings, store);
+  make_lines(*rules->settings);
+  blocklists.use(rules->settings->dnsbls);
   rules_.set(std::move(rules));
 }
 
 void Reception::start() {
+  blocklists.use(rules()->settings->dnsbls);
   for (const auto& listener : listeners_)
     asio::co_spawn(threads_.context(0), Listener::serve(listener, *this, threads_), rethrow);
 }
 
 void Reception::stop() {
   census.stop();
+  blocklists.stop();
   for (const auto& listener : listeners_) listener->close();
   for (const auto& session : census.all()) session->stop();
 }
@@ -62,6 +75,7 @@ void Reception::cut_off() {
 
 void Reception::join() {
   if (passwords) passwords->stop();
+  if (proofs) proofs->stop();
 }
 
 void Reception::hurry() {

@@ -21,6 +21,8 @@
 
 #include "conf/settings.hpp"
 #include "server/current.hpp"
+#include "server/delivery/resolver.hpp"
+#include "server/inbound/blocklists.hpp"
 #include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/password_line.hpp"
@@ -29,6 +31,7 @@
 #include "server/inbound/rules.hpp"
 #include "server/stats.hpp"
 #include "server/threads.hpp"
+#include "server/work_line.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {
@@ -51,7 +54,7 @@ class Reception {
   void stop();
   bool idle() const { return census.size() == 0; }
   void cut_off();  // closes the connections that are left
-  void join();     // no password is looked at any more; before the loops end
+  void join();     // no password and no signature is looked at any more; before the loops end
   void hurry();    // strangers that keep a place and send nothing have little time from now on
 
   /// Of sessions that begin from now on. Listeners stay those that bind() has bound.
@@ -67,12 +70,20 @@ class Reception {
   Census census;
   Penalties penalties;
   std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
+  std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures
   const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:
   Threads& threads_;
+  void make_lines(const conf::Settings& settings);
+
   Current<Rules> rules_;
   std::vector<std::shared_ptr<Listener>> listeners_;
+
+ public:
+  // The last: what waits for them uses the rest.
+  Resolver resolver;
+  Blocklists blocklists;
 };
 
 }  // namespace spoold::server

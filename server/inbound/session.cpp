@@ -29,6 +29,11 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
   // Replies are small and awaited: never held back for company. Unix sockets do not know the option.
   s.channel_.socket().set_option(asio::ip::tcp::no_delay(true), error);
   Action action = s.admit();
+  if (s.screens_ && !s.door_.implicit_tls && s.rules_->settings->smtp.greeting_delay.count() > 0) {
+    const bool early = co_await s.talks_early();
+    if (early)
+      action = s.turn_away("554 5.5.0 you sent something before you were greeted; wait for the greeting");
+  }
   bool progress = true;  // a client that dribbles a command octet by octet does not get more time for it
   for (;;) {
     if (progress) s.set_limit(action);
@@ -70,7 +75,7 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
         s.intake_.forget();
       } else if (action.what == What::ask) {
         const auto asked = Watchdog::Clock::now();
-        Dialog::Answer answer = co_await s.log_in();
+        Dialog::Answer answer = co_await s.awaited();
         action = s.dialog_.answer(std::move(answer), s.out_);
         s.deadline_.waited(Watchdog::Clock::now() - asked);
       } else {
@@ -224,7 +229,7 @@ Session::Action Session::step(std::string_view& input) {
     }
     // Behind a refused message, in one piece with its end: what was staged of it is not the next one's.
     if (intake_.must_forget()) intake_.follow(action);
-    if (std::holds_alternative<smtp::sasl::Question>(dialog_.asked())) return action;
+    if (must_wait()) return action;
     action = dialog_.answer(answer(read), out_);
     if (action.what != What::more) return action;
   }
@@ -233,13 +238,21 @@ Session::Action Session::step(std::string_view& input) {
 Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   const auto* rcpt = std::get_if<smtp::RcptArgument>(&dialog_.asked());
   if (rcpt == nullptr) {
+    intake_.new_sender();
     // A sender: nothing is asked of it but that there is room for its mail.
     if (!reception_.store.has_room())
       return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
     return may_send(std::get<smtp::MailArgument>(dialog_.asked()), read);
   }
-  if (!read) read.emplace(reception_.store);
   const smtp::Transaction& transaction = dialog_.transaction();
+  if (screens_) {
+    if (auto refusal = screened(*rcpt)) {
+      log_.refused(transaction.reverse_path, rcpt->forward_path ? rcpt->forward_path->text() : "postmaster",
+                   *refusal);
+      return *std::move(refusal);
+    }
+  }
+  if (!read) read.emplace(reception_.store);
   AddressBook::Answer found = rules_->addresses.look_up(*read, rcpt->forward_path, transaction,
                                                         dialog_.may_relay(), reception_.store.now());
   if (found) return std::move(*found);

@@ -27,6 +27,7 @@
 #include "server/inbound/intake.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
 #include "server/tls/channel.hpp"
 #include "server/watchdog.hpp"
@@ -52,6 +53,7 @@ class Session : public std::enable_shared_from_this<Session> {
   static Awaitable<> run(std::shared_ptr<Session> self);
   void ended(std::exception_ptr thrown);
   Action admit();
+  Action turn_away(const char* reply);
   void set_limit(const Action& action);
   void late();
   bool write_now();             // true: nothing is left in out_
@@ -66,6 +68,12 @@ class Session : public std::enable_shared_from_this<Session> {
   // session_auth.cpp
   Awaitable<smtp::ServerDialog::Answer> log_in();
   smtp::sasl::Answer login_failed(const std::string& user, smtp::Reply reply);
+  // session_screening.cpp
+  void screen();
+  bool must_wait() const;  // for the answer to the dialog's question
+  Awaitable<smtp::ServerDialog::Answer> awaited();
+  Awaitable<bool> talks_early();
+  std::optional<smtp::Reply> screened(const smtp::RcptArgument& rcpt);
   bool between_transactions() const;
   auto executor() { return channel_.socket().get_executor(); }
 
@@ -81,6 +89,9 @@ class Session : public std::enable_shared_from_this<Session> {
   Deadline deadline_;
   SessionLog log_;
   Input input_;
+  std::shared_ptr<Screening> screening_;  // of a stranger by SMTP, where the configuration asks for it
+  bool screens_ = false;                  // such a stranger
+  bool helo_counted_ = false;
   Intake intake_;
   std::string out_;
   std::optional<asio::steady_timer> pause_;  // made when the session is slowed down

@@ -57,7 +57,7 @@ Session::Session(Reception& reception, std::size_t door, StreamSocket socket, Pe
       watchdog_(executor(), [this] { late(); }),
       deadline_(dialog_.profile().idle_limit, dialog_.profile().message_limit),
       log_(reception.stats, peer_, dialog_.stranger()),
-      intake_(reception, *rules_, dialog_, peer_, log_, executor()) {
+      intake_(reception, *rules_, dialog_, peer_, screening_, log_, executor()) {
   deadline_.idle(Watchdog::Clock::now());
   ++reception_.stats.sessions_in;
   ++reception_.stats.open_in;
@@ -69,16 +69,19 @@ Session::~Session() {
 }
 
 // A port of implicit TLS sends no plain text: a client that is refused there gets no reply, and its connection is closed.
+Session::Action Session::turn_away(const char* reply) {
+  const std::string client = peer_.text();
+  out_.clear();
+  log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
+  return dialog_.refused(door_.implicit_tls ? std::string() : std::string(reply) + "\r\n", out_);
+}
+
 Session::Action Session::admit() {
-  const auto turn_away = [this](const char* reply) {
-    const std::string client = peer_.text();
-    log::event(log::Level::info, "refused", {{"client", client}, {"reply", reply}});
-    return dialog_.refused(door_.implicit_tls ? std::string() : std::string(reply) + "\r\n", out_);
-  };
   auto place = reception_.census.enter(peer_, dialog_.stranger(), rules_->settings->smtp);
   if (reception_.census.pressure_began()) reception_.hurry();
   if (place) {
     place_.emplace(*std::move(place));
+    screen();
     return door_.implicit_tls ? dialog_.implicit_tls() : dialog_.open(out_);
   }
   switch (place.error()) {

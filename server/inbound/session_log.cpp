@@ -29,37 +29,30 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
 }
 
 void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                          std::string_view tls, std::string_view user) const {
+                          std::string_view tls, std::string_view user, std::string_view auth) const {
   for (const store::HistoryEvent& event : summary.bounces) bounce(event);
   if (accepted.ids.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;
   const std::string client = peer_.text();
-  // The last fields are `tls` and `user`: only where there are some, and a user is under TLS.
-  const auto write = [&](std::span<const log::Field> fields) {
-    const std::size_t without = tls.empty() ? 2 : user.empty() ? 1 : 0;
-    log::event(log::Level::info, "accepted", fields.first(fields.size() - without));
-  };
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
     const std::string qid = store::id_text(accepted.ids[i]);
-    const auto recipients = accepted.recipients[i];
     const auto& [list, reverse_path, only] = summary.lines[i];
-    if (!list.empty()) {
-      const log::Field fields[] = {
-          {"qid", qid},           {"list", list},     {"from", from}, {"recipients", recipients},
-          {"size", summary.size}, {"client", client}, {"tls", tls},   {"user", user}};
-      write(fields);
-    } else if (!only.empty()) {
-      const log::Field fields[] = {{"qid", qid},       {"from", from}, {"to", only},  {"size", summary.size},
-                                   {"client", client}, {"tls", tls},   {"user", user}};
-      write(fields);
-    } else {
-      const log::Field fields[] = {{"qid", qid},           {"from", from},     {"recipients", recipients},
-                                   {"size", summary.size}, {"client", client}, {"tls", tls},
-                                   {"user", user}};
-      write(fields);
-    }
+    std::vector<log::Field> fields{{"qid", qid}};
+    fields.reserve(9);
+    if (!list.empty()) fields.emplace_back("list", list);
+    fields.emplace_back("from", from);
+    if (list.empty() && !only.empty())
+      fields.emplace_back("to", only);
+    else
+      fields.emplace_back("recipients", accepted.recipients[i]);
+    fields.emplace_back("size", summary.size);
+    fields.emplace_back("client", client);
+    if (!tls.empty()) fields.emplace_back("tls", tls);
+    if (!user.empty()) fields.emplace_back("user", user);
+    if (!auth.empty()) fields.emplace_back("auth", auth);
+    log::event(log::Level::info, "accepted", std::span<const log::Field>(fields));
   }
 }
 

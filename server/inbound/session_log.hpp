@@ -38,9 +38,9 @@ class SessionLog {
     std::uint64_t size;
   };
 
-  /// Messages and bounce reports, once they are on the disk.
+  /// Messages and bounce reports, once they are on the disk. `auth`: what was verified (auth::summary).
   void accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
-                std::string_view tls, std::string_view user) const;
+                std::string_view tls, std::string_view user, std::string_view auth = {}) const;
   void refused(const std::string& from, std::string_view to, const smtp::Reply& reply);
   void no_tls(const std::string& why);
   /// One line each, whoever it is: programs that watch the log count them.

@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "protocol/auth/verified.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/draft.hpp"
 #include "protocol/smtp/transaction.hpp"
@@ -31,6 +32,7 @@ struct Arrival {
   const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
   bool may_relay = true;       // false: a stranger, whose wish for success reports is not followed
   std::string_view user = {};  // who submits it (RFC 6409); empty: it comes from elsewhere
+  const auth::Verified* verified = nullptr;  // what was found out about a stranger's message; absent: nothing
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -4,6 +4,7 @@
 #include <atomic>
 #include <utility>
 
+#include "protocol/auth/results.hpp"
 #include "protocol/mail/domain.hpp"
 #include "store/spool/spool.hpp"
 #include "store/store.hpp"
@@ -99,6 +100,12 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");
   mail::Draft draft(header_, arrival_.scanned);
   draft.prepend(received);
+  // RFC 8601 5: what a stranger says in our name goes. LMTP clients are front ends, which may use our name.
+  const bool strange = !arrival_.may_relay && arrival_.one_reply && arrival_.user.empty();
+  if (strange || arrival_.verified != nullptr)
+    draft.remove([&](const mail::Field& field) { return auth::claims(field, settings_.hostname); });
+  if (whence && arrival_.verified != nullptr)
+    draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
   if (!arrival_.user.empty()) {
     if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
     if (header_.find("Message-ID") == nullptr && message.message.list == 0)

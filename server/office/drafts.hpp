@@ -27,7 +27,8 @@ class Drafts {
   store::NewMessage message();
   /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4). What a user submits gets Date
   /// and Message-ID where it has none (RFC 6409 8); a post's Message-ID is the list's to add (own_id(), list/cook.hpp).
-  /// `whence`: Received says where the message came from.
+  /// What was verified stands above it, in Authentication-Results; a stranger's ones of our name are removed. `whence`: both say
+  /// where the message came from.
   mail::Draft of(const store::NewMessage& message, bool whence = true) const;
   /// The Message-ID of an arrival that has none, with its angle brackets: the same for all that is made of it.
   const std::string& own_id() const;

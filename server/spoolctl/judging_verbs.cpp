@@ -1,48 +1,20 @@
 // spf, dmarc, dkim verify, auth, dnsbl: what is found out about a client, a sender and a message, explained. No store, no daemon and
 // no configuration is needed.
 #include <algorithm>
-#include <chrono>
 
 #include "protocol/auth/dnsbl.hpp"
 #include "protocol/auth/results.hpp"
-#include "protocol/rfc3339.hpp"
-#include "server/auth/asker.hpp"
 #include "server/auth/crypto.hpp"
 #include "server/idna.hpp"
+#include "server/spoolctl/circumstances.hpp"
 #include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/print.hpp"
 #include "server/spoolctl/verbs.hpp"
+#include "server/spoolctl/verified_mail.hpp"
 
 namespace spoold::server::admin {
 
 namespace {
-
-/// What each of these verbs takes: who answers questions, and which time it is.
-class Circumstances {
- public:
-  explicit Circumstances(Verb& verb)
-      : dns_(verb.optional_word("--dns",
-                                "ask this master file instead of the DNS (RFC 1035, names are absolute; "
-                                "$SERVFAIL NAME and $TIMEOUT NAME make questions for a name fail)",
-                                "FILE")),
-        now_(verb.optional_word("--now", "judge as if it were that time: 2026-11-22T10:31:07Z", "TIME")) {}
-
-  /// Throws Usage when the file cannot be read, std::runtime_error when the DNS cannot be asked.
-  std::unique_ptr<Asker> asker(const Console& console) const {
-    auto asker = dns_->empty() ? dns_asker(console.access.settings().resolver) : file_asker(*dns_);
-    if (!asker) throw std::runtime_error(asker.error());
-    return std::move(*asker);
-  }
-  TimePoint now() const {
-    if (now_->empty()) return std::chrono::floor<Duration>(std::chrono::system_clock::now());
-    const auto time = parse_rfc3339(*now_);
-    if (!time) throw Usage{"--now: '" + *now_ + "' is not a time like 2026-11-22T10:31:07Z"};
-    return *time;
-  }
-
- private:
-  Given<std::string> dns_, now_;
-};
 
 dns::Address client_of(const std::string& text) {
   const auto address = dns::parse_ip(text);
@@ -94,57 +66,24 @@ Json dmarc_json(const auth::DmarcVerdict& verdict) {
           {"problem", text_or_null(verdict.problem)}};
 }
 
-/// As A-labels, without the final dot.
-std::string domain_of(const std::string& written) {
-  return auth::as_name(ascii_domains("@" + written).substr(1));
-}
-
 /// "DOMAIN=RESULT" of --spf and --dkim: only what passed counts.
 void add_identifiers(std::vector<auth::Identifier>& all, const Words& words, auth::Identifier::By by) {
   for (const std::string& word : words) {
     const auto equals = word.rfind('=');
     if (equals == std::string::npos || equals == 0) throw Usage{"'" + word + "' is not DOMAIN=RESULT"};
-    if (word.substr(equals + 1) == "pass") all.push_back({by, domain_of(word.substr(0, equals))});
+    if (word.substr(equals + 1) == "pass") all.push_back({by, dns_domain(word.substr(0, equals))});
   }
 }
 
-mail::Header header_of(const std::string& mail) {
-  auto header = mail::Header::scan(mail);
-  if (!header) throw std::runtime_error(std::string("the mail cannot be judged: ") + text(header.error()));
-  return std::move(*header);
-}
-
-std::vector<auth::DkimVerdict> verified(const std::string& mail, const mail::Header& header, TimePoint now,
-                                        Asker& asker) {
-  auth::DkimCheck check(header, now, new_sha256);
-  check.body(std::string_view(mail).substr(header.end()));
-  check.body_end();
-  asker.answer(check);
-  prove(check);
-  return check.verdicts();
-}
-
-dns::Address address_of(const std::array<std::uint8_t, 4>& octets) {
-  dns::Address address;
-  std::copy(octets.begin(), octets.end(), address.octets.begin());
-  return address;
-}
-
 auth::DnsblVerdict asked(const conf::Dnsbl& list, const dns::Address& client, Asker& asker) {
-  std::vector<auth::AnswerRange> ranges;
-  for (const conf::AddressRange& range : list.answers)
-    ranges.push_back({address_of(range.first), address_of(range.last)});
-  auth::DnsblCheck check(list.zone, std::move(ranges), client);
+  auth::DnsblCheck check(list, client);
   return asker.answer(check).verdict();
 }
 
 /// Does the list work (RFC 5782 5)? Empty, or what is wrong.
 std::string self_test(const conf::Dnsbl& list, bool v6, Asker& asker) {
   const auto [listed, not_listed] = auth::dnsbl_test_entries(v6);
-  const auto always = asked(list, listed, asker), never = asked(list, not_listed, asker);
-  if (never.listed) return "the list has every address: its test entry 127.0.0.1 is on it";
-  if (!always.listed) return "the list has no address: its test entry 127.0.0.2 is not on it";
-  return {};
+  return auth::dnsbl_fault(asked(list, listed, asker), asked(list, not_listed, asker));
 }
 
 Json dnsbl_json(const conf::Dnsbl& list, const auth::DnsblVerdict& verdict) {
@@ -194,7 +133,7 @@ void declare_judging_verbs(const Verbs& verbs) {
       ->allow_extra_args(false);
   const Circumstances of_dmarc(dmarc);
   dmarc.runs_without_configuration([=](const Console& console) {
-    auth::DmarcQuery query{domain_of(*domain), {}};
+    auth::DmarcQuery query{dns_domain(*domain), {}};
     add_identifiers(query.identifiers, *by_spf, auth::Identifier::By::spf);
     add_identifiers(query.identifiers, *by_dkim, auth::Identifier::By::dkim);
     auth::DmarcCheck check(std::move(query));
@@ -207,7 +146,8 @@ void declare_judging_verbs(const Verbs& verbs) {
   verify.runs_without_configuration([=](const Console& console) {
     const std::string mail = mail_from_input();
     const mail::Header header = header_of(mail);
-    return print_all(console, dkim_json(verified(mail, header, of_verify.now(), *of_verify.asker(console))),
+    return print_all(console,
+                     dkim_json(verified_signatures(mail, header, of_verify.now(), *of_verify.asker(console))),
                      "The mail has no signature.");
   });
 
@@ -225,17 +165,15 @@ void declare_judging_verbs(const Verbs& verbs) {
     const auto asker = of_all.asker(console);
     const std::string host = console.access.settings().hostname, reverse_path = without_brackets(*sender);
     auth::SpfCheck spf_check({client_of(*client), *name, ascii_domains(reverse_path), host, of_all.now()});
-    const auth::SpfVerdict by_client = asker->answer(spf_check).verdict();
-    const auto signatures = verified(mail, header, of_all.now(), *asker);
-    auth::DmarcCheck dmarc_check(
-        {domain_of(auth::author_domain(header)), auth::identifiers(by_client, signatures)});
-    const auth::DmarcVerdict verdict = asker->answer(dmarc_check).verdict();
-    const std::string field =
-        auth::authentication_results(host, by_client, reverse_path.empty(), signatures, verdict);
-    return console.print({{"spf", spf_json(by_client)},
-                          {"dkim", dkim_json(signatures)},
-                          {"dmarc", dmarc_json(verdict)},
-                          {"header", mail::unfolded(field)}});
+    auth::Verified found;
+    found.helo = reverse_path.empty();
+    found.spf = asker->answer(spf_check).verdict();
+    found.dkim = verified_signatures(mail, header, of_all.now(), *asker);
+    judge_author(found, header, *asker);
+    return console.print({{"spf", spf_json(found.spf)},
+                          {"dkim", dkim_json(found.dkim)},
+                          {"dmarc", dmarc_json(*found.dmarc)},
+                          {"header", mail::unfolded(auth::authentication_results(host, found))}});
   });
 
   Verb lists =

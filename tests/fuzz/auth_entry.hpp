@@ -108,12 +108,15 @@ inline void fuzz_dkim(std::string_view data) {
   while (const auto proof = check.next_proof()) {
     must(++proofs <= auth::DkimCheck::most_signatures * auth::DkimCheck::most_keys);
     must(!proof->key.empty() && !proof->signature.empty());
-    check.proved(static_cast<auth::Proved>((proofs + proof->octets.size()) % 4));
+    check.proved(static_cast<auth::Proved>((proofs + proof->octets.size()) % 5));
   }
   must(check.done());
   const auto verdicts = check.verdicts();
   for (const auto& one : verdicts) must_be_printable(one.reason + one.domain + one.selector + one.algorithm);
-  const std::string field = auth::authentication_results("mx.example.org", {}, false, verdicts, {});
+  auth::Verified found;
+  found.dkim = verdicts;
+  found.dmarc.emplace();
+  const std::string field = auth::authentication_results("mx.example.org", found);
   must(std::count(field.begin(), field.end(), '\n') ==
        static_cast<std::ptrdiff_t>(std::max<std::size_t>(verdicts.size(), 1) + 3));
 }

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <array>
 #include <fstream>
+#include <map>
 #include <mutex>
 #include <optional>
 #include <set>
@@ -202,4 +203,44 @@ TEST_CASE("a resolv.conf that was changed is read again, as soon as no question 
   REQUIRE(it.until([&] { return it.failed.contains("dead.example"); }));
   it.living("later.example");
   CHECK(second->asked() == 1);
+}
+
+TEST_CASE("single questions: each has its limit of time, and its answer once") {
+  using Status = dns::Answer::Status;
+  Asking it{std::chrono::milliseconds(0)};
+  std::map<std::string, std::vector<Status>> answers;
+  const auto ask = [&](const std::string& name, std::chrono::milliseconds limit_of_one) {
+    it.resolver->ask({name, dns::Type::a}, Clock::now() + limit_of_one,
+                     [&answers, name](const dns::Answer& answer) { answers[name].push_back(answer.status); });
+  };
+  const auto began = Clock::now();
+  ask("dead1.example", std::chrono::milliseconds(300));
+  ask("dead2.example", std::chrono::milliseconds(100));
+  ask("living.example", std::chrono::seconds(30));
+  ask("late.example", std::chrono::milliseconds(-1));
+  REQUIRE(it.until([&] { return answers.size() == 4; }));
+  CHECK(Clock::now() - began >= std::chrono::milliseconds(300));
+  CHECK(answers["dead1.example"] == std::vector{Status::timeout});
+  CHECK(answers["dead2.example"] == std::vector{Status::timeout});
+  CHECK(answers["living.example"] == std::vector{Status::ok});
+  CHECK(answers["late.example"] == std::vector{Status::timeout});
+}
+
+TEST_CASE("single questions: silent names do not hold up a living one, and at most so many are open") {
+  Asking it{std::chrono::milliseconds(0)};
+  std::size_t failed = 0, timed_out = 0;
+  const auto until = Clock::now() + std::chrono::seconds(60);
+  for (std::size_t i = 0; i < Resolver::most_questions + 10; ++i)
+    it.resolver->ask({"dead" + std::to_string(i) + ".example", dns::Type::txt}, until,
+                     [&](const dns::Answer& answer) {
+                       ++(answer.status == dns::Answer::Status::timeout ? timed_out : failed);
+                     });
+  REQUIRE(it.until([&] { return failed == 10; }));
+  it.resolver->ask({"living0.example", dns::Type::a}, until, [&](const dns::Answer&) { ++failed; });
+  REQUIRE(it.until([&] { return failed == 11; }));  // no place
+  CHECK(it.living("living1.example") < limit);      // a resolution has places of its own
+  CHECK(timed_out == 0);
+  it.resolver->stop();  // nobody is called any more
+  it.until([] { return false; }, std::chrono::milliseconds(50));
+  CHECK(timed_out == 0);
 }

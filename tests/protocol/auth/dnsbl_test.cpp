@@ -9,8 +9,9 @@ using namespace spoold::auth;
 namespace {
 
 DnsblVerdict judged(const char* client, const char* zone) {
-  DnsblCheck check("List.Example", {{*dns::parse_ip("127.0.0.2"), *dns::parse_ip("127.0.0.11")}},
-                   *dns::parse_ip(client));
+  conf::Dnsbl list;
+  list.zone = "List.Example";
+  DnsblCheck check(list, *dns::parse_ip(client));
   return tests::answered(check, tests::zone_of(zone)).verdict();
 }
 

@@ -46,6 +46,8 @@ class Served {
                   void (*shorten)(smtp::ServerProfile&) = nullptr)
       : opened(folder.path()) {
     settings.hostname = "mx.example";
+    settings.smtp.spf = conf::Smtp::Spf::off;  // no test here asks the DNS
+    settings.smtp.dmarc = conf::Smtp::Dmarc::off;
     settings.listen.push_back({conf::Listen::Protocol::smtp, "127.0.0.1", 0, "", "127.0.0.1:0"});
     const std::string path = folder.path() + "/lmtp";
     settings.listen.push_back({conf::Listen::Protocol::lmtp, "", 0, path, "unix:" + path});
