@@ -106,7 +106,14 @@ class Cook {
   Cook(mail::Draft& draft, const List& list, const Cooking& with)
       : draft_(draft), list_(list), settings_(list.settings), with_(with) {}
 
-  std::vector<Step> run() {
+  Cooked run() {
+    if (settings_.align.transparent) {
+      transparent();
+      if (settings_.align.dmarc == Dmarc::reject) align();
+      return std::move(made_);
+    }
+    if (settings_.align.dmarc == Dmarc::wrap && asks_for_alignment() && is_unaligned_when_cooked())
+      wrapped_ = as_message();
     prefix();
     if (settings_.anonymous)
       anonymous();
@@ -122,11 +129,14 @@ class Cook {
     draft_.append(list_fields(list_));
     draft_.append("X-BeenThere: " + list_.address() + "\r\n");
     decorated();
-    return std::move(steps_);
+    align();
+    return std::move(made_);
   }
 
  private:
-  void did(std::string setting, std::string what) { steps_.push_back({std::move(setting), std::move(what)}); }
+  void did(std::string setting, std::string what) {
+    made_.steps.push_back({std::move(setting), std::move(what)});
+  }
 
   void prefix() {
     if (settings_.subject_prefix.empty()) return;
@@ -165,11 +175,6 @@ class Cook {
     did("reply_to", "answers go to " + first + others);
   }
 
-  static std::string written(const mail::NameAddr& one) {
-    if (one.name.empty()) return one.mailbox.text();
-    return (one.name.starts_with("=?") ? one.name : mail::phrase(one.name)) + " <" + one.mailbox.text() + ">";
-  }
-
   void anonymous() {
     draft_.remove([&](const mail::Field& field) {
       return among(names_the_author, field.name) || mail::starts_with(field.name, "X-") ||
@@ -183,18 +188,22 @@ class Cook {
   void remove() {
     std::string gone;
     draft_.remove([&](const mail::Field& field) {
-      const bool wished = std::ranges::any_of(settings_.remove_headers, [&](std::string_view name) {
-        return name.ends_with('*') ? mail::starts_with(field.name, name.substr(0, name.size() - 1))
-                                   : same(name, field.name);
-      });
+      const bool wished = is_unwanted(field.name);
       if (wished) gone.append(gone.empty() ? "" : ", ").append(field.name);
       return wished || among(replaced, field.name) || among(removed, field.name);
     });
     if (!gone.empty()) did("remove_headers", gone + " removed");
   }
 
+  bool is_unwanted(std::string_view field) const {
+    return std::ranges::any_of(settings_.remove_headers, [&](std::string_view name) {
+      return name.ends_with('*') ? mail::starts_with(field, name.substr(0, name.size() - 1))
+                                 : same(name, field);
+    });
+  }
+
   void decorated() {
-    const Decorated how = decorate(draft_, list_, with_.tail, with_.unique);
+    const Decorated how = decorate(draft_, list_, with_.tail, with_.unique, wrapped_);
     if (how == Decorated::none) return;
     const char* what = how == Decorated::in_the_text ? "in the text, in its own charset and encoding"
                                                      : "in parts around the post";
@@ -202,16 +211,113 @@ class Cook {
     if (!settings_.footer.empty()) did("footer", what);
   }
 
+  // ---- From and signatures (align.hpp)
+
+  bool asks_for_alignment() const { return with_.authenticity != nullptr && !settings_.anonymous; }
+
+  /// Of the copy that members would get without wrapping.
+  bool is_unaligned_when_cooked() const {
+    mail::Draft trial = draft_.as_received();
+    Cooking without = with_;
+    without.authenticity = nullptr;
+    Cook(trial, list_, without).run();
+    return is_unaligned(settings_, *with_.authenticity, trial);
+  }
+
+  /// The header of the post as a message within a message: as it came, but for what members must not get.
+  std::string as_message() const {
+    std::string fields;
+    for (const mail::Field& field : draft_.fields())
+      if (!among(removed, field.name) && !is_unwanted(field.name)) fields += field.raw;
+    if (!fields.empty() && !fields.ends_with('\n')) fields += "\r\n";
+    return fields.empty() ? "X-Empty: \r\n" : fields;
+  }
+
+  void align() {
+    if (!asks_for_alignment()) return;
+    if (!wrapped_.empty()) {
+      // The signatures are those of the message within.
+      draft_.remove([](const mail::Field& field) {
+        return same(field.name, "DKIM-Signature") || same(field.name, "DomainKey-Signature") ||
+               mail::starts_with(field.name, "ARC-");
+      });
+      munge(draft_, list_, with_.poster_name);
+      did("dmarc", "the post is a part of a message of the list: " + why());
+      return;
+    }
+    if (settings_.align.dmarc != Dmarc::wrap && is_unaligned(settings_, *with_.authenticity, draft_)) {
+      if (settings_.align.dmarc == Dmarc::reject) {
+        refuse();
+        return;
+      }
+      munge(draft_, list_, with_.poster_name);
+      did("dmarc", "From is the list, and the author is in Reply-To: " + why());
+    }
+    if (settings_.align.signatures != AuthorSignatures::keep) signatures();
+  }
+
+  std::string why() const {
+    const std::string& domain = with_.authenticity->author_domain();
+    return (domain.empty() ? std::string("the author's domain") : domain) + " vouches for no copy";
+  }
+
+  void refuse() {
+    const std::string& domain = with_.authenticity->author_domain();
+    made_.refusal =
+        smtp::Reply{550,
+                    {5, 7, 1},
+                    list_.address() + " cannot send on mail of " + (domain.empty() ? "its author" : domain) +
+                        ": receivers would refuse it, because no DKIM signature of that domain holds in what "
+                        "members get (DMARC); post "
+                        "from another address. Help: " +
+                        list_.local + "-owner@" + list_.domain};
+    did("dmarc", "refused: " + why());
+  }
+
+  void signatures() {
+    const std::vector<mail::Field> broken = with_.authenticity->broken(draft_);
+    if (broken.empty()) return;
+    const bool rename = settings_.align.signatures == AuthorSignatures::rename;
+    for (const mail::Field& one : broken) {
+      draft_.remove([&](const mail::Field& field) { return field.raw == one.raw; });
+      if (rename) draft_.append("X-Original-DKIM-Signature:" + std::string(one.value) + "\r\n");
+    }
+    did("author_signatures", std::to_string(broken.size()) + (rename ? " renamed" : " removed"));
+  }
+
+  void transparent() {
+    const Authenticity* signatures = with_.authenticity;
+    draft_.remove([&](const mail::Field& field) {
+      const bool private_one = same(field.name, "Return-Path") || same(field.name, "Bcc");
+      return private_one && (signatures == nullptr || !signatures->is_signed(field.name));
+    });
+    std::string fields = list_fields(list_) + "X-BeenThere: " + list_.address() + "\r\n";
+    if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
+      fields += "Message-ID: " + std::string(with_.message_id) + "\r\n";
+    const auto made = mail::Header::scan(fields);
+    std::string added, left_out;
+    for (const mail::Field& field : made->fields()) {
+      if (signatures != nullptr && signatures->over_signed(field.name))
+        left_out.append(left_out.empty() ? "" : ", ").append(field.name);
+      else
+        added += field.raw;
+    }
+    draft_.prepend(added);
+    did("transparent", left_out.empty() ? "fields of the list are added at the top"
+                                        : "not added, because a signature forbids it: " + left_out);
+  }
+
   mail::Draft& draft_;
   const List& list_;
   const Settings& settings_;
   const Cooking& with_;
-  std::vector<Step> steps_;
+  std::string wrapped_;  // the post's header, where the post is wrapped
+  Cooked made_;
 };
 
 }  // namespace
 
-std::vector<Step> cook(mail::Draft& draft, const List& list, const Cooking& cooking) {
+Cooked cook(mail::Draft& draft, const List& list, const Cooking& cooking) {
   return Cook(draft, list, cooking).run();
 }
 

@@ -9,14 +9,19 @@
 // lists that are members of each other stop after one round. X-BeenThere of others stays for the same reason.
 // `reply_to` stands in front of whom the poster's own Reply-To names. An anonymous list
 // removes all that may name him: From, Reply-To, Sender, the way that the message came, signatures, X- fields, Message-ID.
+// From and authors' signatures: align.hpp. `transparent`: nothing is changed, fields are only added, at the top; one that a
+// signature of the post forbids is left out, and of Return-Path and Bcc what no signature covers is removed.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "protocol/list/align.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/draft.hpp"
+#include "protocol/smtp/reply.hpp"
 
 namespace spoold::list {
 
@@ -26,12 +31,18 @@ struct Cooking {
   std::uint32_t post = 0;            // its number
   std::string_view tail = {};        // decorate.hpp
   std::string_view unique = {};      // likewise
+  const Authenticity* authenticity = nullptr;  // align.hpp; absent: nothing is done about From and signatures
+  std::string_view poster_name = {};           // of the member, for a From without a name
 };
 /// One change, for `spoolctl cook --explain`.
 struct Step {
   std::string setting, what;
 };
-std::vector<Step> cook(mail::Draft& draft, const List& list, const Cooking& cooking);
+struct Cooked {
+  std::vector<Step> steps;
+  std::optional<smtp::Reply> refusal;  // dmarc = reject; the draft is of no use then
+};
+Cooked cook(mail::Draft& draft, const List& list, const Cooking& cooking);
 
 /// The fields that cook() adds at the end: also for messages a list sends itself.
 std::string list_fields(const List& list);

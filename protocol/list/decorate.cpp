@@ -31,8 +31,9 @@ bool has_blanks(const Text& text) {
 
 class Decorating {
  public:
-  Decorating(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique)
-      : draft_(draft), tail_(tail), unique_(unique) {
+  Decorating(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique,
+             std::string_view wrapped)
+      : draft_(draft), tail_(tail), unique_(unique), wrapped_(wrapped) {
     const bool personal = list.settings.personalize == Personalize::full;
     header_ = text_of(list, list.settings.header, personal);
     footer_ = text_of(list, list.settings.footer, personal);
@@ -44,6 +45,10 @@ class Decorating {
   }
 
   Decorated run() {
+    if (!wrapped_.empty()) {
+      around();
+      return Decorated::around;
+    }
     if ((header_.empty() && footer_.empty()) || untouchable()) return Decorated::none;
     if (in_the_text()) return Decorated::in_the_text;
     around();
@@ -189,14 +194,11 @@ class Decorating {
 
   void around() {
     const std::string boundary = "=_spoold_" + std::string(unique_);
-    // What says what the body is goes with it.
-    std::string inner;
-    for (const mail::Field& field : draft_.fields())
-      if (mail::starts_with(field.name, "Content-")) inner += field.raw;
-    if (!inner.empty() && !inner.ends_with('\n')) inner += "\r\n";
+    const std::string inner = wrapped_.empty() ? content_fields() : message_fields();
     draft_.remove([](const mail::Field& field) { return mail::starts_with(field.name, "Content-"); });
     name_mime();
     draft_.append("Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n");
+    if (!wrapped_.empty()) encoding_ = is_eight_bit() ? "8bit" : "7bit";
     if (encoding_ == "8bit" || encoding_ == "binary")
       draft_.append("Content-Transfer-Encoding: " + encoding_ + "\r\n");
     const std::string open = "--" + boundary + "\r\n", next = "\r\n--" + boundary;
@@ -207,6 +209,21 @@ class Decorating {
     draft_.insert(draft_.body_begin(), std::move(before));
     draft_.insert(draft_.content().size, std::move(behind));
   }
+
+  /// What says what the body is goes with it.
+  std::string content_fields() const {
+    std::string fields;
+    for (const mail::Field& field : draft_.fields())
+      if (mail::starts_with(field.name, "Content-")) fields += field.raw;
+    if (!fields.empty() && !fields.ends_with('\n')) fields += "\r\n";
+    return fields;
+  }
+  /// RFC 2046 5.2.1: 7bit or 8bit only.
+  std::string message_fields() const {
+    return std::string("Content-Type: message/rfc822\r\nContent-Disposition: inline\r\n") +
+           (is_eight_bit() ? "Content-Transfer-Encoding: 8bit\r\n" : "") + "\r\n" + std::string(wrapped_);
+  }
+  bool is_eight_bit() const { return draft_.content().body.eight_bit || !mail::is_ascii(wrapped_); }
 
   static Text part(const std::string& before, Text text, const std::string& behind) {
     const bool encoded = eight_bit(text);
@@ -219,7 +236,7 @@ class Decorating {
   }
 
   mail::Draft& draft_;
-  const std::string_view tail_, unique_;
+  const std::string_view tail_, unique_, wrapped_;
   Text header_, footer_;
   std::string_view content_type_;  // its value as it came
   std::string type_, encoding_;
@@ -228,8 +245,9 @@ class Decorating {
 
 }  // namespace
 
-Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique) {
-  return Decorating(draft, list, tail, unique).run();
+Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique,
+                   std::string_view wrapped) {
+  return Decorating(draft, list, tail, unique, wrapped).run();
 }
 
 }  // namespace spoold::list

@@ -21,7 +21,10 @@ enum class Decorated { none, in_the_text, around };
 
 /// `tail`: the last octets of the content, all of it when it is shorter than most_tail. `unique`: letters and digits that no
 /// other message has, for the boundary.
+/// `wrapped`: not empty: the header of the post as a message of its own, with its line ends. The post becomes a part of type
+/// message/rfc822, in which nothing is changed, and header and footer stand around it, whatever the post is.
 constexpr std::size_t most_tail = 4096;
-Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique);
+Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique,
+                   std::string_view wrapped = {});
 
 }  // namespace spoold::list

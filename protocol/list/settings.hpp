@@ -30,6 +30,19 @@ struct BounceRules {
   bool probe = true;
 };
 
+enum class Dmarc : std::uint8_t { accept, munge, wrap, reject };
+enum class DmarcWhen : std::uint8_t { unaligned, reject, quarantine, always };
+enum class AuthorSignatures : std::uint8_t { keep, remove, rename };
+
+/// What becomes of From and of authors' signatures: align.hpp.
+struct AlignRules {
+  Dmarc dmarc = Dmarc::munge;
+  DmarcWhen when = DmarcWhen::unaligned;
+  std::vector<std::string> domains, exempt;  // patterns, in lower case
+  AuthorSignatures signatures = AuthorSignatures::keep;
+  bool transparent = false;
+};
+
 struct Settings {
   std::string description;
   std::vector<std::string> owners;  // Mailbox texts, at least one
@@ -49,6 +62,7 @@ struct Settings {
   bool sender_header = false;
   std::vector<std::string> remove_headers;  // names; "X-Spam-*": all that begin so
   bool anonymous = false;
+  AlignRules align;
 };
 
 struct List {

@@ -6,6 +6,7 @@
 
 #include "conf/near_miss.hpp"
 #include "conf/values.hpp"
+#include "protocol/list/setting_words.hpp"
 #include "protocol/list/subject.hpp"
 #include "protocol/list/text.hpp"
 #include "protocol/mail/ascii.hpp"
@@ -20,11 +21,6 @@ tl::unexpected<std::string> fault(std::string text) {
   return tl::unexpected(std::move(text));
 }
 
-template <class Enum>
-struct Word {
-  std::string_view text;
-  Enum value;
-};
 constexpr std::array<Word<Verp>, 3> verp_words = {
     {{"never", Verp::never}, {"personalized", Verp::personalized}, {"always", Verp::always}}};
 constexpr std::array<Word<VerpFormat>, 2> format_words = {
@@ -33,30 +29,6 @@ constexpr std::array<Word<Personalize>, 3> personalize_words = {
     {{"none", Personalize::none}, {"individual", Personalize::individual}, {"full", Personalize::full}}};
 constexpr std::array<Word<Nonmembers>, 2> nonmember_words = {
     {{"reject", Nonmembers::reject}, {"accept", Nonmembers::accept}}};
-
-/// `later`: words of the contract that nothing stands behind yet.
-template <class Enum, std::size_t N>
-Done read_word(Enum& value, std::string_view text, const std::array<Word<Enum>, N>& words,
-               std::initializer_list<std::string_view> later) {
-  std::string expected;
-  for (const auto& word : words) {
-    if (word.text == text) {
-      value = word.value;
-      return {};
-    }
-    expected += (expected.empty() ? "" : ", ") + std::string(word.text);
-  }
-  if (std::find(later.begin(), later.end(), text) != later.end())
-    return fault("'" + std::string(text) + "' is known, but not built yet; now: " + expected);
-  return fault("'" + std::string(text) + "' is none of: " + expected);
-}
-
-template <class Enum, std::size_t N>
-std::string print_word(Enum value, const std::array<Word<Enum>, N>& words) {
-  for (const auto& word : words)
-    if (word.value == value) return std::string(word.text);
-  return {};
-}
 
 Done read_description(Settings& settings, std::string_view text) {
   if (text.size() > 200) return fault("a description has at most 200 octets");
@@ -198,23 +170,10 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 17> not_built = {"moderators",
-                                                        "dmarc",
-                                                        "dmarc_when",
-                                                        "member_moderation",
-                                                        "emergency",
-                                                        "max_recipients",
-                                                        "implicit_destination",
-                                                        "one_click",
-                                                        "subscribe",
-                                                        "unsubscribe",
-                                                        "held_lifetime",
-                                                        "held_expiry",
-                                                        "bounce_guard",
-                                                        "advertised",
-                                                        "archive",
-                                                        "info",
-                                                        "language"};
+constexpr std::array<std::string_view, 15> not_built = {
+    "moderators",   "member_moderation", "emergency",   "max_recipients", "implicit_destination",
+    "one_click",    "subscribe",         "unsubscribe", "held_lifetime",  "held_expiry",
+    "bounce_guard", "advertised",        "archive",     "info",           "language"};
 
 }  // namespace
 
@@ -290,6 +249,7 @@ const std::vector<SettingKey>& general_keys() {
 const std::vector<SettingKey>& setting_keys() {
   static const std::vector<SettingKey> keys = [] {
     std::vector<SettingKey> all = general_keys();
+    all.insert(all.end(), align_setting_keys().begin(), align_setting_keys().end());
     all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
     return all;
   }();

@@ -21,6 +21,7 @@ struct SettingKey {
   std::string (*print)(const Settings&);
 };
 const std::vector<SettingKey>& setting_keys();
+const std::vector<SettingKey>& align_setting_keys();   // of them: align_settings.cpp
 const std::vector<SettingKey>& bounce_setting_keys();  // of them: bounce_settings.cpp
 
 /// Of keys that are true or false.

@@ -59,13 +59,29 @@ const Field* Draft::find(std::string_view name) const {
 void Draft::replace(std::string_view name, std::string_view fields) {
   edited_ = true;
   const Field* const first = find(name);
-  if (first == nullptr) return append(fields);
-  const auto at = first - fields_.data();
+  const auto at = first == nullptr ? std::ssize(fields_) : first - fields_.data();
   const auto made = Header::scan(made_.emplace_back(fields));
   fields_.erase(std::remove_if(fields_.begin() + at, fields_.end(),
                                [&](const Field& field) { return same(field.name, name); }),
                 fields_.end());
   if (made) fields_.insert(fields_.begin() + at, made->fields().begin(), made->fields().end());
+}
+
+Draft Draft::as_received() const {
+  Draft draft(received_, content_);
+  draft.before_ = before_;
+  return draft;
+}
+
+std::string Draft::header() const {
+  std::string out;
+  out.reserve(before_.size() + received_.end() + behind_.size() + 2);
+  out = before_;
+  for (const Field& field : fields_) {
+    out += field.raw;
+    if (field.raw.back() != '\n') out += "\r\n";  // a message that ends within its header
+  }
+  return out += behind_;
 }
 
 void Draft::cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own) {
@@ -80,13 +96,8 @@ Outgoing Draft::outgoing() const {
   std::uint64_t at = begin_;  // in the content
   if (edited_) {
     at = received_.end();
-    out.head.reserve(before_.size() + received_.end() + behind_.size() + 4);
-    out.head = before_;
-    for (const Field& field : fields_) {
-      out.head += field.raw;
-      if (field.raw.back() != '\n') out.head += "\r\n";  // a message that ends within its header
-    }
-    out.head.append(behind_).append("\r\n");
+    out.head = header();
+    out.head += "\r\n";
   } else {
     out.head = before_;
     // No header, and no blank line where it would be: what is in front must not become part of the body.

@@ -85,17 +85,24 @@ class Draft {
   void remove(F unwanted) {
     if (std::erase_if(fields_, unwanted) != 0) edited_ = true;
   }
-  /// `fields` stand where the first field of that name stood, and no other of that name is left; at the end when there
-  /// is none.
+  /// `fields` stand where the first field of that name stood, and no other of that name is left; behind all of fields() when
+  /// there is none.
   void replace(std::string_view name, std::string_view fields);
   /// Those received that are still there and those that replaced some, in order.
   const std::vector<Field>& fields() const { return fields_; }
   /// The first of them with that name, or nullptr.
   const Field* find(std::string_view name) const;
 
+  const Header& received() const { return received_; }
+  /// The message as it was received, with what is in front of it by now.
+  Draft as_received() const;
+  /// All fields that go out, without the blank line behind them.
+  std::string header() const;
+
   // The body. Places are offsets in the content as received; each is at or behind those named before.
   std::uint64_t body_begin() const { return received_.end(); }
   const Scanned& content() const { return content_; }
+  bool body_edited() const { return !edits_.empty(); }
   void insert(std::uint64_t at, std::vector<Own> own) { cut(at, at, std::move(own)); }
   /// `own` stands in place of the octets [from, to).
   void cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own);

@@ -14,6 +14,7 @@
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/dsn.hpp"
 #include "server/office/address_book.hpp"
+#include "server/office/authors.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/report.hpp"
@@ -36,7 +37,8 @@ class Disposing {
         read_(store),
         arrival_(std::move(arrival)),
         header_(header),
-        drafts_(settings, store, arrival_, header) {
+        drafts_(settings, store, arrival_, header),
+        authors_(header, arrival_) {
     made_.acceptance.content = std::move(arrival_.content);
   }
 
@@ -343,10 +345,16 @@ class Disposing {
     made.message.verp_format = list->settings.verp_format;
     made.except = list::left_out(*list, the_post(), judgement.poster);
     mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
-    const std::string unique = store::id_text(made.message.id);
-    list::cook(
-        draft, *list,
-        {.message_id = drafts_.own_id(), .post = number, .tail = tail_for(list->settings), .unique = unique});
+    const std::string unique = store::id_text(made.message.id),
+                      poster = Authors::name_of(read_, id, the_post(), judgement.poster);
+    list::Cooked cooked = list::cook(draft, *list,
+                                     {.message_id = drafts_.own_id(),
+                                      .post = number,
+                                      .tail = tail_for(list->settings),
+                                      .unique = unique,
+                                      .authenticity = &authors_.authenticity(),
+                                      .poster_name = poster});
+    if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
     put(draft.outgoing(), made);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
@@ -357,6 +365,7 @@ class Disposing {
   Arrival arrival_;
   const mail::Header& header_;
   Drafts drafts_;
+  Authors authors_;
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;

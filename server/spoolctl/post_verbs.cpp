@@ -3,17 +3,21 @@
 #include <cstdio>
 #include <stdexcept>
 
+#include "protocol/auth/alignment.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/personal.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
+#include "protocol/mail/address_list.hpp"
 #include "protocol/mail/draft.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/idna.hpp"
+#include "server/spoolctl/circumstances.hpp"
 #include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/verbs.hpp"
+#include "server/spoolctl/verified_mail.hpp"
 
 namespace spoold::server::admin {
 
@@ -38,27 +42,41 @@ Json judgement_json(const list::Judgement& judgement) {
           {"member", judgement.member}};
 }
 
-mail::Header header_of(std::string_view mail) {
-  auto header = mail::Header::scan(mail);
-  if (!header) throw std::runtime_error(std::string("bad header: ") + mail::text(header.error()));
-  return std::move(*header);
+/// What is known of the author: asked of the DNS only where something follows from it.
+std::optional<auth::Verified> verified(const std::string& mail, const list::List& list,
+                                       const Circumstances& how, const Console& console) {
+  const mail::Header header = header_of(mail);
+  const list::AlignRules& rules = list.settings.align;
+  const bool by_policy = rules.when == list::DmarcWhen::reject || rules.when == list::DmarcWhen::quarantine;
+  if (rules.dmarc == list::Dmarc::accept || (!by_policy && header.count("DKIM-Signature") == 0)) return {};
+  const auto asker = how.asker(console);
+  auth::Verified found;
+  found.dkim = verified_signatures(mail, header, how.now(), *asker);
+  judge_author(found, header, *asker);
+  return found;
 }
 
 /// A post as it would be cooked now, and one member's copy of it.
 class Cooked {
  public:
-  Cooked(const std::string& mail, const list::List& list)
+  Cooked(const std::string& mail, const list::List& list, const std::optional<auth::Verified>& verified,
+         const std::string& poster_name)
       : mail_(mail), header_(header_of(mail)), scanned_(mail::scan(mail)), draft_(header_, scanned_) {
+    const auth::Alignment alignment(header_, verified ? &*verified : nullptr);
     const auto tail = std::string_view(mail).substr(mail.size() - std::min(mail.size(), list::most_tail));
-    steps_ = list::cook(draft_, list,
-                        {.message_id = "<made-on-arrival@" + list.domain + ">",
-                         .post = list.last_post + 1,
-                         .tail = tail,
-                         .unique = "ID"});
+    const std::string own_id = "<made-on-arrival@" + list.domain + ">";
+    result_ = list::cook(draft_, list,
+                         {.message_id = own_id,
+                          .post = list.last_post + 1,
+                          .tail = tail,
+                          .unique = "ID",
+                          .authenticity = &alignment,
+                          .poster_name = poster_name});
     outgoing_ = draft_.outgoing();
   }
 
-  const std::vector<list::Step>& steps() const { return steps_; }
+  const std::vector<list::Step>& steps() const { return result_.steps; }
+  const std::optional<smtp::Reply>& refusal() const { return result_.refusal; }
 
   /// `reader`: nothing stands in the blanks without one.
   std::string copy(const std::optional<list::Reader>& reader) const {
@@ -83,9 +101,18 @@ class Cooked {
   const mail::Header header_;
   const mail::Scanned scanned_;
   mail::Draft draft_;
-  std::vector<list::Step> steps_;
+  list::Cooked result_;
   mail::Outgoing outgoing_;
 };
+
+/// Of the member, where From names nobody.
+std::string poster_name(const std::string& mail, const Reads& reads, const list::List& list) {
+  const mail::Header header = header_of(mail);
+  const mail::Author author = mail::author(header);
+  if (!author.address || !author.address->name.empty()) return {};
+  const auto member = reads.member(list, author.address->mailbox.text());
+  return member ? member->name : std::string();
+}
 
 Json explanation(const Cooked& cooked, const Reads& reads, const list::List& list, const list::Member* member,
                  std::size_t size) {
@@ -107,6 +134,7 @@ void declare_cook(const Verbs& verbs) {
   const auto explain =
       cook.flag("--explain", "print what is done, and by which setting, instead of the mail");
   const auto restore = cook.flag("--restore", "restore the mail from the cooked one, and compare");
+  const Circumstances how(cook);
   cook.runs([=](const Console& console) {
     const std::string mail = mail_from_input();
     return console.reading_list(*whose, [&](const Reads& reads, const list::List& list) {
@@ -115,7 +143,9 @@ void declare_cook(const Verbs& verbs) {
         member = reads.member(list, *address);
         if (!member) throw std::runtime_error(*address + " is not a member of " + list.address());
       }
-      const Cooked cooked(mail, list);
+      const Cooked cooked(mail, list, verified(mail, list, how, console), poster_name(mail, reads, list));
+      if (cooked.refusal() && !*explain)
+        throw std::runtime_error("the post is refused: " + cooked.refusal()->oneline());
       if (*restore) {
         const bool identical = cooked.restored() == mail;
         console.print(Json{{"identical", identical}});
@@ -141,11 +171,18 @@ void declare_post_verbs(const Verbs& verbs) {
   const auto sender = judge.optional_word("--mail-from", "the reverse path; '<>' is the null path", "ADDR");
   judge.options()->get_option("--mail-from")->required();
   (void)judge.optional_word("--client", "the client's address; no rule asks for it yet", "IP");
+  const Circumstances how(judge);
   judge.runs([=](const Console& console) {
     const std::string mail = mail_from_input();
     const mail::Header header = header_of(mail);
     return console.reading_list(*whose, [&](const Reads& reads, const list::List& list) {
-      return console.print(judgement_json(reads.judge(list, header, reverse_path_of(*sender), mail.size())));
+      list::Judgement judgement = reads.judge(list, header, reverse_path_of(*sender), mail.size());
+      // A list that refuses mail for its author's domain finds that out when the post is cooked.
+      if (!judgement.refusal && list.settings.align.dmarc == list::Dmarc::reject) {
+        const Cooked cooked(mail, list, verified(mail, list, how, console), {});
+        if (cooked.refusal()) judgement.rule = "dmarc", judgement.refusal = cooked.refusal();
+      }
+      return console.print(judgement_json(judgement));
     });
   });
   declare_cook(verbs);

@@ -27,7 +27,7 @@ class Test(harness.Case):
         folder.mkdir()
         peer = self.peer("--content", folder, *options, name="peer-" + name)
         spoold = self.spoold(peer.url, name="spoold-" + name)
-        spoold.list(members=harness.members(6, 1), verp=verp)
+        spoold.list(members=harness.members(6, 1), verp=verp, dmarc="accept")
         return peer, spoold
 
     def copies(self, peer):

@@ -3,12 +3,15 @@
 #include <doctest/doctest.h>
 #include <rapidcheck.h>
 
+#include <set>
 #include <string>
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/personal.hpp"
+#include "protocol/mail/address_list.hpp"
 #include "protocol/mime/parts.hpp"
+#include "tests/protocol/list/told_authenticity.hpp"
 
 using namespace spoold;
 using namespace spoold::list;
@@ -27,17 +30,32 @@ std::string some_of(const std::vector<std::string>& texts, int most) {
 
 std::string some_post() {
   std::string post = one_of({"", "", "", "From a@b Sun\r\n"});
-  post += some_of(
-      {"From: Anna <anna@a.example>\r\n", "Subject: Re: =?utf-8?q?=5BTest_3=5D?=\r\n =?utf-8?q?x?=\r\n",
-       "Subject: Re: x\r\n", "Subject:\r\n", "Reply-To: bert@b.example,\r\n\ttest@lists.example\r\n",
-       "MIME-Version: 1.0\r\n", "Content-Type: text/plain; charset=iso-8859-1\r\n",
-       "Content-Type: text/plain; charset=\"utf-8\"; format=flowed\r\n", "Content-Type: text/html\r\n",
-       "Content-Type: multipart/alternative; boundary=b\r\n",
-       "Content-Type: multipart/signed; boundary=b\r\n", "Content-Transfer-Encoding: base64\r\n",
-       "Content-Transfer-Encoding: quoted-printable\r\n", "Content-Transfer-Encoding: 8bit\r\n",
-       "Content-Disposition: attachment\r\n", "X-Odd : x\r\n", "List-Id: <other>\r\n", "Bcc: hidden\r\n",
-       "Message-ID: <a@b>\r\n"},
-      9);
+  post += some_of({"From: Anna <anna@a.example>\r\n",
+                   "From: Staff: anna@a.example (a,b), Bert <b@b.example>;\r\n",
+                   "From: \"=?utf-8?q?x?=, bad@evil.example\" <a@a.example>\r\n",
+                   "From: =?utf-8?q?a=0D=0ABcc=3A_x=40y?= <a@a.example>\r\n",
+                   "From: =?x?q?=FF?= =?utf-8?b?8J+YgA==?=\r\n <test@lists.example>\r\n",
+                   "From: \xff\r\n",
+                   "DKIM-Signature: v=1; d=a.example; h=from:to; b=x\r\n",
+                   "Subject: Re: =?utf-8?q?=5BTest_3=5D?=\r\n =?utf-8?q?x?=\r\n",
+                   "Subject: Re: x\r\n",
+                   "Subject:\r\n",
+                   "Reply-To: bert@b.example,\r\n\ttest@lists.example\r\n",
+                   "MIME-Version: 1.0\r\n",
+                   "Content-Type: text/plain; charset=iso-8859-1\r\n",
+                   "Content-Type: text/plain; charset=\"utf-8\"; format=flowed\r\n",
+                   "Content-Type: text/html\r\n",
+                   "Content-Type: multipart/alternative; boundary=b\r\n",
+                   "Content-Type: multipart/signed; boundary=b\r\n",
+                   "Content-Transfer-Encoding: base64\r\n",
+                   "Content-Transfer-Encoding: quoted-printable\r\n",
+                   "Content-Transfer-Encoding: 8bit\r\n",
+                   "Content-Disposition: attachment\r\n",
+                   "X-Odd : x\r\n",
+                   "List-Id: <other>\r\n",
+                   "Bcc: hidden\r\n",
+                   "Message-ID: <a@b>\r\n"},
+                  9);
   post += one_of({"\r\n", "\r\n", "\r\n", "", "no field\r\n"});
   post += some_of({"Hello\r\n", ".dot\r\n", "\r\n", "x=\r\n", "SGVsbG8=\r\n", "SGVsbG8h\r\n", "\xc3\xa4\r\n",
                    "\xff\r\n", "--b\r\n", "--b--\r\n", "no end", "\r", "\n"},
@@ -58,9 +76,25 @@ List some_list() {
   s.reply_to = *rc::gen::element(ReplyTo::poster, ReplyTo::list);
   s.sender_header = *rc::gen::arbitrary<bool>();
   s.anonymous = *rc::gen::inRange(0, 5) == 0;
+  s.align.dmarc = *rc::gen::element(Dmarc::accept, Dmarc::munge, Dmarc::wrap, Dmarc::reject);
+  s.align.when = *rc::gen::element(DmarcWhen::unaligned, DmarcWhen::always);
+  s.align.signatures =
+      *rc::gen::element(AuthorSignatures::keep, AuthorSignatures::remove, AuthorSignatures::rename);
+  s.align.transparent = *rc::gen::inRange(0, 5) == 0;
   if (*rc::gen::arbitrary<bool>()) s.remove_headers = {"X-*", "Subject"};
   s.personalize = *rc::gen::element(Personalize::none, Personalize::full);
   return list;
+}
+
+}  // namespace
+
+namespace {
+
+bool is_munged(const List& list, const tests::Told& told) {
+  const AlignRules& rules = list.settings.align;
+  const bool acts = rules.dmarc == Dmarc::munge || rules.dmarc == Dmarc::wrap;
+  return acts && !rules.transparent && !list.settings.anonymous &&
+         (rules.when == DmarcWhen::always || !told.is_aligned);
 }
 
 }  // namespace
@@ -75,7 +109,10 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
     mail::Draft draft(*header, scanned);
     draft.prepend("Received: by us\r\n");
     const auto tail = std::string_view(post).substr(post.size() - std::min(post.size(), most_tail));
-    cook(draft, list, {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1"});
+    tests::Told told(*rc::gen::arbitrary<bool>());
+    if (const mail::Field* signature = header->find("DKIM-Signature")) told.broken_ones = {*signature};
+    cook(draft, list,
+         {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1", .authenticity = &told});
     const mail::Outgoing out = draft.outgoing();
     const auto copy_for = [&](const Reader& reader) {
       std::string copy = out.head;
@@ -93,7 +130,21 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
 
     const auto fields = mail::Header::scan(shared);
     RC_ASSERT(fields.has_value());
-    RC_ASSERT(fields->count("List-Id") == 1u);
+    RC_ASSERT(fields->count("List-Id") == 1u || list.settings.align.transparent);
+    if (is_munged(list, told)) {
+      RC_ASSERT(fields->count("From") == 1u);
+      const auto from = mail::address_list(fields->find("From")->value);
+      RC_ASSERT(from.faults.empty());
+      RC_ASSERT(from.addresses.size() == 1u);
+      RC_ASSERT(from.addresses.front().mailbox.text() == list.address());
+      RC_ASSERT(from.addresses.front().name.find('@') == std::string::npos);
+      // The author never disappears, and nobody is added.
+      std::set<std::string> sent, answered;
+      for (const Mailbox& one : mail::mailboxes(*header, {"From", "Reply-To"})) sent.insert(one.key());
+      for (const Mailbox& one : mail::mailboxes(*fields, {"From", "Reply-To"})) answered.insert(one.key());
+      sent.insert(list.address());
+      RC_ASSERT(sent == answered);
+    }
     RC_ASSERT(fields->count("Message-ID") >= 1u);
     RC_ASSERT(fields->count("Bcc") == 0u);
     RC_ASSERT(mime::parts_of(shared).has_value());

@@ -66,8 +66,8 @@ TEST_CASE("decorate: a footer that is not ASCII makes an ASCII text UTF-8, and k
       decorated("Content-Type: text/plain; format=flowed; charset=\"US-ASCII\"; delsp=yes\r\n\r\nHello\r\n",
                 "\xc3\xa4");
   CHECK(r.text ==
-        "Content-Type: text/plain; format=flowed; charset=utf-8; delsp=yes\r\nMIME-Version: 1.0\r\n"
-        "Content-Transfer-Encoding: 8bit\r\n\r\nHello\r\n\xc3\xa4\r\n");
+        "Content-Type: text/plain; format=flowed; charset=utf-8; delsp=yes\r\n"
+        "Content-Transfer-Encoding: 8bit\r\nMIME-Version: 1.0\r\n\r\nHello\r\n\xc3\xa4\r\n");
   CHECK(r.out.octets.eight_bit);
   r = decorated("MIME-Version: 1.0\r\n\r\nHello\r\n", "\xc3\xa4");
   CHECK(r.text ==
