@@ -1,5 +1,6 @@
 // What people asked of lists by mail: what waits, what a mail would do, and the decision of an owner about who asks to join.
 #include "protocol/list/addresses.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/directory_request.hpp"
 #include "server/admin/reads.hpp"

@@ -239,7 +239,7 @@ std::optional<list::Delivery> read_delivery(Unpacker& in) {
 void put(Packer& out, const Ask& c) {
   out.num(c.list).word(c.what).str(c.address).str(c.name);
   put_delivery(out, c.delivery);
-  out.str(c.words).word(c.answer).str(c.token).time(c.until);
+  out.str(c.words).word(c.answer).str(c.token).num(c.member).time(c.until);
 }
 void read(Unpacker& in, Ask& c) {
   c.list = in.num32();
@@ -250,11 +250,12 @@ void read(Unpacker& in, Ask& c) {
   c.words = in.text();
   c.answer = in.word(list::Answer::refused);
   c.token = in.text();
+  c.member = in.num();
   c.until = in.time();
 }
 
 void put(Packer& out, const Redeem& c) {
-  out.str(c.token).flag(c.refuse).str(c.reason).word(c.answer).str(c.next).time(c.until);
+  out.str(c.token).flag(c.refuse).str(c.reason).word(c.answer).str(c.next).num(c.member).time(c.until);
 }
 void read(Unpacker& in, Redeem& c) {
   c.token = in.text();
@@ -262,6 +263,7 @@ void read(Unpacker& in, Redeem& c) {
   c.reason = in.text();
   c.answer = in.word(list::Answer::refused);
   c.next = in.text();
+  c.member = in.num();
   c.until = in.time();
 }
 

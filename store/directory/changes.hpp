@@ -123,6 +123,7 @@ struct Ask {
   std::string words;                            // of echo and unknown
   list::Answer answer = list::Answer::silence;  // filled in, as are:
   std::string token = {};                       // empty: there is none
+  list::MemberId member = 0;                    // of who joined
   TimePoint until{};
 };
 /// A token came back: from the owner of an address, or from the owners of the list. not_found: it was used, or has expired.
@@ -132,6 +133,7 @@ struct Redeem {
   std::string reason = {};                      // of a refusal
   list::Answer answer = list::Answer::silence;  // filled in, as are:
   std::string next = {};                        // the token for the owners of the list
+  list::MemberId member = 0;                    // of who joined
   TimePoint until{};
 };
 /// What was asked and is over at this time is forgotten, so many rows at most.

@@ -16,8 +16,9 @@ std::string key_of(const std::string& address) {
   return mailbox ? mailbox->key() : std::string();
 }
 
-/// Carries out the answer: the member, and what is remembered.
-Result<void> carry_out(Write& write, const List& list, list::Asked asked, TimePoint at, Applied& applied) {
+/// Carries out the answer: the member, and what is remembered. `joined`: the id of who joins; 0: the next one, which is filled in.
+Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::MemberId& joined,
+                       TimePoint at, Applied& applied) {
   const std::string key = key_of(asked.address);
   const auto member = find_member(write, list.id, key);
   const auto event = [&](const char* did, const char* where) {
@@ -26,11 +27,13 @@ Result<void> carry_out(Write& write, const List& list, list::Asked asked, TimePo
   switch (asked.answer) {
     case list::Answer::joined: {
       Member joins;
+      joins.id = joined;
       joins.address = asked.address;
       joins.name = asked.name;
       joins.delivery = asked.delivery.value_or(list::Delivery::regular);
       auto added = add_member(write, list.id, std::move(joins), at);
       if (!added) return tl::unexpected(added.error());
+      joined = added->id;
       applied.members.push_back(std::move(*added));
       event("added ", " to ");
       break;
@@ -81,6 +84,7 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
   const std::string key = key_of(c.address);
   if (key.empty()) return fail(Error::Kind::invalid, "'" + c.address + "' is no address");
   if (!following) {
+    c.member = 0;
     const bool member = find_member(write, c.list, key).has_value();
     const auto before = asked_of(write, c.list, key, c.what);
     const auto decision = list::answer_to(list->settings, {c.what, member, is_owner(*list, key)}, before, at);
@@ -102,7 +106,7 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
                     .token = c.token,
                     .since = at,
                     .until = c.until},
-                   at, applied);
+                   c.member, at, applied);
 }
 
 Result<void> redeem(Write& write, Redeem& c, TimePoint at, bool following, Applied& applied) {
@@ -112,6 +116,7 @@ Result<void> redeem(Write& write, Redeem& c, TimePoint at, bool following, Appli
   if (!list) return fail(Error::Kind::not_found, "there is no such list");
   list::Asked asked = std::move(row->asked);
   if (!following) {
+    c.member = 0;
     const bool member = find_member(write, row->list, row->address).has_value();
     const bool by_owners = asked.answer == list::Answer::moderate;
     const auto decision = c.refuse
@@ -128,7 +133,7 @@ Result<void> redeem(Write& write, Redeem& c, TimePoint at, bool following, Appli
   asked.until = c.until;
   asked.token = c.next;
   asked.words = c.reason;
-  return carry_out(write, *list, std::move(asked), at, applied);
+  return carry_out(write, *list, std::move(asked), c.member, at, applied);
 }
 
 void forget_asked(Write& write, const ForgetAsked& c) {

@@ -42,7 +42,7 @@ bool is_member(Opened& s, list::ListId list, const std::string& key) {
 }
 
 struct Started : Folder, Opened {
-  Started() : Opened(path) { REQUIRE(open()); }
+  Started() : Opened(path()) { REQUIRE(open()); }
 };
 
 }  // namespace
