@@ -214,6 +214,12 @@ void check_together(Reading& reading) {
                         "'" + s.control.socket + "': the path of a unix socket has at most 107 octets");
   check_file(reading, "delivery.ca_file", s.delivery.ca_file);
   check_file(reading, "verp.secret_file", s.verp.secret_file);
+  if (!s.lists.templates.empty()) {
+    if (auto texts = read_templates(s.lists.templates))
+      s.templates = std::move(*texts);
+    else
+      for (const std::string& fault : texts.error()) reading.complain_at("lists.templates", fault);
+  }
   if (s.resolver.trust_anchor != "none")
     check_file(reading, "resolver.trust_anchor", s.resolver.trust_anchor);
 }

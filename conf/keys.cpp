@@ -304,6 +304,11 @@ std::vector<Row> make_rows() {
       [](S s) -> auto& { return s.verp.secret_file; }, path_fault));
 
   add(text(
+      "lists", "templates", "path",
+      "folder with texts of letters, as en/welcome.txt; they stand before those that are built in",
+      "\"/dev\"", [](S s) -> auto& { return s.lists.templates; }, path_fault));
+
+  add(text(
       "control", "socket", "path", "unix socket for spoolctl", "\"/tmp/spoold.sock\"",
       [](S s) -> auto& { return s.control.socket; }, socket_fault));
   add(control_mode());
@@ -357,6 +362,7 @@ const std::vector<Section>& sections() {
       {"destination", Kind::tables, "overrides for some destinations; one table each"},
       {"resolver", Kind::table, "DNS"},
       {"verp", Kind::table, "individual envelope senders"},
+      {"lists", Kind::table, "what all lists have in common"},
       {"control", Kind::table, "the door for spoolctl"},
       {"log", Kind::table, "log lines on standard error"},
   };

@@ -9,6 +9,8 @@
 #include <string>
 #include <vector>
 
+#include "conf/templates.hpp"
+
 namespace spoold::conf {
 
 using Duration = std::chrono::milliseconds;
@@ -197,6 +199,10 @@ struct Log {
   std::string level = "info";
 };
 
+struct Lists {
+  std::string templates;  // folder; empty: the texts that are built in
+};
+
 struct Settings {
   std::string hostname;
   Server server;
@@ -213,6 +219,8 @@ struct Settings {
   std::vector<Destination> destinations;
   Resolver resolver;
   Verp verp;
+  Lists lists;
+  Templates templates;  // those of lists.templates
   Control control;
   Log log;
 };

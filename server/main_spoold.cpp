@@ -10,6 +10,7 @@
 #include "conf/load.hpp"
 #include "server/daemon.hpp"
 #include "server/delivery/tls_client.hpp"
+#include "server/office/requests.hpp"
 #include "server/standard_files.hpp"
 #include "server/tls/certificates.hpp"
 
@@ -36,6 +37,8 @@ spoold::conf::Start this_start(const spoold::conf::Settings& settings) {
 bool check_files(const spoold::conf::Settings& settings, const std::string& file) {
   const auto tls = spoold::server::TlsContext::make(settings.delivery.ca_file);
   if (!tls) std::cerr << file << ": " << tls.error() << '\n';
+  const auto texts = spoold::server::templates_fault(settings);
+  if (texts) std::cerr << file << ": " << *texts << '\n';
   const auto certificates = spoold::server::Certificates::read(settings, file);
   if (!certificates) {
     for (const auto& problem : certificates.error()) std::cerr << problem.text() << '\n';
@@ -43,7 +46,7 @@ bool check_files(const spoold::conf::Settings& settings, const std::string& file
   }
   const auto now = std::chrono::floor<spoold::Duration>(std::chrono::system_clock::now());
   for (const std::string& line : (*certificates)->warnings(now)) std::cerr << line << '\n';
-  return tls.has_value();
+  return tls.has_value() && !texts;
 }
 
 int run(spoold::conf::Settings settings, std::string file) {

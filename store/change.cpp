@@ -24,17 +24,24 @@ void Store::change(directory::Operation operation, Callback<directory::Applied> 
     return callback(fail(Error::Kind::unavailable,
                          "the store was opened to be read only: only the daemon changes the directory"));
   const Job::Kind kind = kind_of(operation.change);
+  auto routes = std::make_shared<std::vector<std::string>>();  // of the mail that follows
   s.submit(job<directory::Applied>(
       kind,
-      [operation = std::move(operation)](Write& write) -> Result<directory::Applied> {
+      [&s, routes, operation = std::move(operation)](Write& write) -> Result<directory::Applied> {
         auto applied = directory::apply(write, operation);
         if (!applied || applied->repeated) return applied;
         if (std::holds_alternative<directory::RemoveList>(operation.change))
           spool::drop_post_blocks(write, applied->list.id);
         record_applied(write, operation, *applied);
+        routes->clear();
+        if (auto ok = HandOver(s.options.notices, s.route_of()).tell(write, *applied, *routes); !ok)
+          return tl::unexpected(ok.error());
         return applied;
       },
-      std::move(callback)));
+      [&s, routes, callback = std::move(callback)](Result<directory::Applied> applied) {
+        if (applied) s.due(*routes);
+        callback(std::move(applied));
+      }));
 }
 
 PostNumbers& Store::post_numbers() {

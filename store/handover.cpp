@@ -64,6 +64,12 @@ void record_applied(Write& write, const directory::Operation& operation, const d
     event.detail = text;
     spool::add_history(write, event);
   }
+  if (applied.asked) {
+    event.event = "asked";
+    event.address = applied.asked->address;
+    event.detail = std::string(list::text(applied.asked->what)) + ": " + list::text(applied.asked->answer);
+    spool::add_history(write, event);
+  }
   if (!applied.scored) return;
   event.event = "bounce";
   event.address = applied.scored->address;

@@ -28,10 +28,11 @@ class HandOver {
   Result<void> drain(Write&, std::vector<std::string>& routes, std::string_view evidence = {}) const;
   Result<void> apply(Write&, const directory::Operation&, std::vector<std::string>& routes,
                      std::string_view evidence = {}) const;
+  /// Accepts the mail that follows from what was applied.
+  Result<void> tell(Write&, const directory::Applied&, std::vector<std::string>& routes,
+                    std::string_view evidence = {}) const;
 
  private:
-  Result<void> tell(Write&, const directory::Applied&, std::vector<std::string>& routes,
-                    std::string_view evidence) const;
   const Notices& notices_;
   std::function<std::string(std::string_view)> route_;
 };

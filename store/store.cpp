@@ -5,6 +5,7 @@
 
 #include "store/broken.hpp"
 #include "store/directory/apply.hpp"
+#include "store/directory/asked.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/scores.hpp"
 #include "store/handover.hpp"
@@ -317,15 +318,31 @@ void Store::tick_scores(TimePoint now, Callback<void> callback) {
   State& s = *state_;
   struct Place {
     std::string after;  // key of the last row that was looked at; empty: the first is next
+    bool scores_done = false;
+    std::string asked;
     std::vector<std::string> routes;
   };
   auto place = std::make_shared<Place>(), next = std::make_shared<Place>();
   Slices::Work work;
   work.slice = [&s, now, place, next](Write& write, const Enough& enough) -> Result<bool> {
-    *next = {place->after, {}};
+    *next = {place->after, place->scores_done, place->asked, {}};
     const HandOver hand_over(s.options.notices, s.route_of());
     if (auto ok = hand_over.drain(write, next->routes); !ok) return tl::unexpected(ok.error());
     for (;;) {
+      if (next->scores_done) {
+        bool over = false;
+        const bool more = directory::visit_asked(write, next->asked, 1000, [&](const auto& row) {
+          over = over || row.asked.until <= now;
+          return true;
+        });
+        if (over)
+          if (auto ok = hand_over.apply(write, {{}, "spoold", directory::ForgetAsked{now}}, next->routes);
+              !ok)
+            return tl::unexpected(ok.error());
+        if (!more) return true;
+        if (enough()) return false;
+        continue;
+      }
       auto due = directory::next_due_score(write, next->after, now);
       if (due) {
         directory::ScoreMember tick{
@@ -333,7 +350,7 @@ void Store::tick_scores(TimePoint now, Callback<void> callback) {
         if (auto ok = hand_over.apply(write, {{}, "spoold", std::move(tick)}, next->routes); !ok)
           return tl::unexpected(ok.error());
       } else if (next->after.empty()) {
-        return true;
+        next->scores_done = true;
       }
       if (enough()) return false;
     }

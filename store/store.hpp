@@ -180,7 +180,7 @@ class Store {
   /// settle finishes is made in that commit. Throws what a Read throws, when it ends the store (Broken).
   void make_reports(TimePoint now, Callback<void>);
   /// What is due of members' bounce scores by now: warnings, removals, what is stale. In slices; each member's is one commit
-  /// with its mail.
+  /// with its mail. Then what was asked of lists and is over is forgotten.
   void tick_scores(TimePoint now, Callback<void>);
   void sweep(TimePoint now, Callback<void>);  // history older than [spool] history, a slice at a time
 

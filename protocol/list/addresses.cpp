@@ -82,6 +82,17 @@ std::optional<SubAddress> sub_address(std::string_view local, char delimiter) {
   return found;
 }
 
+std::string token_address(Role role, std::string_view list_address, std::string_view token, char delimiter) {
+  constexpr std::size_t max_local = 64;  // RFC 5321 4.5.3.1.1
+  const std::size_t at = list_address.rfind('@');
+  std::string tail = text(role);
+  tail.append(1, delimiter).append(token);
+  std::string local = std::string(list_address.substr(0, at)) + "-" + tail;
+  if (local.size() > max_local) local = std::move(tail);
+  local += list_address.substr(at);
+  return local;
+}
+
 std::optional<std::string> name_fault(std::string_view local, char delimiter) {
   if (local.empty()) return "the name of the list is missing";
   if (local.size() > max_name) return "the name of a list must not be longer than 52 octets";

@@ -32,6 +32,10 @@ struct SubAddress {
 /// lists exist.
 std::optional<SubAddress> sub_address(std::string_view local, char delimiter);
 
+/// The address at this list that carries a token: "test-confirm+TOKEN@lists.example"; "confirm+TOKEN@lists.example" where that
+/// would pass 64 octets. `role`: bounces or confirm.
+std::string token_address(Role role, std::string_view list_address, std::string_view token, char delimiter);
+
 /// Why a list must not be called so, in one sentence; nothing: it may. `local` in any case.
 std::optional<std::string> name_fault(std::string_view local, char delimiter);
 

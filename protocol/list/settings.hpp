@@ -18,6 +18,9 @@ enum class VerpFormat : std::uint8_t { classic, signed_, opaque };
 enum class Personalize : std::uint8_t { none, individual, full };
 enum class ReplyTo : std::uint8_t { poster, list, address };
 enum class Nonmembers : std::uint8_t { reject, accept };
+/// How somebody becomes a member by mail, and how a member leaves (wish.hpp).
+enum class Joining : std::uint8_t { open, confirm, moderate, confirm_and_moderate };
+enum class Leaving : std::uint8_t { open, confirm };
 enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
 
 /// When failures disable a member (protocol/bounce/score.hpp).
@@ -42,6 +45,9 @@ struct Settings {
   bool own_posts = true;
   bool avoid_duplicates = false;
   BounceRules bounces;
+  Joining subscribe = Joining::confirm;
+  Leaving unsubscribe = Leaving::confirm;
+  std::string language = "en";  // of letters
   // Of what members get (cook.hpp):
   std::string subject_prefix, header, footer;
   ReplyTo reply_to = ReplyTo::poster;

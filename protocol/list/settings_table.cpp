@@ -198,7 +198,7 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 17> not_built = {"moderators",
+constexpr std::array<std::string_view, 14> not_built = {"moderators",
                                                         "dmarc",
                                                         "dmarc_when",
                                                         "member_moderation",
@@ -206,15 +206,12 @@ constexpr std::array<std::string_view, 17> not_built = {"moderators",
                                                         "max_recipients",
                                                         "implicit_destination",
                                                         "one_click",
-                                                        "subscribe",
-                                                        "unsubscribe",
                                                         "held_lifetime",
                                                         "held_expiry",
                                                         "bounce_guard",
                                                         "advertised",
                                                         "archive",
-                                                        "info",
-                                                        "language"};
+                                                        "info"};
 
 }  // namespace
 
@@ -290,6 +287,7 @@ const std::vector<SettingKey>& general_keys() {
 const std::vector<SettingKey>& setting_keys() {
   static const std::vector<SettingKey> keys = [] {
     std::vector<SettingKey> all = general_keys();
+    all.insert(all.end(), request_setting_keys().begin(), request_setting_keys().end());
     all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
     return all;
   }();

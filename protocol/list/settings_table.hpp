@@ -21,7 +21,8 @@ struct SettingKey {
   std::string (*print)(const Settings&);
 };
 const std::vector<SettingKey>& setting_keys();
-const std::vector<SettingKey>& bounce_setting_keys();  // of them: bounce_settings.cpp
+const std::vector<SettingKey>& bounce_setting_keys();   // of them: bounce_settings.cpp
+const std::vector<SettingKey>& request_setting_keys();  // of them: request_settings.cpp
 
 /// Of keys that are true or false.
 tl::expected<void, std::string> read_flag(bool& value, std::string_view text);

@@ -147,4 +147,36 @@ std::vector<mail::Own> text_of(const List& list, std::string_view text, bool per
   return out;
 }
 
+std::string filled(const List& list, std::string_view text, const ValueOf& value) {
+  std::string out;
+  for (std::size_t at = 0; at < text.size();) {
+    if (text[at] == '\n' && !out.ends_with('\r')) out += '\r';
+    if (text[at] != '$') {
+      out += text[at++];
+      continue;
+    }
+    const Name name = name_at(text.substr(at));
+    if (name.name.empty()) {
+      out += '$';
+    } else if (const OfList* of_it = find(name.name)) {
+      out += of_it->value(list);
+    } else if (const auto other = value(name.name)) {
+      out += *other;
+    } else {
+      out += text.substr(at, name.size);
+    }
+    at += name.size;
+  }
+  return out;
+}
+
+std::string unknown_name(std::string_view text, const std::function<bool(std::string_view)>& known) {
+  for (std::size_t at = text.find('$'); at != text.npos; at = text.find('$', at)) {
+    const Name name = name_at(text.substr(at));
+    if (!name.name.empty() && find(name.name) == nullptr && !known(name.name)) return std::string(name.name);
+    at += name.size;
+  }
+  return {};
+}
+
 }  // namespace spoold::list

@@ -39,8 +39,16 @@ struct Probe {  // a report about a probe to a member, which this token names
   std::string token;
   bool operator==(const Probe&) const = default;
 };
+/// What somebody asks of a list: `role` is that of the address ("join", "leave", "confirm", "request").
+struct Command {
+  list::ListId list = 0;
+  std::string role = {};
+  std::string token = {};    // of confirm
+  bool undelivered = false;  // a report about the letter that carried the token
+  bool operator==(const Command&) const = default;
+};
 }  // namespace to
-using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe>;
+using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Command>;
 
 /// One accepted forward path.
 struct Recipient {

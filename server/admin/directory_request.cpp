@@ -9,9 +9,10 @@ namespace spoold::server::admin {
 
 namespace directory = store::directory;
 
-Done submit(const Request& request, directory::Change change) {
+Done submit(const Request& request, directory::Change change, std::string_view part) {
   directory::Operation operation;
   operation.id = request.json.value("operation", std::string());
+  if (!operation.id.empty() && !part.empty()) operation.id.append(1, ':').append(part.substr(0, 24));
   if (operation.id.empty()) operation.id = directory::new_operation_id();
   operation.who = request.who;
   operation.change = std::move(change);

@@ -14,8 +14,8 @@ struct Done {
   Json failure;  // null: it was applied
 };
 
-/// Submits the change and waits for its commit, which holds the audit event too.
-Done submit(const Request& request, store::directory::Change change);
+/// Submits the change and waits for its commit, which holds the audit event too. `part`: names it among several of one request.
+Done submit(const Request& request, store::directory::Change change, std::string_view part = {});
 
 /// Throws std::invalid_argument.
 Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii);

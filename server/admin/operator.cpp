@@ -49,6 +49,8 @@ admin::Json Operator::execute(const admin::Json& request, const std::string& who
       {"member-add", member_add},
       {"member-remove", member_remove},
       {"member-set", member_set},
+      {"member-accept", member_decide},
+      {"member-refuse", member_decide},
       {"import", import_members},
       {"bounces-undo", bounces_undo},
       {"post", post},

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "conf/load.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
 #include "server/admin/views.hpp"
@@ -292,12 +293,17 @@ void Reads::trace(const std::string& what, const RowSink& sink) const {
       std::erase_if(found, [](const Traced& traced) { return !traced.numbers.empty(); });
     }
   }
-  if (found.empty()) return;
+  if (found.empty() && key.empty()) return;
   const auto events = [&](const std::vector<store::HistoryEvent>& page, std::size_t& accepted) {
     std::vector<Json> rows;
     {
       const store::Read read(store_);
       for (const auto& event : page) {
+        // What became of a member belongs to no message: asked, confirmed, failures counted.
+        if (event.message == 0 && !key.empty() && mail::lower(event.address) == key) {
+          rows.push_back(history_json(event));
+          continue;
+        }
         const auto traced = std::lower_bound(found.begin(), found.end(), event.message,
                                              [](const Traced& t, store::Id id) { return t.message.id < id; });
         if (traced == found.end() || traced->message.id != event.message) continue;
@@ -311,7 +317,9 @@ void Reads::trace(const std::string& what, const RowSink& sink) const {
   // One walk through the history, whatever the number of messages.
   std::size_t accepted = 0;
   const auto each = [&](const std::vector<store::HistoryEvent>& page) { events(page, accepted); };
-  if (found.size() == 1)
+  if (!key.empty())  // what belongs to no message may be older than all of them
+    scan_.events({}, store_.now() + std::chrono::hours(1), 0, each);
+  else if (found.size() == 1)
     scan_.history(found[0].message, each);
   else
     scan_.events(found[0].message.arrived - std::chrono::hours(1), store_.now() + std::chrono::hours(1), 0,

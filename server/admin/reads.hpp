@@ -48,6 +48,13 @@ class Reads {
   list::Judgement judge(const list::List&, const mail::Header&, std::string_view reverse_path,
                         std::uint64_t size) const;
   std::optional<list::Member> member(const list::List&, const std::string& address) const;
+  /// What is asked of lists and waits for an answer, of one list or of all (0): {"list", "address", "name", "request", "waits_for":
+  /// "member" | "owners", "since", "until"}. join_requests.cpp
+  void requests(list::ListId, const RowSink&) const;
+  /// What a mail to an address of a list would do: an object each, {"command", "address", "outcome", "reason"}; nothing: it is no such
+  /// address. join_requests.cpp
+  std::optional<std::vector<Json>> commands(const std::string& address, const mail::Header&,
+                                            std::string_view mail, std::string_view reverse_path) const;
   /// The reverse path of a member's copy of a post that arrives now.
   std::string envelope_sender(const list::List&, std::uint32_t post, const list::Member&) const;
 

@@ -58,6 +58,7 @@ Json list_remove(const Request&);
 Json member_add(const Request&);
 Json member_remove(const Request&);
 Json member_set(const Request&);
+Json member_decide(const Request&);  // accept, refuse who asks to join: join_requests.cpp
 Json import_members(const Request&);
 
 // user_requests.cpp

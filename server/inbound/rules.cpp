@@ -1,10 +1,13 @@
 #include "server/inbound/rules.hpp"
 
+#include "server/office/requests.hpp"
+
 namespace spoold::server {
 
 tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
     std::shared_ptr<const conf::Settings> settings, list::Hmac hmac,
     const std::shared_ptr<const Certificates>& certificates) {
+  if (auto fault = templates_fault(*settings)) return tl::unexpected(*std::move(fault));
   std::vector<std::shared_ptr<const TlsServer>> tls;
   for (const conf::Listen& listen : settings->listen) {
     tls.emplace_back();

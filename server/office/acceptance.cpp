@@ -17,6 +17,7 @@
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/report.hpp"
+#include "server/office/requests.hpp"
 #include "server/office/senders.hpp"
 #include "store/directory/directory.hpp"
 #include "store/store.hpp"
@@ -84,6 +85,17 @@ class Disposing {
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
     return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));
+  }
+
+  // What is asked of a list. Its operations and the letters that answer are one commit with the message.
+  Fate fate_of(const smtp::Recipient&, const to::Command& to) {
+    RequestRead request = read_request(
+        read_, to,
+        {.header = header_, .content = content(), .reverse_path = arrival_.transaction.reverse_path});
+    if (request.refusal) return {std::move(request.refusal), {}};
+    for (const store::directory::Operation& one : request.operations)
+      made_.acceptance.operations.push_back(store::directory::pack(one));
+    return {};
   }
 
   // What is recognised is an operation, recorded with what it did. Anything else is noted, and what nobody here can read

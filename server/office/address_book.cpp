@@ -3,6 +3,7 @@
 #include <unordered_set>
 
 #include "protocol/mail/ascii.hpp"
+#include "store/directory/asked.hpp"
 #include "store/directory/scores.hpp"
 
 namespace spoold::server {
@@ -129,7 +130,7 @@ std::vector<std::string> AddressBook::reported_to(const store::Read& read, const
   const auto path = Mailbox::parse(sender, Mailbox::Allow::utf8);
   if (!path) return {sender};
   const Answer who = look_up(read, *path, {}, true, now);
-  if (!who || who->is<to::Post>()) return {};
+  if (!who || who->is<to::Post>() || who->is<to::Command>()) return {};
   if (who->is<to::Alias>() || who->is<to::Owners>()) return targets(read, *who).addresses;
   if (const auto* bounce = std::get_if<to::Bounce>(&who->to); bounce != nullptr && bounce->member.empty())
     return owners_of(read, bounce->list);
@@ -182,6 +183,9 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
     const auto probe = directory::probed(read, token);
     if (probe && now < probe->score.token_until && (!list || list->id == probe->list))
       return recipient(path.text(), to::Probe{probe->list, token});
+    const auto asked = directory::asked_by_token(read, token);
+    if (asked && (!list || list->id == asked->list))
+      return recipient(path.text(), to::Command{asked->list, "confirm", token, true});
     if (list) return owners(read, path.text(), {list->id});
     return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
   }
@@ -200,10 +204,24 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
   return recipient(path.text(), to::Bounce{decoded->list, member->member.address});
 }
 
+// Only who was sent a token knows that it exists.
+AddressBook::Answer AddressBook::token(const store::Read& read, const Mailbox& path,
+                                       const list::SubAddress& sub, TimePoint now) const {
+  const std::string token = mail::lower(sub.detail);
+  const auto asked = directory::asked_by_token(read, token);
+  const auto list = asked ? directory::list(read, asked->list) : std::nullopt;
+  if (!list || now >= asked->asked.until || (!sub.list.empty() && sub.list != list->local) ||
+      path.domain() != list->domain)
+    return refuse(550, {5, 1, 1},
+                  "this address was for one answer: it has come, or its time is over; ask again");
+  return recipient(path.text(), to::Command{list->id, "confirm", token});
+}
+
 AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Mailbox& path,
                                                const smtp::Transaction& transaction, TimePoint now) const {
   const auto sub = list::sub_address(path.local(), settings_->verp.delimiter);
   if (!sub) return std::nullopt;
+  if (sub->role == list::Role::confirm) return token(read, path, *sub, now);
   if (sub->list.empty()) {
     if (sub->role == list::Role::bounces) return bounce(read, path, *sub, std::nullopt, now);
     return owners(read, path.text(), directory::list_ids_of_domain(read, path.domain(), lists_of_role));
@@ -212,6 +230,8 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
   if (!list) return std::nullopt;
   if (sub->role == list::Role::bounces && !sub->detail.empty()) return bounce(read, path, *sub, list, now);
   if (sub->role == list::Role::bounces) return Answer(recipient(path.text(), to::Bounce{list->id, {}}));
+  if (sub->role == list::Role::join || sub->role == list::Role::leave || sub->role == list::Role::request)
+    return Answer(recipient(path.text(), to::Command{list->id, list::text(sub->role), {}}));
   if (sub->role != list::Role::post) return owners(read, path.text(), {list->id});
   if (list->settings.max_size != 0 && transaction.declared_size > list->settings.max_size)
     return Answer(refuse(552, {5, 3, 4},

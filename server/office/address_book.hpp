@@ -73,6 +73,8 @@ class AddressBook {
                        TimePoint now) const;
   Answer bounce(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
                 const std::optional<list::List>& list, TimePoint now) const;
+  Answer token(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
+               TimePoint now) const;
   Answer owners(const store::Read& read, const std::string& address, std::vector<list::ListId> lists) const;
 
   const std::shared_ptr<const conf::Settings> settings_;

@@ -6,6 +6,7 @@
 #include "protocol/mail/utf8.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/own_mail.hpp"
 #include "store/directory/scores.hpp"
 
 namespace spoold::server {
@@ -15,14 +16,7 @@ namespace directory = store::directory;
 using bounce::Act;
 using directory::ScoreMember;
 
-constexpr std::size_t most_evidence = 64 << 10, max_local = 64;
-
-/// Where a probe comes from, and its bounce goes to.
-std::string probe_address(const list::List& list, const std::string& token, char delimiter) {
-  std::string local = list.local + "-bounces" + delimiter + token;
-  if (local.size() > max_local) local = std::string("bounces") + delimiter + token;
-  return local + "@" + list.domain;
-}
+constexpr std::size_t most_evidence = 64 << 10;
 
 class Writing {
  public:
@@ -63,32 +57,12 @@ class Writing {
 
  private:
   store::NewMessage message(const std::string& to, const std::string& from, const std::string& subject) {
-    store::NewMessage made;
-    made.message.list = list_.id;
-    made.message.list_address = list_.address();
-    made.message.from = from;
-    made.message.subject = subject;
-    made.message.message_id =
-        "<" + unique_text(change_.failure.at) + ".notice@" + book_.settings().hostname + ">";
-    std::string& head = made.head;
-    head = "From: " + from + "\r\nTo: " + to + "\r\nSubject: " + subject + "\r\n";
-    head +=
-        "Date: " + rfc5322_date(change_.failure.at) + "\r\nMessage-ID: " + made.message.message_id + "\r\n";
-    head += "Auto-Submitted: auto-generated\r\nMIME-Version: 1.0\r\n";
-    return made;
+    return own_mail(book_.settings(), list_,
+                    {.to = to, .from = from, .subject = subject, .at = change_.failure.at});
   }
 
   void finish(store::NewMessage made, const std::string& text) {
-    made.head += "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" + text;
-    add(std::move(made));
-  }
-
-  void add(store::NewMessage made) {
-    mail::Outgoing out;
-    out.head = std::move(made.head);
-    out.size = out.head.size();
-    out.octets = mail::octets_of(out.head);
-    put(std::move(out), made);
+    add_text(made, text);
     made_.messages.push_back(std::move(made));
   }
 
@@ -110,7 +84,8 @@ class Writing {
   std::string owner_address() const { return list_.local + "-owner@" + list_.domain; }
 
   void probe() {
-    const std::string from = probe_address(list_, change_.token, book_.settings().verp.delimiter);
+    const std::string from = list::token_address(list::Role::bounces, list_.address(), change_.token,
+                                                 book_.settings().verp.delimiter);
     store::NewMessage made =
         message(member_.address, from, list_.address() + ": is this address still good?");
     made.message.reverse_path = from;
@@ -128,7 +103,8 @@ class Writing {
                  (mail::octets_of(evidence()).eight_bit ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
     made.head += evidence();
     made.head += "\r\n--" + boundary + "--\r\n";
-    add(std::move(made));
+    close(made);
+    made_.messages.push_back(std::move(made));
   }
 
   /// The failure as a message of its own, cut to whole lines.
@@ -157,9 +133,7 @@ class Writing {
     const list::BounceRules& rules = list_.settings.bounces;
     store::NewMessage made =
         message(member_.address, owner_address(), "Your subscription to " + list_.address() + " is disabled");
-    made.message.copies = list::Copies::each_verp;
-    made.message.verp_format = list_.settings.verp_format;
-    made.recipients.push_back({member_.address, {}, member_.id});
+    address_to(made, list_, member_.address, member_.id);
     finish(std::move(made),
            "Mail of the list " + list_.address() + " to your address " + member_.address +
                " has failed on several days.\r\nSo the list sends nothing to this address any more since " +

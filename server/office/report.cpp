@@ -4,6 +4,7 @@
 
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/requests.hpp"
 
 namespace spoold::server {
 namespace {
@@ -71,6 +72,7 @@ std::vector<store::directory::Operation> Reports::failed(const store::Read& read
 
 store::Acceptance Reports::notices(const store::Read& read, const store::directory::Applied& applied,
                                    std::string_view evidence) const {
+  if (applied.asked) return letters(*book_.get(), read, applied);
   return server::notices(*book_.get(), read, applied, evidence);
 }
 

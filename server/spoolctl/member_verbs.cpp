@@ -94,6 +94,21 @@ void declare_member_verbs(const Verbs& verbs) {
     });
   }
 
+  const std::tuple<const char*, const char*, const char*> decisions[] = {
+      {"accept", "member-accept", "accept who asks to join and waits for the owners (requests)"},
+      {"refuse", "member-refuse", "refuse who asks to join and waits for the owners"}};
+  for (const auto& [name, request_name, meaning] : decisions) {
+    Verb verb = of_member.add(name, meaning);
+    const auto list = verb.list();
+    const auto addresses = verb.words("ADDR", "who asks");
+    const auto reason = verb.optional_word("--reason", "of a refusal: a line for the letter", "TEXT");
+    verb.request(request_name, [=](Json& request) {
+      request["list"] = *list;
+      request["addresses"] = *addresses;
+      request["reason"] = *reason;
+    });
+  }
+
   Verb set = of_member.add("set", "change a member: name=..., delivery=regular|digest|nomail...");
   const auto list = set.list(), address = set.word("ADDR", "the member");
   const auto settings = set.words("KEY=VALUE", "settings, such as delivery=nomail");

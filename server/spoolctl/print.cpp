@@ -252,6 +252,14 @@ std::string scores_text(const std::vector<Json>& rows, TimePoint now) {
   return table.text();
 }
 
+std::string requests_text(const std::vector<Json>& rows, TimePoint now) {
+  Table table({"LIST", "ADDRESS", "REQUEST", "WAITS FOR", "ASKED", "ENDS"});
+  for (const Json& row : rows)
+    table.row({printable(text_of(row, "list")), printable(text_of(row, "address")), text_of(row, "request"),
+               text_of(row, "waits_for"), relative(row.at("since"), now), relative(row.at("until"), now)});
+  return table.text();
+}
+
 std::string fields_text(const Json& object, const std::string& indent) {
   std::size_t longest = 0;
   for (const auto& [key, value] : object.items()) longest = std::max(longest, key.size());
@@ -281,6 +289,10 @@ std::string answer_text(const std::string& verb, const Json& answer) {
   const bool planned = answer.value("dry_run", false);
   if (verb == "bounces-undo") {
     names(out, answer, "members", "taken back:");
+  } else if (verb == "member-accept" || verb == "member-refuse") {
+    names(out, answer, "accepted", "accepted");
+    names(out, answer, "refused", "refused");
+    names(out, answer, "unknown", "does not wait:");
   } else if (verb == "edit-recipients" || verb == "member-add" || verb == "member-remove") {
     names(out, answer, "removed", "removed");
     names(out, answer, "added", "added");

@@ -120,6 +120,7 @@ void declare_edit_verbs(const Verbs&);
 void declare_list_verbs(const Verbs&);
 void declare_member_verbs(const Verbs&);
 void declare_bounce_verbs(const Verbs&);
+void declare_request_verbs(const Verbs&);
 void declare_post_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
 void declare_user_verbs(const Verbs&);

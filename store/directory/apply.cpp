@@ -238,6 +238,13 @@ class Applying {
     return {};
   }
 
+  Done operator()(Ask& c) { return ask(write_, c, at_, following_, applied); }
+  Done operator()(Redeem& c) { return redeem(write_, c, at_, following_, applied); }
+  Done operator()(ForgetAsked& c) {
+    forget_asked(write_, c);
+    return {};
+  }
+
  private:
   /// What the first store decides about a score: `c` is filled in.
   void score(ScoreMember& c, std::optional<Member>& member) {

@@ -227,6 +227,54 @@ void read(Unpacker& in, UndoBounces& c) {
   c.since = in.time();
 }
 
+void put_delivery(Packer& out, const std::optional<list::Delivery>& delivery) {
+  out.flag(delivery.has_value()).word(delivery.value_or(list::Delivery::regular));
+}
+std::optional<list::Delivery> read_delivery(Unpacker& in) {
+  const bool given = in.flag();
+  const auto delivery = in.word(list::Delivery::nomail_by_bounce);
+  return given ? std::optional(delivery) : std::nullopt;
+}
+
+void put(Packer& out, const Ask& c) {
+  out.num(c.list).word(c.what).str(c.address).str(c.name);
+  put_delivery(out, c.delivery);
+  out.str(c.words).word(c.answer).str(c.token).num(c.member).time(c.until);
+}
+void read(Unpacker& in, Ask& c) {
+  c.list = in.num32();
+  c.what = in.word(list::What::unknown);
+  c.address = in.text();
+  c.name = in.text();
+  c.delivery = read_delivery(in);
+  c.words = in.text();
+  c.answer = in.word(list::Answer::refused);
+  c.token = in.text();
+  c.member = in.num();
+  c.until = in.time();
+}
+
+void put(Packer& out, const Redeem& c) {
+  out.str(c.token).flag(c.refuse).str(c.reason).word(c.answer).str(c.next).num(c.member).time(c.until);
+}
+void read(Unpacker& in, Redeem& c) {
+  c.token = in.text();
+  c.refuse = in.flag();
+  c.reason = in.text();
+  c.answer = in.word(list::Answer::refused);
+  c.next = in.text();
+  c.member = in.num();
+  c.until = in.time();
+}
+
+void put(Packer& out, const ForgetAsked& c) {
+  out.time(c.before).num(c.most);
+}
+void read(Unpacker& in, ForgetAsked& c) {
+  c.before = in.time();
+  c.most = in.num32();
+}
+
 template <std::size_t I = 0>
 Change read_change(Unpacker& in, std::size_t kind) {
   if constexpr (I == std::variant_size_v<Change>) {

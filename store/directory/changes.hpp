@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "protocol/bounce/score.hpp"
+#include "protocol/list/wish.hpp"
 #include "store/directory/directory.hpp"
 #include "store/directory/users.hpp"
 
@@ -112,11 +113,39 @@ struct UndoBounces {
   std::string cause;
   TimePoint since{};
 };
+/// Somebody asks something of a list by mail (protocol/list/wish.hpp).
+struct Ask {
+  ListId list = 0;
+  list::What what = list::What::help;
+  std::string address;  // Mailbox text, as given
+  std::string name;
+  std::optional<list::Delivery> delivery;       // of join and set
+  std::string words;                            // of echo and unknown
+  list::Answer answer = list::Answer::silence;  // filled in, as are:
+  std::string token = {};                       // empty: there is none
+  list::MemberId member = 0;                    // of who joined
+  TimePoint until{};
+};
+/// A token came back: from the owner of an address, or from the owners of the list. not_found: it was used, or has expired.
+struct Redeem {
+  std::string token;
+  bool refuse = false;
+  std::string reason = {};                      // of a refusal
+  list::Answer answer = list::Answer::silence;  // filled in, as are:
+  std::string next = {};                        // the token for the owners of the list
+  list::MemberId member = 0;                    // of who joined
+  TimePoint until{};
+};
+/// What was asked and is over at this time is forgotten, so many rows at most.
+struct ForgetAsked {
+  TimePoint before{};
+  std::uint32_t most = 1000;
+};
 
 /// The order is that of the numbers on the disk: a new change goes to the end.
-using Change =
-    std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport, ImportRows,
-                 FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser, ScoreMember, UndoBounces>;
+using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
+                            ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser,
+                            ScoreMember, UndoBounces, Ask, Redeem, ForgetAsked>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:
@@ -138,6 +167,7 @@ struct Applied {
   std::uint64_t added = 0, already = 0;    // members of an import: FinishImport, ImportRows
   bool repeated = false;                   // it had been applied before: nothing was done now
   std::optional<ScoreMember> scored = {};  // as it was filled in; not of what is repeated
+  std::optional<list::Asked> asked = {};   // Ask, Redeem: with the answer; not of what is repeated
 };
 
 /// A row of `change`.

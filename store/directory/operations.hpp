@@ -18,4 +18,9 @@ Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: 
 Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
 Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
 
+// requests.cpp: what is asked by mail. They fill in what the first store decides, and `applied`.
+Result<void> ask(Write&, Ask&, TimePoint at, bool following, Applied&);
+Result<void> redeem(Write&, Redeem&, TimePoint at, bool following, Applied&);
+void forget_asked(Write&, const ForgetAsked&);
+
 }  // namespace spoold::store::directory

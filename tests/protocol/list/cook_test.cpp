@@ -38,7 +38,7 @@ mail::Outgoing cooked(std::string_view post, const List& list, std::string_view 
   const auto header = mail::Header::scan(post);
   const mail::Scanned scanned = mail::scan(post);
   mail::Draft draft(*header, scanned);
-  draft.prepend(received);
+  draft.prepend(std::string(received));
   cook(draft, list, {.message_id = message_id});
   return draft.outgoing();
 }

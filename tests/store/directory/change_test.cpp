@@ -3,6 +3,7 @@
 #include <rapidcheck.h>
 
 #include "store/directory/apply.hpp"
+#include "store/directory/asked.hpp"
 #include "store/directory/scores.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
@@ -17,7 +18,8 @@ namespace {
 using Rows = std::vector<std::pair<std::string, std::string>>;
 constexpr Table copied[] = {Table::list,       Table::list_name,    Table::member, Table::member_by_id,
                             Table::membership, Table::import,       Table::change, Table::applied,
-                            Table::user,       Table::member_score, Table::probe};
+                            Table::user,       Table::member_score, Table::probe,  Table::asked,
+                            Table::asked_token};
 
 Rows rows_of(const Read& read, Table table) {
   Rows rows;
@@ -271,7 +273,7 @@ TEST_CASE("property: whatever is done to a directory, its follower's is equal") 
     std::vector<dir::ListId> lists{first.create("zero")};
     std::optional<dir::ImportId> import;
     const auto steps = *rc::gen::container<std::vector<std::tuple<int, int, int>>>(
-        rc::gen::tuple(rc::gen::inRange(0, 11), rc::gen::inRange(0, 6), rc::gen::inRange(0, 3)));
+        rc::gen::tuple(rc::gen::inRange(0, 14), rc::gen::inRange(0, 6), rc::gen::inRange(0, 3)));
     for (const auto& [what, which, where] : steps) {
       const std::string address = "M" + std::to_string(which) + "@d" + std::to_string(which % 2) + ".example";
       const std::string key = "m" + address.substr(1);
@@ -313,6 +315,28 @@ TEST_CASE("property: whatever is done to a directory, its follower's is equal") 
         case 10:
           (which < 3 ? first : second).sweep_all();
           if (which % 2 == 0) RC_ASSERT(bool(second.follow(first, 2)));
+          break;
+        case 11: {
+          dir::Ask ask;
+          ask.list = list;
+          ask.what = which % 2 == 0 ? list::What::join : list::What::leave;
+          ask.address = address;
+          (void)first.apply(std::move(ask));
+          break;
+        }
+        case 12: {
+          std::string after, token;
+          first.read([&](const Read& r) {
+            return dir::visit_asked(r, after, 100, [&](const dir::AskedRow& row) {
+              token = row.asked.token;
+              return token.empty();
+            });
+          });
+          (void)first.apply(dir::Redeem{.token = token, .refuse = which == 0});
+          break;
+        }
+        case 13:
+          if (which == 0) (void)first.apply(dir::ForgetAsked{TimePoint(Duration(1'900'000'000'000)), 3});
           break;
       }
     }

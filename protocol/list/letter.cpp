@@ -1,0 +1,90 @@
+#include "protocol/list/letter.hpp"
+
+#include <algorithm>
+#include <array>
+
+#include "protocol/list/text.hpp"
+#include "protocol/mail/ascii.hpp"
+#include "protocol/mail/phrase.hpp"
+#include "protocol/mail/utf8.hpp"
+
+namespace spoold::list {
+namespace {
+
+constexpr std::array<std::string_view, 7> names = {
+    "user_address", "confirm_address", "delivery", "who_did_it", "words", "reason", "members"};
+constexpr std::string_view subject_field = "Subject:";
+
+struct Split {
+  std::string_view subject, body;
+};
+
+std::optional<Split> split(std::string_view text) {
+  const std::size_t end = text.find('\n');
+  if (end == text.npos || !mail::starts_with(text, subject_field)) return {};
+  std::string_view body = text.substr(end + 1);
+  if (body.starts_with('\r')) body.remove_prefix(1);
+  if (!body.starts_with('\n')) return {};
+  return Split{mail::trim(text.substr(subject_field.size(), end - subject_field.size())), body.substr(1)};
+}
+
+std::string one_line(std::string text) {
+  for (char& c : text)
+    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
+  return text;
+}
+
+}  // namespace
+
+std::span<const std::string_view> letter_names() {
+  return names;
+}
+
+std::optional<std::string> template_fault(std::string_view text) {
+  if (mail::trim(text).empty()) return {};
+  if (!split(text)) return "expected a first line \"Subject: ...\", then a blank line, then the text";
+  for (std::size_t at = 0; at < text.size();) {
+    char32_t point = 0;
+    const std::size_t size = mail::decode_utf8(text.substr(at), point);
+    if (size == 0) return "the text is not UTF-8";
+    if ((point < 0x20 && point != '\n' && point != '\t' && point != '\r') || point == 0x7f)
+      return "the text has a control character";
+    at += size;
+  }
+  const std::string unknown =
+      unknown_name(text, [](std::string_view name) { return std::ranges::find(names, name) != names.end(); });
+  if (!unknown.empty()) return "there is no $" + unknown;
+  return {};
+}
+
+std::optional<Letter> letter(const List& list, std::string_view text, const LetterValues& values) {
+  if (mail::trim(text).empty()) return {};
+  const Split parts = split(text).value_or(Split{"About $list_address", text});
+  const auto value = [&](std::string_view name) -> std::optional<std::string> {
+    const auto found = std::ranges::find(values, name, &LetterValues::value_type::first);
+    if (found != values.end()) return name == "members" ? found->second : one_line(found->second);
+    if (std::ranges::find(names, name) != names.end()) return std::string();
+    return std::nullopt;
+  };
+  Letter made;
+  const std::string subject = one_line(filled(list, parts.subject, value));
+  const bool ascii = std::ranges::none_of(subject, [](char c) { return (c & 0x80) != 0; });
+  made.subject = ascii ? subject : mail::encoded_words(subject);
+  made.text = filled(list, parts.body, value);
+  if (!made.text.ends_with("\r\n")) made.text += "\r\n";
+  return made;
+}
+
+std::string_view delivery_text(Delivery delivery, std::string_view language) {
+  const bool german = language == "de";
+  switch (delivery) {
+    case Delivery::regular:
+      return german ? "jede Nachricht" : "each message";
+    case Delivery::digest:
+      return german ? "die Sammelsendung" : "the digest";
+    default:
+      return german ? "nichts" : "nothing";
+  }
+}
+
+}  // namespace spoold::list
