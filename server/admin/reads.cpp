@@ -5,11 +5,8 @@
 #include <unordered_map>
 
 #include "conf/load.hpp"
-<<<<<<< ours
 #include "protocol/list/leave_token.hpp"
-=======
 #include "protocol/mail/ascii.hpp"
->>>>>>> theirs
 #include "protocol/mail/mailbox.hpp"
 #include "server/admin/host_clocks.hpp"
 #include "server/admin/views.hpp"
