@@ -289,7 +289,11 @@ class Cook {
       const bool private_one = same(field.name, "Return-Path") || same(field.name, "Bcc");
       return private_one && (signatures == nullptr || !signatures->is_signed(field.name));
     });
-    std::string fields = list_fields(list_) + "X-BeenThere: " + list_.address() + "\r\n";
+    List same_for_all = list_;  // what stands at the top cannot differ between copies
+    same_for_all.settings.one_click = false;
+    std::string fields;
+    for (const mail::Own& own : list_fields(same_for_all)) fields += own.text;
+    fields += "X-BeenThere: " + list_.address() + "\r\n";
     if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
       fields += "Message-ID: " + std::string(with_.message_id) + "\r\n";
     const auto made = mail::Header::scan(fields);

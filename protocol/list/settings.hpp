@@ -19,8 +19,8 @@ enum class Personalize : std::uint8_t { none, individual, full };
 enum class ReplyTo : std::uint8_t { poster, list, address };
 enum class Nonmembers : std::uint8_t { reject, accept };
 /// How somebody becomes a member by mail, and how a member leaves (wish.hpp).
-enum class Joining : std::uint8_t { open, confirm, moderate, confirm_and_moderate };
-enum class Leaving : std::uint8_t { open, confirm };
+enum class JoinBy : std::uint8_t { open, confirm, moderate, confirm_and_moderate };
+enum class LeaveBy : std::uint8_t { open, confirm };
 enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
 
 /// When failures disable a member (protocol/bounce/score.hpp).
@@ -58,8 +58,8 @@ struct Settings {
   bool own_posts = true;
   bool avoid_duplicates = false;
   BounceRules bounces;
-  Joining subscribe = Joining::confirm;
-  Leaving unsubscribe = Leaving::confirm;
+  JoinBy subscribe = JoinBy::confirm;
+  LeaveBy unsubscribe = LeaveBy::confirm;
   std::string language = "en";  // of letters
   // Of what members get (cook.hpp):
   std::string subject_prefix, header, footer;

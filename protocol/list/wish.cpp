@@ -156,12 +156,12 @@ Decision first_answer(const Settings& settings, const Asking& asking, TimePoint 
   switch (asking.what) {
     case What::join:
       if (member) return letter(Answer::already_member);
-      if (settings.subscribe == Joining::open) return {Answer::joined, now};
-      if (settings.subscribe == Joining::moderate) return {Answer::moderate, now + request_life};
+      if (settings.subscribe == JoinBy::open) return {Answer::joined, now};
+      if (settings.subscribe == JoinBy::moderate) return {Answer::moderate, now + request_life};
       return confirm;
     case What::leave:
       if (!member) return letter(Answer::not_member);
-      if (settings.unsubscribe == Leaving::open) return {Answer::left, now};
+      if (settings.unsubscribe == LeaveBy::open) return {Answer::left, now};
       return confirm;
     case What::set:
       return member ? confirm : letter(Answer::not_member);
@@ -194,7 +194,7 @@ Decision answer_to_token(const Settings& settings, const Asked& asked, bool memb
   switch (asked.what) {
     case What::join:
       if (member) return {Answer::already_member, now};
-      if (settings.subscribe == Joining::confirm_and_moderate && !by_owners)
+      if (settings.subscribe == JoinBy::confirm_and_moderate && !by_owners)
         return {Answer::moderate, now + request_life};
       return {Answer::joined, now};
     case What::leave:

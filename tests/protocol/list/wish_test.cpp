@@ -83,11 +83,11 @@ TEST_CASE("answers: what a stranger asks changes nothing before a token came bac
   CHECK(answer_to(settings, {What::join, true}, {}, noon).answer == Answer::already_member);
   CHECK(answer_to(settings, {What::who, true}, {}, noon).answer == Answer::help);
   CHECK(answer_to(settings, {What::who, false, true}, {}, noon).answer == Answer::who);
-  settings.subscribe = Joining::open;
-  settings.unsubscribe = Leaving::open;
+  settings.subscribe = JoinBy::open;
+  settings.unsubscribe = LeaveBy::open;
   CHECK(answer_to(settings, {What::join}, {}, noon).answer == Answer::joined);
   CHECK(answer_to(settings, {What::leave, true}, {}, noon).answer == Answer::left);
-  settings.subscribe = Joining::moderate;
+  settings.subscribe = JoinBy::moderate;
   CHECK(answer_to(settings, {What::join}, {}, noon).answer == Answer::moderate);
 }
 
@@ -123,7 +123,7 @@ TEST_CASE("tokens: redeemed once, in time, by whom they were sent to") {
   CHECK(answer_to_token(settings, asked, false, noon).answer == Answer::joined);
   CHECK(answer_to_token(settings, asked, true, noon).answer == Answer::already_member);
   CHECK(answer_to_token(settings, asked, false, asked.until).answer == Answer::silence);
-  settings.subscribe = Joining::confirm_and_moderate;
+  settings.subscribe = JoinBy::confirm_and_moderate;
   CHECK(answer_to_token(settings, asked, false, noon).answer == Answer::moderate);
   asked.answer = Answer::moderate;
   CHECK(answer_to_token(settings, asked, false, noon).answer == Answer::joined);
