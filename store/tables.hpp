@@ -27,6 +27,9 @@ enum class Table : unsigned {
   report,
   post_blocks,
   outbox,
+  held,
+  held_id,
+  told,
   // directory
   list,
   list_name,
@@ -39,15 +42,17 @@ enum class Table : unsigned {
   user,
   member_score,
   probe,
+  list_rules,
 };
 
 inline constexpr std::array table_names{
-    "meta",        "content", "message", "finished",     "head",    "recipients",   "done",       "recipient",
-    "due",         "claim",   "stage",   "suspect",      "history", "host",         "request",    "report",
-    "post_blocks", "outbox",  "list",    "list_name",    "member",  "member_by_id", "membership", "import",
-    "change",      "applied", "user",    "member_score", "probe",
+    "meta",      "content",   "message",      "finished",     "head",       "recipients", "done",
+    "recipient", "due",       "claim",        "stage",        "suspect",    "history",    "host",
+    "request",   "report",    "post_blocks",  "outbox",       "held",       "held_id",    "told",
+    "list",      "list_name", "member",       "member_by_id", "membership", "import",     "change",
+    "applied",   "user",      "member_score", "probe",        "list_rules",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::probe) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::list_rules) + 1 == table_count);
 
 }  // namespace spoold::store

@@ -39,8 +39,14 @@ struct Probe {  // a report about a probe to a member, which this token names
   std::string token;
   bool operator==(const Probe&) const = default;
 };
+struct Moderation {  // a moderator's answer about a held post
+  list::ListId list = 0;
+  std::uint64_t post = 0;
+  bool operator==(const Moderation&) const = default;
+};
 }  // namespace to
-using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe>;
+using Resolved =
+    std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Moderation>;
 
 /// One accepted forward path.
 struct Recipient {

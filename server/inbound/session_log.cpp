@@ -16,7 +16,8 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
     lines.push_back({message.message.list_address, message.message.reverse_path,
                      message.recipients.size() == 1 ? message.recipients.front().address : std::string()});
   for (const store::HistoryEvent& event : acceptance.events)
-    if (event.event == "bounce" || event.event == "complaint") bounces.push_back(event);
+    if (event.event == "bounce" || event.event == "complaint" || event.event == "moderation")
+      bounces.push_back(event);
   for (const std::string& packed : acceptance.operations) {
     const store::directory::Operation operation = store::directory::unpack_operation(packed);
     const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
@@ -30,8 +31,9 @@ SessionLog::Summary::Summary(const store::Acceptance& acceptance) : size(accepta
 
 void SessionLog::accepted(const Summary& summary, const store::Accepted& accepted, const std::string& from,
                           std::string_view tls, std::string_view user) const {
-  for (const store::HistoryEvent& event : summary.bounces) bounce(event);
-  if (accepted.ids.empty()) return;
+  for (const store::HistoryEvent& event : summary.bounces)
+    event.event == "moderation" ? moderation(event) : bounce(event);
+  if (accepted.ids.empty() && accepted.held.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;
@@ -42,6 +44,7 @@ void SessionLog::accepted(const Summary& summary, const store::Accepted& accepte
     log::event(log::Level::info, "accepted", fields.first(fields.size() - without));
   };
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
+    if (accepted.ids[i] == 0) continue;  // a notice, and the limit of the day was used up
     const std::string qid = store::id_text(accepted.ids[i]);
     const auto recipients = accepted.recipients[i];
     const auto& [list, reverse_path, only] = summary.lines[i];
@@ -82,6 +85,14 @@ void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply)
   const std::string words = reply.oneline();
   log::event(log::Level::info, "refused",
              {{"stage", "AUTH"}, {"client", peer_.host}, {"user", user}, {"reply", words}});
+}
+
+void SessionLog::moderation(const store::HistoryEvent& event) const {
+  const std::string client = peer_.text(), qid = store::id_text(event.message);
+  const log::Field fields[] = {
+      {"from", event.address}, {"reply", event.detail}, {"client", client}, {"qid", qid}};
+  log::event(log::Level::info, "moderation",
+             std::span<const log::Field>(fields).first(event.message == 0 ? 3 : 4));
 }
 
 void SessionLog::bounce(const store::HistoryEvent& event) const {

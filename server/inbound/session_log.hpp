@@ -48,6 +48,7 @@ class SessionLog {
 
  private:
   void bounce(const store::HistoryEvent& event) const;
+  void moderation(const store::HistoryEvent& event) const;
 
   Stats& stats_;
   const Peer& peer_;
