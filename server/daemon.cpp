@@ -272,12 +272,30 @@ void Daemon::State::end_the_loops() {
   delivering.clear();
 }
 
+/// A few at a time: each is a commit of its own, and 10,000 may expire together.
+void Daemon::State::tick_held() {
+  if (stopping) return;
+  constexpr std::size_t at_once = 100;
+  auto due = reports->held(*store, now(), at_once);
+  auto left = std::make_shared<std::atomic<std::size_t>>(due.size());
+  const bool more = due.size() >= at_once;
+  for (store::Acceptance& one : due)
+    store->accept(std::move(one), [this, left, more](const store::Result<store::Accepted>& done) {
+      if (done) wake(done->routes);
+      // What somebody has decided meanwhile is no fault.
+      if (!done && done.error().kind != store::Error::Kind::conflict)
+        log::event(Level::error, "moderation", {{"reply", done.error().text}});
+      if (--*left == 0 && more && done) asio::post(receiving.context(0), [this] { tick_held(); });
+    });
+}
+
 void Daemon::State::sweep() {
   if (stopping) return;
   store->sweep(now(), [](const store::Result<void>&) {});
   store->tick_scores(now(), [](const store::Result<void>& done) {
     if (!done) log::event(Level::error, "bounce", {{"reply", done.error().text}});
   });
+  tick_held();
   ticker.expires_after(sweep_every);
   ticker.async_wait([this](const std::error_code& error) {
     if (!error) sweep();

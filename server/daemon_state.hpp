@@ -69,6 +69,7 @@ struct Daemon::State {
   tl::expected<void, std::string> bind();
   void thrown(const std::exception&);
   void wake(std::vector<std::string> due);
+  void tick_held();
   void start();
   void take_down();
   void refuse_new_work();

@@ -16,6 +16,7 @@
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
+#include "store/spool/moderation.hpp"
 #include "store/spool/outbox.hpp"
 #include "store/spool/repair.hpp"
 #include "store/spool/reroute.hpp"
@@ -370,6 +371,7 @@ void Store::sweep(TimePoint now, Callback<void> callback) {
   struct Place {
     Id finished = 0;
     std::string host, suspect;
+    spool::SweptModeration moderation;
   };
   auto place = std::make_shared<Place>(), next = std::make_shared<Place>();
   const TimePoint cutoff = now - s.options.history, forgotten = now - delivery::host_memory_lasts;
@@ -380,6 +382,7 @@ void Store::sweep(TimePoint now, Callback<void> callback) {
            spool::sweep_finished(write, cutoff, next->finished, enough) &&
            spool::sweep_hosts(write, forgotten, next->host, enough) &&
            spool::sweep_suspects(write, forgotten, next->suspect, enough) &&
+           spool::sweep_moderation(write, cutoff, next->moderation, enough) &&
            directory::trim_changes(write, cutoff, enough);
   };
   work.committed = [place, next](bool) { *place = *next; };

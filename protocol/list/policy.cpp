@@ -90,45 +90,163 @@ const std::vector<std::string>& Post::addressed() const {
   return keys;
 }
 
-Judgement judge(const List& list, const Post& post,
-                const std::function<bool(const std::string&)>& is_member) {
-  const auto refused = [](const char* rule, int code, smtp::EnhancedStatus enhanced, std::string text) {
-    return Judgement{.rule = rule, .refusal = smtp::Reply{code, enhanced, std::move(text)}, .poster = {}};
-  };
-  const std::string address = list.address();
-  if (post.reverse_path.empty())
-    return refused("null_sender", 550, {5, 7, 1},
-                   "bounces and other mail from <> cannot be posted to " + address);
-  if (post.automatic)
-    return refused("automatic", 550, {5, 7, 1},
-                   "automatic mail (Auto-Submitted) cannot be posted to " + address);
-  if (post.has_been_through(list))
-    return refused("loop", 554, {5, 4, 6}, "loop: the message has been through " + address + " already");
-  if (post.received > max_received)
-    return refused("received", 554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
-  const std::uint64_t most = list.settings.max_size;
-  if (most != 0 && post.size > most)
-    return refused("max_size", 552, {5, 3, 4},
-                   "the message has " + std::to_string(post.size) + " octets, " + address +
-                       " takes at most " + std::to_string(most));
-  if (const char* fault = no_author(post.author.kind)) return refused("from", 550, {5, 6, 0}, fault);
+const char* text(Outcome outcome) {
+  constexpr const char* words[] = {"accept", "hold", "reject", "discard"};
+  return words[static_cast<std::size_t>(outcome)];
+}
 
-  Judgement judgement{
-      .rule = "member", .refusal = {}, .poster = post.author.address->mailbox.key(), .member = true};
-  if (is_member(judgement.poster)) return judgement;
-  if (!post.sender.empty() && post.sender != judgement.poster && is_member(post.sender)) {
-    judgement.poster = post.sender;
-    return judgement;
+namespace {
+
+/// The rules, in the order in which judge() asks them. Each answers whether it has decided.
+class Judging {
+ public:
+  Judging(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of)
+      : list_(list), said_(list.settings.moderation), rules_(rules), post_(post), member_of_(member_of) {}
+
+  Judgement run() {
+    // Who decides nothing leaves the post to those behind him.
+    (void)(not_a_post() || from() || banned() || size() || emergency() || member() || nonmember() ||
+           destination() || recipients() || headers());
+    if (made_.outcome == Outcome::accept && made_.refusal == std::nullopt) made_.reason.clear();
+    return std::move(made_);
   }
-  judgement.rule = "nonmembers";
-  judgement.member = false;
-  if (list.settings.nonmembers == Nonmembers::reject)
-    judgement.refusal =
-        smtp::Reply{550,
-                    {5, 7, 1},
-                    judgement.poster + " is not a member of " + address +
-                        "; only members may post. Help: " + list.local + "-owner@" + list.domain};
-  return judgement;
+
+ private:
+  bool decide(const char* rule, Action action, std::string reason) {
+    if (action == Action::defer) return false;
+    made_.rule = rule;
+    made_.reason = std::move(reason);
+    made_.outcome = action == Action::accept   ? Outcome::accept
+                    : action == Action::hold   ? Outcome::hold
+                    : action == Action::reject ? Outcome::reject
+                                               : Outcome::discard;
+    if (action == Action::reject) made_.refusal = smtp::Reply{550, {5, 7, 1}, made_.reason + help()};
+    return true;
+  }
+  bool refuse(const char* rule, int code, smtp::EnhancedStatus enhanced, std::string reason) {
+    decide(rule, Action::reject, std::move(reason));
+    made_.refusal = smtp::Reply{code, enhanced, made_.reason};
+    return true;
+  }
+  std::string help() const { return ". Help: " + list_.local + "-owner@" + list_.domain; }
+
+  bool not_a_post() {
+    if (post_.reverse_path.empty())
+      return refuse("null_sender", 550, {5, 7, 1},
+                    "bounces and other mail from <> cannot be posted to " + address_);
+    if (post_.automatic)
+      return refuse("automatic", 550, {5, 7, 1},
+                    "automatic mail (Auto-Submitted) cannot be posted to " + address_);
+    if (post_.has_been_through(list_))
+      return refuse("loop", 554, {5, 4, 6}, "loop: the message has been through " + address_ + " already");
+    if (post_.received > max_received)
+      return refuse("received", 554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
+    return false;
+  }
+
+  bool from() {
+    if (const char* fault = no_author(post_.author.kind)) return refuse("from", 550, {5, 6, 0}, fault);
+    made_.poster = post_.author.address->mailbox.key();
+    return false;
+  }
+
+  /// The entry that fits the author or the envelope's sender.
+  std::optional<std::string> named_by(const AddressPatterns& patterns) const {
+    if (auto entry = patterns.match(made_.poster)) return entry;
+    if (post_.sender == made_.poster) return std::nullopt;
+    return patterns.match(post_.sender);
+  }
+
+  bool banned() {
+    if (!named_by(rules_.bans)) return false;
+    return decide("banned", Action::reject, "this sender must not post to " + address_);
+  }
+
+  bool size() {
+    const std::uint64_t most = list_.settings.max_size;
+    if (most == 0 || post_.size <= most) return false;
+    return refuse("max_size", 552, {5, 3, 4},
+                  "the message has " + std::to_string(post_.size) + " octets, " + address_ +
+                      " takes at most " + std::to_string(most));
+  }
+
+  bool emergency() {
+    return said_.emergency && decide("emergency", Action::hold, "all posts to " + address_ + " are held now");
+  }
+
+  bool member() {
+    auto found = member_of_(made_.poster);
+    if (!found && !post_.sender.empty() && post_.sender != made_.poster) {
+      found = member_of_(post_.sender);
+      if (found) made_.poster = post_.sender;
+    }
+    if (!found) return false;
+    made_.member = true;
+    made_.rule = "member";
+    return decide("member_moderation", found->moderation.value_or(said_.members),
+                  found->moderation ? "the posts of " + made_.poster + " to " + address_ + " are moderated"
+                                    : "the posts of members of " + address_ + " are moderated");
+  }
+
+  bool nonmember() {
+    if (made_.member) return false;
+    const auto own = [this](const char* rule, const AddressPatterns& patterns, Action action) {
+      const auto entry = named_by(patterns);
+      if (!entry) return false;
+      if (action == Action::hold)
+        return decide(rule, action, made_.poster + " is no member, and " + *entry + " is in " + rule);
+      return decide(rule, action, "posts of " + made_.poster + " to " + address_ + " are not accepted");
+    };
+    if (own("accept_these", rules_.accept_these, Action::accept) ||
+        own("hold_these", rules_.hold_these, Action::hold) ||
+        own("reject_these", rules_.reject_these, Action::reject) ||
+        own("discard_these", rules_.discard_these, Action::discard))
+      return true;
+    made_.rule = "nonmembers";
+    return decide("nonmembers", said_.nonmembers,
+                  made_.poster + " is not a member of " + address_ +
+                      (said_.nonmembers == Action::reject ? "; only members may post" : ""));
+  }
+
+  bool destination() {
+    if (said_.implicit_destination == Action::accept) return false;
+    for (const std::string& key : post_.addressed())
+      if (key == address_ || rules_.acceptable_aliases.match(key)) return false;
+    return decide("implicit_destination", said_.implicit_destination,
+                  "neither To nor Cc of the message names " + address_);
+  }
+
+  bool recipients() {
+    const std::size_t count = post_.addressed().size();
+    if (said_.max_recipients == 0 || count <= said_.max_recipients) return false;
+    return decide("max_recipients", Action::hold,
+                  "To and Cc of the message name " + std::to_string(count) + " addresses, more than " +
+                      std::to_string(said_.max_recipients));
+  }
+
+  bool headers() {
+    const HeaderRule* rule = rules_.first(post_.header);
+    if (rule == nullptr) return false;
+    // The poster is not told which rule: it would tell a spammer what to change.
+    if (rule->action == Action::reject)
+      return decide("header_rules", Action::reject,
+                    "the message looks as " + address_ + " does not accept it");
+    return decide("header_rules", rule->action, "header rule: " + rule->written());
+  }
+
+  const List& list_;
+  const Moderation& said_;
+  const Rules& rules_;
+  const Post& post_;
+  const MemberOf& member_of_;
+  const std::string address_ = list_.address();
+  Judgement made_;
+};
+
+}  // namespace
+
+Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of) {
+  return Judging(list, rules, post, member_of).run();
 }
 
 std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster) {

@@ -1,9 +1,11 @@
 // Who may post (README.md of protocol/): judged after the header is known, answered at the end of data.
 //
 // The sender is the author in From, then the envelope sender with BATV's prvs= undone; never Reply-To or
-// Sender, which a stranger can fill with a member's address. First match decides: null reverse path and
-// automatic mail, loop, size, From, membership. Each refusal is a 5xx reply with a sentence that the poster
-// can act on. Pure: whether somebody is a member is asked of a function.
+// Sender, which a stranger can fill with a member's address. The rules are asked in this order, and the first that decides ends
+// it: null reverse path and automatic mail, loop, From, bans, size, emergency, what is said of the member's posts, the list's
+// own rules about senders who are no members, nonmembers; and where these defer to the rules behind: destination, number of
+// recipients, header rules. Each refusal is a 5xx reply with a sentence that the poster can act on. Pure: whether somebody is
+// a member is asked of a function.
 #pragma once
 #include <cstdint>
 #include <functional>
@@ -13,6 +15,7 @@
 #include <unordered_set>
 #include <vector>
 
+#include "protocol/list/rules.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/header.hpp"
@@ -46,17 +49,29 @@ class Post {
   mutable std::optional<std::vector<std::string>> addressed_;
 };
 
+enum class Outcome : std::uint8_t { accept, hold, reject, discard };
+const char* text(Outcome);
+
 struct Judgement {
-  /// Which rule decided: null_sender, automatic, loop, received, max_size, from, member or nonmembers.
+  /// Which rule decided: null_sender, automatic, loop, received, banned, max_size, from, emergency, member_moderation (of one
+  /// member, or of the list), accept_these, hold_these, reject_these, discard_these, nonmembers, implicit_destination,
+  /// max_recipients, header_rules; member: none of them.
   const char* rule = "";
-  std::optional<smtp::Reply> refusal;  // nothing: accepted
+  Outcome outcome = Outcome::accept;
+  std::string reason;                  // in words; empty: accepted
+  std::optional<smtp::Reply> refusal;  // of reject
   std::string poster;   // Mailbox key: the member that From or the envelope names, else the author
   bool member = false;  // the poster is a member
 };
 
-/// `is_member`: of this list, by Mailbox key, whatever the delivery mode.
-Judgement judge(const List& list, const Post& post,
-                const std::function<bool(const std::string& key)>& is_member);
+/// Of a member, by Mailbox key, whatever his delivery mode: what is said of his posts, where the list says nothing else.
+struct Membership {
+  std::optional<Action> moderation;
+};
+using MemberOf = std::function<std::optional<Membership>(const std::string& key)>;
+
+/// `rules`: those of the list.
+Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of);
 
 /// The Mailbox keys that this post is not sent to although they are members: the poster when
 /// own_posts = false; To, Cc, Resent-To and Resent-Cc when avoid_duplicates = true.

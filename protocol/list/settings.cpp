@@ -1,5 +1,7 @@
 #include "protocol/list/settings.hpp"
 
+#include <array>
+
 #include "protocol/mail/utf8.hpp"
 
 namespace spoold::list {
@@ -8,6 +10,20 @@ std::optional<std::string> member_name_fault(std::string_view name) {
   if (name.size() > 200) return "the name is longer than 200 octets";
   if (!mail::is_utf8_text(name)) return "the name is not one line of UTF-8 text";
   return {};
+}
+
+namespace {
+constexpr std::array<const char*, 5> action_words = {"defer", "accept", "hold", "reject", "discard"};
+}
+
+const char* text(Action action) {
+  return action_words[static_cast<std::size_t>(action)];
+}
+
+std::optional<Action> parse_action(std::string_view text) {
+  for (std::size_t i = 0; i < action_words.size(); ++i)
+    if (text == action_words[i]) return static_cast<Action>(i);
+  return std::nullopt;
 }
 
 Copies copies_for(const Settings& settings, std::uint32_t post_number) {

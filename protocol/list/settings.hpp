@@ -17,10 +17,13 @@ enum class Verp : std::uint8_t { never, personalized, every, always };
 enum class VerpFormat : std::uint8_t { classic, signed_, opaque };
 enum class Personalize : std::uint8_t { none, individual, full };
 enum class ReplyTo : std::uint8_t { poster, list, address };
-enum class Nonmembers : std::uint8_t { reject, accept };
 /// How somebody becomes a member by mail, and how a member leaves (wish.hpp).
 enum class JoinBy : std::uint8_t { open, confirm, moderate, confirm_and_moderate };
 enum class LeaveBy : std::uint8_t { open, confirm };
+/// What a rule does with a post (policy.hpp). defer: the rules behind it decide. accept: they are not asked.
+enum class Action : std::uint8_t { defer, accept, hold, reject, discard };
+const char* text(Action);
+std::optional<Action> parse_action(std::string_view text);
 enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
 
 /// When failures disable a member (protocol/bounce/score.hpp).
@@ -46,6 +49,28 @@ struct AlignRules {
   bool transparent = false;
 };
 
+/// The texts of the settings that may have thousands of entries. They are kept apart from the others (store/directory), and
+/// compiled once for each version (rules.hpp): whoever reads a list does not read them.
+struct RuleTexts {
+  std::string accept_these, hold_these, reject_these, discard_these;  // senders who are no members
+  std::string bans, acceptable_aliases, header_rules;
+  bool operator==(const RuleTexts&) const = default;
+};
+
+/// Who may post: policy.hpp.
+struct Moderation {
+  Action nonmembers = Action::reject;
+  Action members = Action::defer;  // of those without an action of their own
+  bool emergency = false;
+  Action implicit_destination = Action::accept;  // accept, hold, reject or discard
+  std::uint32_t max_recipients = 0;              // 0: any number
+  std::vector<std::string> moderators;           // Mailbox texts; none: the owners
+  Duration held_lifetime = std::chrono::hours(24 * 7);
+  Action held_expiry = Action::discard;  // or reject
+  RuleTexts rules;                       // empty unless they were asked for
+  std::uint32_t rules_version = 0;       // rises with each change of them; 0: there are none
+};
+
 struct Settings {
   std::string description;
   std::vector<std::string> owners;  // Mailbox texts, at least one
@@ -53,7 +78,6 @@ struct Settings {
   std::uint32_t verp_every = 0;  // N of every:N
   VerpFormat verp_format = VerpFormat::classic;
   Personalize personalize = Personalize::none;
-  Nonmembers nonmembers = Nonmembers::reject;
   std::uint64_t max_size = 0;  // 0: the server's limit
   bool own_posts = true;
   bool avoid_duplicates = false;
@@ -61,6 +85,7 @@ struct Settings {
   JoinBy subscribe = JoinBy::confirm;
   LeaveBy unsubscribe = LeaveBy::confirm;
   std::string language = "en";  // of letters
+  Moderation moderation;
   // Of what members get (cook.hpp):
   std::string subject_prefix, header, footer;
   ReplyTo reply_to = ReplyTo::poster;
@@ -92,6 +117,7 @@ struct Member {
   std::string name;
   Delivery delivery = Delivery::regular;
   TimePoint joined{};
+  std::optional<Action> moderation = {};  // of his posts; nothing: what the list says of its members
 };
 
 /// How one post goes out; decided once, in the accepting transaction, with the post's own number. The table

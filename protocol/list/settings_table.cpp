@@ -27,8 +27,6 @@ constexpr std::array<Word<VerpFormat>, 2> format_words = {
     {{"classic", VerpFormat::classic}, {"opaque", VerpFormat::opaque}}};
 constexpr std::array<Word<Personalize>, 3> personalize_words = {
     {{"none", Personalize::none}, {"individual", Personalize::individual}, {"full", Personalize::full}}};
-constexpr std::array<Word<Nonmembers>, 2> nonmember_words = {
-    {{"reject", Nonmembers::reject}, {"accept", Nonmembers::accept}}};
 
 Done read_description(Settings& settings, std::string_view text) {
   if (text.size() > 200) return fault("a description has at most 200 octets");
@@ -38,35 +36,12 @@ Done read_description(Settings& settings, std::string_view text) {
   return {};
 }
 
-/// Addresses with commas or blanks between them.
 Done read_owner(Settings& settings, std::string_view text) {
   std::vector<std::string> owners;
-  std::string word;
-  bool quoted = false;
-  for (char c : std::string(text) + ",") {
-    if (c == '"') quoted = !quoted;
-    if ((c == ',' || c == ' ' || c == '\n') && !quoted) {
-      if (!word.empty()) {
-        auto mailbox = Mailbox::parse(word);
-        if (!mailbox) return fault("'" + word + "': " + mailbox.error());
-        if (std::find(owners.begin(), owners.end(), mailbox->text()) == owners.end())
-          owners.push_back(mailbox->text());
-      }
-      word.clear();
-    } else {
-      word += c;
-    }
-  }
-  if (quoted) return fault("'" + word + "': the quoted local part is not closed");
+  if (auto done = read_addresses(owners, text); !done) return done;
   if (owners.empty()) return fault("a list needs at least one owner");
   settings.owners = std::move(owners);
   return {};
-}
-
-std::string print_owner(const Settings& settings) {
-  std::string text;
-  for (const std::string& owner : settings.owners) text += (text.empty() ? "" : ", ") + owner;
-  return text;
 }
 
 Done read_verp(Settings& settings, std::string_view text) {
@@ -170,10 +145,7 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 11> not_built = {
-    "moderators",           "member_moderation", "emergency",   "max_recipients",
-    "implicit_destination", "held_lifetime",     "held_expiry", "bounce_guard",
-    "advertised",           "archive",           "info"};
+constexpr std::array<std::string_view, 4> not_built = {"bounce_guard", "advertised", "archive", "info"};
 
 }  // namespace
 
@@ -191,6 +163,35 @@ std::string print_flag(bool value) {
   return value ? "true" : "false";
 }
 
+tl::expected<void, std::string> read_addresses(std::vector<std::string>& value, std::string_view text) {
+  std::vector<std::string> addresses;
+  std::string word;
+  bool quoted = false;
+  for (char c : std::string(text) + ",") {
+    if (c == '"') quoted = !quoted;
+    if ((c == ',' || c == ' ' || c == '\n') && !quoted) {
+      if (!word.empty()) {
+        auto mailbox = Mailbox::parse(word);
+        if (!mailbox) return fault("'" + word + "': " + mailbox.error());
+        if (std::find(addresses.begin(), addresses.end(), mailbox->text()) == addresses.end())
+          addresses.push_back(mailbox->text());
+      }
+      word.clear();
+    } else {
+      word += c;
+    }
+  }
+  if (quoted) return fault("'" + word + "': the quoted local part is not closed");
+  value = std::move(addresses);
+  return {};
+}
+
+std::string print_addresses(const std::vector<std::string>& addresses) {
+  std::string text;
+  for (const std::string& address : addresses) text += (text.empty() ? "" : ", ") + address;
+  return text;
+}
+
 namespace {
 
 const std::vector<SettingKey>& general_keys() {
@@ -198,7 +199,7 @@ const std::vector<SettingKey>& general_keys() {
       {"description", "text", "one line about the list; goes into List-Id", read_description,
        [](const Settings& s) { return s.description; }},
       {"owner", "addresses", "addresses that receive mail sent to LIST-owner; at least one", read_owner,
-       print_owner},
+       [](const Settings& s) { return print_addresses(s.owners); }},
       {"verp", "never | personalized | every:N | always",
        "which posts have an envelope sender of its own for each member", read_verp, print_verp},
       {"verp_format", "classic | opaque", "how that envelope sender names the member",
@@ -208,11 +209,6 @@ const std::vector<SettingKey>& general_keys() {
        "individual: one copy a member; full: and his values in header and footer",
        [](Settings& s, std::string_view t) { return read_word(s.personalize, t, personalize_words, {}); },
        [](const Settings& s) { return print_word(s.personalize, personalize_words); }},
-      {"nonmembers", "reject | accept", "what becomes of a post of somebody who is not a member",
-       [](Settings& s, std::string_view t) {
-         return read_word(s.nonmembers, t, nonmember_words, {"hold", "discard"});
-       },
-       [](const Settings& s) { return print_word(s.nonmembers, nonmember_words); }},
       {"max_size", "size | 0", "largest post; 0: the server's limit", read_max_size, print_max_size},
       {"own_posts", "true | false", "whether a member gets his own posts",
        [](Settings& s, std::string_view t) { return read_flag(s.own_posts, t); },
@@ -256,6 +252,7 @@ const std::vector<SettingKey>& setting_keys() {
     std::vector<SettingKey> all = general_keys();
     all.insert(all.end(), request_setting_keys().begin(), request_setting_keys().end());
     all.insert(all.end(), align_setting_keys().begin(), align_setting_keys().end());
+    all.insert(all.end(), moderation_setting_keys().begin(), moderation_setting_keys().end());
     all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
     return all;
   }();
@@ -278,9 +275,12 @@ tl::expected<const SettingKey*, std::string> find(std::string_view name) {
 
 }  // namespace
 
-tl::expected<void, std::string> set(Settings& settings, std::string_view key, std::string_view text) {
+tl::expected<void, std::string> set(Settings& settings, std::string_view key, std::string_view text,
+                                    bool was_set) {
   auto found = find(key);
   if (!found) return fault(found.error());
+  if ((*found)->fault != nullptr && !was_set)
+    if (auto wrong = (*found)->fault(text)) return fault(std::string(key) + ": " + *wrong);
   Settings changed = settings;
   if (auto done = (*found)->read(changed, text); !done) return fault(std::string(key) + ": " + done.error());
   settings = std::move(changed);

@@ -54,9 +54,14 @@ struct
   std::string address;  // Mailbox key
   bool operator==(const Leave&) const = default;
 };
+struct Moderation {  // a moderator's answer about a held post
+  list::ListId list = 0;
+  std::uint64_t post = 0;
+  bool operator==(const Moderation&) const = default;
+};
 }  // namespace to
-using Resolved =
-    std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Command, to::Leave>;
+using Resolved = std::variant<to::Relay, to::Alias, to::Owners, to::Post, to::Bounce, to::Probe, to::Command,
+                              to::Leave, to::Moderation>;
 
 /// One accepted forward path.
 struct Recipient {

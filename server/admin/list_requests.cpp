@@ -32,7 +32,10 @@ using mail::lower;
 store::Result<list::List> find_list(const Request& request) {
   const Mailbox address = mailbox_of(request.text("list"));
   const store::Read read(request.store);
-  if (const auto found = directory::find_list(read, lower(address.local()), address.domain())) return *found;
+  if (auto found = directory::find_list(read, lower(address.local()), address.domain())) {
+    directory::load_rules(read, *found);
+    return std::move(*found);
+  }
   return store::fail(store::Error::Kind::not_found, "there is no list " + address.text());
 }
 
@@ -224,11 +227,17 @@ Json member_set(const Request& request) {
       if (!list::parse_delivery(text, parsed))
         return failure(Exit::usage, "'" + text + "' is none of: " + std::string(list::delivery_values()));
       change.delivery = parsed;
+    } else if (what == "moderation") {
+      const auto action = list::parse_action(text);
+      if (!action && text != "default")
+        return failure(Exit::usage,
+                       "'" + text + "' is none of: default, defer, accept, hold, reject, discard");
+      change.moderation = action;
     } else
-      return failure(Exit::usage, "a member has no setting '" + what + "': name, delivery");
+      return failure(Exit::usage, "a member has no setting '" + what + "': name, delivery, moderation");
   }
-  if (!change.name && !change.delivery)
-    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery");
+  if (!change.name && !change.delivery && !change.moderation)
+    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery, moderation");
   const auto current = [&]() -> std::optional<list::Member> {
     const store::Read read(request.store);
     return directory::find_member(read, found->id, key);
@@ -239,6 +248,7 @@ Json member_set(const Request& request) {
   list::Member member = *current;
   if (change.name) member.name = *change.name;
   if (change.delivery) member.delivery = *change.delivery;
+  if (change.moderation) member.moderation = *change.moderation;
   if (!request.dry_run) {
     Done done = submit(request, std::move(change));
     if (!done.failure.is_null()) return done.failure;

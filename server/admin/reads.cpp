@@ -11,6 +11,7 @@
 #include "server/admin/host_clocks.hpp"
 #include "server/admin/views.hpp"
 #include "server/office/envelope_sender.hpp"
+#include "server/office/rule_book.hpp"
 #include "store/directory/check.hpp"
 #include "store/directory/directory.hpp"
 #include "store/directory/users.hpp"
@@ -270,7 +271,10 @@ void Reads::trace(const std::string& what, const RowSink& sink) const {
   std::vector<Traced> found;  // in the order of ids, which is that of arrival
   std::string key;            // of an address: only events that concern it
   if (const auto id = store::parse_id(what)) {
-    if (auto one = message(*id)) found.push_back({std::move(*one), {}});
+    if (auto one = message(*id))
+      found.push_back({std::move(*one), {}});
+    else
+      trace_held(*id, sink);
   } else {
     std::string bare = what;
     if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
@@ -360,7 +364,9 @@ std::optional<list::List> Reads::list(const std::string& address) const {
   const std::string key = mailbox->key();
   const store::Read read(store_);
   auto found = directory::find_list(read, mail::Address(key).local, mailbox->domain());
-  if (found) found->last_post = store::last_post(read, *found);
+  if (!found) return found;
+  directory::load_rules(read, *found);
+  found->last_post = store::last_post(read, *found);
   return found;
 }
 
@@ -387,9 +393,8 @@ std::optional<list::Member> Reads::member(const list::List& list, const std::str
 list::Judgement Reads::judge(const list::List& list, const mail::Header& header,
                              std::string_view reverse_path, std::uint64_t size) const {
   const store::Read read(store_);
-  return list::judge(list, list::Post(header, reverse_path, size), [&](const std::string& key) {
-    return directory::find_member(read, list.id, key).has_value();
-  });
+  return list::judge(list, list::Rules(list.settings.moderation.rules),
+                     list::Post(header, reverse_path, size), member_of(read, list.id));
 }
 
 std::string Reads::envelope_sender(const list::List& list, std::uint32_t post,

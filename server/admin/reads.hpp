@@ -11,6 +11,7 @@
 #include "server/admin/filter.hpp"
 #include "server/admin/json.hpp"
 #include "server/admin/scan.hpp"
+#include "store/spool/held_post.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server::admin {
@@ -66,6 +67,16 @@ class Reads {
   void scores(const list::List&, const std::string& address, const RowSink&) const;
   /// What the history knows of their failures, oldest first: history_json.
   void bounces(const list::List&, const std::string& address, const RowSink&) const;
+
+  /// A row for each post that waits for a moderator (held_json), by list and number; list 0: of all. held_reads.cpp
+  void held(list::ListId, const RowSink&) const;
+  std::optional<store::HeldPost> held_post(store::Id) const;
+  /// "accepted by anne at ...", of a held post that does not wait any more; empty: it waits, or is unknown.
+  std::string decision(store::Id) const;
+  /// What happened to a post that is or was held.
+  void trace_held(store::Id, const RowSink&) const;
+  /// The octets as they came, in slices.
+  void content(const store::HeldPost&, const std::function<void(const std::string&)>&) const;
 
   /// The invariants of the store, in pages: {"ok", "messages", ..., "problems": [...]}; and what the request
   /// "repair" can mend of it: {"messages": [...], "contents": [...], "lists": [...]}.

@@ -66,6 +66,12 @@ Json user_add(const Request&);
 Json user_set(const Request&);  // addresses, the password
 Json user_remove(const Request&);
 
+// moderation_requests.cpp
+Json held_accept(const Request&);
+Json held_reject(const Request&);
+Json held_discard(const Request&);
+Json held_forward(const Request&);
+
 // bounce_requests.cpp
 Json bounces_undo(const Request&);
 

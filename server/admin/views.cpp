@@ -121,6 +121,7 @@ Json member_json(const list::Member& m) {
   return {{"address", m.address},
           {"name", m.name},
           {"delivery", list::text(m.delivery)},
+          {"moderation", m.moderation ? list::text(*m.moderation) : "default"},
           {"joined", time_json(m.joined)},
           {"id", m.id}};
 }

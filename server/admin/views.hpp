@@ -4,6 +4,7 @@
 #include "protocol/list/settings.hpp"
 #include "server/admin/json.hpp"
 #include "store/directory/users.hpp"
+#include "store/spool/held_post.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::server::admin {
@@ -15,6 +16,7 @@ Json last_reply_json(const std::optional<LastReply>&);
 Json message_json(const store::Message&);
 Json recipient_json(const store::Recipient&, const std::string& envelope_sender,
                     const std::optional<store::Suspect>& suspect);
+Json held_json(const store::HeldPost&);
 Json history_json(const store::HistoryEvent&);
 Json list_json(const list::List&);
 Json member_json(const list::Member&);

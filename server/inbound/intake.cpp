@@ -2,6 +2,7 @@
 
 #include "server/await_store.hpp"
 #include "server/delivery/ip.hpp"
+#include "server/inbound/by_mail.hpp"
 #include "server/inbound/replies.hpp"
 
 namespace spoold::server {
@@ -113,6 +114,11 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     if (disposition.fates[i].refusal)
       log_.refused(transaction.reverse_path, transaction.recipients[i].address,
                    *disposition.fates[i].refusal);
+  if (!disposition.moderations.empty()) {
+    store::Result<void> done =
+        co_await moderate_by_mail(executor_, reception_, *rules_.settings, disposition.moderations);
+    if (!done) co_return refuse_all(done.error());
+  }
   store::Accepted accepted;
   // Where all are refused the reply says so, and the history has nothing to add.
   if (!disposition.all_refused()) {
@@ -126,7 +132,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     accepted = std::move(*stored);
     const std::string auth = verified == nullptr ? std::string() : auth::summary(*verified);
     log_.accepted(accepted, transaction.reverse_path, dialog_.tls(), dialog_.user(), auth);
-    if (!accepted.ids.empty()) {
+    if (!accepted.ids.empty() || !accepted.held.empty()) {
       content_.accepted();  // before forget(), which abandons what was staged
       reception_.wake(accepted.routes);
     }

@@ -12,9 +12,12 @@ smtp::Reply reply_of(const store::Error& error) {
 
 std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted,
                                     bool lmtp) {
-  // A recipient without a message is a bounce report: recorded, nothing is queued.
+  // A recipient without a message is a bounce report, or what a list discards: recorded, nothing is queued.
   const auto reply = [&](const Fate& fate) {
     if (fate.refusal) return *fate.refusal;
+    if (fate.held)
+      return smtp::Reply{
+          250, {2, 0, 0}, "held for moderation as " + store::id_text(accepted.held[*fate.held])};
     if (!fate.message) return smtp::Reply{250, {2, 0, 0}, "noted"};
     return smtp::Reply{250, {2, 0, 0}, "queued as " + store::id_text(accepted.ids[*fate.message])};
   };
@@ -26,8 +29,9 @@ std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store:
   }
   // One reply for all. Who was refused beside others who were not is reported by mail (acceptance.cpp), so the
   // reply is that of the first message that is stored, else that of the first recipient that was not refused.
-  const auto stored =
-      std::find_if(fates.begin(), fates.end(), [](const Fate& fate) { return fate.message.has_value(); });
+  const auto stored = std::find_if(fates.begin(), fates.end(), [](const Fate& fate) {
+    return fate.message.has_value() || fate.held.has_value();
+  });
   const auto taken = std::find_if(fates.begin(), fates.end(), [](const Fate& fate) { return !fate.refusal; });
   replies.push_back(reply(stored != fates.end() ? *stored : taken != fates.end() ? *taken : fates.front()));
   return replies;

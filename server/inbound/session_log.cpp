@@ -15,12 +15,13 @@ void SessionLog::accepted(const store::Accepted& accepted, const std::string& fr
                           std::string_view user, std::string_view auth) const {
   const store::Acceptance& acceptance = *accepted.acceptance;
   bounces(acceptance);
-  if (accepted.ids.empty()) return;
+  if (accepted.ids.empty() && accepted.held.empty()) return;
   ++stats_.accepted;
   for (const std::uint32_t recipients : accepted.recipients) stats_.recipients += recipients;
   if (!log::enabled(log::Level::info)) return;
   const std::string client = peer_.text();
   for (std::size_t i = 0; i < accepted.ids.size(); ++i) {
+    if (accepted.ids[i] == 0) continue;  // a notice, and the limit of the day was used up
     const std::string qid = store::id_text(accepted.ids[i]);
     const store::NewMessage& message = acceptance.messages[i];
     const std::string& list = message.message.list_address;
@@ -64,8 +65,10 @@ void SessionLog::login_failed(const std::string& user, const smtp::Reply& reply)
 }
 
 void SessionLog::bounces(const store::Acceptance& acceptance) const {
-  for (const store::HistoryEvent& event : acceptance.events)
+  for (const store::HistoryEvent& event : acceptance.events) {
     if (event.event == "bounce" || event.event == "complaint") bounce(event);
+    if (event.event == "moderation") moderation(event);
+  }
   for (const std::string& packed : acceptance.operations) {
     const store::directory::Operation operation = store::directory::unpack_operation(packed);
     const auto* score = std::get_if<store::directory::ScoreMember>(&operation.change);
@@ -76,6 +79,14 @@ void SessionLog::bounces(const store::Acceptance& acceptance) const {
     if (!score->said.empty()) event.detail += "; " + score->said;
     bounce(event);
   }
+}
+
+void SessionLog::moderation(const store::HistoryEvent& event) const {
+  const std::string client = peer_.text(), qid = store::id_text(event.message);
+  const log::Field fields[] = {
+      {"from", event.address}, {"reply", event.detail}, {"client", client}, {"qid", qid}};
+  log::event(log::Level::info, "moderation",
+             std::span<const log::Field>(fields).first(event.message == 0 ? 3 : 4));
 }
 
 void SessionLog::bounce(const store::HistoryEvent& event) const {

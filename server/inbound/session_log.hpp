@@ -38,6 +38,7 @@ class SessionLog {
  private:
   void bounces(const store::Acceptance& acceptance) const;
   void bounce(const store::HistoryEvent& event) const;
+  void moderation(const store::HistoryEvent& event) const;
 
   Stats& stats_;
   const Peer& peer_;

@@ -18,6 +18,7 @@
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/leaving.hpp"
+#include "server/office/refusals.hpp"
 #include "server/office/report.hpp"
 #include "server/office/requests.hpp"
 #include "server/office/senders.hpp"
@@ -47,7 +48,7 @@ class Disposing {
 
   Disposition run() {
     const auto& recipients = arrival_.transaction.recipients;
-    auto refusal = too_much_to_cook();
+    auto refusal = server::refusal(arrival_.transaction, header_, arrival_.header.size());
     if (!refusal && !arrival_.user.empty())
       refusal = author_refusal(read_, arrival_.user, settings_.submission.senders, header_);
     if (refusal) {
@@ -80,6 +81,7 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) {
     (void)complained();
+    if (was_delivered_to(header_, recipient.address)) return {loop_at(recipient.address), {}};
     return fate_of_led(recipient);
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
@@ -105,6 +107,10 @@ class Disposing {
     leave(to, arrival_, made_.acceptance);
     return {};
   }
+  Fate fate_of(const smtp::Recipient&, const to::Moderation& to) {
+    answered_by_mail(made_, read_, to, header_, content(), arrival_);
+    return {};
+  }
 
   // What is recognised is an operation, recorded with what it did. Anything else is noted, and what nobody here can read
   // goes to the owners too.
@@ -122,7 +128,8 @@ class Disposing {
       event.detail = report.what + "; From: " + drafts_.from() + "; Subject: " + drafts_.subject();
       made_.acceptance.events.push_back(std::move(event));
     }
-    return report.to_owners ? to_owners(recipient, list) : Fate{};
+    const bool loop = was_delivered_to(header_, recipient.address);
+    return report.to_owners && !loop ? to_owners(recipient, list) : Fate{};
   }
 
   Fate to_owners(const smtp::Recipient& recipient, list::ListId list) {
@@ -182,7 +189,7 @@ class Disposing {
     if (targets.addresses.empty() && targets.lists.empty())  // since RCPT
       return {smtp::Reply{550, {5, 1, 6}, "nobody answers " + recipient.address + " now"}, {}};
     if (const auto* owners = std::get_if<to::Owners>(&recipient.to))
-      return {{}, plain(targets.addresses, {}, owners_sender(*owners))};
+      return {{}, plain(targets.addresses, {}, owners_sender(*owners, recipient), recipient.address)};
     Fate fate;
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {
@@ -272,30 +279,36 @@ class Disposing {
   }
 
   // Mail to owners is sent on in the list's name, so that what bounces does not trouble the author; bounces
-  // stay bounces.
-  std::string owners_sender(const to::Owners& owners) {
+  // stay bounces, and what came to their address becomes one: no program answers it.
+  std::string owners_sender(const to::Owners& owners, const smtp::Recipient& recipient) {
     if (arrival_.transaction.reverse_path.empty() || owners.lists.size() != 1)
       return arrival_.transaction.reverse_path;
+    const auto sub = list::sub_address(mail::Address(recipient.address).local, settings_.verp.delimiter);
+    if (sub && sub->role == list::Role::bounces) return {};
     const auto list = directory::list(read_, owners.lists.front());
     return list ? list::bounces_address(*list) : arrival_.transaction.reverse_path;
   }
 
-  // `own_sender`: the mail goes on in another name than its sender's, without what he asked of reports.
+  // `own_sender`: the mail goes on in another name than its sender's, without what he asked of reports, and says that it
+  // came to the address `by`.
   std::size_t plain(std::span<const std::string> addresses, const smtp::DsnOfRecipient& dsn,
-                    const std::optional<std::string>& own_sender = std::nullopt) {
+                    const std::optional<std::string>& own_sender = std::nullopt, const std::string& by = {}) {
     const std::string& reverse_path = own_sender ? *own_sender : arrival_.transaction.reverse_path;
     // One message for each reverse path. Posts are not joined: each has a header of its list's own.
     auto& messages = made_.acceptance.messages;
     std::size_t at = 0;
-    while (at < messages.size() &&
-           (messages[at].message.list != 0 || messages[at].message.reverse_path != reverse_path))
+    while (at < messages.size() && (messages[at].message.list != 0 ||
+                                    messages[at].message.reverse_path != reverse_path || came_by(at) != by))
       ++at;
     if (at == messages.size()) {
       store::NewMessage made = drafts_.message();
       made.message.reverse_path = reverse_path;
       if (!own_sender) made.message.dsn = arrival_.transaction.dsn;
-      put(drafts_.of(made).outgoing(), made);
+      mail::Draft draft = drafts_.of(made);
+      if (!by.empty()) draft.prepend(delivered_to(by));
+      put(draft.outgoing(), made);
       drafts_.sign(made);
+      if (!by.empty()) sent_on_[at] = by;
       messages.push_back(std::move(made));
     }
     // Mailbox texts: the domain is in lower case; what the local part's case means, its host decides.
@@ -303,6 +316,11 @@ class Disposing {
     for (const std::string& address : addresses)
       if (is_new(at, recipients, address)) recipients.push_back(store::PlainRecipient{address, dsn});
     return at;
+  }
+
+  std::string_view came_by(std::size_t at) const {
+    const auto known = sent_on_.find(at);
+    return known == sent_on_.end() ? std::string_view() : known->second;
   }
 
   // Most mail is for one or a few: no table is made for them.
@@ -319,19 +337,6 @@ class Disposing {
   Fate post(list::ListId id) {
     if (const auto known = posts_.find(id); known != posts_.end()) return known->second;
     return posts_.emplace(id, judged_post(id)).first->second;
-  }
-
-  // Each list's post has a header of its own. No header that a person reads is as long as this.
-  std::optional<smtp::Reply> too_much_to_cook() const {
-    const auto& recipients = arrival_.transaction.recipients;
-    const auto posts = static_cast<std::size_t>(
-        std::count_if(recipients.begin(), recipients.end(),
-                      [](const smtp::Recipient& recipient) { return recipient.is<to::Post>(); }));
-    if (posts <= 20 || posts * arrival_.header.size() <= (4u << 20)) return {};
-    return smtp::Reply{552,
-                       {5, 3, 4},
-                       "a header of " + std::to_string(arrival_.header.size()) + " octets is too long for " +
-                           std::to_string(posts) + " lists in one transaction"};
   }
 
   std::string_view tail_for(const list::Settings& settings) {
@@ -353,12 +358,14 @@ class Disposing {
     if (arrival_.by_operator) {
       if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
     } else {
-      judgement = list::judge(*list, the_post(), [&](const std::string& key) {
-        return directory::find_member(read_, id, key).has_value();
-      });
+      const auto rules = arrival_.addresses != nullptr ? arrival_.addresses->rules().of(read_, *list)
+                                                       : RuleBook::compiled(read_, *list);
+      judgement = list::judge(*list, *rules, the_post(), member_of(read_, id));
     }
     if (judgement.member) members_posts_.insert(id);
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
+    if (judgement.outcome != list::Outcome::accept)
+      return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
     std::uint32_t number = 0;
     if (arrival_.numbers != nullptr) {
       number = arrival_.numbers->take(read_, id).value_or(0);
@@ -408,6 +415,8 @@ class Disposing {
   std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is
   std::unordered_map<std::string, Behind> behind_;  // by alias, or by the lists whose owners they are
   std::unordered_map<std::size_t, std::unordered_set<std::string>> known_;  // recipients, by message
+  std::unordered_map<std::size_t, std::string>
+      sent_on_;  // by message: the address that it came to, where it names it
 };
 
 }  // namespace

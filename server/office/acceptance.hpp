@@ -16,6 +16,7 @@
 #include "conf/settings.hpp"
 #include "protocol/smtp/reply.hpp"
 #include "server/office/arrival.hpp"
+#include "server/office/moderation.hpp"
 #include "store/spool/acceptance.hpp"
 
 namespace spoold::store {
@@ -26,8 +27,9 @@ namespace spoold::server {
 
 struct Fate {
   std::optional<smtp::Reply> refusal;
-  /// In Disposition::acceptance.messages; none: refused, or a bounce report.
+  /// In Disposition::acceptance.messages; none: refused, held, discarded, a bounce report, or a moderator's answer.
   std::optional<std::size_t> message;
+  std::optional<std::size_t> held = {};  // in Disposition::acceptance.held
 };
 
 struct Disposition {
@@ -35,6 +37,8 @@ struct Disposition {
   store::Acceptance acceptance;
   std::vector<Fate> fates;  // one for each recipient of the transaction, in order
   bool all_refused() const;
+  /// What moderators ask in this mail, each once: to be done first, as commits of their own (inbound/by_mail).
+  std::vector<ModerationByMail> moderations = {};
   /// A post to this list found no number: await PostNumbers::lease() and dispose() again. Nothing else holds then.
   std::optional<list::ListId> unnumbered;
 };

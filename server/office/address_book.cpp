@@ -3,9 +3,12 @@
 #include <unordered_set>
 
 #include "protocol/list/leave_token.hpp"
+#include "protocol/list/moderation_token.hpp"
+#include "protocol/list/policy.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "store/directory/asked.hpp"
 #include "store/directory/scores.hpp"
+#include "store/spool/moderation.hpp"
 
 namespace spoold::server {
 namespace {
@@ -144,6 +147,31 @@ std::vector<std::string> AddressBook::owners_of(const store::Read& read, list::L
   return targets(read, owners).addresses;
 }
 
+std::vector<std::string> AddressBook::moderators_of(const store::Read& read, const list::List& list) const {
+  Expansion expansion(*this, read, Expansion::Extent::all, Expansion::Posts::none);
+  expansion.follow(list.settings.moderation.moderators);
+  if (expansion.empty()) return owners_of(read, list.id);
+  return std::move(expansion.found.addresses);
+}
+
+std::string AddressBook::moderation_address(const list::List& list, std::uint64_t post) const {
+  return list::moderation_address(list, list::moderation_token(list.id, post, hmac_),
+                                  settings_->verp.delimiter);
+}
+
+/// Nothing: it is no token of a held post. The list may be gone since: that is told to whoever answers.
+AddressBook::Found AddressBook::moderation(const store::Read& read, const Mailbox& path,
+                                           const list::SubAddress& sub) const {
+  const auto post = list::post_of_token(sub.detail);
+  if (!post && sub.detail.size() != list::moderation_token_length) return std::nullopt;
+  const auto list = post ? store::spool::list_of_held(read, *post) : std::nullopt;
+  const auto of_address =
+      sub.list.empty() ? std::nullopt : directory::find_list(read, sub.list, path.domain());
+  if (!list || !list::proves(sub.detail, *list, *post, hmac_) || (of_address && of_address->id != *list))
+    return Answer(refuse(550, {5, 1, 1}, "this address was not made here, or long ago"));
+  return Answer(recipient(path.text(), to::Moderation{*list, *post}));
+}
+
 std::vector<std::string> AddressBook::postmasters(const store::Read& read, TimePoint now) const {
   const Answer who = look_up(read, std::nullopt, {}, true, now);
   return who ? targets(read, *who).addresses : std::vector<std::string>();
@@ -237,7 +265,10 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
                                                const smtp::Transaction& transaction, TimePoint now) const {
   const auto sub = list::sub_address(path.local(), settings_->verp.delimiter);
   if (!sub) return std::nullopt;
-  if (sub->role == list::Role::confirm) return token(read, path, *sub, now);
+  if (sub->role == list::Role::confirm) {
+    if (Found found = moderation(read, path, *sub)) return found;
+    return token(read, path, *sub, now);
+  }
   if (sub->list.empty()) {
     if (sub->role == list::Role::bounces) return bounce(read, path, *sub, std::nullopt, now);
     if (sub->role == list::Role::leave) return leave(read, path, *sub, std::nullopt);
@@ -255,6 +286,9 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
     return Answer(refuse(552, {5, 3, 4},
                          "messages to " + list->address() + " must not be larger than " +
                              std::to_string(list->settings.max_size) + " octets"));
+  const auto sender = Mailbox::parse(list::without_batv(transaction.reverse_path), Mailbox::Allow::utf8);
+  if (sender && rules_.of(read, *list)->bans.match(sender->key()))
+    return Answer(refuse(550, {5, 7, 1}, "this sender must not post to " + list->address()));
   return Answer(recipient(path.text(), to::Post{list->id}));
 }
 

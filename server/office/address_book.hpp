@@ -2,10 +2,11 @@
 //
 // In this order: an alias of the configuration; an address of a list (post, or one of its other addresses) or
 // of a list domain (postmaster, abuse, bounces+...); a recipient of a [[domain]]; anything, for a client that
-// may relay; else refused. Guarantees: aliases are followed to their end, cycles are cut; letters are
+// may relay; else refused. An envelope sender that a list has banned may not post to it. Guarantees: aliases are followed to their end, cycles are cut; letters are
 // compared without regard to case. Failures: 550 5.1.1 no such address at a domain of ours; 550 5.7.1
 // relaying denied, or a local part with a further address in it (`%`, `!`, `@`) that a stranger wants passed
-// on; 552 5.3.4 the declared size is over the list's limit; 550 5.1.6 an alias that leads nowhere.
+// on; 552 5.3.4 the declared size is over the list's limit; 550 5.1.6 an alias that leads nowhere; 550 5.7.1 a sender who is
+// banned.
 //
 // A stranger may send RCPT as fast as he can, so a RCPT costs little however many lists and owners are behind
 // it: look_up() only finds out whether somebody is there. targets() follows all of it, once, at the end of the
@@ -27,6 +28,7 @@
 #include "protocol/mail/mailbox.hpp"
 #include "protocol/smtp/transaction.hpp"
 #include "protocol/time.hpp"
+#include "server/office/rule_book.hpp"
 #include "store/directory/directory.hpp"
 #include "store/txn.hpp"
 
@@ -37,6 +39,8 @@ class AddressBook {
   AddressBook(std::shared_ptr<const conf::Settings> settings, list::Hmac hmac);
 
   const conf::Settings& settings() const { return *settings_; }
+  /// The rules of lists about who may post.
+  const RuleBook& rules() const { return rules_; }
 
   using Answer = tl::expected<smtp::Recipient, smtp::Reply>;
   /// `path` none: <postmaster>. `may_relay`: the client is in a trusted network.
@@ -56,6 +60,10 @@ class AddressBook {
                                        TimePoint now) const;
   /// The addresses that mail to a list's owners reaches.
   std::vector<std::string> owners_of(const store::Read& read, list::ListId list) const;
+  /// Those who decide about held posts: the moderators; where there are none, the owners.
+  std::vector<std::string> moderators_of(const store::Read& read, const list::List& list) const;
+  /// The address that takes a moderator's answer about a held post.
+  std::string moderation_address(const list::List& list, std::uint64_t post) const;
   /// Who answers <postmaster>.
   std::vector<std::string> postmasters(const store::Read& read, TimePoint now) const;
 
@@ -77,11 +85,13 @@ class AddressBook {
                TimePoint now) const;
   Answer leave(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
                const std::optional<list::List>& list) const;
+  Found moderation(const store::Read& read, const Mailbox& path, const list::SubAddress& sub) const;
   Answer owners(const store::Read& read, const std::string& address, std::vector<list::ListId> lists) const;
 
   const std::shared_ptr<const conf::Settings> settings_;
   const conf::Routes routes_;
   list::Hmac hmac_;
+  RuleBook rules_;
   std::unordered_map<std::string, std::vector<std::string>> aliases_;  // by Mailbox key
 };
 

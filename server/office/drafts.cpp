@@ -89,7 +89,8 @@ std::string Drafts::tail(const store::Read& read, const store::ContentSource& co
   if (content.bytes)
     return content.bytes->substr(content.bytes->size() - std::min(content.bytes->size(), most));
   const std::uint64_t size = arrival_.scanned.size;
-  return store::spool::content(read, content.staged, size - std::min<std::uint64_t>(size, most), most);
+  const store::Id id = content.staged != 0 ? content.staged : content.kept;
+  return store::spool::content(read, id, size - std::min<std::uint64_t>(size, most), most);
 }
 
 void Drafts::sign(store::NewMessage& message) const {

@@ -4,6 +4,7 @@
 
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
+#include "server/office/moderation.hpp"
 #include "server/office/requests.hpp"
 #include "server/office/signing.hpp"
 
@@ -70,6 +71,13 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
 std::vector<store::directory::Operation> Reports::failed(const store::Read& read,
                                                          const store::spool::Failures& failures) const {
   return scores_of(book_.get()->settings(), read, failures);
+}
+
+std::vector<store::Acceptance> Reports::held(store::Store& store, TimePoint now, std::size_t most) const {
+  const auto book = book_.get();
+  std::vector<store::Acceptance> due = expired(book->settings(), store, now, most);
+  for (store::Acceptance& one : summaries(*book, store, now)) due.push_back(std::move(one));
+  return due;
 }
 
 store::Acceptance Reports::notices(const store::Read& read, const store::directory::Applied& applied,

@@ -71,11 +71,19 @@ void declare_list_verbs(const Verbs& verbs) {
 
   Verb set = of_list.add("set", "change settings of a list");
   const auto changed = set.list();
-  const auto changes = set.words("KEY=VALUE", "settings, such as verp=always");
+  const auto changes = set.optional_words("KEY=VALUE", "settings, such as verp=always");
+  const auto files = std::make_shared<Words>();
+  set.options()
+      ->add_option("--file", *files, "the text of this setting is in a file; may be given several times")
+      ->type_name("KEY=FILE")
+      ->allow_extra_args(false);
   set.options()->footer(settings_in_words());
   set.request("list-set", [=](Json& request) {
     request["list"] = *changed;
-    request["settings"] = settings_of(*changes);
+    Json wanted = settings_of(*changes);
+    const Json by_file = settings_of(*files);
+    for (const auto& [key, file] : by_file.items()) wanted[key] = text_of_file(file.get<std::string>());
+    request["settings"] = wanted;
   });
 
   Verb show = of_list.add("show", "show a list's settings");

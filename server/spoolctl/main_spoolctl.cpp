@@ -75,6 +75,7 @@ int main(int argc, char** argv) {
   declare_member_verbs(lists);
   declare_bounce_verbs(lists);
   declare_request_verbs(lists);
+  declare_moderation_verbs(lists);
   declare_user_verbs(verbs.under("Users"));
   declare_store_verbs(verbs.under("Daemon and store"));
   const Verbs judging = verbs.under("What a mail is and says (nothing is stored)");

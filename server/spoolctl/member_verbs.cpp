@@ -109,7 +109,8 @@ void declare_member_verbs(const Verbs& verbs) {
     });
   }
 
-  Verb set = of_member.add("set", "change a member: name=..., delivery=regular|digest|nomail...");
+  Verb set = of_member.add(
+      "set", "change a member: name=..., delivery=regular|digest|nomail..., moderation=default|hold...");
   const auto list = set.list(), address = set.word("ADDR", "the member");
   const auto settings = set.words("KEY=VALUE", "settings, such as delivery=nomail");
   set.request("member-set", [=](Json& request) {

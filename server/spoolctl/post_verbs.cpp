@@ -34,9 +34,9 @@ std::string reverse_path_of(const std::string& written) {
 
 Json judgement_json(const list::Judgement& judgement) {
   const auto& refusal = judgement.refusal;
-  return {{"outcome", refusal ? "reject" : "accept"},
+  return {{"outcome", list::text(judgement.outcome)},
           {"rule", judgement.rule},
-          {"reason", text_or_null(refusal ? refusal->text : std::string())},
+          {"reason", text_or_null(judgement.reason)},
           {"reply", text_or_null(refusal ? refusal->oneline() : std::string())},
           {"poster", text_or_null(judgement.poster)},
           {"member", judgement.member}};

@@ -221,10 +221,10 @@ std::string lists_text(const std::vector<Json>& rows) {
 }
 
 std::string members_text(const std::vector<Json>& rows) {
-  Table table({"ADDRESS", "NAME", "DELIVERY", "JOINED"});
+  Table table({"ADDRESS", "NAME", "DELIVERY", "MODERATION", "JOINED"});
   for (const Json& row : rows)
     table.row({text_of(row, "address"), printable(text_of(row, "name"), 40), text_of(row, "delivery"),
-               text_of(row, "joined")});
+               text_of(row, "moderation"), text_of(row, "joined")});
   return table.text();
 }
 
@@ -257,6 +257,16 @@ std::string requests_text(const std::vector<Json>& rows, TimePoint now) {
   for (const Json& row : rows)
     table.row({printable(text_of(row, "list")), printable(text_of(row, "address")), text_of(row, "request"),
                text_of(row, "waits_for"), relative(row.at("since"), now), relative(row.at("until"), now)});
+  return table.text();
+}
+
+std::string held_text(const std::vector<Json>& rows) {
+  Table table({"ID", "LIST", "SENDER", "SUBJECT", "RULE", ">SIZE", "ARRIVED", "UNTIL"});
+  for (const Json& row : rows)
+    table.row({text_of(row, "id"), text_of(row, "list"), printable(text_of(row, "sender")),
+               printable(text_of(row, "subject"), 40), text_of(row, "rule"),
+               short_size(row.at("size").get<std::uint64_t>()), text_of(row, "arrived"),
+               text_of(row, "until")});
   return table.text();
 }
 

@@ -26,6 +26,7 @@ std::string trace_text(const std::vector<Json>& rows);
 std::string lists_text(const std::vector<Json>& rows);
 std::string users_text(const std::vector<Json>& rows);
 std::string members_text(const std::vector<Json>& rows);
+std::string held_text(const std::vector<Json>& rows);
 std::string scores_text(const std::vector<Json>& rows, TimePoint now);
 std::string requests_text(const std::vector<Json>& rows, TimePoint now);
 /// "key: value" lines of an object, nested ones indented.

@@ -75,6 +75,22 @@ void print_json(const Reads& reads, const store::Message& message, bool content)
   put("}\n");
 }
 
+void show_held(const Console& console, const Reads& reads, const store::HeldPost& post, bool content) {
+  Json row = held_json(post);
+  if (content && !console.json) {
+    TerminalText terminal;
+    if (!::isatty(STDOUT_FILENO)) return reads.content(post, put);
+    reads.content(post, std::ref(terminal));
+    return terminal.finish();
+  }
+  if (content) {
+    std::string octets;
+    reads.content(post, [&](const std::string& part) { octets += part; });
+    row["content"] = octets;
+  }
+  console.print(row);
+}
+
 Exit show(const Console& console, const Words& ids, bool content, bool senders) {
   return console.reading([&](const Reads& reads, TimePoint now) {
     const bool array = console.json && ids.size() > 1;
@@ -83,6 +99,14 @@ Exit show(const Console& console, const Words& ids, bool content, bool senders) 
       const auto id = store::parse_id(text);
       if (!id) return console.fail(Exit::usage, "'" + text + "' is not a queue id");
       const auto message = reads.message(*id);
+      if (const auto post = message ? std::nullopt : reads.held_post(*id)) {
+        if (array) put(first ? "[\n" : ",\n");
+        show_held(console, reads, *post, content);
+        first = false;
+        continue;
+      }
+      if (const std::string decided = message ? "" : reads.decision(*id); !decided.empty())
+        return console.fail(Exit::nothing_matched, text + " was held for moderation, and " + decided);
       if (!message) return console.fail(Exit::nothing_matched, "there is no message " + text);
       if (array) put(first ? "[\n" : ",\n");
       if (console.json) {

@@ -114,18 +114,22 @@ Json text_or_null(const std::string& text) {
 }
 
 std::string file_in_base64(const std::string& path) {
+  return mail::base64_encode(text_of_file(path));
+}
+
+std::string text_of_file(const std::string& path) {
   std::ostringstream text;
   if (path == "-") {
     text << std::cin.rdbuf();
     unless_interrupted();  // what a signal cut short is not the whole input
-    return mail::base64_encode(text.str());
+    return text.str();
   }
   std::error_code error;
   std::ifstream file(path, std::ios::binary);
   if (std::filesystem::is_directory(path, error)) throw Usage{path + " is a folder"};
   if (!file) throw Usage{path + " cannot be read: " + std::strerror(errno)};
   text << file.rdbuf();
-  return mail::base64_encode(text.str());
+  return text.str();
 }
 
 }  // namespace spoold::server::admin

@@ -121,6 +121,7 @@ void declare_list_verbs(const Verbs&);
 void declare_member_verbs(const Verbs&);
 void declare_bounce_verbs(const Verbs&);
 void declare_request_verbs(const Verbs&);
+void declare_moderation_verbs(const Verbs&);
 void declare_post_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
 void declare_user_verbs(const Verbs&);
@@ -134,7 +135,9 @@ std::string without_brackets(std::string path);
 Json text_or_null(const std::string& text);
 /// {"KEY": "VALUE"} of words KEY=VALUE.
 Json settings_of(const Words&);
-/// The octets of a file, "-": standard input, in base64.
+/// The octets of a file, "-": standard input.
+std::string text_of_file(const std::string& path);
+/// The same in base64.
 std::string file_in_base64(const std::string& path);
 
 }  // namespace spoold::server::admin

@@ -1,7 +1,9 @@
 #include "store/directory/apply.hpp"
 
+#include <algorithm>
 #include <utility>
 
+#include "protocol/list/patterns.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "store/directory/import.hpp"
 #include "store/directory/operations.hpp"
@@ -12,6 +14,8 @@ namespace spoold::store::directory {
 namespace {
 
 using Done = Result<void>;
+
+constexpr std::size_t most_told = 1000;  // of a setting's text in the audit event
 
 tl::unexpected<Error> no_list() {
   return fail(Error::Kind::not_found, "there is no such list");
@@ -30,7 +34,7 @@ class Applying {
     list::Settings settings;
     Texts unread;
     for (const auto& [name, text] : c.settings) {
-      const auto set = list::set(settings, name, text);
+      const auto set = list::set(settings, name, text, true);
       if (set) continue;
       if (!following_) return fail(Error::Kind::invalid, set.error());
       unread.emplace_back(name, text);
@@ -48,7 +52,9 @@ class Applying {
     if (!set) return tl::unexpected(set.error());
     applied.list = std::move(*set);
     std::string what = "set " + applied.list.address() + ":";
-    for (const auto& [name, text] : c.settings) what += " " + name + "=" + text;
+    for (const auto& [name, text] : c.settings)
+      what += " " + name + "=" +
+              (text.size() <= most_told ? text : "(" + std::to_string(text.size()) + " octets)");
     event(std::move(what));
     return {};
   }
@@ -100,6 +106,7 @@ class Applying {
     auto member = find_member(write_, c.list, c.address);
     if (!member) return fail(Error::Kind::not_found, c.address + " is not a member of the list");
     if (c.name) member->name = *c.name;
+    if (c.moderation) member->moderation = *c.moderation;
     if (c.delivery) {
       member->delivery = *c.delivery;
       // Whoever decides about a member's delivery decides with it what was counted against him.
@@ -242,6 +249,26 @@ class Applying {
   Done operator()(Redeem& c) { return redeem(write_, c, at_, following_, applied); }
   Done operator()(ForgetAsked& c) {
     forget_asked(write_, c);
+    return {};
+  }
+  Done operator()(AcceptSender& c) {
+    auto found = load(write_, c.list);
+    if (!found) return no_list();
+    load_rules(write_, *found);
+    list::RuleTexts& rules = found->settings.moderation.rules;
+    std::vector<std::string> faults;
+    auto patterns = list::read_address_patterns(rules.accept_these, faults);
+    const list::AddressPattern one{list::AddressPattern::Kind::address, c.address};
+    const auto same = [&](const list::AddressPattern& other) { return other.written() == c.address; };
+    if (std::ranges::none_of(patterns, same)) {
+      patterns.push_back(one);
+      rules.accept_these = list::print_address_patterns(patterns);
+      ++found->settings.moderation.rules_version;
+      save_rules(write_, *found);
+      save(write_, *found);
+      event("set " + found->address() + ": accept_these has " + c.address + " now");
+    }
+    applied.list = std::move(*found);
     return {};
   }
 

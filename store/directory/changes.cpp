@@ -107,6 +107,9 @@ void put(Packer& out, const SetMember& c) {
   out.num(c.list).str(c.address).flag(c.name.has_value()).flag(c.delivery.has_value());
   if (c.name) out.str(*c.name);
   if (c.delivery) out.word(*c.delivery);
+  if (!c.moderation) return;
+  out.flag(c.moderation->has_value());
+  if (*c.moderation) out.word(**c.moderation);
 }
 void read(Unpacker& in, SetMember& c) {
   c.list = in.num32();
@@ -114,6 +117,9 @@ void read(Unpacker& in, SetMember& c) {
   const bool name = in.flag(), delivery = in.flag();
   if (name) c.name = in.text();
   if (delivery) c.delivery = in.word(list::Delivery::nomail_by_bounce);
+  if (in.at_end()) return;
+  c.moderation.emplace();
+  if (in.flag()) c.moderation->emplace(in.word(list::Action::discard));
 }
 
 void put(Packer& out, const BeginImport& c) {
@@ -273,6 +279,14 @@ void put(Packer& out, const ForgetAsked& c) {
 void read(Unpacker& in, ForgetAsked& c) {
   c.before = in.time();
   c.most = in.num32();
+}
+
+void put(Packer& out, const AcceptSender& c) {
+  out.num(c.list).str(c.address);
+}
+void read(Unpacker& in, AcceptSender& c) {
+  c.list = in.num32();
+  c.address = in.text();
 }
 
 template <std::size_t I = 0>

@@ -56,6 +56,8 @@ struct SetMember {
   std::string address;  // Mailbox key
   std::optional<std::string> name;
   std::optional<list::Delivery> delivery;
+  std::optional<std::optional<list::Action>> moderation =
+      {};  // of his posts; within: nothing, as the list says
 };
 /// An import is a chain of operations (import.hpp).
 struct BeginImport {
@@ -142,10 +144,16 @@ struct ForgetAsked {
   std::uint32_t most = 1000;
 };
 
+/// A sender who is no member may post from now on (accept_these). Whoever is in there already is no error.
+struct AcceptSender {
+  ListId list = 0;
+  std::string address;  // Mailbox key
+};
+
 /// The order is that of the numbers on the disk: a new change goes to the end.
 using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
                             ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser,
-                            ScoreMember, UndoBounces, Ask, Redeem, ForgetAsked>;
+                            ScoreMember, UndoBounces, AcceptSender, Ask, Redeem, ForgetAsked>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:

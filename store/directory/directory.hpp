@@ -23,6 +23,8 @@ using list::MemberId;
 
 std::optional<List> find_list(const Read&, std::string_view local, std::string_view domain);  // lower case
 std::optional<List> list(const Read&, ListId);
+/// The rules of a list (list::RuleTexts), which the functions here leave empty: they may be long.
+void load_rules(const Read&, List&);
 std::optional<std::uint64_t> roster_version(const Read&, ListId);  // nothing: there is no such list
 std::vector<List> lists(const Read&, ListId after, std::size_t limit);
 std::vector<List> lists_of_domain(const Read&, std::string_view domain);

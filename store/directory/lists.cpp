@@ -115,6 +115,10 @@ Result<List> create_list(Write& write, std::string_view local, std::string_view 
   made.settings = std::move(settings);
   made.created = now;
   made.id = next_list_id(write, id);
+  if (made.settings.moderation.rules != list::RuleTexts{}) {
+    made.settings.moderation.rules_version = 1;
+    save_rules(write, made);
+  }
   save(write, made, unread);
   write.put(Table::list_name, list_name_key(made.local, made.domain), Key().u32(made.id));
   return made;
@@ -124,13 +128,19 @@ Result<List> set_list(Write& write, ListId id, const Texts& settings, bool keep_
   auto found = load(write, id);
   if (!found) return no_list();
   Texts unread = unread_of(write, id);
+  load_rules(write, *found);
+  const list::RuleTexts rules = found->settings.moderation.rules;
   for (const auto& [name, text] : settings) {
-    const auto set = list::set(found->settings, name, text);
+    const auto set = list::set(found->settings, name, text, true);
     if (!set && !keep_unread) return fail(Error::Kind::invalid, set.error());
     std::erase_if(unread, [&name = name](const auto& one) { return one.first == name; });
     if (!set) unread.emplace_back(name, text);
   }
   if (auto fault = settings_fault(found->settings)) return fail(Error::Kind::invalid, *fault);
+  if (found->settings.moderation.rules != rules) {
+    ++found->settings.moderation.rules_version;
+    save_rules(write, *found);
+  }
   save(write, *found, unread);
   return std::move(*found);
 }
@@ -139,6 +149,7 @@ Result<List> remove_list(Write& write, ListId id, ImportId leftover_id) {
   auto found = load(write, id);
   if (!found) return no_list();
   write.del(Table::list, list_key(id));
+  del_rules(write, id);
   write.del(Table::list_name, list_name_key(found->local, found->domain));
   // An import that runs finds its own row gone and gives up; its member rows go with the others.
   for (std::uint64_t import : pending_imports(write, id)) write.del(Table::import, Key().u64(import));

@@ -158,6 +158,7 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
   }
   const std::string address = good->mailbox.text();
   row.delivery = member.delivery;
+  row.moderation = member.moderation;
   row.joined = member.joined == TimePoint{} ? now : member.joined;
   row.local = local_as_given(address);
   row.name = member.name;
@@ -178,6 +179,7 @@ Result<Member> set_member(Write& write, ListId id, const Member& member, TimePoi
   MemberRow row = *old;
   row.import = 0;
   row.delivery = member.delivery;
+  row.moderation = member.moderation;
   if (member.joined != TimePoint{}) row.joined = member.joined;
   row.local = local_as_given(address);
   row.name = member.name;

@@ -10,7 +10,7 @@ namespace spoold::store::directory {
 /// `id` 0: the next one. `unread`: settings to keep as texts (rows.hpp).
 Result<List> create_list(Write&, std::string_view local, std::string_view domain, list::Settings,
                          TimePoint now, ListId id = 0, const Texts& unread = {});
-/// Sets keys from their texts. `keep_unread`: a text that this version cannot read is kept as it is; else it is invalid.
+/// Sets keys from their texts, which list::set() has looked at. `keep_unread`: a text that this version cannot read is kept as it is; else it is invalid.
 Result<List> set_list(Write&, ListId, const Texts& settings, bool keep_unread = false);
 /// The list is gone at once, whatever its size. Its members' rows go in slices: sweep(). Answers the list as it was.
 Result<List> remove_list(Write&, ListId, ImportId leftover = 0);

@@ -64,6 +64,9 @@ std::string address_key_of(std::string_view place) {
 Key list_key(ListId id) {
   return Key().u32(id);
 }
+Key rules_key(ListId id, std::string_view name) {
+  return Key().u32(id).raw(name);
+}
 Key list_name_key(std::string_view local, std::string_view domain) {
   return Key().str(domain).raw(local);
 }
@@ -82,10 +85,11 @@ std::string pack(const List& list, const Texts& unread) {
   out.str(list.local).str(list.domain).time(list.created);
   out.num(list.roster_version).num(list.last_post).num(list.members);
   Texts settings = unread;
-  for (auto& [name, text] : texts_of(list.settings))
-    if (!is_unread(name)) settings.emplace_back(std::move(name), std::move(text));
+  for (const list::SettingKey& key : list::setting_keys())
+    if (!key.apart && !is_unread(key.name)) settings.emplace_back(key.name, key.print(list.settings));
   out.num(settings.size());
   for (const auto& [name, text] : settings) out.str(name).str(text);
+  out.num(list.settings.moderation.rules_version);
   return out.take();
 }
 
@@ -109,6 +113,7 @@ List unpack_list(ListId id, std::string_view record,
     // Of another version: that is no reason to stop; the setting keeps its default.
     if ((!key || !key->read(list.settings, text)) && unread) unread(name, text);
   }
+  if (!in.at_end()) list.settings.moderation.rules_version = in.num32();
   return list;
 }
 
@@ -143,6 +148,30 @@ std::optional<List> load(const Read& read, ListId id) {
   return unpack_list(id, *record);
 }
 
+void load_rules(const Read& read, List& list) {
+  if (list.settings.moderation.rules_version == 0) return;
+  for (const list::SettingKey& key : list::setting_keys())
+    if (key.apart)
+      if (const auto text = read.get(Table::list_rules, rules_key(list.id, key.name)))
+        (void)key.read(list.settings, *text);
+}
+
+void save_rules(Write& write, const List& list) {
+  for (const list::SettingKey& key : list::setting_keys()) {
+    if (!key.apart) continue;
+    const std::string text = key.print(list.settings);
+    if (text.empty())
+      write.del(Table::list_rules, rules_key(list.id, key.name));
+    else
+      write.put(Table::list_rules, rules_key(list.id, key.name), text);
+  }
+}
+
+void del_rules(Write& write, ListId id) {
+  for (const list::SettingKey& key : list::setting_keys())
+    if (key.apart) write.del(Table::list_rules, rules_key(id, key.name));
+}
+
 Texts unread_of(const Read& read, ListId id) {
   Texts unread;
   if (const auto record = read.get(Table::list, list_key(id)))
@@ -162,6 +191,7 @@ void save(Write& write, const List& list, const Texts& unread) {
 std::string pack(const MemberRow& row) {
   Packer out;
   out.num(row.import).num(row.id).word(row.delivery).time(row.joined).str(row.local).str(row.name);
+  if (row.moderation) out.word(*row.moderation);
   return out.take();
 }
 
@@ -174,6 +204,7 @@ MemberRow unpack_member(std::string_view record) {
   row.joined = in.time();
   row.local = in.str();
   row.name = in.str();
+  if (!in.at_end()) row.moderation = in.word(list::Action::discard);
   return row;
 }
 
@@ -185,6 +216,7 @@ Member member_of(std::string_view place, const MemberRow& row) {
   member.name = row.name;
   member.delivery = row.delivery;
   member.joined = row.joined;
+  member.moderation = row.moderation;
   return member;
 }
 

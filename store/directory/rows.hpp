@@ -8,6 +8,7 @@
 //   member_by_id  member id                   -> list id, domain, local key (stays when the member departs)
 //   membership    domain, local key, list id  -> nothing
 //   import        import id                   -> kind, list id, rows, where a sweep goes on
+//   list_rules    list id, name of a setting  -> its text (settings that are kept apart)
 //   change        sequence                    -> kind, list id, key (what a replica follows)
 //
 // Domain and local part are in lower case; a NUL ends each but the last, so that members come out in domain
@@ -32,6 +33,7 @@ std::string place_of(std::string_view address_key);
 std::string address_key_of(std::string_view place);
 
 Key list_key(ListId);
+Key rules_key(ListId, std::string_view name);
 Key list_name_key(std::string_view local, std::string_view domain);
 Key member_key(ListId, std::string_view place);
 Key membership_key(std::string_view place, ListId);
@@ -47,6 +49,9 @@ std::optional<List> load(const Read&, ListId);
 void save(Write&, const List&);
 void save(Write&, const List&, const Texts& unread);
 Texts unread_of(const Read&, ListId);
+/// The texts of the settings that are kept apart (SettingKey::apart): load() leaves them empty, load_rules() reads them.
+void save_rules(Write&, const List&);
+void del_rules(Write&, ListId);
 
 struct MemberRow {
   std::uint64_t import = 0;
@@ -55,6 +60,7 @@ struct MemberRow {
   TimePoint joined{};
   std::string_view local;  // as given; empty: as in the key
   std::string_view name;
+  std::optional<list::Action> moderation = {};
 };
 std::string pack(const MemberRow&);
 MemberRow unpack_member(std::string_view record);

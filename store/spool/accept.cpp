@@ -10,6 +10,7 @@
 #include "store/spool/due.hpp"
 #include "store/spool/finish.hpp"
 #include "store/spool/history.hpp"
+#include "store/spool/moderation.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/outbox.hpp"
 #include "store/spool/post_blocks.hpp"
@@ -63,6 +64,7 @@ void put_in_order(std::vector<PlainRecipient>& recipients) {
 struct Accepting::Part {
   Id id = 0;
   bool complete = false;
+  bool skipped = false;  // its limit is used up
   std::size_t next = 0;  // plain recipients
   std::string after;     // members
   std::uint32_t count = 0;
@@ -112,11 +114,10 @@ void Accepting::advance() {
 }
 
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
-  if (acceptance_.messages.empty()) {
-    if (acceptance_.events.empty() && acceptance_.operations.empty())
+  if (acceptance_.messages.empty() && acceptance_.held.empty()) {
+    if (acceptance_.events.empty() && acceptance_.operations.empty() && !acceptance_.decision)
       return fail(Kind::invalid, "there is no recipient to accept a message for");
-    note(write);
-    return true;
+    return note(write).map([] { return true; });
   }
   for (const NewMessage& m : acceptance_.messages)
     if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty())
@@ -129,13 +130,14 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (!p.begun) {
     p.begun = true;
     p.at = write.now();
-    p.content = source.staged ? source.staged : write.next_id();
-    p.content_complete = source.staged != 0;
+    p.content = source.staged ? source.staged : source.kept ? source.kept : write.next_id();
+    p.content_complete = source.staged != 0 || source.kept != 0;
     for (const NewMessage& m : acceptance_.messages) {
       if (m.message.id != 0) write.covers(m.message.id);
       const Id id = m.message.id != 0 ? m.message.id : write.next_id();
       p.parts.push_back({.id = id,
                          .complete = false,
+                         .skipped = m.limit && !may_tell(write, *m.limit, write.now()),
                          .next = 0,
                          .after = {},
                          .count = 0,
@@ -145,6 +147,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
                          .domain = {},
                          .route = {},
                          .any = false});
+      p.parts.back().complete = p.parts.back().skipped;
     }
   }
   // Recipients before the content: only then is known whether anybody gets it.
@@ -157,7 +160,8 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   // A content that nobody gets is dropped by the commit that would write it: a post to a list without a regular
   // member. Its chunks are not written at all.
   const auto for_nobody = [](const Part& part) { return part.count == 0; };
-  if (complete && p.chunk == 0 && std::all_of(p.parts.begin(), p.parts.end(), for_nobody))
+  if (complete && p.chunk == 0 && acceptance_.held.empty() &&
+      std::all_of(p.parts.begin(), p.parts.end(), for_nobody))
     p.content_complete = true;
   for (bool any = false; complete && !p.content_complete && !(any && enough()); any = true) {
     const auto chunks =
@@ -173,7 +177,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   // This will take another slice: from here on a crash must find what was written. (An upload has its row already.)
   if (!p.staged) {
     p.staged = true;
-    if (!source.staged) write.put(Table::stage, stage_key(StageKind::accept, p.content), {});
+    if (!source.staged && !source.kept) write.put(Table::stage, stage_key(StageKind::accept, p.content), {});
     for (const Part& part : p.parts) write.put(Table::stage, stage_key(StageKind::accept, part.id), {});
   }
   return false;
@@ -233,14 +237,22 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     size = Unpacker(*stage, "stage", key).num();
     write.del(Table::stage, key);
   }
-  std::string_view tail;
-  if (!acceptance_.content.staged)
-    tail = std::string_view(*acceptance_.content.bytes).substr(size - tail_size(size));
-  put_content(write, p.content, {size, static_cast<std::uint32_t>(p.parts.size()), tail});
+  const auto users = static_cast<std::uint32_t>(std::ranges::count(p.parts, false, &Part::skipped) +
+                                                std::ssize(acceptance_.held));
+  if (acceptance_.content.kept) {
+    auto ok = use_kept_content(write, users);
+    if (!ok) return tl::unexpected(ok.error());
+    size = *ok;
+  } else {
+    std::string_view tail;
+    if (!acceptance_.content.staged)
+      tail = std::string_view(*acceptance_.content.bytes).substr(size - tail_size(size));
+    if (users > 0 || acceptance_.content.staged) put_content(write, p.content, {size, users, tail});
+  }
   if (p.staged) {
     // Without its row in `stage` a part may have been swept: to make it exist then would promise what is gone.
-    bool whole =
-        acceptance_.content.staged != 0 || write.del(Table::stage, stage_key(StageKind::accept, p.content));
+    bool whole = acceptance_.content.staged != 0 || acceptance_.content.kept != 0 ||
+                 write.del(Table::stage, stage_key(StageKind::accept, p.content));
     for (const Part& part : p.parts)
       whole = write.del(Table::stage, stage_key(StageKind::accept, part.id)) && whole;
     if (!whole)
@@ -250,6 +262,12 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   for (std::size_t i = 0; i < p.parts.size(); ++i) {
     const NewMessage& m = acceptance_.messages[i];
     Part& part = p.parts[i];
+    if (part.skipped) {
+      p.accepted.ids.push_back(0);
+      p.accepted.recipients.push_back(0);
+      continue;
+    }
+    if (m.limit) count_told(write, *m.limit);
     MessageRow row;
     static_cast<Message&>(row) = m.message;
     row.id = part.id;
@@ -288,13 +306,35 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   }
   std::sort(routes.begin(), routes.end());
   routes.erase(std::unique(routes.begin(), routes.end()), routes.end());
-  note(write);
-  return {};
+  for (HeldPost post : acceptance_.held) {
+    if (post.id == 0) post.id = write.next_id();
+    write.covers(post.id);
+    post.content = p.content;
+    put_held(write, post);
+    p.accepted.held.push_back(post.id);
+  }
+  return note(write);
 }
 
-void Accepting::note(Write& write) const {
+Result<std::uint64_t> Accepting::use_kept_content(Write& write, std::uint32_t users) const {
+  const auto row = find_content(write, acceptance_.content.kept);
+  if (!row) {
+    if (acceptance_.decision)
+      if (auto decided = decide(write, *acceptance_.decision); !decided)
+        return tl::unexpected(decided.error());  // says who and when
+    return fail(Kind::not_found, "the content of the held post is gone: it was decided meanwhile");
+  }
+  const std::string tail(row->tail);  // a view of the row that is overwritten
+  put_content(write, acceptance_.content.kept, {row->size, row->references + users, tail});
+  return row->size;
+}
+
+Result<void> Accepting::note(Write& write) const {
+  if (acceptance_.decision)
+    if (auto decided = decide(write, *acceptance_.decision); !decided) return decided;
   for (const HistoryEvent& event : acceptance_.events) add_history(write, event);
   for (const std::string& operation : acceptance_.operations) put_outbox(write, operation);
+  return {};
 }
 
 void Accepting::abandon(Write& write) const {

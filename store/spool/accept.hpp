@@ -3,7 +3,7 @@
 // What does not fit into a slice (Writer::enough()) is written in slices before,
 // under ids that `stage` names and no message row makes visible; the last slice makes everything exist at
 // once. A crash in between leaves nothing to be seen, and the next start removes it. Failures: full, io,
-// stopped; not_found: the list is gone; invalid: nothing to accept, or a post without a number. Then nothing is kept.
+// stopped; not_found: the list, or the held post that was to be decided, is gone; conflict: that was decided before; invalid: nothing to accept, or a post without a number. Then nothing is kept.
 #pragma once
 #include <functional>
 #include <memory>
@@ -37,7 +37,9 @@ class Accepting {
   struct Part;
   Result<void> expand(Write&, Progress&, std::size_t part, const Enough&) const;
   Result<void> make_exist(Write&, Progress&) const;
-  void note(Write&) const;  // events, and operations for the outbox
+  /// Its size, once `users` more refer to it.
+  Result<std::uint64_t> use_kept_content(Write&, std::uint32_t users) const;
+  Result<void> note(Write&) const;  // a decision, events, and operations for the outbox
   Acceptance acceptance_;
   std::function<std::string(std::string_view)> route_;
   const Roster& roster_;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/spool/held_post.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::store {
@@ -17,6 +18,7 @@ namespace spoold::store {
 struct ContentSource {
   std::shared_ptr<const std::string> bytes;
   Id staged = 0;
+  Id kept = 0;  // the content of a post held for moderation: it is there already
   std::uint64_t size = 0;
 };
 
@@ -34,9 +36,10 @@ struct NewMessage {
                      // (one splice)
   std::vector<Splice> body;
   std::vector<PlainRecipient>
-      recipients;                   // of mail that is not a post; message.list may be set: mail that the
-                                    // list itself sends (post 0)
-  std::vector<std::string> except;  // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+      recipients;  // of mail that is not a post; message.list may be set: mail that the
+                   // list itself sends (post 0)
+  std::optional<TellingLimit> limit = {};  // not accepted when it is used up; then its id stays unused
+  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
   // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
 };
 
@@ -46,13 +49,18 @@ struct Acceptance {
   std::vector<HistoryEvent> events = {};  // recorded in the accepting commit; without messages: alone
   /// Packed directory::Operation, applied in the accepting commit (store/handover.hpp); without messages: alone.
   std::vector<std::string> operations = {};
+  /// Posts that wait for a moderator, with ids of Store::new_id(): the content as it came.
+  std::vector<HeldPost> held = {};
+  /// Ends the wait of a held post, in this commit; conflict when it has ended before.
+  std::optional<Decision> decision = {};
   std::string evidence = {};  // what they follow from: for the mail that follows from them (Options::notices)
   std::function<std::string(std::string_view domain)> route;  // absent: Options::route
 };
 
 struct Accepted {
-  std::vector<Id> ids;                    // same order as Acceptance::messages
+  std::vector<Id> ids;                    // same order as Acceptance::messages; 0: the limit was used up
   std::vector<std::uint32_t> recipients;  // how many each got
+  std::vector<Id> held;                   // same order as Acceptance::held
   std::vector<std::string> routes;        // routes with something due now: wake their lanes
   std::shared_ptr<const Acceptance>
       acceptance;  // what was accepted: its memory goes back to the thread it came from

@@ -8,6 +8,7 @@
 #include "store/spool/content.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/mend.hpp"
+#include "store/spool/moderation.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -163,6 +164,9 @@ std::map<Id, std::uint32_t> count_references(const Read& read, const std::vector
     if (message && message->state == MessageState::finished) count(*message);
     return true;
   });
+  each_held_content(read, [&](Id, Id content) {
+    if (const auto at = counts.find(content); at != counts.end()) ++at->second;
+  });
   return counts;
 }
 
@@ -310,6 +314,9 @@ bool Check::contents(const Read& read) {
 /// The last word on references: messages that finished or came since they were counted are no fault.
 void Check::again(const Read& read) {
   references_.clear();
+  each_held_content(read, [&](Id post, Id content) {
+    if (!find_content(read, content)) problem(post, "is held for moderation, but its content is missing");
+  });
   if (doubtful_.empty()) return;
   for (const auto& [id, used] : count_references(read, doubtful_)) {
     const auto row = find_content(read, id);

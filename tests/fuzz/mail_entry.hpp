@@ -7,6 +7,7 @@
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/import_file.hpp"
+#include "protocol/list/moderator_reply.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
@@ -62,7 +63,24 @@ inline void fuzz_header(std::string_view data) {
   auto again = mail::Header::scan(cooked, {1 << 20, 1 << 16});
   hold(again.has_value() && again->complete() && again->end() == cooked.size());
   hold(again->count("List-Id") == 1 && again->count("Precedence") == 1 && again->count("Bcc") == 0);
-  hold(list::judge(list, {*again, "a@b", 1}, [](const std::string&) { return true; }).refusal.has_value());
+  const list::MemberOf everybody = [](const std::string&) { return list::Membership{}; };
+  hold(list::judge(list, list::Rules(), {*again, "a@b", 1}, everybody).refusal.has_value());
+}
+
+/// Rules of a list, and a moderator's answer: what is printed reads as the same, and no expression takes long.
+inline void fuzz_rules(std::string_view data) {
+  std::vector<std::string> faults;
+  const std::string senders = list::print_address_patterns(list::read_address_patterns(data, faults));
+  hold(list::print_address_patterns(list::read_address_patterns(senders, faults)) == senders);
+  const std::string rules = list::print_header_rules(list::read_header_rules(data, faults));
+  hold(list::print_header_rules(list::read_header_rules(rules, faults)) == rules);
+  list::RuleTexts texts;
+  texts.bans = data;
+  texts.header_rules = data;
+  const list::Rules compiled(texts);
+  (void)compiled.bans.match("user@host.example");
+  if (const auto header = mail::Header::scan(data)) (void)compiled.first(*header);
+  if (const auto reply = list::moderator_reply(data)) hold(reply->reason.find('\n') == std::string::npos);
 }
 
 /// A classic form that is read is written the same way again.

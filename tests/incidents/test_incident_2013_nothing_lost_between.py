@@ -1,5 +1,10 @@
+# ctest: slow
 """2013: an approved message vanished, because "approve" wrote a file into a queue that nobody served. Here held is a state in
 the one store; nothing is lost between accept, hold, release and delivery, whatever dies in between."""
+import concurrent.futures
+import shutil
+import unittest
+
 import harness
 
 
@@ -55,6 +60,65 @@ class Test(harness.Case):
         seen = [(a.recipient, a.message_id) for a in sink.arrivals()]
         self.assertEqual(sorted(seen), sorted((p, m) for p in people for m in posts))
         spoold.check()
+
+    def approved_and_killed_at(self, n):
+        """Approve with the daemon killed at the n-th fdatasync, approve again: whether it was reached."""
+        sink = self.sink(name=f"sink{n}")
+        spoold = harness.Spoold(self.folder, sink.url, name=f"run{n}", start=False)
+        self.daemons.append(spoold)
+        shutil.copytree(self.base, self.folder / f"run{n}.store", ignore=shutil.ignore_patterns("control", "lock*"))
+        spoold.wrap = ["strace", "-D", "-f", "-qq", "-e", "trace=fdatasync", "-e", f"inject=fdatasync:signal=KILL:when={n}", "-o", "/dev/null"]
+        try:
+            spoold.start()
+        except AssertionError:
+            if spoold.process.poll() is None:
+                raise
+        first = spoold.run("--json", "accept", self.held)
+        if first.returncode == 0:
+            # The daemon goes on until it is killed, or has nothing more to write.
+            harness.wait_until(lambda: spoold.process.poll() is not None or not spoold.queue(), 20, "the delivery, or the crash", every=0.05)
+        reached = spoold.process.poll() is not None
+        spoold.kill()
+        spoold.wrap = []
+        spoold.check()
+        spoold.start()
+        second = spoold.run("--json", "accept", self.held)
+        self.assertIn(second.returncode, (0, 1), second.stderr)
+        if first.returncode == 0:
+            self.assertEqual(second.returncode, 1, f"at fdatasync {n}: what was answered as accepted is accepted again")
+        if second.returncode == 1:
+            self.assertIn("was accepted by", second.stdout + second.stderr)
+        sink.wait(len(self.people))
+        harness.wait_until(lambda: not spoold.queue(), 20, "an empty queue")
+        seen = [(a.recipient, a.message_id) for a in sink.arrivals()]
+        self.assertEqual(set(seen), {(p, self.post) for p in self.people}, f"at fdatasync {n}")
+        self.assertLessEqual(len(seen) - len(self.people), spoold.possible_duplicates(), f"at fdatasync {n}")
+        posts = {e["id"] for e in spoold.ctl("trace", self.post) if e["event"] == "delivered"}
+        self.assertLessEqual(len(posts), 1, f"at fdatasync {n}: the post went out as two messages")
+        self.assertEqual(spoold.ctl("held"), [])
+        spoold.check()
+        spoold.stop()
+        return reached
+
+    @unittest.skipUnless(shutil.which("strace"), "strace is not installed")
+    def test_approved_twice_and_killed_at_every_flush(self):
+        base = self.spoold("smtp://127.0.0.1:1", name="base")
+        self.people = harness.members(30)
+        base.list(members=self.people, nonmembers="hold")
+        self.post = base.post(sender="outside@far.example")
+        [row] = base.ctl("held")
+        self.held = row["id"]
+        # The notice to the owner is no part of this.
+        harness.wait_until(lambda: base.ctl("remove", "--all", ok=(0, 3)) is not None, 10, "the notices are removed")
+        self.assertEqual(base.stop(), 0)
+        self.base = self.folder / "base.store"
+        reached = []
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:
+            for n in range(1, 30, 2):
+                reached += pool.map(self.approved_and_killed_at, (n, n + 1))
+                if not all(reached):
+                    break
+        self.assertGreaterEqual(sum(reached), 3, "too few crashes to say anything")
 
 
 if __name__ == "__main__":

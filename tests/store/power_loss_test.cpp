@@ -215,7 +215,8 @@ class Script {
       return;
     }
     Acceptance large = plain({"c@x.example"});
-    large.content = {nullptr, *id, 450'000};
+    large.content.staged = *id;
+    large.content.size = 450'000;
     accept(std::move(large));
   }
 

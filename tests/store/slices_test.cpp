@@ -77,7 +77,8 @@ TEST_CASE("the sweep of the start leaves alone what was accepted after the start
   for (int i = 0; i < 20; ++i)
     REQUIRE(await<void>([&](auto cb) { s.store->stage_append(*second, std::string(100'000, 'z'), cb); }));
   Acceptance large = plain({"a@b.example"});
-  large.content = {nullptr, *second, 2'000'000};
+  large.content.staged = *second;
+  large.content.size = 2'000'000;
   REQUIRE(s.accept(std::move(large)));
   CHECK(calm(s));
   CHECK(s.problems() == "");

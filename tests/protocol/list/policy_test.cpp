@@ -29,8 +29,11 @@ struct Answer {
 Answer answer(std::string_view head, std::string_view reverse_path = "anna@a.example",
               List list = test_list(), std::uint64_t size = 100) {
   auto header = mail::Header::scan(head);
-  auto judgement = judge(list, Post(*header, reverse_path, size),
-                         [](const std::string& key) { return members.contains(key); });
+  auto judgement = judge(list, Rules(list.settings.moderation.rules), Post(*header, reverse_path, size),
+                         [](const std::string& key) -> std::optional<Membership> {
+                           if (!members.contains(key)) return std::nullopt;
+                           return Membership{};
+                         });
   if (!judgement.refusal) return {250, "", "", judgement.poster, judgement.rule};
   const auto& reply = *judgement.refusal;
   return {reply.code, reply.enhanced.text(), reply.text, judgement.poster, judgement.rule};
@@ -74,7 +77,7 @@ TEST_CASE("judge: nonmembers") {
         "s@x.example is not a member of test@lists.example; only members may post. Help: "
         "test-owner@lists.example");
   List open = test_list();
-  open.settings.nonmembers = Nonmembers::accept;
+  open.settings.moderation.nonmembers = Action::accept;
   CHECK(answer(from("Stranger <s@x.example>"), "s@x.example", open).code == 250);
 }
 

@@ -29,7 +29,8 @@ TEST_CASE("settings table: each value reads and prints") {
   for (const char* text : {"never", "personalized", "every:3", "always"}) CHECK(again("verp", text) == text);
   for (const char* text : {"classic", "opaque"}) CHECK(again("verp_format", text) == text);
   for (const char* text : {"none", "individual"}) CHECK(again("personalize", text) == text);
-  for (const char* text : {"reject", "accept"}) CHECK(again("nonmembers", text) == text);
+  for (const char* text : {"reject", "hold", "accept", "discard", "defer"})
+    CHECK(again("nonmembers", text) == text);
   for (const char* text : {"0", "40KiB", "25MiB"}) CHECK(again("max_size", text) == text);
   for (const char* text : {"true", "false"}) CHECK(again("own_posts", text) == text);
   CHECK(again("avoid_duplicates", "yes") == "true");
@@ -84,7 +85,8 @@ TEST_CASE("settings table: faults") {
   CHECK(fault("verp_format", "signed") ==
         "verp_format: 'signed' is known, but not built yet; now: classic, opaque");
   CHECK(fault("personalize", "fully") == "personalize: 'fully' is none of: none, individual, full");
-  CHECK(fault("nonmembers", "hold") == "nonmembers: 'hold' is known, but not built yet; now: reject, accept");
+  CHECK(fault("nonmembers", "maybe") ==
+        "nonmembers: 'maybe' is none of: reject, hold, accept, discard, defer");
   CHECK(fault("own_posts", "1") == "own_posts: '1' is neither true nor false");
   CHECK(fault("owner", "") == "owner: a list needs at least one owner");
   CHECK(fault("owner", "anna") == "owner: 'anna': the address has no @");

@@ -14,6 +14,9 @@ TEST_CASE("fuzz corpus: mailbox") {
 TEST_CASE("fuzz corpus: header") {
   CHECK(replay("header", &spoold::tests::fuzz_header) >= 10);
 }
+TEST_CASE("fuzz corpus: rules") {
+  CHECK(replay("rules", &spoold::tests::fuzz_rules) >= 6);
+}
 TEST_CASE("fuzz corpus: verp") {
   CHECK(replay("verp", &spoold::tests::fuzz_verp) >= 8);
 }

@@ -511,7 +511,7 @@ TEST_CASE("inbound: a header that is too long for many lists is refused, not coo
   Served served;
   std::vector<std::string> lists;
   for (int i = 0; i < 40; ++i) {
-    served.make_list("n" + std::to_string(i), {}, list::Nonmembers::accept);
+    served.make_list("n" + std::to_string(i), {}, list::Action::accept);
     lists.push_back("n" + std::to_string(i) + "@lists.example");
   }
   std::string large;

@@ -59,9 +59,8 @@ class Served {
     if (adjust != nullptr) adjust(settings, opened.options);
     const auto ok = opened.open();
     if (!ok) throw std::runtime_error(ok.error().text);
-    make_list("test", {"anne@far.example", "bart@near.example", "cris@near.example"},
-              list::Nonmembers::reject);
-    make_list("open", {"dirk@near.example"}, list::Nonmembers::accept);
+    make_list("test", {"anne@far.example", "bart@near.example", "cris@near.example"}, list::Action::reject);
+    make_list("open", {"dirk@near.example"}, list::Action::accept);
     reception.emplace(rules(shorten), *opened.store, threads, stats,
                       [this](const std::vector<std::string>& routes) {
                         const std::scoped_lock lock(mutex);
@@ -90,12 +89,12 @@ class Served {
   }
 
   list::ListId make_list(const std::string& name, const std::vector<std::string>& members,
-                         list::Nonmembers nonmembers) {
+                         list::Action nonmembers) {
     list::ListId id = 0;
     const auto made = opened.change([&](store::Write& write) -> store::Result<void> {
       list::Settings of_list;
       of_list.owners = {"owner@far.example"};
-      of_list.nonmembers = nonmembers;
+      of_list.moderation.nonmembers = nonmembers;
       const auto created = store::directory::create_list(write, name, "lists.example", of_list, opened.now());
       if (!created) return tl::unexpected(created.error());
       id = created->id;

@@ -292,7 +292,7 @@ TEST_CASE("session: LMTP listeners do not relay for trusted networks") {
 
 TEST_CASE("session: a record that cannot be read is answered 451, and the thread's loop learns of it") {
   Served served;
-  const list::ListId id = served.make_list("broken", {}, list::Nonmembers::accept);
+  const list::ListId id = served.make_list("broken", {}, list::Action::accept);
   REQUIRE(served.opened.change([&](store::Write& write) -> store::Result<void> {
     write.put(store::Table::list, store::Key().u32(id), "x");
     return {};

@@ -41,7 +41,7 @@ TEST_CASE("directory: a list is found by name and id, its settings come back who
   settings.verp_every = 3;
   settings.verp_format = list::VerpFormat::opaque;
   settings.personalize = list::Personalize::individual;
-  settings.nonmembers = list::Nonmembers::accept;
+  settings.moderation.nonmembers = list::Action::accept;
   settings.max_size = 40 << 10;
   settings.own_posts = false;
   settings.avoid_duplicates = true;
@@ -60,7 +60,7 @@ TEST_CASE("directory: a list is found by name and id, its settings come back who
   CHECK(found->settings.verp_every == 3);
   CHECK(found->settings.verp_format == settings.verp_format);
   CHECK(found->settings.personalize == settings.personalize);
-  CHECK(found->settings.nonmembers == settings.nonmembers);
+  CHECK(found->settings.moderation.nonmembers == settings.moderation.nonmembers);
   CHECK(found->settings.max_size == settings.max_size);
   CHECK(!found->settings.own_posts);
   CHECK(found->settings.avoid_duplicates);

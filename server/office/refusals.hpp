@@ -1,0 +1,25 @@
+// What is refused whatever the list's rules say: too much work for one transaction, and mail that goes round in a circle.
+//
+// Loops of mail that is sent on to owners are impossible: what goes on says so (`Delivered-To: test-owner@...`, as other mail
+// servers write and read it), and is not taken a second time; what came to -bounces goes on from the null path, which nobody
+// answers; no message passes more than 100 servers (RFC 5321 6.3). Posts have a guard of their own (protocol/list/policy.hpp).
+#pragma once
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "protocol/mail/header.hpp"
+#include "protocol/smtp/reply.hpp"
+#include "protocol/smtp/transaction.hpp"
+
+namespace spoold::server {
+
+/// Of the whole transaction.
+std::optional<smtp::Reply> refusal(const smtp::Transaction&, const mail::Header&, std::size_t header_octets);
+
+/// The field that says where mail was sent on from, and whether a message has it.
+std::string delivered_to(const std::string& address);
+bool was_delivered_to(const mail::Header&, std::string_view address);
+smtp::Reply loop_at(const std::string& address);
+
+}  // namespace spoold::server

@@ -1,0 +1,45 @@
+#include "server/office/rule_book.hpp"
+
+#include "store/directory/directory.hpp"
+
+namespace spoold::server {
+namespace {
+
+const std::shared_ptr<const list::Rules>& no_rules() {
+  static const auto none = std::make_shared<const list::Rules>();
+  return none;
+}
+
+}  // namespace
+
+std::shared_ptr<const list::Rules> RuleBook::compiled(const store::Read& read, const list::List& list) {
+  if (list.settings.moderation.rules_version == 0) return no_rules();
+  list::List whole = list;
+  store::directory::load_rules(read, whole);
+  return std::make_shared<const list::Rules>(whole.settings.moderation.rules);
+}
+
+std::shared_ptr<const list::Rules> RuleBook::of(const store::Read& read, const list::List& list) const {
+  const std::uint32_t version = list.settings.moderation.rules_version;
+  if (version == 0) return no_rules();
+  {
+    const std::lock_guard lock(mutex_);
+    if (const auto at = kept_.find(list.id); at != kept_.end() && at->second.version == version)
+      return at->second.rules;
+  }
+  auto rules = compiled(read, list);  // not under the lock: that may take some hundred milliseconds
+  const std::lock_guard lock(mutex_);
+  if (kept_.size() >= most_lists && !kept_.contains(list.id)) kept_.erase(kept_.begin());
+  kept_[list.id] = {version, rules};
+  return rules;
+}
+
+list::MemberOf member_of(const store::Read& read, list::ListId list) {
+  return [&read, list](const std::string& key) -> std::optional<list::Membership> {
+    const auto member = store::directory::find_member(read, list, key);
+    if (!member) return std::nullopt;
+    return list::Membership{member->moderation};
+  };
+}
+
+}  // namespace spoold::server
