@@ -2,7 +2,6 @@
 #include <algorithm>
 #include <array>
 
-#include "conf/templates.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
 

@@ -63,14 +63,14 @@ store::NewMessage begun(const conf::Settings& settings, const Letter& letter) {
   return made;
 }
 
-void finish(const conf::Settings& settings, const list::List& list, store::NewMessage& made,
+void finish(const conf::Settings& settings, std::string_view domain, store::NewMessage& made,
             const std::string& text) {
   mail::Outgoing out;
   out.head = std::move(made.head) + text_type + text;
   out.size = out.head.size();
   out.octets = mail::octets_of(out.head);
   put(std::move(out), made);
-  place_signatures(settings, list.domain, made);
+  place_signatures(settings, domain, made);
 }
 
 /// Mail of the list to those who run it: what bounces comes back to the list.
@@ -152,7 +152,7 @@ store::NewMessage ModerationMail::to_poster() const {
                         .at = post_.at});
   made.recipients.push_back({post_.reverse_path});
   made.limit = store::TellingLimit{"poster " + mail::lower(post_.reverse_path), most_to_poster};
-  finish(settings_, list_, made,
+  finish(settings_, list_.domain, made,
          "Your post to the list " + list_.address() + " has come, and waits for a moderator.\r\n\r\n" +
              about_post() + "  Reason:   " + post_.reason +
              "\r\n\r\nYou need do nothing. Questions: " + owner_address(list_) + "\r\n");
@@ -216,7 +216,7 @@ store::NewMessage ModerationMail::summary(const conf::Settings& settings, const 
       "\r\nEach was announced by a message of its own, which takes your answer. On the server: spoolctl "
       "held " +
       list.address() + "\r\n";
-  finish(settings, list, made, text);
+  finish(settings, list.domain, made, text);
   return made;
 }
 
@@ -232,7 +232,7 @@ store::NewMessage ModerationMail::answer(const conf::Settings& settings, const s
                                             .at = now});
   made.recipients.push_back({to});
   made.limit = store::TellingLimit{"moderator " + mail::lower(to), most_answers};
-  finish(made, words + "\r\n");
+  finish(settings, domain_of(list_address), made, words + "\r\n");
   return made;
 }
 
