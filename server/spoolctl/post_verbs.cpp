@@ -182,9 +182,14 @@ void declare_post_verbs(const Verbs& verbs) {
     return console.reading_list(*whose, [&](const Reads& reads, const list::List& list) {
       list::Judgement judgement = reads.judge(list, header, reverse_path_of(*sender), mail.size());
       // A list that refuses mail for its author's domain finds that out when the post is cooked.
-      if (!judgement.refusal && list.settings.align.dmarc == list::Dmarc::reject) {
+      if (judgement.outcome == list::Outcome::accept && list.settings.align.dmarc == list::Dmarc::reject) {
         const Cooked cooked(mail, list, verified(mail, list, how, console), {});
-        if (cooked.refusal()) judgement.rule = "dmarc", judgement.refusal = cooked.refusal();
+        if (cooked.refusal()) {
+          judgement.outcome = list::Outcome::reject;
+          judgement.rule = "dmarc";
+          judgement.reason = cooked.refusal()->text;
+          judgement.refusal = cooked.refusal();
+        }
       }
       return console.print(judgement_json(judgement));
     });

@@ -58,31 +58,19 @@ TEST_CASE("inbound: what an address is") {
   const auto said = [&](const std::string& address) {
     return client.ask("RCPT TO:<" + address + ">").substr(0, 9);
   };
-  for (const char* good : {"test@lists.example",
-                           "TEST@LISTS.EXAMPLE",
-                           "test-owner@lists.example",
-                           "test-request@lists.example",
-                           "test-leave@lists.example",
-                           "test-unsubscribe@lists.example",
-                           "test-join@lists.example",
-                           "test-subscribe@lists.example",
-                           "test-admin@lists.example",
-                           "test-bounces@lists.example",
-                           "test-confirm+abc@lists.example",
-                           "test-bounces+anne=far.example@lists.example",
-                           "test-bounces+nonsense@lists.example",
-                           "postmaster@lists.example",
-                           "abuse@lists.example",
-                           "staff@lists.example",
-                           "any@relayed.example",
-                           "postmaster",
-                           "postmaster@mx.example",
-                           "abuse@mx.example"}) {
+  for (const char* good :
+       {"test@lists.example", "TEST@LISTS.EXAMPLE", "test-owner@lists.example", "test-request@lists.example",
+        "test-leave@lists.example", "test-unsubscribe@lists.example", "test-join@lists.example",
+        "test-subscribe@lists.example", "test-admin@lists.example", "test-bounces@lists.example",
+        "test-bounces+anne=far.example@lists.example", "test-bounces+nonsense@lists.example",
+        "postmaster@lists.example", "abuse@lists.example", "staff@lists.example", "any@relayed.example",
+        "postmaster", "postmaster@mx.example", "abuse@mx.example"}) {
     CAPTURE(good);
     CHECK(said(good) == "250 2.1.5");
   }
-  for (const char* unknown : {"none@lists.example", "none-owner@lists.example", "anne@mx.example",
-                              "none-bounces+a=b@lists.example"}) {
+  for (const char* unknown :
+       {"none@lists.example", "test-confirm+abc@lists.example", "none-owner@lists.example", "anne@mx.example",
+        "none-bounces+a=b@lists.example"}) {
     CAPTURE(unknown);
     CHECK(said(unknown) == "550 5.1.1");
   }
