@@ -2,7 +2,7 @@
 //
 // The sender is the author in From, then the envelope sender with BATV's prvs= undone; never Reply-To or
 // Sender, which a stranger can fill with a member's address. The rules are asked in this order, and the first that decides ends
-// it: null reverse path and automatic mail, loop, From, bans, size, emergency, what is said of the member's posts, the list's
+// it: null reverse path and automatic mail, loop, From, bans, size, emergency, the member's own action (moderation), the list's
 // own rules about senders who are no members, nonmembers; and where these defer to the rules behind: destination, number of
 // recipients, header rules. Each refusal is a 5xx reply with a sentence that the poster can act on. Pure: whether somebody is
 // a member is asked of a function.
@@ -64,7 +64,7 @@ struct Judgement {
   bool member = false;  // the poster is a member
 };
 
-/// Of a member, by Mailbox key, whatever his delivery mode: what is said of his posts, where the list says nothing else.
+/// A member, whatever his delivery mode. `moderation`: the action for his posts; none: the list's member_moderation.
 struct Membership {
   std::optional<Action> moderation;
 };

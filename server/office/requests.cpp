@@ -25,8 +25,8 @@ bool automatic(const RequestMail& mail) {
   if (const mail::Field* field = mail.header.find("Auto-Submitted"))
     if (const std::string token = mail::first_token(field->value); !token.empty() && token != "no")
       return true;
-  for (const std::string_view name : {"X-Autoreply", "X-Autorespond", "X-Auto-Response-Suppress", "List-Id"})
-    if (mail.header.find(name) != nullptr && name != "X-Auto-Response-Suppress") return true;
+  for (const std::string_view name : {"X-Autoreply", "X-Autorespond", "List-Id"})
+    if (mail.header.find(name) != nullptr) return true;
   constexpr std::array<std::string_view, 4> by_program = {"auto_reply", "bulk", "junk", "list"};
   const mail::Field* precedence = mail.header.find("Precedence");
   return precedence != nullptr &&

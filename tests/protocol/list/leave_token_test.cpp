@@ -6,34 +6,12 @@
 #include "protocol/list/addresses.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailto.hpp"
+#include "tests/protocol/list/mixer.hpp"
 
 using namespace spoold;
 using namespace spoold::list;
 
 namespace {
-
-/// Not cryptographic: each octet of the data and the secret changes all of it.
-Hmac mixer(std::uint64_t secret) {
-  return [secret](std::string_view data) {
-    std::array<std::uint8_t, 32> digest{};
-    std::uint64_t state = secret * 0x9e3779b97f4a7c15ull + 1;
-    for (const char c : data) state = (state ^ static_cast<unsigned char>(c)) * 0x100000001b3ull;
-    for (auto& octet : digest) {
-      state ^= state >> 29;
-      state *= 0xbf58476d1ce4e5b9ull;
-      octet = static_cast<std::uint8_t>(state >> 56);
-    }
-    return digest;
-  };
-}
-
-List test_list(std::string local = "test") {
-  List list;
-  list.id = 0x00c00007;
-  list.local = std::move(local);
-  list.domain = "lists.example";
-  return list;
-}
 
 constexpr MemberId member = 0x0123456789;
 
