@@ -1,10 +1,9 @@
 #include "server/office/requests.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include "protocol/bounce/scan.hpp"
-#include "protocol/list/settings_table.hpp"
+#include "protocol/list/moderator_reply.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mime/transfer.hpp"
@@ -17,20 +16,6 @@ namespace directory = store::directory;
 
 smtp::Reply refusal(int code, smtp::EnhancedStatus enhanced, std::string text) {
   return {code, enhanced, std::move(text)};
-}
-
-/// A program wrote this by itself (RFC 3834 2; and what vacation programs wrote before it).
-bool automatic(const RequestMail& mail) {
-  if (mail.reverse_path.empty()) return true;
-  if (const mail::Field* field = mail.header.find("Auto-Submitted"))
-    if (const std::string token = mail::first_token(field->value); !token.empty() && token != "no")
-      return true;
-  for (const std::string_view name : {"X-Autoreply", "X-Autorespond", "List-Id"})
-    if (mail.header.find(name) != nullptr) return true;
-  constexpr std::array<std::string_view, 4> by_program = {"auto_reply", "bulk", "junk", "list"};
-  const mail::Field* precedence = mail.header.find("Precedence");
-  return precedence != nullptr &&
-         std::ranges::find(by_program, mail::lower(mail::trim(precedence->value))) != by_program.end();
 }
 
 list::Role role_of(const smtp::to::Command& to) {
@@ -70,7 +55,7 @@ RequestRead read_request(const store::Read& read, const smtp::to::Command& to, c
       made.operations.push_back(operation("spoold", directory::Redeem{.token = to.token, .refuse = true}));
     return made;
   }
-  if (automatic(mail)) {
+  if (mail.reverse_path.empty() || list::is_automatic(mail.header)) {
     made.refusal = refusal(550, {5, 7, 1}, "automatic mail is not answered here");
     return made;
   }
