@@ -33,6 +33,10 @@ void Group::set(const GroupRules& rules) {
   window_ = rules.isolation_window;
 }
 
+bool Group::concerns_all(const LastReply& why) const {
+  return of_host(why.stage) && (same_hosts_ || why.reply.code != 0);
+}
+
 std::uint32_t Group::allowed(TimePoint now) const {
   if (half_open_) return 1;
   if (now <= growth_from_) return base_;
@@ -112,15 +116,21 @@ void Group::refused(TimePoint now) {
   growth_from_ = now + after_refusal;
 }
 
-// What is no fault of all is looked for first: of another policy or host, then of too many at once. Only when
-// nobody else is served does one lane's failure stop the others.
+// Others are being served; or were a moment ago: the peer has not yet noticed that they left; or are on their way: of
+// five that open at once, those that are refused hear of it before the others have said EHLO.
+bool Group::one_too_many(const LastReply& why, std::uint32_t own, TimePoint now) {
+  if (!concerns_all(why) || why.reply.code != 421) return false;
+  const bool moment = now - served_ < a_moment || open_ > connected_ + 1;
+  if (connected_ <= own && (!moment || excused_ >= excuses)) return false;
+  ++excused_;
+  refused(now);
+  return true;
+}
+
+// Of another policy or host it is no fault of all; nor when others are served.
 bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
-  const bool words = fault.why.reply.code != 0;
-  if (!of_host(fault.why.stage) || !(same_hosts_ || words)) return false;
-  // Others are being served; or were a moment ago: the peer has not yet noticed that they left.
-  const bool moment = fault.why.reply.code == 421 && now - served_ < a_moment && excused_ < excuses;
-  if (connected_ > own || moment) {
-    ++excused_;
+  if (!concerns_all(fault.why) || one_too_many(fault.why, own, now)) return false;
+  if (connected_ > own) {
     refused(now);
     return false;
   }

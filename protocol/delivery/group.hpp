@@ -5,8 +5,8 @@
 // Guarantees: never more connections than it may have; while its clock waits none, then one that probes until
 // something is answered on it; connections grow by one with each that is answered, and by one in ten seconds,
 // and fall when one too many is refused. A fault of one lane is the group's only where nothing speaks against
-// it: no other lane is connected, or was a moment ago when it says "one too many", and it was the same host
-// or the provider's own words.
+// it: no other lane is connected, nor was a moment ago or is on its way when the reply is 421 ("one too many"), and it
+// was the same host or the provider's own words.
 #pragma once
 #include <cstdint>
 #include <deque>
@@ -63,7 +63,10 @@ class Group {
   /// The hosts answered, but take no mail of the lane that asked: the fault is over, nothing else is known.
   void reached(TimePoint now);
   void refused(TimePoint now);  // it was one too many
-  /// `own`: connections of this lane that are connected. False: it is not the group's.
+  /// True: the hosts serve others, and this reply to one more connection says no more than that it was one too many.
+  /// `own`: connections of this lane that are connected.
+  bool one_too_many(const LastReply& why, std::uint32_t own, TimePoint now);
+  /// False: it is not the group's.
   bool fault(const Fault& fault, std::uint32_t own, TimePoint now);
   void clear(TimePoint wished);  // an operator's wish; he did not know of later faults
 
@@ -81,6 +84,8 @@ class Group {
   bool forgettable(TimePoint now) const;
 
  private:
+  /// Said by the hosts that all share, and not of one domain.
+  bool concerns_all(const LastReply& why) const;
   std::uint32_t allowed(TimePoint now) const;
   bool end_fault(TimePoint now);  // true: there was one, and a probe was awaited
   void call(std::uint32_t most);

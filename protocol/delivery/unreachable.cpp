@@ -10,13 +10,13 @@ namespace spoold::delivery {
 void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
   LastReply last = why;
   if (last.stage == Stage::none) last.stage = stage;
-  if (connections.empty()) {
-    host_fault(last, now);
-  } else {  // others are open: one too many
-    host.refused(static_cast<std::uint32_t>(connections.size()), now);
-    host.note_error(last.reply.oneline(), now);
-    if (group) group->with([now](Group& g) { g.refused(now); });
-  }
+  const auto own = static_cast<std::uint32_t>(connections.size());
+  // Others are open: one too many. Of this lane, or of the lanes with the same hosts.
+  if (own > 0 && group) group->with([now](Group& g) { g.refused(now); });
+  if (own == 0 && !(group && group->with([&](Group& g) { return g.one_too_many(last, own, now); })))
+    return host_fault(last, now);
+  host.refused(own, now);
+  host.note_error(last.reply.oneline(), now);
 }
 
 void Planner::State::host_fault(const LastReply& last, TimePoint now) {

@@ -258,6 +258,16 @@ class Test(harness.Case):
         judge = peer.judge()
         self.assertLessEqual(judge.connections - len(judge.deliveries()), 12, "few were refused")
 
+    def test_a_hoster_far_away_that_takes_two_connections_stops_nobody_for_a_minute(self):
+        """The refusals of three arrive before the other two connections have said EHLO: they were too many, it is no fault of the hosts."""
+        peer = self.peer_at(2, "--max-connections", "2", "--at", "ehlo=stall:0.5")
+        spoold = self.hoster()
+        began = time.monotonic()
+        spoold.post("a@v0.hosted.test", rcpts=[f"a@{d}" for d in self.VANITY])
+        harness.wait_until(lambda: len(peer.judge().deliveries()) >= 40, 60, "most are delivered")
+        self.assertLess(time.monotonic() - began, 15 * harness.SLOW)  # it was over three minutes
+        spoold.check()
+
     def test_a_rate_of_mx_hosts_holds_for_all_their_domains_together(self):
         peer = self.peer_at(2)
         spoold = self.hoster({"match": "mx:*.hosted.test", "port": self.port, "rate": "10/s"})

@@ -201,7 +201,8 @@ TEST_CASE("group: what is no fault of the group: others are served, another host
   Group provider = group_of(rules(false));
   CHECK_FALSE(provider.fault(fault(start + minutes(1)), 0, start));
   CHECK(fill(provider, start) == 5);
-  CHECK(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));
+  CHECK(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));  // not one too many
 }
 
 TEST_CASE("group: 'too many' just when the others have left is one too many, not a fault; but not for ever") {
@@ -221,6 +222,29 @@ TEST_CASE("group: 'too many' just when the others have left is one too many, not
   Group silent = group_of();
   silent.answered(start);
   CHECK(silent.fault(fault(start + minutes(1)), 0, start));
+}
+
+TEST_CASE("group: of five that open at once two are served: the refusals, heard before the others said EHLO, are no fault") {
+  Group g = group_of();
+  REQUIRE(fill(g, start) == 5);
+  const Group::Fault too_many = fault(start + minutes(1), 421, Stage::greeting);
+  for (int i = 0; i < 3; ++i) {
+    CHECK_FALSE(g.fault(too_many, 0, start));
+    g.give(false);
+  }
+  CHECK(fill(g, start) == 0);  // two are open, and two it may have
+  g.connected();
+  g.connected();
+  g.give(false);
+  CHECK(fill(g, start) == 1);
+
+  Group down = group_of();
+  REQUIRE(fill(down, start) == 5);
+  for (int i = 0; i < 3; ++i) {
+    CHECK_FALSE(down.fault(too_many, 0, start));
+    down.give(false);
+  }
+  CHECK(down.fault(too_many, 0, start));  // all five are refused: nobody was on his way
 }
 
 TEST_CASE("group: an operator's wish ends its wait, but one probes first all the same") {
