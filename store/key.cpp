@@ -1,5 +1,7 @@
 #include "store/key.hpp"
 
+#include <endian.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -10,7 +12,10 @@ namespace spoold::store {
 Key& Key::big_endian(std::uint64_t v, std::size_t octets) {
   if (size_ + octets > max_size)
     throw Broken(Error::Kind::invalid, "a key of the store is longer than 511 octets");
-  for (std::size_t i = octets; i > 0; --i) bytes_[size_++] = static_cast<char>(v >> (8 * (i - 1)));
+  // One store of eight octets (the array has room behind a longest key); the next part overwrites what is too many.
+  v = htobe64(v << (8 * (sizeof v - octets)));
+  std::memcpy(bytes_.data() + size_, &v, sizeof v);
+  size_ += octets;
   return *this;
 }
 

@@ -29,8 +29,8 @@ class Key {
   operator std::string_view() const { return view(); }  // implicit: a Key is made to be used as one
 
  private:
-  Key& big_endian(std::uint64_t v, std::size_t octets);
-  std::array<char, max_size> bytes_;
+  Key& big_endian(std::uint64_t v, std::size_t octets);  // 1 to 8
+  std::array<char, max_size + sizeof(std::uint64_t)> bytes_;
   std::size_t size_ = 0;
 };
 

@@ -11,8 +11,10 @@
 namespace spoold::list {
 namespace {
 
-constexpr std::array<std::string_view, 7> names = {
-    "user_address", "confirm_address", "delivery", "who_did_it", "words", "reason", "members"};
+constexpr std::array<std::string_view, 20> names = {
+    "user_address", "confirm_address", "delivery",  "who_did_it", "words",        "reason",         "members",
+    "post_id",      "post_from",       "post_date", "post_size",  "post_subject", "posts",          "count",
+    "most",         "since",           "until",     "outcome",    "cause",        "answer_address"};
 constexpr std::string_view subject_field = "Subject:";
 
 struct Split {
@@ -60,17 +62,26 @@ std::optional<std::string> template_fault(std::string_view text) {
 std::optional<Letter> letter(const List& list, std::string_view text, const LetterValues& values) {
   if (mail::trim(text).empty()) return {};
   const Split parts = split(text).value_or(Split{"About $list_address", text});
+  bool any_name = false, any_value = false;
   const auto value = [&](std::string_view name) -> std::optional<std::string> {
     const auto found = std::ranges::find(values, name, &LetterValues::value_type::first);
-    if (found != values.end()) return name == "members" ? found->second : one_line(found->second);
-    if (std::ranges::find(names, name) != names.end()) return std::string();
-    return std::nullopt;
+    if (found == values.end() && std::ranges::find(names, name) == names.end()) return std::nullopt;
+    any_name = true;
+    if (found == values.end() || found->second.empty()) return std::string();
+    any_value = true;
+    return name == "members" || name == "posts" ? found->second : one_line(found->second);
   };
   Letter made;
   const std::string subject = one_line(filled(list, parts.subject, value));
   const bool ascii = std::ranges::none_of(subject, [](char c) { return (c & 0x80) != 0; });
   made.subject = ascii ? subject : mail::encoded_words(subject);
-  made.text = filled(list, parts.body, value);
+  for (std::string_view rest = parts.body; !rest.empty();) {
+    const std::string_view line = rest.substr(0, std::min(rest.find('\n'), rest.size() - 1) + 1);
+    rest.remove_prefix(line.size());
+    any_name = any_value = false;
+    const std::string text_of_line = filled(list, line, value);
+    if (any_value || !any_name) made.text += text_of_line;
+  }
   if (!made.text.ends_with("\r\n")) made.text += "\r\n";
   return made;
 }
@@ -85,6 +96,12 @@ std::string_view delivery_text(Delivery delivery, std::string_view language) {
     default:
       return german ? "nichts" : "nothing";
   }
+}
+
+std::string_view outcome_text(Action held_expiry, std::string_view language) {
+  const bool german = language == "de";
+  return held_expiry == Action::reject ? (german ? "abgelehnt" : "rejected")
+                                       : (german ? "verworfen" : "discarded");
 }
 
 }  // namespace spoold::list

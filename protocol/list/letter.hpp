@@ -1,7 +1,9 @@
-// The letters that a list sends to those who join, leave or ask (wish.hpp): a template (conf/templates.hpp) with its names filled in.
+// The letters that a list sends: to those who join, leave or ask (wish.hpp), about held posts, about failing mail. A letter is a
+// template (conf/templates.hpp) with its names filled in.
 //
 // A template is a line "Subject: ...", a blank line, and the text, all UTF-8. `$list_address` and the other names of a list
-// (text.hpp) may stand in both, and those of `letter_names`. A value never makes a second line, but for `$members`.
+// (text.hpp) may stand in both, and those of `letter_names`. A value never makes a second line, but for `$members` and `$posts`.
+// A line of the text whose names of `letter_names` all have no value is left out: "Reason: $reason" where there is none.
 // Failures: template_fault says what is wrong with a template; a wrong one is not sent half, but the text as it is.
 #pragma once
 #include <optional>
@@ -15,7 +17,7 @@
 
 namespace spoold::list {
 
-/// user_address, confirm_address, delivery, who_did_it, words, reason, members
+/// user_address, confirm_address, post_from and so on: those of conf/README.md
 std::span<const std::string_view> letter_names();
 
 /// Why this cannot be a template, in one sentence; nothing: it can. An empty one is no letter.
@@ -31,5 +33,7 @@ std::optional<Letter> letter(const List& list, std::string_view text, const Lett
 
 /// "each message", "the digest", "nothing": what `$delivery` says, in English or German.
 std::string_view delivery_text(Delivery delivery, std::string_view language);
+/// "rejected" or "discarded": what `$outcome` says of a post that nobody decided about.
+std::string_view outcome_text(Action held_expiry, std::string_view language);
 
 }  // namespace spoold::list

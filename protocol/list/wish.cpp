@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/mailbox.hpp"
 #include "protocol/mime/parts.hpp"
 #include "protocol/mime/transfer.hpp"
 
@@ -179,6 +180,13 @@ Decision first_answer(const Settings& settings, const Asking& asking, TimePoint 
 }
 
 }  // namespace
+
+bool is_owner(const Settings& settings, const std::string& key) {
+  return std::ranges::any_of(settings.owners, [&](const std::string& owner) {
+    const auto mailbox = Mailbox::parse(owner, Mailbox::Allow::utf8);
+    return mailbox && mailbox->key() == key;
+  });
+}
 
 Decision answer_to(const Settings& settings, const Asking& asking, const std::optional<Asked>& before,
                    TimePoint now) {

@@ -79,6 +79,9 @@ struct Decision {
 constexpr Duration token_life = std::chrono::hours(72), request_life = std::chrono::hours(7 * 24),
                    letter_life = std::chrono::hours(24);
 
+/// `key`: of an address (Mailbox::key()), which is what decides, not how it is written.
+bool is_owner(const Settings& settings, const std::string& key);
+
 /// A wish as it came, and what its address is to the list.
 struct Asking {
   What what = What::help;

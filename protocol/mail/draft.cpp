@@ -15,8 +15,7 @@ Octets& Octets::operator|=(const Octets& other) {
 }
 
 Octets octets_of(std::string_view text) {
-  return {std::any_of(text.begin(), text.end(), [](char c) { return (c & 0x80) != 0; }),
-          text.starts_with('.') || text.find("\n.") != std::string_view::npos};
+  return {!is_ascii(text), text.starts_with('.') || text.find("\n.") != std::string_view::npos};
 }
 
 Octets Scanned::of(std::uint64_t from, std::uint64_t to) const {

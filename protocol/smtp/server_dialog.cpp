@@ -265,7 +265,7 @@ ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out
   return {Action::What::ask, {}};
 }
 
-ServerDialog::Action ServerDialog::mail_answered(MailArgument mail, Answer answer, std::string& out) {
+ServerDialog::Action ServerDialog::mail_answered(MailArgument&& mail, Answer&& answer, std::string& out) {
   phase_ = Phase::ready;
   if (const auto* refusal = std::get_if<Reply>(&answer)) return error(*refusal, out, false);
   mail_refused_ = false;
@@ -290,7 +290,7 @@ ServerDialog::Action ServerDialog::rcpt(const Command& command, std::string& out
   return {Action::What::ask, {}};
 }
 
-ServerDialog::Action ServerDialog::rcpt_answered(RcptArgument rcpt, Answer answer, std::string& out) {
+ServerDialog::Action ServerDialog::rcpt_answered(RcptArgument&& rcpt, Answer&& answer, std::string& out) {
   phase_ = transaction_.recipients.empty() ? Phase::mail : Phase::rcpt;
   if (const auto* refusal = std::get_if<Reply>(&answer)) {
     error(*refusal, out, false);

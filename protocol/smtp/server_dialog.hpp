@@ -159,9 +159,9 @@ class ServerDialog {
   Action act(const Command&, std::string& out);
   Action hello(const Command&, std::string& out);
   Action mail(const Command&, std::string& out);
-  Action mail_answered(MailArgument mail, Answer answer, std::string& out);
+  Action mail_answered(MailArgument&& mail, Answer&& answer, std::string& out);
   Action rcpt(const Command&, std::string& out);
-  Action rcpt_answered(RcptArgument rcpt, Answer answer, std::string& out);
+  Action rcpt_answered(RcptArgument&& rcpt, Answer&& answer, std::string& out);
   Action data(const Command&, std::string& out);
   Action rset(const Command&, std::string& out);
   Action noop(const Command&, std::string& out);

@@ -82,14 +82,12 @@ void Reads::bounces(const list::List& list, const std::string& address, const Ro
 }
 
 Json bounces_undo(const Request& request) {
-  const Mailbox address = mailbox_of(request.text("list"));
+  const auto list = find_list(request);
+  if (!list) return failure(list.error());
   directory::UndoBounces change;
   std::vector<std::string> members;
   {
     const store::Read read(request.store);
-    const std::string key = address.key();
-    const auto list = directory::find_list(read, mail::Address(key).local, address.domain());
-    if (!list) return failure(Exit::nothing_matched, "there is no list " + address.text());
     change.list = list->id;
     change.cause = request.text("cause");
     const auto since = parse_rfc3339(request.text("since"));

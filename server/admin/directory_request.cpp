@@ -4,6 +4,8 @@
 
 #include "server/idna.hpp"
 #include "store/blocking.hpp"
+#include "store/directory/directory.hpp"
+#include "store/txn.hpp"
 
 namespace spoold::server::admin {
 
@@ -27,6 +29,17 @@ Done submit(const Request& request, directory::Change change, std::string_view p
     for (const std::string& event : applied->events) audit(request, event);
   done.applied = std::move(*applied);
   return done;
+}
+
+store::Result<list::List> find_list(const Request& request) {
+  const Mailbox address = mailbox_of(request.text("list"));
+  const std::string key = address.key();
+  const store::Read read(request.store);
+  if (auto found = directory::find_list(read, mail::Address(key).local, address.domain())) {
+    directory::load_rules(read, *found);
+    return std::move(*found);
+  }
+  return store::fail(store::Error::Kind::not_found, "there is no list " + address.text());
 }
 
 Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow) {

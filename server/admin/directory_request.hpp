@@ -17,6 +17,9 @@ struct Done {
 /// Submits the change and waits for its commit, which holds the audit event too. `part`: names it among several of one request.
 Done submit(const Request& request, store::directory::Change change, std::string_view part = {});
 
+/// The list that the request names ("list"), with its rules. Throws as mailbox_of().
+store::Result<list::List> find_list(const Request& request);
+
 /// Throws std::invalid_argument.
 Mailbox mailbox_of(const std::string& text, Mailbox::Allow allow = Mailbox::Allow::ascii);
 

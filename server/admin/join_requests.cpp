@@ -74,13 +74,8 @@ std::optional<std::vector<Json>> Reads::commands(const std::string& address, con
 
 Json member_decide(const Request& request) {
   const bool refuse = request.text("verb") == "member-refuse";
-  const Mailbox list_address = mailbox_of(request.text("list"));
-  const auto list = [&] {
-    const store::Read read(request.store);
-    const std::string key = list_address.key();
-    return directory::find_list(read, mail::Address(key).local, list_address.domain());
-  }();
-  if (!list) return failure(Exit::nothing_matched, "there is no list " + list_address.text());
+  const auto list = find_list(request);
+  if (!list) return failure(list.error());
   Json done = Json::array(), unknown = Json::array();
   for (const std::string& text : request.texts("addresses")) {
     const std::string key = mailbox_of(text, Mailbox::Allow::utf8).key();

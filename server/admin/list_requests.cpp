@@ -29,16 +29,6 @@ constexpr std::size_t members_at_once = 2000;  // of one job; more come by impor
 
 using mail::lower;
 
-store::Result<list::List> find_list(const Request& request) {
-  const Mailbox address = mailbox_of(request.text("list"));
-  const store::Read read(request.store);
-  if (auto found = directory::find_list(read, lower(address.local()), address.domain())) {
-    directory::load_rules(read, *found);
-    return std::move(*found);
-  }
-  return store::fail(store::Error::Kind::not_found, "there is no list " + address.text());
-}
-
 using Wishes = directory::Texts;
 
 std::vector<std::string> addresses_of(const std::vector<list::Member>& members) {

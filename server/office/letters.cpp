@@ -4,7 +4,6 @@
 #include "conf/templates.hpp"
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/letter.hpp"
-#include "protocol/list/verp.hpp"
 #include "server/office/own_mail.hpp"
 #include "server/office/requests.hpp"
 
@@ -79,10 +78,7 @@ class Writing {
     if (asked_.delivery)
       values.emplace_back("delivery", list::delivery_text(*asked_.delivery, list_.settings.language));
     if (asked_.answer == Answer::who) values.emplace_back("members", members());
-    return list::letter(
-        list_,
-        conf::template_text(book_.settings().templates, list_.address(), list_.settings.language, name),
-        values);
+    return letter_named(book_.settings(), list_, name, values);
   }
 
   std::string members() const {
@@ -126,8 +122,7 @@ class Writing {
                                        .from = address(list::Role::confirm),
                                        .subject = made->subject,
                                        .at = asked_.since});
-    mail.message.reverse_path = list::bounces_address(list_);
-    for (std::string& owner : to) mail.recipients.push_back({std::move(owner)});
+    address_to_all(mail, list_, std::move(to));
     add_text(book_.settings(), mail, made->text);
     made_.messages.push_back(std::move(mail));
   }

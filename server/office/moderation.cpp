@@ -44,6 +44,10 @@ store::Decision decided(const Moderation& asked) {
   return decision;
 }
 
+void add(store::Acceptance& into, ModerationMail::Mail mail) {
+  if (mail) into.messages.push_back(std::move(*mail));
+}
+
 void use_content(store::Acceptance& acceptance, const store::HeldPost& post) {
   acceptance.content.kept = post.content;
   acceptance.content.size = post.scanned.size;
@@ -134,9 +138,8 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
     const ModerationMail mail(book->settings(), list, post);
     std::vector<std::string> moderators = book->moderators_of(read, list);
     if (!moderators.empty())
-      into.messages.push_back(
-          mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id)));
-    if (post.told) into.messages.push_back(mail.to_poster());
+      add(into, mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id)));
+    if (post.told) add(into, mail.to_poster());
   }
   into.events.push_back(moderation_event(arrival.at, list.id, post.id, {}, post.poster, "held: " + why));
   into.held.push_back(std::move(post));
@@ -171,16 +174,14 @@ store::Result<Moderated> moderate(const conf::Settings& settings, store::Store& 
   };
   if (asked.what == Moderation::What::forward) {
     use_content(made.acceptance, made.post);
-    made.acceptance.messages.push_back(
-        ModerationMail(settings, *list, made.post).forwarded(asked.address, asked.who, now));
+    add(made.acceptance, ModerationMail(settings, *list, made.post).forwarded(asked.address, asked.who, now));
     note("forwarded to " + asked.address);
     return made;
   }
   made.acceptance.decision = decided(asked);
   if (asked.what == Moderation::What::reject) {
     use_content(made.acceptance, made.post);
-    made.acceptance.messages.push_back(
-        ModerationMail(settings, *list, made.post).rejection(asked.reason, now));
+    add(made.acceptance, ModerationMail(settings, *list, made.post).rejection(asked.reason, now));
   }
   note(std::string(text(made.acceptance.decision->what)) + (asked.reason.empty() ? "" : ": " + asked.reason));
   return made;
@@ -261,8 +262,8 @@ std::vector<store::Acceptance> summaries(const AddressBook& book, store::Store& 
     if (to.empty()) continue;
     store::Acceptance& acceptance = made.emplace_back();
     acceptance.content.bytes = std::make_shared<const std::string>();
-    acceptance.messages.push_back(ModerationMail::summary(
-        book.settings(), *list, posts, spool::count_held(read, list_after), std::move(to), now));
+    add(acceptance, ModerationMail::summary(book.settings(), *list, posts,
+                                            spool::count_held(read, list_after), std::move(to), now));
   }
 }
 
@@ -271,7 +272,7 @@ store::Acceptance answer_to_moderator(const conf::Settings& settings, const std:
                                       const std::string& in_reply_to, TimePoint now) {
   store::Acceptance made;
   made.content.bytes = std::make_shared<const std::string>();
-  made.messages.push_back(ModerationMail::answer(settings, address, list_address, words, in_reply_to, now));
+  add(made, ModerationMail::answer(settings, address, list_address, words, in_reply_to, now));
   return made;
 }
 

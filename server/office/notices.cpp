@@ -36,16 +36,13 @@ class Writing {
         break;
       case Act::disable:
         warning();
-        owners("Delivery to " + member_.address + " is disabled",
-               "Delivery of " + list_.address() + " to " + member_.address +
-                   " is disabled, because mail to this address keeps failing.\r\n");
+        owners("owner-disabled");
         break;
       case Act::warn:
         warning();
         break;
       case Act::remove:
-        owners(member_.address + " was removed", member_.address + " was removed from " + list_.address() +
-                                                     ", because mail to this address kept failing.\r\n");
+        owners("owner-removed");
         break;
       case Act::enable:
       case Act::nothing:
@@ -61,24 +58,16 @@ class Writing {
                     {.to = to, .from = from, .subject = subject, .at = change_.failure.at});
   }
 
-  void finish(store::NewMessage made, const std::string& text) {
-    add_text(book_.settings(), made, text);
-    made_.messages.push_back(std::move(made));
+  /// With what the other side said.
+  std::optional<list::Letter> text(std::string_view name, list::LetterValues values = {}) const {
+    values.emplace_back("user_address", member_.address);
+    values.emplace_back("cause", change_.failure.cause);
+    values.emplace_back("words", utf8(change_.said));
+    return letter_named(book_.settings(), list_, name, values);
   }
 
-  /// What the other side said, in lines of a message.
-  std::string reason() const {
-    std::string text;
-    if (!change_.failure.cause.empty())
-      text = "The last failure was of the kind \"" + change_.failure.cause + "\".\r\n";
-    if (!change_.said.empty()) text += "What was said:\r\n\r\n    " + one_line(change_.said) + "\r\n";
-    return text.empty() ? text : "\r\n" + text;
-  }
-
-  static std::string one_line(std::string text) {
-    for (char& c : text)
-      if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-    return mail::is_utf8_text(text) ? text : "(words that are no UTF-8 text)";
+  static std::string utf8(const std::string& text) {
+    return mail::is_utf8(text) ? text : "(words that are no UTF-8 text)";
   }
 
   std::string owner_address() const { return list_.local + "-owner@" + list_.domain; }
@@ -86,24 +75,12 @@ class Writing {
   void probe() {
     const std::string from = list::token_address(list::Role::bounces, list_.address(), change_.token,
                                                  book_.settings().verp.delimiter);
-    store::NewMessage made =
-        message(member_.address, from, list_.address() + ": is this address still good?");
+    const auto letter = text("probe");
+    if (!letter) return;
+    store::NewMessage made = message(member_.address, from, letter->subject);
     made.message.reverse_path = from;
     made.recipients.push_back({member_.address, {}, member_.id});
-    const std::string boundary = "=_" + change_.token;
-    made.head += "Content-Type: multipart/mixed; boundary=\"" + boundary + "\"\r\n\r\n";
-    made.head += "--" + boundary +
-                 "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n";
-    made.head += "Mail of the list " + list_.address() +
-                 " to this address has failed on several days.\r\n"
-                 "You have got this message, so the address works, and you need do nothing.\r\n"
-                 "If this message fails too, the list sends nothing to this address any more.\r\n" +
-                 reason() + "\r\nQuestions: " + owner_address() + "\r\n";
-    made.head += "\r\n--" + boundary + "\r\nContent-Type: message/rfc822\r\nContent-Disposition: inline\r\n" +
-                 (mail::octets_of(evidence()).eight_bit ? "Content-Transfer-Encoding: 8bit\r\n\r\n" : "\r\n");
-    made.head += evidence();
-    made.head += "\r\n--" + boundary + "--\r\n";
-    close(book_.settings(), made);
+    add_text(book_.settings(), made, letter->text, "=_" + change_.token, {.octets = evidence()});
     made_.messages.push_back(std::move(made));
   }
 
@@ -117,12 +94,15 @@ class Writing {
     }
     kept_ = text;
     if (kept_.empty()) {
+      std::string said = utf8(change_.said);
+      for (char& c : said)
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
       kept_ = "From: MAILER-DAEMON@" + book_.settings().hostname + "\r\nTo: " + list::bounces_address(list_) +
               "\r\nSubject: delivery to " + member_.address +
               " failed\r\nDate: " + rfc5322_date(change_.failure.at) +
               "\r\nMIME-Version: 1.0\r\nContent-Type: text/plain; "
               "charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n\r\n" +
-              one_line(change_.said) + "\r\n";
+              said + "\r\n";
     }
     return kept_;
   }
@@ -130,27 +110,24 @@ class Writing {
   void warning() {
     const bounce::Score score =
         change_.after.empty() ? bounce::Score{} : directory::unpack_score(change_.after);
-    const list::BounceRules& rules = list_.settings.bounces;
-    store::NewMessage made =
-        message(member_.address, owner_address(), "Your subscription to " + list_.address() + " is disabled");
+    const auto letter = text("disabled", {{"since", rfc5322_date(score.disabled)},
+                                          {"most", std::to_string(list_.settings.bounces.warnings)},
+                                          {"count", std::to_string(score.warnings)}});
+    if (!letter) return;
+    store::NewMessage made = message(member_.address, owner_address(), letter->subject);
     address_to(made, list_, member_.address, member_.id);
-    finish(std::move(made),
-           "Mail of the list " + list_.address() + " to your address " + member_.address +
-               " has failed on several days.\r\nSo the list sends nothing to this address any more since " +
-               rfc5322_date(score.disabled) + ".\r\n" + reason() +
-               "\r\nIf you read this, your address works again: write to " + owner_address() +
-               "\r\nand ask for delivery to be enabled. Without that, your subscription ends after " +
-               std::to_string(rules.warnings) + " such\r\nmessages. This is number " +
-               std::to_string(score.warnings) + ".\r\n");
+    add_text(book_.settings(), made, letter->text);
+    made_.messages.push_back(std::move(made));
   }
 
-  void owners(const std::string& subject, const std::string& text) {
+  void owners(std::string_view name) {
     std::vector<std::string> to = book_.owners_of(read_, list_.id);
-    if (to.empty()) return;
-    store::NewMessage made = message(owner_address(), list::bounces_address(list_), subject);
-    made.message.reverse_path = list::bounces_address(list_);
-    for (std::string& address : to) made.recipients.push_back({std::move(address)});
-    finish(std::move(made), text + reason());
+    const auto letter = text(name);
+    if (to.empty() || !letter) return;
+    store::NewMessage made = message(owner_address(), list::bounces_address(list_), letter->subject);
+    address_to_all(made, list_, std::move(to));
+    add_text(book_.settings(), made, letter->text);
+    made_.messages.push_back(std::move(made));
   }
 
   const AddressBook& book_;

@@ -102,8 +102,7 @@ std::vector<WouldDo> would_do(const store::Read& read, const smtp::to::Command& 
   for (const directory::Operation& one : request.operations) {
     if (const auto* ask = std::get_if<directory::Ask>(&one.change)) {
       const auto mailbox = Mailbox::parse(ask->address, Mailbox::Allow::utf8);
-      const bool owner =
-          std::ranges::find(list->settings.owners, mailbox->text()) != list->settings.owners.end();
+      const bool owner = list::is_owner(list->settings, mailbox->key());
       const bool member = is_member(ask->address);
       const auto decision =
           list::answer_to(list->settings, {ask->what, member, owner},

@@ -70,12 +70,6 @@ Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::
   return {};
 }
 
-bool is_owner(const List& list, const std::string& key) {
-  for (const std::string& owner : list.settings.owners)
-    if (key_of(owner) == key) return true;
-  return false;
-}
-
 }  // namespace
 
 Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& applied) {
@@ -87,7 +81,7 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
     c.member = 0;
     const bool member = find_member(write, c.list, key).has_value();
     const auto before = asked_of(write, c.list, key, c.what);
-    const auto decision = list::answer_to(list->settings, {c.what, member, is_owner(*list, key)}, before, at);
+    const auto decision = list::answer_to(list->settings, {c.what, member, list::is_owner(list->settings, key)}, before, at);
     c.answer = decision.answer;
     c.until = decision.until;
     c.token = decision.with_token() ? new_operation_id() : std::string();

@@ -167,7 +167,7 @@ class Test(harness.Case):
         # Larger than what stays in memory: the content is staged, and kept while the post waits.
         spoold.post(sender="eve@far.example", subject="large", body=("x" * 70 + "\r\n") * 20_000)
         [row] = spoold.ctl("held")
-        self.arrived(MODERATOR, "The begin of the post")
+        self.arrived(MODERATOR, "the begin of a long one")
         self.assertEqual(len(spoold.ctl("show", row["id"], "--content")["content"]), row["size"])
         spoold.ctl("accept", row["id"])
         [copy] = self.arrived("anne@one.example", "Subject: large")

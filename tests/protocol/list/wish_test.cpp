@@ -175,6 +175,16 @@ TEST_CASE("letters: values make no further line, the subject is one field, a tem
   CHECK(made->subject.find("Bcc:") == std::string::npos);
   CHECK(made->subject.starts_with("=?utf-8?"));
   CHECK(made->text == "Hello a@b.example  Bcc: victim@x.example, $5, testx, $unknown.\r\n");
+  const auto text = [&](std::string_view body, const LetterValues& values) {
+    return letter(list, "Subject: s\n\n" + std::string(body), values)->text;
+  };
+  CHECK(text("$posts", {{"posts", "a\r\nb\r\n"}}) == "a\r\nb\r\n");  // made by us
+  CHECK(text("$words\n", {{"words", "$list_address"}}) == "$list_address\r\n");
+  // A line whose names all have no value is left out.
+  CHECK(text("a\nReason: $reason\nb\n", {}) == "a\r\nb\r\n");
+  CHECK(text("a\nReason: $reason\nb\n", {{"reason", "r"}}) == "a\r\nReason: r\r\nb\r\n");
+  CHECK(text("$user_address: $reason\n", {{"user_address", "a@b"}}) == "a@b: \r\n");
+  CHECK(text("of $list_address\n\nlast", {}) == "of test@lists.example\r\n\r\nlast\r\n");
   CHECK(letter(list, " \n", {}) == std::nullopt);
   CHECK(template_fault("") == std::nullopt);
   CHECK(template_fault("Hello\n\nx\n")->starts_with("expected a first line"));
