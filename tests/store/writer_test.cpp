@@ -137,7 +137,7 @@ TEST_CASE("settles wait for company, but not long") {
   REQUIRE(s.change(put(1), Job::Kind::patient));
   const auto waited = Clock::now() - begin;
   CHECK(waited >= std::chrono::milliseconds(4));
-  CHECK(waited < std::chrono::seconds(2));
+  CHECK(waited < std::chrono::seconds(20));
   // With other work there is nothing to wait for: the settle is in that commit.
   const auto before = s.store->figures().commits;
   std::promise<void> settled;
