@@ -18,7 +18,7 @@
 namespace spoold::auth {
 
 struct Verified {
-  std::string client;  // its address, for replies: "192.0.2.1"
+  std::string client;                 // its address, for replies: "192.0.2.1"
   std::optional<SpfVerdict> spf;      // nothing: not asked
   bool helo = false;                  // SPF judged the name in HELO, because the reverse path is empty
   std::vector<DkimVerdict> dkim;      // the topmost signature first

@@ -65,8 +65,8 @@ void Intake::verify_post() {
   const store::Read read(reception_.store);
   const auto asks = asks_of_author(read, rules_.addresses, dialog_.transaction());
   if (asks == list::AsksOfAuthor::nothing) return;
-  verification_ = std::make_shared<Verification>(means(true), reception_.store.now(),
-                                                 asks == list::AsksOfAuthor::policy);
+  verification_ =
+      std::make_shared<Verification>(means(true), reception_.store.now(), asks == list::AsksOfAuthor::policy);
 }
 
 void Intake::follow(smtp::ServerDialog::Action action) {

@@ -126,8 +126,7 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   const bool shown = arrival_.verified != nullptr && !arrival_.verified->handed_over;
   if (strange || shown)
     draft.remove([&](const mail::Field& field) { return auth::claims(field, settings_.hostname); });
-  if (whence && shown)
-    draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
+  if (whence && shown) draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
   if (!arrival_.user.empty()) {
     if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
     if (header_.find("Message-ID") == nullptr && message.message.list == 0)

@@ -19,8 +19,7 @@ void place_signatures(const conf::Settings& settings, std::string_view domain, s
   if (!by_author && !has_keys(settings, domain)) return;
   // The head becomes a piece of the body: a blank stands behind what is before it.
   std::vector<store::Splice> body(1);
-  body.front().blank =
-      list::blank(by_author ? list::Value::signatures_and_author : list::Value::signatures);
+  body.front().blank = list::blank(by_author ? list::Value::signatures_and_author : list::Value::signatures);
   if (!message.head.empty()) body.push_back({.own = std::exchange(message.head, std::string())});
   std::ranges::move(message.body, std::back_inserter(body));
   message.body = std::move(body);

@@ -192,7 +192,8 @@ TEST_CASE("signing: of list mail by the list's domain; also by its author's, whe
   CHECK(domains("a@author.example", Value::signatures_and_author) == "author.example pass");
 }
 
-TEST_CASE("signing: a place for the author's signature only where his domain has keys, and is not the list's") {
+TEST_CASE(
+    "signing: a place for the author's signature only where his domain has keys, and is not the list's") {
   Keys keys;
   const auto place = [&](std::string_view domain, std::string_view author) {
     store::NewMessage made;

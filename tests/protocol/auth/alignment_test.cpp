@@ -115,7 +115,8 @@ TEST_CASE("alignment: the policy that counts; what is not known counts as reject
   CHECK(policy() == Policy::reject);
 }
 
-TEST_CASE("alignment: a copy that we sign for its author is aligned, whatever is done to it and was verified") {
+TEST_CASE(
+    "alignment: a copy that we sign for its author is aligned, whatever is done to it and was verified") {
   Judged one(post);
   one.draft.replace("Subject", "Subject: other\r\n");
   CHECK(!one.aligned());

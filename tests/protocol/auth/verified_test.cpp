@@ -108,7 +108,8 @@ TEST_CASE("the log and the field name SPF alone where DMARC is off") {
         "Authentication-Results: mx.example.org;\r\n spf=pass smtp.mailfrom=poster.example\r\n");
 }
 
-TEST_CASE("the log and the field where SPF was not asked: what was handed over, a client that is only on a list") {
+TEST_CASE(
+    "the log and the field where SPF was not asked: what was handed over, a client that is only on a list") {
   Verified found = verified(SpfResult::pass, DmarcResult::fail);
   found.spf.reset();
   found.handed_over = true;
@@ -116,7 +117,8 @@ TEST_CASE("the log and the field where SPF was not asked: what was handed over, 
   CHECK(summary(found) == "dkim=pass");
   Verified client;
   CHECK(summary(client).empty());
-  CHECK(authentication_results("mx.example.org", client) == "Authentication-Results: mx.example.org; none\r\n");
+  CHECK(authentication_results("mx.example.org", client) ==
+        "Authentication-Results: mx.example.org; none\r\n");
   client.listed = {"list.example"};
   CHECK(summary(client) == "dnsbl=list.example");
   CHECK(authentication_results("mx.example.org", client) ==
