@@ -92,6 +92,12 @@ void check_listeners(Reading& reading) {
           key,
           "protocol = \"submission\" needs tls = \"starttls\" or \"implicit\": no password comes in "
           "plain text");
+    if (listen.xclient && listen.protocol != Listen::Protocol::smtp)
+      reading.complain_at(entry("listen", i) + "xclient", "XCLIENT is for protocol = \"smtp\"");
+    for (const char* named : {"proxy_protocol", "xclient"})
+      if ((*named == 'p' ? listen.proxy_protocol : listen.xclient) && reading.settings.smtp.proxies.empty())
+        reading.complain_at(entry("listen", i) + named,
+                            std::string(named) + " without [smtp] proxies: nobody would be believed");
     if (listen.protocol == Listen::Protocol::lmtp && listen.path.empty() && listen.port == 25)
       reading.complain_at(key, "LMTP must not be spoken on port 25 (RFC 2033 section 5)");
     if (!listen.path.empty() && listen.path == reading.settings.control.socket)

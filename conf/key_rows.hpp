@@ -57,6 +57,17 @@ Row integer(std::string_view section, std::string_view name, std::string_view me
           }};
 }
 
+/// `written`: of the settings as they are; `get`: of those that are read.
+template <class Get, class Write>
+Row boolean(std::string_view section, std::string_view name, std::string_view meaning, Get get,
+            Write written) {
+  return {{section, name, "boolean", meaning, "true", name, false,
+           [written](Settings s) { return std::string(written(s) ? "true" : "false"); }},
+          [get](Reading& reading, const toml::node& node) {
+            if (const auto value = reading.boolean(node)) get(reading.settings) = *value;
+          }};
+}
+
 template <class Get>
 Row duration(std::string_view section, std::string_view name, std::string_view meaning,
              std::string_view example, Get get, Duration least) {

@@ -65,7 +65,16 @@ std::vector<Row> make_rows() {
       [listen_tls](Settings s) {
         return quote(listen_tls[s.listen.empty() ? 0 : static_cast<std::size_t>(s.listen.back().tls)]);
       }));
-  add(not_built("listen", "proxy_protocol", "boolean", "PROXY protocol from trusted addresses"));
+  add(boolean(
+      "listen", "proxy_protocol",
+      "each connection begins with a PROXY header (version 1 or 2) of one of [smtp] proxies",
+      [](S s) -> auto& { return s.listen.back().proxy_protocol; },
+      [](S s) { return !s.listen.empty() && s.listen.back().proxy_protocol; }));
+  add(boolean(
+      "listen", "xclient", "XCLIENT is offered to [smtp] proxies (smtp listeners only)",
+      [](S s) -> auto& { return s.listen.back().xclient; },
+      [](S s) { return !s.listen.empty() && s.listen.back().xclient; }));
+  add(not_built("milter", "address", "address", "a filter (milter protocol)"));
 
   required(certificate_file("certificate", "certificate and the chain behind it (PEM); read again at SIGHUP",
                             &Certificate::certificate));
@@ -131,7 +140,15 @@ std::vector<Row> make_rows() {
   add(integer(
       "smtp", "max_connections_per_host", "of these, from one address, or one IPv6 /64", "5",
       [](S s) -> auto& { return s.smtp.max_connections_per_host; }, 1, 1000000));
-  add(trusted_networks());
+  add(networks(
+      "trusted_networks",
+      "who may relay anywhere, through smtp listeners only: networks, addresses, \"unix\" for peers on "
+      "unix sockets",
+      &Smtp::trusted_networks));
+  add(networks("proxies",
+               "whose PROXY headers and XCLIENT are believed, where a [[listen]] takes them: networks, "
+               "addresses, \"unix\"",
+               &Smtp::proxies));
   add(choice(
       "smtp", "spf",
       "what SPF says of a client: off (not asked), mark (Authentication-Results), or reject_fail (result "
@@ -380,6 +397,7 @@ const std::vector<Section>& sections() {
       {"tls", Kind::tables,
        "certificates of this server; one table each. The name that a client asks for (SNI) chooses; an "
        "unknown name gets the first"},
+      {"milter", Kind::tables, "filters; one table each"},
       {"dnsbl", Kind::tables, "DNS lists of client addresses; one table each"},
       {"dkim", Kind::tables,
        "keys of our own signatures; one table each. Several tables of a domain: several signatures"},

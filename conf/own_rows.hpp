@@ -17,9 +17,12 @@ inline Row listen_address() {
             if (!written) return;
             auto listen = parse_listen(*written);
             if (!listen) return reading.complain(node, listen.error());
-            listen->protocol = reading.settings.listen.back().protocol;
-            listen->tls = reading.settings.listen.back().tls;
-            reading.settings.listen.back() = *listen;
+            Listen& one = reading.settings.listen.back();
+            listen->protocol = one.protocol;
+            listen->tls = one.tls;
+            listen->proxy_protocol = one.proxy_protocol;
+            listen->xclient = one.xclient;
+            one = *listen;
           }};
 }
 
@@ -52,31 +55,28 @@ inline Row dkim_row(std::string_view name, std::string_view type, std::string_vi
   return made;
 }
 
-inline Row trusted_networks() {
-  return {
-      {"smtp", "trusted_networks", "array of networks",
-       "who may relay anywhere, through smtp listeners only: networks, addresses, \"unix\" for peers on unix "
-       "sockets",
-       "[\"192.0.2.0/24\", \"unix\"]", "trusted_networks", false,
-       [](Settings s) {
-         std::vector<std::string> items;
-         for (const auto& network : s.smtp.trusted_networks) items.push_back(quote(network.text));
-         return join(items);
-       }},
-      [](Reading& reading, const toml::node& node) {
-        const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
-        const auto* array = reading.array(node, expected);
-        if (!array) return;
-        reading.settings.smtp.trusted_networks.clear();
-        for (const auto& item : *array) {
-          const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
-          if (!written) continue;
-          if (const auto network = parse_network(*written))
-            reading.settings.smtp.trusted_networks.push_back(*network);
-          else
-            reading.complain(item, network.error());
-        }
-      }};
+inline Row networks(std::string_view name, std::string_view meaning, std::vector<Network> Smtp::*member) {
+  return {{"smtp", name, "array of networks", meaning, "[\"192.0.2.0/24\", \"unix\"]", name, false,
+           [member](Settings s) {
+             std::vector<std::string> items;
+             for (const auto& network : s.smtp.*member) items.push_back(quote(network.text));
+             return join(items);
+           }},
+          [member](Reading& reading, const toml::node& node) {
+            const std::string expected = "an array of networks such as [\"192.0.2.0/24\"]";
+            const auto* array = reading.array(node, expected);
+            if (!array) return;
+            std::vector<Network>& all = reading.settings.smtp.*member;
+            all.clear();
+            for (const auto& item : *array) {
+              const auto written = reading.text(item, "a network such as \"192.0.2.0/24\"");
+              if (!written) continue;
+              if (const auto network = parse_network(*written))
+                all.push_back(*network);
+              else
+                reading.complain(item, network.error());
+            }
+          }};
 }
 
 inline Row delimiter() {

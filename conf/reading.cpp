@@ -27,6 +27,12 @@ std::optional<std::string> Reading::text(const toml::node& node, const std::stri
   return std::nullopt;
 }
 
+std::optional<bool> Reading::boolean(const toml::node& node) {
+  if (const auto* value = node.as_boolean()) return value->get();
+  complain(node, "expected true or false, found " + kind_of(node));
+  return std::nullopt;
+}
+
 std::optional<std::int64_t> Reading::integer(const toml::node& node, std::int64_t least, std::int64_t most) {
   const std::string expected = "an integer from " + std::to_string(least) + " to " + std::to_string(most);
   const auto* value = node.as_integer();

@@ -30,6 +30,7 @@ struct Reading {
 
   // Each answers nothing after having complained.
   std::optional<std::string> text(const toml::node&, const std::string& expected);
+  std::optional<bool> boolean(const toml::node&);
   std::optional<std::int64_t> integer(const toml::node&, std::int64_t least, std::int64_t most);
   std::optional<Duration> duration(const toml::node&, Duration least);
   const toml::array* array(const toml::node&, const std::string& expected);

@@ -39,6 +39,8 @@ struct Listen {
   std::string path;
   std::string text;  // as written in the file
   Tls tls = Tls::none;
+  bool proxy_protocol = false;  // each connection begins with a PROXY header of one of [smtp] proxies
+  bool xclient = false;         // offered to [smtp] proxies
   bool operator==(const Listen&) const = default;
 };
 
@@ -106,6 +108,7 @@ struct Smtp {
   int max_connections = 1000;
   int max_connections_per_host = 20;
   std::vector<Network> trusted_networks;
+  std::vector<Network> proxies;  // whose word about the client counts, on listeners that ask for it
   // Of clients without rights on smtp listeners (protocol/auth/verified.hpp).
   enum class Spf { off, mark, reject_fail } spf = Spf::mark;
   enum class Dmarc { off, mark, reject } dmarc = Dmarc::mark;

@@ -16,8 +16,9 @@ namespace spoold::auth {
 
 class Alignment final : public list::Authenticity {
  public:
-  /// `header`: of the message as it was received. Both must live longer. Absent: nothing was verified.
-  Alignment(const mail::Header& header, const Verified* verified);
+  /// `header`: of the message as it was received. Both must live longer. Absent: nothing was verified. `signed_by_us`: each copy
+  /// gets a signature of the author's domain by a key of ours, so it is aligned whatever was verified.
+  Alignment(const mail::Header& header, const Verified* verified, bool signed_by_us = false);
 
   const std::string& author_domain() const override { return author_domain_; }
   Policy policy() const override;
@@ -38,6 +39,7 @@ class Alignment final : public list::Authenticity {
 
   const mail::Header& header_;
   const Verified* verified_;
+  const bool signed_by_us_;
   SignedFields fields_;
   std::string author_domain_;
   std::vector<Signature> signatures_;  // the topmost first

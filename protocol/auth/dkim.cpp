@@ -6,11 +6,22 @@
 #include "protocol/mail/ascii.hpp"
 
 namespace spoold::auth {
+namespace {
+
+bool is_signature(const mail::Field& field) {
+  return mail::same(mail::trim(field.name), "DKIM-Signature");
+}
+
+}  // namespace
+
+bool has_signatures(const mail::Header& header) {
+  return std::ranges::any_of(header.fields(), is_signature);
+}
 
 DkimCheck::DkimCheck(const mail::Header& header, TimePoint now, const NewDigest& digest)
     : fields_(header.fields()) {
   for (const mail::Field& field : header.fields()) {
-    if (!mail::same(mail::trim(field.name), "DKIM-Signature")) continue;
+    if (!is_signature(field)) continue;
     One one;
     one.field = &field;
     one.signature = DkimSignature::parse(field.value, now);

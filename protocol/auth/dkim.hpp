@@ -46,6 +46,9 @@ enum class Proved : std::uint8_t {
   unavailable
 };  // weak_key: RSA under 1024 bits (RFC 8301 3.2); unavailable: nobody has time to compute it
 
+/// It has a DKIM-Signature field, whatever that is worth.
+bool has_signatures(const mail::Header& header);
+
 class DkimCheck {
  public:
   static constexpr std::size_t most_signatures = 10, most_keys = 3;

@@ -44,10 +44,13 @@ std::string author_domain(const mail::Header& header) {
 
 std::string authentication_results(std::string_view authserv_id, const Verified& found) {
   constexpr const char* next = ";\r\n ";
-  const SpfVerdict& spf = found.spf;
-  std::string out = "Authentication-Results: " + value(authserv_id) + next + "spf=" + text(spf.result);
-  add_reason(out, spf.problem);
-  add_property(out, found.helo ? "smtp.helo" : "smtp.mailfrom", spf.domain);
+  std::string out = "Authentication-Results: " + value(authserv_id);
+  if (!found.spf && !found.iprev && found.listed.empty() && !found.dmarc) out += "; none";
+  if (found.spf) {
+    out += std::string(next) + "spf=" + text(found.spf->result);
+    add_reason(out, found.spf->problem);
+    add_property(out, found.helo ? "smtp.helo" : "smtp.mailfrom", found.spf->domain);
+  }
   if (found.iprev) {
     out += std::string(next) + "iprev=" + text(*found.iprev);
     add_property(out, "policy.iprev", found.client);

@@ -7,7 +7,8 @@ namespace {
 
 // A receiver that refuses names the domain and what its sender can do; what strangers publish is printable here.
 std::optional<smtp::Reply> by_spf(const Verified& found) {
-  const SpfVerdict& spf = found.spf;
+  if (!found.spf) return {};
+  const SpfVerdict& spf = *found.spf;
   const std::string domain = printable(spf.domain);
   if (spf.result == SpfResult::temperror)
     return smtp::Reply{
@@ -23,7 +24,7 @@ std::optional<smtp::Reply> by_spf(const Verified& found) {
 }
 
 bool in_doubt(const Verified& found) {
-  return found.spf.result == SpfResult::temperror ||
+  return (found.spf && found.spf->result == SpfResult::temperror) ||
          std::ranges::any_of(found.dkim,
                              [](const DkimVerdict& one) { return one.result == DkimResult::temperror; });
 }
@@ -44,19 +45,21 @@ std::optional<smtp::Reply> by_dmarc(const Verified& found) {
   if (dmarc.result != DmarcResult::fail || dmarc.disposition != DmarcPolicy::reject) return {};
   // A signature or SPF that could not be checked may be the one that is aligned.
   if (in_doubt(found)) return later("DNS did not answer for a signature or for SPF");
+  const std::string spf =
+      found.spf ? std::string(text(found.spf->result)) + " for " + printable(found.spf->domain) : "not asked";
   return smtp::Reply{550,
                      {5, 7, 26},
-                     "DMARC: the policy of " + domain + " rejects this message: neither SPF (" +
-                         text(found.spf.result) + " for " + printable(found.spf.domain) +
+                     "DMARC: the policy of " + domain + " rejects this message: neither SPF (" + spf +
                          ") nor a DKIM signature passed for " + domain +
                          "; send it through a server of that domain, or sign it with DKIM"};
 }
 
 }  // namespace
 
-std::vector<Identifier> identifiers(const SpfVerdict& spf, const std::vector<DkimVerdict>& dkim) {
+std::vector<Identifier> identifiers(const std::optional<SpfVerdict>& spf,
+                                    const std::vector<DkimVerdict>& dkim) {
   std::vector<Identifier> all;
-  if (spf.result == SpfResult::pass) all.push_back({Identifier::By::spf, spf.domain});
+  if (spf && spf->result == SpfResult::pass) all.push_back({Identifier::By::spf, spf->domain});
   for (const DkimVerdict& one : dkim)
     if (one.result == DkimResult::pass) all.push_back({Identifier::By::dkim, one.domain});
   return all;
@@ -72,17 +75,19 @@ std::optional<Refusal> refusal(const Verified& found, const conf::Smtp& policy) 
 }
 
 std::string summary(const Verified& found) {
-  std::string out = std::string("spf=") + text(found.spf.result);
+  std::string out;
+  if (found.spf) out.append(" spf=").append(text(found.spf->result));
   if (found.dmarc) {
     out += " dkim=";
     if (found.dkim.empty()) out += "none";
     for (std::size_t i = 0; i < found.dkim.size() && i < DkimCheck::most_signatures; ++i)
       out.append(i == 0 ? "" : ",").append(text(found.dkim[i].result));
-    out.append(" dmarc=").append(text(found.dmarc->result));
+    // Without SPF a failure of DMARC says nothing.
+    if (!found.handed_over) out.append(" dmarc=").append(text(found.dmarc->result));
   }
   if (found.iprev) out.append(" iprev=").append(text(*found.iprev));
   for (const std::string& zone : found.listed) out.append(" dnsbl=").append(zone);
-  return out;
+  return out.substr(out.empty() ? 0 : 1);
 }
 
 }  // namespace spoold::auth

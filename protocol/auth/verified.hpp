@@ -18,17 +18,19 @@
 namespace spoold::auth {
 
 struct Verified {
-  std::string client;  // its address, for replies: "192.0.2.1"
-  SpfVerdict spf;
+  std::string client;                 // its address, for replies: "192.0.2.1"
+  std::optional<SpfVerdict> spf;      // nothing: not asked
   bool helo = false;                  // SPF judged the name in HELO, because the reverse path is empty
   std::vector<DkimVerdict> dkim;      // the topmost signature first
   std::optional<DmarcVerdict> dmarc;  // nothing: neither DKIM nor DMARC was verified ([smtp] dmarc = "off")
   std::optional<Iprev> iprev;         // of the client; nothing: not asked
   std::vector<std::string> listed;    // DNS lists that have the client
+  /// By a trusted network, a user or LMTP: no policy of reception and no Authentication-Results, only lists ask for it.
+  bool handed_over = false;
 };
 
 /// The domains that SPF and DKIM vouch for.
-std::vector<Identifier> identifiers(const SpfVerdict&, const std::vector<DkimVerdict>&);
+std::vector<Identifier> identifiers(const std::optional<SpfVerdict>&, const std::vector<DkimVerdict>&);
 
 /// Which of the two refused it, for counters.
 struct Refusal {

@@ -98,6 +98,15 @@ std::string written(const mail::NameAddr& one) {
   return name.empty() ? one.mailbox.text() : name + " <" + one.mailbox.text() + ">";
 }
 
+AsksOfAuthor asks_of_author(const Settings& settings) {
+  const AlignRules& rules = settings.align;
+  if (settings.anonymous || (rules.transparent && rules.dmarc != Dmarc::reject)) return AsksOfAuthor::nothing;
+  const bool asks = rules.dmarc != Dmarc::accept && rules.when != DmarcWhen::always;
+  if (asks && rules.when != DmarcWhen::unaligned) return AsksOfAuthor::policy;
+  return asks || rules.signatures != AuthorSignatures::keep ? AsksOfAuthor::signatures
+                                                            : AsksOfAuthor::nothing;
+}
+
 bool is_unaligned(const Settings& settings, const Authenticity& authenticity, const mail::Draft& draft) {
   const AlignRules& rules = settings.align;
   const auto named = [&](const std::vector<std::string>& patterns) {

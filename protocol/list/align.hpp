@@ -40,6 +40,11 @@ class Authenticity {
   virtual bool is_signed(std::string_view name) const = 0;
 };
 
+/// What cooking asks about the author of a post to this list: nothing; whether signatures verify; also the policy of the
+/// author's domain, which counts where nothing is signed, too.
+enum class AsksOfAuthor : std::uint8_t { nothing, signatures, policy };
+AsksOfAuthor asks_of_author(const Settings&);
+
 /// Must something be done about From? Of a draft that is cooked otherwise.
 bool is_unaligned(const Settings&, const Authenticity&, const mail::Draft&);
 

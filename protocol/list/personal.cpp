@@ -34,6 +34,7 @@ std::string_view plain(Value value, const Reader& reader) {
       return reader.leave_url;
     case Value::none:
     case Value::signatures:
+    case Value::signatures_and_author:
       break;
   }
   return {};

@@ -23,7 +23,8 @@ enum class Value : mail::Blank {
   user_name_or_address = 4,
   signatures =
       5,  // DKIM-Signature fields: the first blank of a message that we sign (server/delivery/signing.hpp)
-  leave_url = 6,  // leave_token.hpp
+  leave_url = 6,              // leave_token.hpp
+  signatures_and_author = 7,  // as `signatures`; also by the keys of the domain in From
 };
 /// The blank stands in a part that is quoted-printable.
 constexpr mail::Blank quoted_printable = 0x80;

@@ -146,7 +146,7 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
 }  // namespace
 
 Command split(std::string_view line) {
-  static constexpr std::array<std::pair<std::string_view, Verb>, 17> verbs{{{"helo", Verb::helo},
+  static constexpr std::array<std::pair<std::string_view, Verb>, 18> verbs{{{"helo", Verb::helo},
                                                                             {"ehlo", Verb::ehlo},
                                                                             {"lhlo", Verb::lhlo},
                                                                             {"mail", Verb::mail},
@@ -162,7 +162,8 @@ Command split(std::string_view line) {
                                                                             {"auth", Verb::auth},
                                                                             {"bdat", Verb::bdat},
                                                                             {"etrn", Verb::elsewhere},
-                                                                            {"turn", Verb::elsewhere}}};
+                                                                            {"turn", Verb::elsewhere},
+                                                                            {"xclient", Verb::xclient}}};
   Command command;
   const auto end = std::min(line.find_first_of(" \t"), line.size());
   command.word = line.substr(0, end);

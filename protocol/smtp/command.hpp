@@ -32,6 +32,7 @@ enum class Verb : std::uint8_t {
   quit,
   starttls,
   auth,
+  xclient,
   elsewhere,  // a command of some RFC that is not offered here: EXPN, ETRN, TURN
   unknown,
 };

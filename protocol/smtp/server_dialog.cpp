@@ -68,6 +68,9 @@ const ServerDialog::Row ServerDialog::rows[] = {
     {Verb::auth, smtp, start, nullptr, 503, bad_sequence, "say EHLO first"},
     {Verb::auth, smtp, given | named | chunks, nullptr, 503, bad_sequence,
      "not within a transaction; RSET ends it"},
+    {Verb::xclient, smtp, start | ready, &ServerDialog::xclient},
+    {Verb::xclient, smtp, given | named | chunks, nullptr, 503, bad_sequence,
+     "not within a transaction; RSET ends it"},
     {Verb::elsewhere, both, anywhere, nullptr, 502, bad_sequence, "this command is not offered here"},
     {Verb::unknown, both, anywhere, nullptr, 500, bad_command, "command not recognized"},
 };
@@ -209,6 +212,7 @@ ServerDialog::Action ServerDialog::command(std::string_view line, std::string& o
 // What this listener does not offer is a command of some other server.
 bool ServerDialog::offers(Verb verb) const {
   if (verb == Verb::auth) return profile_.submission;
+  if (verb == Verb::xclient) return is_proxy() && tls_.empty();
   return verb != Verb::starttls || profile_.starttls;
 }
 
@@ -247,6 +251,7 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
       .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
   if (profile_.submission && !tls_.empty()) out.append("250-AUTH ").append(sasl::mechanisms).append("\r\n");
+  if (offers(Verb::xclient)) out.append("250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n");
   out.append("250 ENHANCEDSTATUSCODES\r\n");
   return more();
 }
@@ -321,6 +326,17 @@ ServerDialog::Action ServerDialog::rset(const Command& command, std::string& out
   mail_refused_ = false;
   fresh();
   return say("250 2.0.0 ok\r\n", out);
+}
+
+// What was sent behind it would be the client's words, before the client was greeted.
+ServerDialog::Action ServerDialog::xclient(const Command& command, std::string& out) {
+  if (input_waits_) return close("554 5.5.0 protocol error: input behind XCLIENT, before its reply\r\n", out);
+  auto client = parse_xclient(command.argument);
+  if (!client) return error(client.error(), out);
+  xclient_ = *std::move(client);
+  fresh();
+  phase_ = Phase::closed;
+  return {Action::What::handover, {}};
 }
 
 ServerDialog::Action ServerDialog::noop(const Command&, std::string& out) {

@@ -33,6 +33,7 @@
 #include "protocol/smtp/brake.hpp"
 #include "protocol/smtp/command.hpp"
 #include "protocol/smtp/data_reader.hpp"
+#include "protocol/smtp/proxied.hpp"
 #include "protocol/smtp/sasl_server.hpp"
 #include "protocol/smtp/transaction.hpp"
 
@@ -44,6 +45,7 @@ struct ServerProfile {
   bool lmtp = false;
   bool starttls = false;    // offered while there is no TLS
   bool submission = false;  // mail is taken from those only who log in
+  bool xclient = false;     // XCLIENT is offered to proxies
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
@@ -85,6 +87,7 @@ class ServerDialog {
       commit,     // answer committed() for transaction() and the content
       enough,     // write `out`, then call consume() again with what it left
       pause,      // the same, not before `limit` has passed
+      handover,   // write `out`; the connection begins anew, as one of xclient()
       handshake,  // write `out`, do the TLS handshake within `limit`, then secured(); or close
       close,      // write `out` and close
     } what = What::more;
@@ -95,6 +98,7 @@ class ServerDialog {
   struct Client {
     bool trusted_network = false;
     bool local = false;  // on a unix socket
+    bool proxy = false;  // its XCLIENT is believed
   };
 
   explicit ServerDialog(const ServerProfile& profile) : ServerDialog(profile, Client()) {}
@@ -123,6 +127,9 @@ class ServerDialog {
   /// To a sender Granted, to a recipient what it stands for; or the reply that refuses it. To a login its answer.
   using Answer = std::variant<Granted, Recipient, Reply, sasl::Answer>;
   const Question& asked() const { return question_; }
+  /// Whom the proxy speaks for from now on.
+  const ProxiedClient& xclient() const { return xclient_; }
+  bool is_proxy() const { return profile_.xclient && client_.proxy; }
   Action answer(Answer answer, std::string& out);
 
   /// SMTP: one reply. LMTP: one for each recipient of the transaction, in order.
@@ -169,6 +176,7 @@ class ServerDialog {
   Action help(const Command&, std::string& out);
   Action quit(const Command&, std::string& out);
   Action starttls(const Command&, std::string& out);
+  Action xclient(const Command&, std::string& out);
   bool offers(Verb) const;
   // server_dialog_auth.cpp: AUTH
   Action auth(const Command&, std::string& out);
@@ -205,6 +213,7 @@ class ServerDialog {
 
   Question question_;
   Chunk chunk_;
+  ProxiedClient xclient_;
   std::string hello_, tls_, user_;
   std::unique_ptr<SaslServer> sasl_;  // while a client logs in
   Phase phase_ = Phase::start, phase_before_chunk_ = Phase::start;

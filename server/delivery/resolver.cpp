@@ -70,10 +70,11 @@ void Resolver::stop() {
 
 bool Resolver::open() {
   if (context_ != nullptr) return true;
-  fault_ = configure();
+  const std::string before = std::exchange(fault_, configure());
   if (!fault_.empty()) {
     if (context_ != nullptr) ub_ctx_delete(std::exchange(context_, nullptr));
-    log::event(log::Level::error, "resolver", {{"reply", fault_}});
+    // Each question tries again, because libunbound may be set up in a moment; a fault is one line until it is over, or another one.
+    if (fault_ != before) log::event(log::Level::error, "resolver", {{"reply", fault_}});
     return false;
   }
   answers_.assign(ub_fd(context_));

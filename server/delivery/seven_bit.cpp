@@ -102,7 +102,7 @@ void SevenBit::convert(Form& form, const store::Message& message, const Copy* pe
     form.why_not = std::move(converted.error());
     return;
   }
-  if (is_signed(blanks)) *converted = signing_.signatures(message, *converted) + *converted;
+  if (is_signed(blanks)) *converted = signing_.signatures(message, blanks, *converted) + *converted;
   form.converted = true;
   form.size = converted->size();
   log::event(log::Level::info, "converted",

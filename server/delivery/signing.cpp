@@ -18,12 +18,13 @@ namespace {
 constexpr std::size_t most_known = 1000, most_octets = 8 << 20;
 // A header as it came in is smaller (mail::HeaderLimits); what we added stands in it, too.
 constexpr mail::HeaderLimits limits{512 * 1024, 8192};
-constexpr mail::Blank place = list::blank(list::Value::signatures);
+constexpr mail::Blank place = list::blank(list::Value::signatures),
+                      place_of_author = list::blank(list::Value::signatures_and_author);
 
 }  // namespace
 
 bool is_signed(const std::vector<store::BlankAt>& blanks) {
-  return !blanks.empty() && blanks.front().blank == place;
+  return !blanks.empty() && (blanks.front().blank == place || blanks.front().blank == place_of_author);
 }
 
 bool is_individual(const std::vector<store::BlankAt>& blanks) {
@@ -97,7 +98,7 @@ std::shared_ptr<Form> Signing::of(const store::Message& message, const std::vect
 void Signing::make(Form& form, const store::Message& message, const std::vector<store::BlankAt>& blanks,
                    const Copy& copy) {
   auto made = std::make_shared<Copy>(copy);
-  made->values.front() = fields_for(message, hashed_of(message, blanks, copy));
+  made->values.front() = fields_for(message, blanks, hashed_of(message, blanks, copy));
   form.size = message.size + made->size();
   form.copy = std::move(made);
 }
@@ -156,21 +157,28 @@ Signing::Hashed Signing::read(const store::Message& message, std::shared_ptr<con
   return out;
 }
 
-std::string Signing::signatures(const store::Message& message, std::string_view mail) {
+std::string Signing::signatures(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                                std::string_view mail) {
   const auto header = mail::Header::scan(mail, limits);
   if (!header) return {};
   auth::BodyHash body(true, std::nullopt, new_sha256);
   body.update(mail.substr(header->end()));
-  return fields_for(message, {std::string(mail.substr(0, header->end())), *body.finish()});
+  return fields_for(message, blanks, {std::string(mail.substr(0, header->end())), *body.finish()});
 }
 
-std::string Signing::fields_for(const store::Message& message, const Hashed& hashed) {
+std::string Signing::fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                                const Hashed& hashed) {
   const auto header = mail::Header::scan(hashed.header, limits);
   if (!header) return {};
   const std::string domain = mail::lower(message.list != 0 ? std::string(domain_of(message.list_address))
                                                            : auth::author_domain(*header));
   const auto keys = keys_.get();
   std::string fields = keys->signatures(domain, header->fields(), hashed.body_hash, message.arrived);
+  if (!blanks.empty() && blanks.front().blank == place_of_author) {
+    const std::string author = mail::lower(auth::author_domain(*header));
+    if (author != domain)
+      fields.insert(0, keys->signatures(author, header->fields(), hashed.body_hash, message.arrived));
+  }
   if (!fields.empty()) return fields;
   const std::lock_guard lock(mutex_);
   if (unsigned_.insert(domain).second)

@@ -6,8 +6,8 @@
 // All of it is done on threads of their own; a transaction waits for its signature, and the loop of its lane does not.
 //
 // Guarantees: t= is the time at which the message arrived, so that the same keys give the same octets whenever a copy is made: also
-// after a restart. The stated size is exact. No read transaction outlives a slice. The domain is that of the list; of other
-// mail that of its author. Keys are read at the start and at SIGHUP, never while mail goes out: a file that is gone changes nothing until
+// after a restart. The stated size is exact. No read transaction outlives a slice. The domain is that of the list, and of its author where
+// the place says so; of other mail that of its author. Keys are read at the start and at SIGHUP, never while mail goes out: a file that is gone changes nothing until
 // then. A domain that has lost its tables in the configuration since the message was accepted: it goes out without a signature, and
 // the log says so once (event=unsigned). Failures: as of any content, an exception in the form.
 #pragma once
@@ -54,7 +54,8 @@ class Signing {
   std::shared_ptr<Form> of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                            std::shared_ptr<const Copy> copy, std::function<void()> on_ready);
   /// Of a form of the message that is in memory: fields to stand in front of it.
-  std::string signatures(const store::Message& message, std::string_view mail);
+  std::string signatures(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                         std::string_view mail);
 
  private:
   /// What is signed of a copy: the header block, and the hash of what is behind it.
@@ -75,7 +76,8 @@ class Signing {
   Hashed hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                    const Copy& copy);
   Hashed read(const store::Message& message, std::shared_ptr<const Copy> copy) const;
-  std::string fields_for(const store::Message& message, const Hashed& hashed);
+  std::string fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                         const Hashed& hashed);
 
   store::Store& store_;
   Current<SigningKeys> keys_;

@@ -1,23 +1,24 @@
 #include "server/inbound/intake.hpp"
 
+#include <algorithm>
+
 #include "server/await_store.hpp"
 #include "server/delivery/ip.hpp"
 #include "server/inbound/by_mail.hpp"
 #include "server/inbound/replies.hpp"
+#include "server/office/authors.hpp"
 
 namespace spoold::server {
 
 using What = smtp::ServerDialog::Action::What;
 
-namespace {
-
-/// Strangers who come by SMTP: a front end that hands mail over by LMTP has seen the client, and users have logged in.
-bool is_verified(const conf::Smtp& smtp, const smtp::ServerDialog& dialog) {
-  if (smtp.spf == conf::Smtp::Spf::off && smtp.dmarc == conf::Smtp::Dmarc::off) return false;
-  return dialog.stranger() && !dialog.profile().lmtp && !dialog.profile().submission;
+/// Strangers are those who come by SMTP: a front end that hands mail over by LMTP has seen the client, and users have logged in.
+Intake::Verifies Intake::verifies(const conf::Smtp& smtp, const smtp::ServerDialog& dialog) {
+  const bool strange = dialog.stranger() && !dialog.profile().lmtp && !dialog.profile().submission;
+  if (smtp.dmarc == conf::Smtp::Dmarc::off)
+    return strange && smtp.spf != conf::Smtp::Spf::off ? Verifies::all : Verifies::nothing;
+  return strange ? Verifies::all : Verifies::posts;
 }
-
-}  // namespace
 
 Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
                const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor)
@@ -29,16 +30,24 @@ Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialo
       log_(log),
       executor_(executor),
       content_(reception.store, std::move(executor), reception.memory),
-      verifies_(is_verified(rules.settings->smtp, dialog)) {}
+      verifies_(verifies(rules.settings->smtp, dialog)) {}
 
-// From the first recipient to the end of the transaction.
-void Intake::verify() {
+Verification::Means Intake::means(bool whole) const {
+  return {reception_.resolver, whole ? reception_.proofs.get() : nullptr, reception_.stats, reception_.memory,
+          executor_};
+}
+
+// From the first recipient to the end of the transaction; of posts that are handed over, from the begin of the content.
+void Intake::verify(smtp::ServerDialog::Action action) {
   const smtp::Transaction& transaction = dialog_.transaction();
   if (transaction.recipients.empty()) return verification_.reset();
+  if (verifies_ == Verifies::posts) {
+    if (!dialog_.receiving() && action.what != What::commit) return;
+    if (!std::exchange(asked_lists_, true)) verify_post();
+    if (!verification_) return;
+  }
   if (!verification_) {
-    const bool whole = rules_.settings->smtp.dmarc != conf::Smtp::Dmarc::off;
-    Verification::Means means{reception_.resolver, whole ? reception_.proofs.get() : nullptr,
-                              reception_.stats, reception_.memory, executor_};
+    Verification::Means means = this->means(rules_.settings->smtp.dmarc != conf::Smtp::Dmarc::off);
     auth::SpfQuery query{octets(peer_.address), std::string(dialog_.hello()), transaction.reverse_path,
                          rules_.settings->hostname, reception_.store.now()};
     verification_ = std::make_shared<Verification>(std::move(means), std::move(query));
@@ -47,8 +56,21 @@ void Intake::verify() {
   if (dialog_.receiving()) verification_->content(content_.bytes(), dialog_.reader());
 }
 
+void Intake::verify_post() {
+  const auto& recipients = dialog_.transaction().recipients;
+  const auto may_be_post = [](const smtp::Recipient& one) {
+    return one.is<smtp::to::Post>() || one.is<smtp::to::Alias>();
+  };
+  if (std::ranges::none_of(recipients, may_be_post)) return;
+  const store::Read read(reception_.store);
+  const auto asks = asks_of_author(read, rules_.addresses, dialog_.transaction());
+  if (asks == list::AsksOfAuthor::nothing) return;
+  verification_ =
+      std::make_shared<Verification>(means(true), reception_.store.now(), asks == list::AsksOfAuthor::policy);
+}
+
 void Intake::follow(smtp::ServerDialog::Action action) {
-  if (verifies_) verify();
+  if (verifies_ != Verifies::nothing) verify(action);
   if (dialog_.receiving()) {
     if (dialog_.reader().size() != 0) return;
     content_.expect(dialog_.transaction().declared_size);
@@ -94,9 +116,15 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
 
   const smtp::Transaction& transaction = dialog_.transaction();
   auth::Verified* verified = nullptr;
+  auth::Verified of_client;  // where neither SPF nor DMARC is asked
   if (verification_) {
     announced_.reset();  // it may wait for the DNS: nobody is to wait for it
     verified = co_await verification_->result();
+  } else if (screening_) {
+    verified = &of_client;
+    of_client.client = peer_.host;
+  }
+  if (verified != nullptr && !verified->handed_over) {
     if (screening_) screening_->mark(*verified);
     if (auto refusal = refused_by_policy(*verified))
       co_return std::vector<smtp::Reply>(1, *std::move(refusal));
@@ -163,7 +191,8 @@ Disposition Intake::decide(store::ContentSource source, const auth::Verified* ve
                   .addresses = &rules_.addresses,
                   .may_relay = dialog_.may_relay(),
                   .user = dialog_.user(),
-                  .verified = verified};
+                  .verified = verified,
+                  .vouched = dialog_.may_relay()};
   return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 

@@ -27,7 +27,10 @@ class Intake {
 
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
   /// A sender is asked for: what was found out belongs to the transaction before.
-  void new_sender() { verification_.reset(); }
+  void new_sender() {
+    verification_.reset();
+    asked_lists_ = false;
+  }
   /// To be called when the dialog has consumed input: a message begins, goes on, or was given up.
   void follow(smtp::ServerDialog::Action action);
   /// Something is left of a message that was given up. A question of the dialog comes behind it, in the same input.
@@ -41,7 +44,13 @@ class Intake {
   void forget();
 
  private:
-  void verify();
+  // Whose messages are verified: nobody's; a stranger's; else posts to lists that ask about their author.
+  enum class Verifies : std::uint8_t { nothing, all, posts };
+  static Verifies verifies(const conf::Smtp& smtp, const smtp::ServerDialog& dialog);
+
+  void verify(smtp::ServerDialog::Action action);
+  void verify_post();
+  Verification::Means means(bool whole) const;
   std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
   Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
   std::vector<smtp::Reply> refuse_all(const store::Error& error);
@@ -56,8 +65,9 @@ class Intake {
   Content content_;
   store::Announcement announced_;  // of the job with this content
   std::optional<store::Error> staging_failed_;
-  const bool verifies_;  // who sent it is found out
+  const Verifies verifies_;
   std::shared_ptr<Verification> verification_;
+  bool asked_lists_ = false;  // verify_post() was called in this transaction
 };
 
 }  // namespace spoold::server

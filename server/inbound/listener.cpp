@@ -150,6 +150,8 @@ Awaitable<> Listener::serve(std::shared_ptr<Listener> self, Reception& reception
 // What keeps a session from being made must not end the loop that accepts the others.
 void Listener::admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place) {
   try {
+    if (reception.rules()->doors.at(door_).proxy_protocol)
+      return admit_proxied(reception, std::move(socket), std::move(peer), std::move(place.seat));
     Session::start(reception, door_, std::move(socket), std::move(peer), std::move(place.seat));
   } catch (const std::exception& bug) {
     log_trouble(bug.what());

@@ -1,8 +1,10 @@
 // One listening socket (TCP or unix) and its accept loop on the first network thread.
 // A unix socket's path is replaced when nobody listens on it any more; it is open to every local user, as a
 // TCP port is. What keeps it from accepting (no descriptors, no memory, anything unknown) pauses the loop for
-// 100 ms and is logged once a second. Lives in a shared_ptr: the loop keeps it until close() has ended it.
+// 100 ms and is logged once a second. With proxy_protocol a connection's session begins when its PROXY header is there: 5 s after it
+// was accepted at most, and only a proxy of [smtp] proxies is heard. Lives in a shared_ptr: the loop keeps it until close() has ended it.
 #pragma once
+#include <atomic>
 #include <memory>
 #include <string>
 #include <vector>
@@ -34,6 +36,10 @@ class Listener : public std::enable_shared_from_this<Listener> {
   Listener(asio::io_context& io, const conf::Listen& where, std::size_t door)
       : acceptor_(io), pause_(io), text_(where.text), door_(door) {}
   void admit(Reception& reception, StreamSocket socket, Peer peer, Threads::Place place);
+  // listener_proxied.cpp
+  void admit_proxied(Reception& reception, StreamSocket socket, Peer proxy, Threads::Seat seat);
+  static Awaitable<> read_header(std::shared_ptr<Listener> self, Reception& reception, StreamSocket socket,
+                                 Peer proxy, Threads::Seat seat);
   void log_trouble(const std::string& why);  // at most once a second
 
   asio::basic_socket_acceptor<Protocol> acceptor_;
@@ -42,6 +48,7 @@ class Listener : public std::enable_shared_from_this<Listener> {
   const std::string text_;
   const std::size_t door_;
   std::chrono::steady_clock::time_point quiet_until_{};
+  std::atomic<int> headers_{0};  // connections whose PROXY header has not come yet
 };
 
 }  // namespace spoold::server

@@ -34,6 +34,23 @@ Peer Peer::of(const asio::generic::stream_protocol::endpoint& remote) {
   return peer;
 }
 
+Peer Peer::behind(const Peer& proxy, const smtp::ProxiedClient& client) {
+  Peer peer;
+  if (!client.address) {
+    peer = proxy;
+    peer.hidden = true;
+    return peer;
+  }
+  const auto& octets = client.address->octets;
+  if (client.address->v6)
+    peer.address = asio::ip::address_v6(octets);
+  else
+    peer.address = asio::ip::address_v4({octets[0], octets[1], octets[2], octets[3]});
+  peer.host = peer.address.to_string();
+  peer.port = client.port;
+  return peer;
+}
+
 std::vector<std::string> Peer::counted_by() const {
   if (unix_socket || address.is_v4()) return {host};
   const auto bytes = address.to_v6().to_bytes();
@@ -52,6 +69,7 @@ std::string Peer::text() const {
 }
 
 bool Peer::in(const conf::Network& network) const {
+  if (hidden) return false;
   if (unix_socket || network.unix_socket) return unix_socket && network.unix_socket;
   if (address.is_v6() != network.v6) return false;
   std::array<std::uint8_t, 16> bytes{};

@@ -4,6 +4,7 @@
 #include <vector>
 
 #include "conf/settings.hpp"
+#include "protocol/smtp/proxied.hpp"
 #include "server/asio.hpp"
 
 namespace spoold::server {
@@ -15,8 +16,12 @@ struct Peer {
   asio::ip::address address;  // IPv4-mapped addresses as IPv4
   std::string host = "unix";  // "192.0.2.1", "2001:db8::1", "unix"
   std::uint16_t port = 0;
+  bool hidden =
+      false;  // behind a proxy that does not name it (then the rest is the proxy's): in no network, no rights
 
   static Peer of(const asio::generic::stream_protocol::endpoint& remote);
+  /// The client that a proxy speaks for.
+  static Peer behind(const Peer& proxy, const smtp::ProxiedClient& client);
   /// What connections are counted by, the narrowest first: an IPv4 address; the /64 and the /48 of an IPv6 one.
   std::vector<std::string> counted_by() const;
   std::string literal() const;  // "[192.0.2.1]", "[IPv6:2001:db8::1]", "unix": for Received

@@ -19,6 +19,7 @@ struct Door {
   smtp::ServerProfile profile;
   std::shared_ptr<const TlsServer> tls;  // absent: there is no TLS
   bool implicit_tls = false;             // from the first octet (RFC 8314)
+  bool proxy_protocol = false;           // a PROXY header comes first
 };
 
 struct Rules {
@@ -34,6 +35,8 @@ struct Rules {
       door.profile.content.size = settings->smtp.max_message_size;
       door.profile.submission = listen.protocol == conf::Listen::Protocol::submission;
       door.profile.lmtp = listen.protocol == conf::Listen::Protocol::lmtp;
+      door.profile.xclient = listen.xclient;
+      door.proxy_protocol = listen.proxy_protocol;
       door.tls = std::move(tls[doors.size() - 1]);
       door.implicit_tls = door.tls && listen.tls == conf::Listen::Tls::implicit;
       door.profile.starttls = door.tls && !door.implicit_tls;

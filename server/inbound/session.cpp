@@ -46,6 +46,10 @@ Awaitable<> Session::run(std::shared_ptr<Session> self) {
       co_await s.hang_up();
       break;
     }
+    if (action.what == What::handover) {
+      s.hand_over();
+      break;
+    }
     if (action.what == What::handshake) {
       const bool secured = co_await s.handshake();
       if (!secured) break;

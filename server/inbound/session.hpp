@@ -54,6 +54,7 @@ class Session : public std::enable_shared_from_this<Session> {
   void ended(std::exception_ptr thrown);
   Action admit();
   Action turn_away(const char* reply);
+  void hand_over();
   void set_limit(const Action& action);
   void late();
   bool write_now();             // true: nothing is left in out_

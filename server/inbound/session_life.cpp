@@ -7,7 +7,9 @@ namespace spoold::server {
 namespace {
 
 smtp::ServerDialog::Client client_of(const Peer& peer, const conf::Settings& settings) {
-  return {.trusted_network = peer.in(settings.smtp.trusted_networks), .local = peer.unix_socket};
+  return {.trusted_network = peer.in(settings.smtp.trusted_networks),
+          .local = peer.unix_socket && !peer.hidden,
+          .proxy = peer.in(settings.smtp.proxies)};
 }
 
 }  // namespace
@@ -77,7 +79,9 @@ Session::Action Session::turn_away(const char* reply) {
 }
 
 Session::Action Session::admit() {
-  auto place = reception_.census.enter(peer_, dialog_.stranger(), rules_->settings->smtp);
+  // A proxy brings the connections of many hosts: each is counted when it says which.
+  const bool stranger = dialog_.stranger() && !dialog_.is_proxy();
+  auto place = reception_.census.enter(peer_, stranger, rules_->settings->smtp);
   if (reception_.census.pressure_began()) reception_.hurry();
   if (place) {
     place_.emplace(*std::move(place));
@@ -93,6 +97,14 @@ Session::Action Session::admit() {
       break;
   }
   return door_.implicit_tls ? dialog_.refused({}, out_) : dialog_.stopping(out_);
+}
+
+// XCLIENT: what comes on this connection from now on is another session, of the client that the proxy names.
+void Session::hand_over() {
+  place_.reset();
+  const auto door = static_cast<std::size_t>(&door_ - rules_->doors.data());
+  start(reception_, door, std::move(channel_.socket()), Peer::behind(peer_, dialog_.xclient()),
+        std::move(seat_));
 }
 
 void Session::stop() {

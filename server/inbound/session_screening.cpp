@@ -7,7 +7,8 @@ namespace spoold::server {
 
 void Session::screen() {
   const conf::Settings& settings = *rules_->settings;
-  screens_ = dialog_.stranger() && !dialog_.profile().lmtp && !dialog_.profile().submission &&
+  screens_ = dialog_.stranger() && !dialog_.is_proxy() && !dialog_.profile().lmtp &&
+             !dialog_.profile().submission &&
              (Screening::asks(settings) || settings.smtp.helo != conf::Smtp::Helo::off ||
               settings.smtp.greeting_delay.count() > 0);
   if (!screens_ || !Screening::asks(settings)) return;

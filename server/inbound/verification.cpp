@@ -14,6 +14,14 @@ Verification::Verification(Means means, auth::SpfQuery query)
   spf_.check.emplace(std::move(query));
 }
 
+Verification::Verification(Means means, TimePoint now, bool policy)
+    : Inquiry(means.resolver, means.stats, means.executor),
+      means_(std::move(means)),
+      now_(now),
+      policy_(policy) {
+  found_.handed_over = true;
+}
+
 Verification::~Verification() {
   if (header_whole_) means_.memory->add(-static_cast<std::int64_t>(header_.size()));
 }
@@ -45,6 +53,7 @@ void Verification::header_ended(std::string_view first_of_body) {
   auto header = mail::Header::scan(header_);
   if (!header) return;  // the message will be refused for it
   parsed_ = std::move(*header);
+  if (found_.handed_over && !policy_ && !auth::has_signatures(*parsed_)) return;
   dkim_.until = walk_.until = Resolver::Clock::now() + limit;
   dkim_.check.emplace(*parsed_, now_, new_sha256);
   dkim_.check->body(std::string_view(header_).substr(parsed_->end()));
@@ -79,8 +88,9 @@ Awaitable<auth::Verified*> Verification::result() {
   if (dkim_.check) dkim_.check->body_end();
   dmarc_.until = Resolver::Clock::now() + limit;
   co_await answers();
-  found_.spf = spf_.check->verdict();
+  if (spf_.check) found_.spf = spf_.check->verdict();
   if (!whole) co_return &found_;
+  if (found_.handed_over && !dkim_.check) co_return nullptr;
   if (dkim_.check) {
     co_await proofs();
     found_.dkim = dkim_.check->verdicts();

@@ -5,6 +5,9 @@
 //   DKIM    begins when the header is there, and hashes the body as it comes in
 //   DMARC   the tree walk of the author's domain begins with DKIM; it ends when the other two have ended
 //
+// Of a post that a trusted network, a user or an LMTP client hands over there is no SPF (the client is not whom the sender's
+// domain knows), and where nothing is signed nothing is asked, unless a list needs the policy of the author's domain.
+//
 // Guarantees: no check waits for more than 5 s; what has no answer then has the result temperror. result() is there at most
 // 5 s, and the time of at most ten public-key operations, after the end of the content. A question is asked once in a
 // transaction, whichever check asks it. Holds a copy of the header (counted in ContentMemory), nothing of the body.
@@ -33,14 +36,17 @@ class Verification final : public Inquiry {
     asio::any_io_executor executor;
   };
 
+  /// Of a stranger's message.
   Verification(Means means, auth::SpfQuery query);
+  /// Of a post that is handed over. `policy`: a list asks for the policy of the author's domain.
+  Verification(Means means, TimePoint now, bool policy);
   ~Verification() override;
 
   /// SPF asks. Once, when the object is in its shared_ptr.
   void begin();
   /// `bytes`: the last octets of the content that has come, at least those that this has not seen yet.
   void content(std::string_view bytes, const smtp::DataReader& reader);
-  /// The content is complete, and content() has seen all of it. Once.
+  /// The content is complete, and content() has seen all of it. Once. nullptr: there was nothing to find out.
   Awaitable<auth::Verified*> result();
 
  private:
@@ -50,7 +56,8 @@ class Verification final : public Inquiry {
 
   const Means means_;
   auth::Verified found_;
-  TimePoint now_;
+  const TimePoint now_;
+  const bool policy_ = true;
   std::uint64_t seen_ = 0;  // octets of the content
   std::string header_;
   std::optional<mail::Header> parsed_;

@@ -42,7 +42,7 @@ class Disposing {
         arrival_(std::move(arrival)),
         header_(header),
         drafts_(settings, store, arrival_, header),
-        authors_(header, arrival_) {
+        authors_(settings, header, arrival_) {
     made_.acceptance.content = std::move(arrival_.content);
   }
 
@@ -393,8 +393,9 @@ class Disposing {
                                       .authenticity = &authors_.authenticity(),
                                       .poster_name = poster});
     if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
+    const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
     put(draft.outgoing(), made);
-    drafts_.sign(made);
+    drafts_.sign(made, by_author);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
   }

@@ -32,7 +32,9 @@ struct Arrival {
   const AddressBook* addresses = nullptr;  // what aliases and owners are; absent: no recipient is one
   bool may_relay = true;       // false: a stranger, whose wish for success reports is not followed
   std::string_view user = {};  // who submits it (RFC 6409); empty: it comes from elsewhere
-  const auth::Verified* verified = nullptr;  // what was found out about a stranger's message; absent: nothing
+  const auth::Verified* verified = nullptr;  // what was found out about the message; absent: nothing
+  bool vouched =
+      false;  // by a user or a client of a trusted network: what we have keys for is signed as its author's
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -93,10 +93,16 @@ std::string Drafts::tail(const store::Read& read, const store::ContentSource& co
   return store::spool::content(read, id, size - std::min<std::uint64_t>(size, most), most);
 }
 
-void Drafts::sign(store::NewMessage& message) const {
+bool Drafts::keeps_from(const mail::Draft& draft) const {
+  const mail::Field* came = header_.find("From");
+  const mail::Field* goes = draft.find("From");
+  return came != nullptr && goes != nullptr && came->raw == goes->raw;
+}
+
+void Drafts::sign(store::NewMessage& message, std::string_view author) const {
   if (settings_.dkim_keys.empty()) return;
   if (message.message.list != 0)
-    place_signatures(settings_, domain_of(message.message.list_address), message);
+    place_signatures(settings_, domain_of(message.message.list_address), message, author);
   else if (arrival_.may_relay || !arrival_.user.empty())
     place_signatures(settings_, auth::author_domain(header_), message);
 }
@@ -117,10 +123,10 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   draft.prepend(std::move(received));
   // RFC 8601 5: what a stranger says in our name goes. LMTP clients are front ends, which may use our name.
   const bool strange = !arrival_.may_relay && arrival_.one_reply && arrival_.user.empty();
-  if (strange || arrival_.verified != nullptr)
+  const bool shown = arrival_.verified != nullptr && !arrival_.verified->handed_over;
+  if (strange || shown)
     draft.remove([&](const mail::Field& field) { return auth::claims(field, settings_.hostname); });
-  if (whence && arrival_.verified != nullptr)
-    draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
+  if (whence && shown) draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
   if (!arrival_.user.empty()) {
     if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
     if (header_.find("Message-ID") == nullptr && message.message.list == 0)

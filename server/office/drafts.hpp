@@ -33,7 +33,10 @@ class Drafts {
   /// The Message-ID of an arrival that has none, with its angle brackets: the same for all that is made of it.
   const std::string& own_id() const;
   /// The message gets a place for our signatures where it is ours to sign (signing.hpp): behind put(), once.
-  void sign(store::NewMessage& message) const;
+  /// `author`: the domain of its From, where that signs a post too.
+  void sign(store::NewMessage& message, std::string_view author = {}) const;
+  /// From is still as it came in.
+  bool keeps_from(const mail::Draft& draft) const;
   /// Its last octets, at most `most`: what is staged is read.
   std::string tail(const store::Read& read, const store::ContentSource& content, std::size_t most) const;
   /// What a table shows of From.

@@ -8,13 +8,18 @@
 
 namespace spoold::server {
 
-void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message) {
-  const bool ours = std::ranges::any_of(
-      settings.dkim_keys, [&](const conf::Dkim& key) { return mail::same(key.domain, domain); });
-  if (!ours) return;
+bool has_keys(const conf::Settings& settings, std::string_view domain) {
+  return std::ranges::any_of(settings.dkim_keys,
+                             [&](const conf::Dkim& key) { return mail::same(key.domain, domain); });
+}
+
+void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message,
+                      std::string_view author) {
+  const bool by_author = !author.empty() && !mail::same(author, domain) && has_keys(settings, author);
+  if (!by_author && !has_keys(settings, domain)) return;
   // The head becomes a piece of the body: a blank stands behind what is before it.
   std::vector<store::Splice> body(1);
-  body.front().blank = list::blank(list::Value::signatures);
+  body.front().blank = list::blank(by_author ? list::Value::signatures_and_author : list::Value::signatures);
   if (!message.head.empty()) body.push_back({.own = std::exchange(message.head, std::string())});
   std::ranges::move(message.body, std::back_inserter(body));
   message.body = std::move(body);

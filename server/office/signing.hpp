@@ -2,6 +2,7 @@
 // (server/delivery/signing.hpp); a message that is to be signed has a blank for them in front of all it has.
 //
 //   list mail (posts, probes, warnings, notices)     by the keys of the list's domain
+//   a post of a user or a trusted network            also by those of the domain in From, where the copy has that From
 //   reports of ours                                  by the keys of hostname
 //   what a user submits, or a trusted network relays by the keys of the domain in From
 //   anything else                                    never: whoever sends it may have written any From
@@ -13,7 +14,12 @@
 
 namespace spoold::server {
 
-/// Only where the domain has keys. `message`: with its head and body as they go out.
-void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message);
+/// There is a [[dkim]] of the domain.
+bool has_keys(const conf::Settings& settings, std::string_view domain);
+
+/// Only where one of the domains has keys. `message`: with its head and body as they go out. `author`: the domain of its From,
+/// where that signs too; empty: it does not.
+void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message,
+                      std::string_view author = {});
 
 }  // namespace spoold::server

@@ -173,7 +173,7 @@ void declare_judging_verbs(const Verbs& verbs) {
     found.spf = asker->answer(spf_check).verdict();
     found.dkim = verified_signatures(mail, header, of_all.now(), *asker);
     judge_author(found, header, *asker);
-    return console.print({{"spf", spf_json(found.spf)},
+    return console.print({{"spf", spf_json(*found.spf)},
                           {"dkim", dkim_json(found.dkim)},
                           {"dmarc", dmarc_json(*found.dmarc)},
                           {"header", mail::unfolded(auth::authentication_results(host, found))}});

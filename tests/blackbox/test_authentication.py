@@ -8,6 +8,7 @@ import email.policy
 import pathlib
 import smtplib
 import socket
+import ssl
 import subprocess
 import time
 
@@ -15,6 +16,7 @@ import dkim
 
 import harness
 from peers.name_server import NameServer
+from peers.tls_peer import Authority
 
 ZONE = {
     "good.example": {"TXT": ["v=spf1 ip4:127.0.0.1 -all"]},
@@ -64,12 +66,14 @@ class House(harness.Case):
     def signed(self, mail, domain="good.example"):
         return dkim.sign(mail, b"s", domain.encode(), self.key, include_headers=[b"from", b"to", b"subject", b"date"]) + mail
 
-    def send(self, spoold, mail, sender="bounce@good.example", helo="mx.good.example"):
+    def send(self, spoold, mail, sender="bounce@good.example", helo="mx.good.example", to="test@lists.example", lmtp=False):
         """The reply to the end of the data."""
-        with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname=helo, timeout=60 * harness.SLOW) as client:
+        kind, port = (smtplib.LMTP, self.lmtp_port) if lmtp else (smtplib.SMTP, spoold.port)
+        with kind("127.0.0.1", port, local_hostname=helo) as client:
+            client.sock.settimeout(60 * harness.SLOW)
             client.ehlo()
             self.assertEqual(client.mail(sender)[0], 250)
-            self.assertEqual(client.rcpt("test@lists.example")[0], 250)
+            self.assertEqual(client.rcpt(to)[0], 250)
             code, text = client.data(mail)
             return f"{code} {text.decode()}"
 
@@ -185,9 +189,10 @@ class Reception(House):
 
     def test_who_is_trusted_or_only_guesses_addresses_causes_no_question(self):
         spoold = self.house(trusted_networks=["127.0.0.0/8"])
-        self.assertTrue(self.send(spoold, self.signed(self.mail())).startswith("250 "))
-        [copy] = self.copies(1)
-        self.assertEqual(self.results(copy), [])
+        self.assertTrue(self.send(spoold, self.mail()).startswith("250 "))
+        self.assertTrue(self.send(spoold, self.signed(self.mail()), to="somebody@relayed.example").startswith("250 "))
+        for copy in self.copies(2):
+            self.assertEqual(self.results(copy), [])
         self.assertEqual(self.dns.questions, [])
         spoold.stop()
         spoold.settings["smtp"]["trusted_networks"] = []
@@ -242,6 +247,110 @@ class Alignment(House):
             self.assertEqual(self.from_of(copy), self.MUNGED)
         self.assertEqual(self.from_of(other), ("Anna via Test <test@lists.example>", "Anna <a@plain.example>"))
         self.assertFalse(self.holds(prefixed))
+
+    def test_who_hands_a_post_over_is_no_reason_to_munge_it(self):
+        spoold = self.house(trusted_networks=["127.0.0.0/8"])
+        self.lmtp_port = harness.free_port()
+        spoold.stop()
+        spoold.settings["listen"].append({"address": f"127.0.0.1:{self.lmtp_port}", "protocol": "lmtp"})
+        spoold.settings["aliases"] = {"team@lists.example": ["test@lists.example"]}
+        spoold.start()
+        theirs = "Authentication-Results: mx.lists.example; spf=pass smtp.mailfrom=good.example\r\n"
+        large = self.signed(self.mail(body="".join(f"line {i} {'x' * 60} \r\n" for i in range(10_000))))
+        for lmtp in (True, False):
+            for mail in (theirs.encode() + self.signed(self.mail()), large, self.signed(self.mail()).replace(b"Hello", b"Hallo")):
+                self.assertTrue(self.send(spoold, mail, lmtp=lmtp).startswith("250 "))
+            self.assertTrue(self.send(spoold, self.signed(self.mail()), lmtp=lmtp, to="team@lists.example").startswith("250 "))
+        copies = self.copies(8)
+        for handed, big, changed, by_alias in (copies[:4], copies[4:]):
+            for copy in (handed, big, by_alias):
+                self.assertEqual(self.from_of(copy), ("Anna <anna@good.example>", None))
+                self.assertTrue(self.holds(copy))
+            self.assertEqual(self.from_of(changed), self.MUNGED)
+            # What the front end found out stays, and nothing is added to it.
+            self.assertEqual(self.results(handed), ["mx.lists.example; spf=pass smtp.mailfrom=good.example"])
+            self.assertEqual(self.results(big), [])
+        self.assertEqual([line.split('auth="')[1].split('"')[0] if "auth=" in line else "" for line in spoold.lines("accepted")],
+                         ["dkim=pass", "dkim=pass", "dkim=fail", "dkim=pass"] * 2)
+        # A whole transaction in one packet.
+        mail = self.signed(self.mail())
+        with socket.create_connection(("127.0.0.1", spoold.port), 30 * harness.SLOW) as client:
+            client.sendall(b"EHLO x\r\nMAIL FROM:<x@good.example>\r\nRCPT TO:<test@lists.example>\r\nBDAT %d LAST\r\n" % len(mail) + mail + b"QUIT\r\n")
+            while client.recv(4096):
+                pass
+        self.assertEqual(self.from_of(self.copies(9)[8])[0], "Anna <anna@good.example>")
+
+    def test_policies_of_what_is_handed_over_are_asked_and_names_without_an_answer_hold_it_up_for_a_bounded_time(self):
+        spoold = self.house(trusted_networks=["127.0.0.0/8"])
+        spoold.ctl("list", "set", "test@lists.example", "dmarc_when=reject")
+        began = time.monotonic()
+        for name in ("good", "plain", "nobody", "silent"):
+            self.send(spoold, self.mail(f"anna@{name}.example"))
+        self.assertLess(time.monotonic() - began, 6 + 2 * harness.SLOW)
+        froms = [self.from_of(copy)[0] for copy in self.copies(4)]
+        via, kept = "Anna via Test <test@lists.example>", "Anna <anna@{}.example>"
+        self.assertEqual(froms, [via, kept.format("plain"), kept.format("nobody"), via])
+
+    def test_copies_that_we_sign_for_their_author_keep_from(self):
+        """A user's post, and one of a trusted network, from domains that we have keys of; never a stranger's, nor by LMTP."""
+        authority = Authority(self.folder)
+        pem = str(authority.certificate("localhost"))
+        spoold = self.house()
+        self.lmtp_port, submission = harness.free_port(), harness.free_port()
+        spoold.stop()
+        spoold.settings["listen"] += [{"address": f"127.0.0.1:{self.lmtp_port}", "protocol": "lmtp"},
+                                      {"address": f"127.0.0.1:{submission}", "protocol": "submission", "tls": "implicit"}]
+        spoold.settings["tls"] = [{"certificate": pem, "key": pem}]
+        records = {}
+        spoold.settings["dkim"] = []
+        for domain in ("good.example", "lists.example"):
+            made = spoold.ctl("dkim", "create", domain, "--selector", "ours", "--algorithm", "rsa", "--folder", self.folder / "keys")["keys"]
+            spoold.settings["dkim"] += [{"domain": domain, "selector": key["selector"], "key": key["file"]} for key in made]
+            records.update({key["record"]["name"]: key["record"]["value"] for key in made})
+        spoold.start()
+        spoold.ctl("user", "add", "anna", "--address", "anna@good.example", "anna@lists.example", input="correct horse\n")
+        spoold.ctl("list", "set", "test@lists.example", "subject_prefix=[Test]", "footer=bye", "personalize=full")
+
+        def submit(author):
+            context = ssl.create_default_context(cafile=authority.file)
+            with smtplib.SMTP_SSL("localhost", submission, context=context, timeout=60 * harness.SLOW) as client:
+                client.login("anna", "correct horse")
+                self.assertEqual(client.sendmail("anna@good.example", ["test@lists.example"], self.mail(author)), {})
+
+        def valid(copy):
+            """The domains of the signatures that hold, topmost first."""
+            self.assertIn(b"bye", copy)
+            return [dict(tag.strip().split("=", 1) for tag in str(field).split(";") if "=" in tag)["d"]
+                    for i, field in enumerate(email.message_from_bytes(copy, policy=email.policy.SMTP).get_all("DKIM-Signature"))
+                    if dkim.DKIM(copy).verify(i, dnsfunc=lambda name, timeout=5: records[name.decode().rstrip(".")].encode())]
+        submit("anna@good.example")
+        submit("anna@lists.example")
+        self.send(spoold, self.mail("anna@good.example"))  # a stranger
+        self.send(spoold, self.mail("anna@lists.example"))
+        self.send(spoold, self.mail("anna@good.example"), lmtp=True)
+        user, of_list, stranger, forged, by_lmtp = self.copies(5)
+        self.assertEqual(self.from_of(user), ("Anna <anna@good.example>", None))
+        self.assertEqual(valid(user), ["good.example", "lists.example"])
+        self.assertEqual(self.from_of(of_list), ("Anna <anna@lists.example>", None))
+        self.assertEqual(valid(of_list), ["lists.example"])
+        for copy in (stranger, forged, by_lmtp):
+            self.assertEqual(self.from_of(copy)[0], "Anna via Test <test@lists.example>")
+            self.assertEqual(valid(copy), ["lists.example"])
+        # A trusted network; where From is munged all the same, the author's domain signs nothing.
+        spoold.stop()
+        spoold.settings["smtp"]["trusted_networks"] = ["127.0.0.0/8"]
+        spoold.start()
+        self.send(spoold, self.mail("anna@good.example"))
+        spoold.ctl("list", "set", "test@lists.example", "dmarc_when=always")
+        self.send(spoold, self.mail("anna@good.example"))
+        spoold.ctl("list", "set", "test@lists.example", "emergency=true", "dmarc_when=unaligned")
+        self.send(spoold, self.mail("anna@good.example"))
+        [held] = spoold.ctl("held")
+        spoold.ctl("accept", held["id"])  # who handed it over is not known any more
+        trusted, always, _, moderated = self.copies(9)[5:]  # the third is the notice to the moderators
+        self.assertEqual((self.from_of(trusted)[0], valid(trusted)), ("Anna <anna@good.example>", ["good.example", "lists.example"]))
+        for copy in (always, moderated):
+            self.assertEqual((self.from_of(copy), valid(copy)), (self.MUNGED, ["lists.example"]))
 
     def test_policies_are_asked_where_the_list_wants_it_and_what_is_unknown_counts_as_strict(self):
         spoold = self.house()

@@ -1,14 +1,17 @@
 """TLS for clients: STARTTLS and implicit TLS with real clients, which certificate they get, and what cannot be done with a handshake."""
 # ctest: slow serial
 import contextlib
+import ctypes
 import os
 import re
 import smtplib
 import socket
 import ssl
 import subprocess
+import threading
 import time
 import unittest
+import unittest.mock
 
 import harness
 from peers import postfix
@@ -34,6 +37,35 @@ def reply(s):
             return got + b"closed"
         got += block
     return got
+
+
+class KeyUpdates:
+    """A client of TLS 1.3 that sends KeyUpdate (RFC 8446 4.6.3), each with the request for one of the peer's. Python's ssl cannot."""
+
+    def __init__(self, s):
+        self.s, self.lib = s, ctypes.CDLL("libssl.so.3")
+        for name in ("TLS_client_method", "SSL_CTX_new", "SSL_new"):
+            getattr(self.lib, name).restype = ctypes.c_void_p
+        self.context = ctypes.c_void_p(self.lib.SSL_CTX_new(ctypes.c_void_p(self.lib.TLS_client_method())))
+        self.ssl = ctypes.c_void_p(self.lib.SSL_new(self.context))
+        s.setblocking(True)
+        self.lib.SSL_set_fd(self.ssl, s.fileno())
+        if self.lib.SSL_connect(self.ssl) != 1:
+            raise AssertionError("no TLS")
+
+    def send(self, count):
+        """How many could be sent before the peer closed the connection."""
+        for i in range(count):
+            if self.lib.SSL_key_update(self.ssl, 1) != 1 or self.lib.SSL_do_handshake(self.ssl) != 1:
+                return i
+        return count
+
+    def ask(self, command):
+        if self.lib.SSL_write(self.ssl, command + b"\r\n", len(command) + 2) <= 0:
+            return b"closed"
+        into = ctypes.create_string_buffer(4096)
+        got = self.lib.SSL_read(self.ssl, into, 4096)
+        return into.raw[:got] if got > 0 else b"closed"
 
 
 class InboundTls(harness.Case):
@@ -293,6 +325,40 @@ class InboundTls(harness.Case):
         said = self.s_client(spoold, "-tls1_2", input="R\n")
         self.assertIn("no renegotiation", said)
         self.assertIn(b"250 ", ask(self.secured(spoold.port), b"EHLO a"))
+
+    def test_key_updates_work_and_a_flood_of_them_holds_up_nobody(self):
+        before = os.environ.get("ASAN_OPTIONS")  # it keeps what is freed
+        with unittest.mock.patch.dict(os.environ, ASAN_OPTIONS=":".join(filter(None, [before, "quarantine_size_mb=1:thread_local_quarantine_size_kb=64"]))):
+            spoold = self.house(smtp={"trusted_networks": []}, server={"threads": 1})
+        client = KeyUpdates(self.plain(self.implicit))
+        into = ctypes.create_string_buffer(4096)
+        self.assertGreater(client.lib.SSL_read(client.ssl, into, 4096), 0)  # the greeting
+        self.assertEqual(client.send(3), 3)
+        self.assertTrue(client.ask(b"NOOP").startswith(b"250 "))
+        flood = KeyUpdates(self.plain(self.implicit))
+        sent = []
+        sender = threading.Thread(target=lambda: sent.append(flood.send(30_000)), daemon=True)  # it never reads
+        other = self.plain(spoold.port)
+        reply(other)
+        memory = lambda: int(re.search(r"VmRSS:\s+(\d+)", open(f"/proc/{spoold.process.pid}/status").read())[1])  # noqa: E731
+        before, slowest, asked = memory(), 0, 0
+        sender.start()
+        while sender.is_alive() and asked < 2000:
+            began = time.monotonic()
+            self.assertTrue(ask(other, b"RSET").startswith(b"250 ") or asked >= 90)
+            slowest, asked = max(slowest, time.monotonic() - began), asked + 1
+            if asked % 90 == 0:  # a hundred commands without a message end a stranger's session
+                other = self.plain(spoold.port)
+                reply(other)
+        grown = memory() - before
+        flood.s.shutdown(socket.SHUT_RDWR)
+        sender.join(20 * harness.SLOW)
+        self.assertTrue(sent)
+        self.assertGreater(asked, 3)
+        self.assertLess(slowest, 1 * harness.SLOW)
+        self.assertLess(grown, 64 * 1024)  # KiB
+        with self.secured(spoold.port) as s:
+            self.assertIn(b"250 ", ask(s, b"EHLO a"))
 
     def test_implicit_tls_says_nothing_in_plain_text(self):
         spoold = self.house(smtp={"max_connections_per_host": 1, "trusted_networks": []})

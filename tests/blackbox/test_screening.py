@@ -61,6 +61,15 @@ class Test(harness.Case):
         self.assertIn('auth="spf=pass dnsbl=bl.example"', spoold.lines("accepted")[0])
         self.assertEqual(spoold.ctl("stats")["dnsbl_refused"], 0)
 
+    def test_a_mark_stands_there_also_where_neither_spf_nor_dmarc_is_asked(self):
+        spoold = self.house(action="mark", spf="off", dmarc="off")
+        self.verdict_on(spoold)
+        self.assertTrue(self.rcpt(spoold, source=LISTED, data=True).startswith("250 "))
+        harness.wait_until(lambda: self.hop.judge().messages, 20, "the copy")
+        copy = pathlib.Path(self.hop.judge().messages[0]["file"]).read_text()
+        self.assertTrue(copy.startswith("Authentication-Results: mx.lists.example;\n x-dnsbl=listed dns.zone=bl.example\n"), copy[:300])
+        self.assertIn('auth="dnsbl=bl.example"', spoold.lines("accepted")[0])
+
     def test_lists_that_are_lost_refuse_nobody(self):
         everybody = {f"{i}.0.0.127.lost.example": {"A": ["127.0.0.2"]} for i in range(1, 5)}
         quota = {f"{i}.0.0.127.quota.example": {"A": ["127.255.255.254"]} for i in range(1, 5)}

@@ -41,6 +41,8 @@ std::string file_with(const Key& key) {
   if (key.section == "relay" && key.name != "smarthost") text += "smarthost = \"smtp://mail.example.org\"\n";
   if (key.section == "listen" && key.name == "tls")
     text += "[[tls]]\ncertificate = \"/dev/null\"\nkey = \"/dev/null\"\n";
+  if (key.section == "listen" && (key.name == "proxy_protocol" || key.name == "xclient"))
+    text += "[smtp]\nproxies = [\"unix\"]\n";
   if (key.section != "relay") text += "[relay]\nsmarthost = \"smtp://mail.example.org\"\n";
   return text;
 }

@@ -115,6 +115,7 @@ inline void fuzz_dkim(std::string_view data) {
   for (const auto& one : verdicts) must_be_printable(one.reason + one.domain + one.selector + one.algorithm);
   auth::Verified found;
   found.dkim = verdicts;
+  found.spf.emplace();
   found.dmarc.emplace();
   const std::string field = auth::authentication_results("mx.example.org", found);
   must(std::count(field.begin(), field.end(), '\n') ==

@@ -33,6 +33,13 @@ struct Keys {
     keys = SigningKeys::read(settings, "t").value();
     zone = "s._domainkey.here.example. TXT \"" + auth::key_record(key.type(), key.public_key()) + "\"\n";
   }
+  /// A key of another domain, in the configuration and in the DNS.
+  void also(const std::string& domain) {
+    settings.dkim_keys.push_back({domain, "s", settings.dkim_keys.front().key, {}});
+    keys = SigningKeys::read(settings, "t").value();
+    const std::string record = zone.substr(0, zone.find('\n') + 1);
+    zone += "s._domainkey." + domain + record.substr(record.find(". TXT"));
+  }
   std::string result(const std::string& mail) const {
     const auto header = mail::Header::scan(mail);
     const auto answers = dns::ZoneFile::parse(zone);
@@ -151,6 +158,56 @@ TEST_CASE(
   CHECK(second->copy->values == first->copy->values);  // deterministic
   signing.use(std::make_shared<const SigningKeys>());
   CHECK(form()->copy->values[0] == "");
+}
+
+TEST_CASE("signing: of list mail by the list's domain; also by its author's, where the place says so") {
+  Keys keys;
+  keys.also("author.example");
+  store::Folder folder;
+  store::Opened opened(folder.path());
+  REQUIRE(opened.open());
+  Signing signing(*opened.store, 1);
+  signing.use(keys.keys);
+  store::Message message;
+  message.id = 1;
+  message.list = 1;
+  message.list_address = "list@here.example";
+  message.arrived = store::noon;
+  const auto domains = [&](const std::string& from, list::Value place) {
+    const std::string mail = "From: " + from + "\r\nSubject: x\r\n\r\nbody\r\n",
+                      fields = signing.signatures(message, {{0, list::blank(place)}}, mail);
+    std::string found;
+    for (std::size_t at = 0; (at = fields.find(" d=", at)) != fields.npos; ++at)
+      found += fields.substr(at + 3, fields.find(';', at) - at - 3) + " ";
+    return found + keys.result(fields + mail);
+  };
+  using list::Value;
+  CHECK(domains("a@author.example", Value::signatures) == "here.example pass");
+  CHECK(domains("a@author.example", Value::signatures_and_author) == "author.example here.example passpass");
+  CHECK(domains("a@AUTHOR.example", Value::signatures_and_author) == "author.example here.example passpass");
+  CHECK(domains("list@here.example", Value::signatures_and_author) == "here.example pass");
+  CHECK(domains("a@other.example", Value::signatures_and_author) == "here.example pass");
+  CHECK(domains("a@author.example, b@other.example", Value::signatures_and_author) == "here.example pass");
+  message.list_address = "list@keyless.example";
+  CHECK(domains("a@author.example", Value::signatures_and_author) == "author.example pass");
+}
+
+TEST_CASE(
+    "signing: a place for the author's signature only where his domain has keys, and is not the list's") {
+  Keys keys;
+  const auto place = [&](std::string_view domain, std::string_view author) {
+    store::NewMessage made;
+    place_signatures(keys.settings, domain, made, author);
+    return made.body.empty() ? 0 : made.body.front().blank;
+  };
+  constexpr int list_alone = list::blank(list::Value::signatures),
+                both = list::blank(list::Value::signatures_and_author);
+  CHECK(place("here.example", "") == list_alone);
+  CHECK(place("here.example", "Here.Example") == list_alone);
+  CHECK(place("here.example", "other.example") == list_alone);
+  CHECK(place("other.example", "here.example") == both);
+  CHECK(place("other.example", "other.example") == 0);
+  CHECK(place("other.example", "") == 0);
 }
 
 TEST_CASE("signing: a content that is gone is an exception in the form, and the next one tries again") {

@@ -115,6 +115,16 @@ TEST_CASE("alignment: the policy that counts; what is not known counts as reject
   CHECK(policy() == Policy::reject);
 }
 
+TEST_CASE(
+    "alignment: a copy that we sign for its author is aligned, whatever is done to it and was verified") {
+  Judged one(post);
+  one.draft.replace("Subject", "Subject: other\r\n");
+  CHECK(!one.aligned());
+  CHECK(Alignment(one.header, &one.found, true).aligned(one.draft));
+  CHECK(Alignment(one.header, nullptr, true).aligned(one.draft));
+  CHECK(Alignment(one.header, &one.found, true).broken(one.draft).size() == 1);  // his own signature
+}
+
 TEST_CASE("alignment: over-signed and signed names") {
   Judged one(post);
   const Alignment alignment(one.header, &one.found);

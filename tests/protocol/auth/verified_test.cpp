@@ -14,8 +14,8 @@ Verified verified(SpfResult spf, DmarcResult dmarc = DmarcResult::none,
                   DmarcPolicy policy = DmarcPolicy::none) {
   Verified found;
   found.client = "192.0.2.1";
-  found.spf.result = spf;
-  found.spf.domain = "poster.example";
+  found.spf.emplace().result = spf;
+  found.spf->domain = "poster.example";
   found.dmarc.emplace();
   found.dmarc->domain = "author.example";
   found.dmarc->result = dmarc;
@@ -62,7 +62,7 @@ TEST_CASE("policy: reject_fail refuses the result fail, and a failure of DNS for
        {SpfResult::none, SpfResult::neutral, SpfResult::pass, SpfResult::softfail, SpfResult::permerror})
     CHECK(refused(verified(result), by) == "accepted");
   Verified explained = verified(SpfResult::fail);
-  explained.spf.explanation = "see\r\n250 http://poster.example";
+  explained.spf->explanation = "see\r\n250 http://poster.example";
   const std::string wire = refusal(explained, by)->reply.wire();
   CHECK(wire.find("\r\n250 ") == std::string::npos);
   CHECK(wire.find("poster.example does not allow 192.0.2.1 to send its mail") != std::string::npos);
@@ -106,6 +106,26 @@ TEST_CASE("the log and the field name SPF alone where DMARC is off") {
   CHECK(summary(found) == "spf=pass");
   CHECK(authentication_results("mx.example.org", found) ==
         "Authentication-Results: mx.example.org;\r\n spf=pass smtp.mailfrom=poster.example\r\n");
+}
+
+TEST_CASE(
+    "the log and the field where SPF was not asked: what was handed over, a client that is only on a list") {
+  Verified found = verified(SpfResult::pass, DmarcResult::fail);
+  found.spf.reset();
+  found.handed_over = true;
+  found.dkim.emplace_back().result = DkimResult::pass;
+  CHECK(summary(found) == "dkim=pass");
+  Verified client;
+  CHECK(summary(client).empty());
+  CHECK(authentication_results("mx.example.org", client) ==
+        "Authentication-Results: mx.example.org; none\r\n");
+  client.listed = {"list.example"};
+  CHECK(summary(client) == "dnsbl=list.example");
+  CHECK(authentication_results("mx.example.org", client) ==
+        "Authentication-Results: mx.example.org;\r\n x-dnsbl=listed dns.zone=list.example\r\n");
+  for (const auto spf : {conf::Smtp::Spf::mark, conf::Smtp::Spf::reject_fail})
+    CHECK(refused(client, policy(spf, conf::Smtp::Dmarc::reject)) == "accepted");
+  CHECK(identifiers({}, {}).empty());
 }
 
 TEST_CASE("Authentication-Results of our name, however it is written (RFC 8601 2.2)") {

@@ -162,6 +162,35 @@ TEST_CASE("align: when") {
   CHECK(!set(list.settings, "dmarc", "discard"));
 }
 
+TEST_CASE("align: what a list asks about its authors") {
+  using Asks = AsksOfAuthor;
+  Settings settings;
+  CHECK(asks_of_author(settings) == Asks::signatures);
+  for (const auto when : {DmarcWhen::reject, DmarcWhen::quarantine}) {
+    settings.align.when = when;
+    for (const auto dmarc : {Dmarc::munge, Dmarc::wrap, Dmarc::reject}) {
+      settings.align.dmarc = dmarc;
+      CHECK(asks_of_author(settings) == Asks::policy);
+    }
+  }
+  settings.align.transparent = true;  // of which only dmarc = reject is left
+  CHECK(asks_of_author(settings) == Asks::policy);
+  settings.align.dmarc = Dmarc::munge;
+  CHECK(asks_of_author(settings) == Asks::nothing);
+  settings.align.transparent = false;
+  settings.anonymous = true;
+  CHECK(asks_of_author(settings) == Asks::nothing);
+  settings.anonymous = false;
+  for (const bool never : {true, false}) {
+    settings.align.dmarc = never ? Dmarc::accept : Dmarc::munge;
+    settings.align.when = never ? DmarcWhen::reject : DmarcWhen::always;
+    settings.align.signatures = AuthorSignatures::keep;
+    CHECK(asks_of_author(settings) == Asks::nothing);
+    settings.align.signatures = AuthorSignatures::remove;
+    CHECK(asks_of_author(settings) == Asks::signatures);
+  }
+}
+
 TEST_CASE("align: a wrapped post is a message within a message, as it came") {
   List list = test_list();
   REQUIRE(set(list.settings, "dmarc", "wrap"));

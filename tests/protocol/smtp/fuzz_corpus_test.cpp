@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "tests/fuzz/opening_entry.hpp"
+#include "tests/fuzz/proxied_entry.hpp"
 #include "tests/fuzz/replay.hpp"
 #include "tests/fuzz/sasl_entry.hpp"
 #include "tests/fuzz/server_dialog_entry.hpp"
@@ -19,6 +20,9 @@ TEST_CASE("fuzz corpus: data reader") {
 }
 TEST_CASE("fuzz corpus: opening, STARTTLS and AUTH") {
   CHECK(replay("opening", &spoold::tests::fuzz_opening) >= 20);
+}
+TEST_CASE("fuzz corpus: PROXY headers and XCLIENT") {
+  CHECK(replay("proxied", &spoold::tests::fuzz_proxied) >= 20);
 }
 TEST_CASE("fuzz corpus: the exchange of AUTH") {
   CHECK(replay("sasl", &spoold::tests::fuzz_sasl) >= 10);
