@@ -4,6 +4,7 @@
 #include "server/daemon_state.hpp"
 #include "server/log.hpp"
 #include "server/loop_lag.hpp"
+#include "server/office/digests.hpp"
 #include "server/privileges.hpp"
 #include "server/verp_key.hpp"
 #include "store/broken.hpp"
@@ -16,7 +17,7 @@ using log::Level;
 
 namespace {
 
-constexpr auto sweep_every = std::chrono::minutes(10);
+constexpr auto sweep_every = std::chrono::minutes(10), digests_every = std::chrono::minutes(1);
 
 TimePoint now() {
   return std::chrono::floor<Duration>(std::chrono::system_clock::now());
@@ -78,8 +79,14 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   options.failed = [this](const store::Read& read, const store::spool::Failures& failures) {
     return reports->failed(read, failures);
   };
+  options.brake = [this](const store::Read& read, const store::spool::Failures& failures) {
+    return reports->brake(read, failures);
+  };
   options.notices = [this](const store::Read& read, const store::directory::Applied& applied,
                            std::string_view evidence) { return reports->notices(read, applied, evidence); };
+  options.on_archive = [](const std::string& text) {
+    log::event(Level::error, "archive", {{"reply", text}});
+  };
   options.on_stop = [this](const std::string& why) { stop.request(why, 1); };
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
@@ -156,6 +163,8 @@ void Daemon::State::start() {
     store_readers->start();
     asio::co_spawn(receiving.context(0), control->serve(), rethrow);
     sweep();
+    digesting = std::make_unique<asio::thread_pool>(1);
+    tick_digests();
     tell_alive();
     reloader.start();
   } catch (const std::exception& failed) {
@@ -217,6 +226,8 @@ void Daemon::State::take_down() {
   finish_open_work();
   stop.stage("the reading of the configuration");
   reloader.stop();
+  stop.stage("digests");
+  if (digesting) digesting->join();
   stop.stage("the store's last commit: its disk does not answer");
   store->close();
   stop.stage("requests of spoolctl", true);
@@ -239,6 +250,7 @@ void Daemon::State::refuse_new_work() {
     reporter->stop();
     store_readers->stop();
     ticker.cancel();
+    digest_ticker.cancel();
     control->close();
   });
   delivery->stop(settings->server.grace, [this] { delivery_stopped = true; });
@@ -287,6 +299,33 @@ void Daemon::State::tick_held() {
         log::event(Level::error, "moderation", {{"reply", done.error().text}});
       if (--*left == 0 && more && done) asio::post(receiving.context(0), [this] { tick_held(); });
     });
+}
+
+/// Each minute: which are due, and each of them, on the thread for it. What goes wrong is tried again at the next tick.
+void Daemon::State::tick_digests() {
+  if (stopping) return;
+  const auto made = [this](const store::Result<store::Accepted>& done) {
+    if (done) return wake(done->routes);
+    if (done.error().kind != store::Error::Kind::conflict)
+      log::event(Level::error, "digest", {{"reply", done.error().text}});
+  };
+  asio::post(*digesting, [this, made] {
+    try {
+      for (const list::ListId list : due_digests(*store, now())) {
+        if (stopping) return;
+        if (auto digest = digest_of(*current.get(), *store, list, now()))
+          store->accept(std::move(*digest), made);
+      }
+    } catch (const std::exception& what) {
+      const auto* broken = dynamic_cast<const store::Broken*>(&what);
+      if (broken && broken->ends_the_store()) return stop.request(what.what(), 1);
+      log::event(Level::error, "digest", {{"reply", what.what()}});
+    }
+  });
+  digest_ticker.expires_after(digests_every);
+  digest_ticker.async_wait([this](const std::error_code& error) {
+    if (!error) tick_digests();
+  });
 }
 
 void Daemon::State::sweep() {

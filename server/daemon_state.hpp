@@ -35,6 +35,7 @@ struct Daemon::State {
         receiving(Threads::Work::receive, settings->server.threads, [this](const auto& e) { thrown(e); }),
         delivering(Threads::Work::deliver, settings->server.threads, [this](const auto& e) { thrown(e); }),
         ticker(receiving.context(0)),
+        digest_ticker(receiving.context(0)),
         watchdog(receiving.context(0)),
         reloader([this] { reload(); }) {
     stats.loops = LoopLag::all;
@@ -59,7 +60,10 @@ struct Daemon::State {
   std::unique_ptr<Reception> reception;
   std::unique_ptr<Operator> operator_;
   std::unique_ptr<ControlSocket> control;
-  asio::steady_timer ticker, watchdog;  // of receiving.context(0), like all that is posted to it
+  std::unique_ptr<asio::thread_pool>
+      digesting;  // digests are made there: they are read and written as a whole
+  asio::steady_timer ticker, digest_ticker,
+      watchdog;  // of receiving.context(0), like all that is posted to it
   std::atomic<bool> stopping{false}, delivery_stopped{false};
   list::Hmac hmac;
   Reloader reloader;
@@ -70,6 +74,7 @@ struct Daemon::State {
   void thrown(const std::exception&);
   void wake(std::vector<std::string> due);
   void tick_held();
+  void tick_digests();
   void start();
   void take_down();
   void refuse_new_work();

@@ -20,6 +20,8 @@ const char* text(Error::Kind kind) {
       return "conflict";
     case Error::Kind::invalid:
       return "invalid";
+    case Error::Kind::archive:
+      return "archive";
     case Error::Kind::stopped:
       return "stopped";
     case Error::Kind::unavailable:

@@ -15,6 +15,7 @@ struct Error {
     not_found,  // no such message, list, member
     conflict,   // the precondition does not hold (already member, claimed meanwhile, not held ...)
     invalid,    // bad input; the text says what and what to do
+    archive,    // the archive of a list cannot be written: answer 451 with the text, nothing was kept
     stopped,    // the writer is shutting down
     unavailable,  // who decides did not answer; whether the change was made is not known: submit the same operation again
   };

@@ -107,9 +107,15 @@ Result<void> HandOver::tell(Write& write, const directory::Applied& applied, std
   if (!notices_) return {};
   Acceptance acceptance = notices_(write, applied, evidence);
   if (acceptance.messages.empty()) return {};
+  return accept(write, std::move(acceptance), routes);
+}
+
+Result<void> HandOver::accept(Write& write, Acceptance acceptance, std::vector<std::string>& routes) const {
+  const bool mail_follows = !acceptance.messages.empty();
   spool::Accepting mail(std::move(acceptance), route_, directory_roster());
   const auto whole = mail.slice(write, [] { return false; });
   if (!whole) return tl::unexpected(whole.error());
+  if (!mail_follows) return {};
   mail.advance();
   Accepted accepted = mail.take();
   std::move(accepted.routes.begin(), accepted.routes.end(), std::back_inserter(routes));

@@ -31,6 +31,8 @@ class HandOver {
   /// Accepts the mail that follows from what was applied.
   Result<void> tell(Write&, const directory::Applied&, std::vector<std::string>& routes,
                     std::string_view evidence = {}) const;
+  /// Small mail, and what is recorded with it, in this commit.
+  Result<void> accept(Write&, Acceptance, std::vector<std::string>& routes) const;
 
  private:
   const Notices& notices_;

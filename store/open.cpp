@@ -67,6 +67,19 @@ void Store::State::start_writer() {
         backlog.recalling = backlog.recalled;
         due(backlog.routes);
       });
+  Archive::Wiring files;
+  files.env = env.get();
+  files.on_trouble = options.on_archive;
+  files.fault = options.fault;
+  files.published = [this](std::vector<Id> ids) {
+    writer->submit({Job::Kind::patient,
+                    [ids = std::move(ids)](Write& write) -> Result<void> {
+                      for (const Id id : ids) write.del(Table::archive, Key().u64(id));
+                      return {};
+                    },
+                    {}});
+  };
+  archive = std::make_unique<Archive>(std::move(files));
 }
 
 /// What an operator should know, although the store goes on with it.

@@ -6,6 +6,7 @@
 #include <utility>
 #include <vector>
 
+#include "store/archive.hpp"
 #include "store/job.hpp"
 #include "store/post_numbers.hpp"
 #include "store/reporting.hpp"
@@ -36,9 +37,10 @@ struct Store::State {
       [this](list::ListId list, std::uint32_t count, bool urgent, Callback<PostNumbers::Block> done) {
         lease(list, count, urgent, std::move(done));
       }};
-  spool::Backlog backlog;          // of the writer thread
-  std::unique_ptr<Slices> slices;  // outlives the writer's last job
-  std::unique_ptr<Writer> writer;  // last: its jobs use all of the above
+  spool::Backlog backlog;            // of the writer thread
+  std::unique_ptr<Slices> slices;    // outlives the writer's last job
+  std::unique_ptr<Writer> writer;    // its jobs use all of the above
+  std::unique_ptr<Archive> archive;  // last: it hands on to the writer
 
   spool::RouteOf route_of() const {
     return [this](std::string_view domain) { return options.route_of(domain); };
@@ -64,7 +66,9 @@ struct Store::State {
   std::vector<std::string> odd() const;
   void report(Callback<void>);
   void abandon(std::shared_ptr<spool::Accepting>);
+  Result<void> brake(Write&, const spool::Failures&, std::vector<std::string>& routes);
   struct Offered;
+  void accept(std::shared_ptr<Offered>);
   Result<void> reclaim();
 };
 

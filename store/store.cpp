@@ -27,10 +27,15 @@
 
 namespace spoold::store {
 Store::Store() : state_(std::make_unique<State>()) {}
-Store::~Store() = default;
+Store::~Store() {
+  close();
+}
 
 void Store::close() {
-  if (state_->writer) state_->writer->close();
+  if (!state_->writer) return;
+  state_->archive->stop_staging();
+  state_->writer->close();
+  state_->archive->close();
 }
 
 Read::Read(const Store& store) : Read(*store.state_->env) {}
@@ -41,70 +46,6 @@ void Store::submit(Job j) {
 
 Announcement Store::announce() {
   return state_->writer ? state_->writer->announce() : nullptr;
-}
-
-/// An acceptance on its way: what its slices and its answer need.
-struct Store::State::Offered : std::enable_shared_from_this<Offered> {
-  Offered(State& store, Acceptance acceptance, Callback<Accepted> answer)
-      : state(store),
-        accepting(std::move(acceptance), store.route_of(), directory_roster()),
-        callback(std::move(answer)) {}
-
-  Result<bool> slice(Write& write, const Enough& enough) {
-    const Result<bool> whole = accepting.slice(write, enough);
-    if (!whole || !*whole || accepting.acceptance().operations.empty()) return whole;
-    routes.clear();
-    if (auto ok = HandOver(state.options.notices, state.route_of())
-                      .drain(write, routes, accepting.acceptance().evidence);
-        !ok)
-      return tl::unexpected(ok.error());
-    return true;
-  }
-
-  void committed(bool all) {
-    state.due(routes);
-    accepting.advance();
-    if (!all && state.options.fault) state.options.fault("slice");
-  }
-
-  void done(Result<void> end) {
-    const Callback<Accepted> answer = std::move(callback);
-    if (end) {
-      Accepted accepted = accepting.take();
-      accepted.acceptance = {shared_from_this(), &accepting.acceptance()};
-      return answer(std::move(accepted));
-    }
-    if (accepting.staged()) state.abandon({shared_from_this(), &accepting});
-    answer(tl::unexpected(std::move(end.error())));
-  }
-
-  State& state;
-  spool::Accepting accepting;
-  std::vector<std::string> routes;  // of the mail that follows from its operations
-  Callback<Accepted> callback;
-};
-
-void Store::accept(Acceptance acceptance, Callback<Accepted> callback) {
-  auto offered = std::make_shared<State::Offered>(*state_, std::move(acceptance), std::move(callback));
-  Slices::Work work;
-  work.kind = Job::Kind::intake;
-  work.runs_to_its_end = true;
-  work.slice = [o = offered.get()](Write& write, const Enough& enough) { return o->slice(write, enough); };
-  work.committed = [o = offered.get()](bool all) { o->committed(all); };
-  work.done = [o = offered.get()](Result<void> end) { o->done(std::move(end)); };
-  work.owner = std::move(offered);
-  state_->begin(std::move(work));
-}
-
-/// What its slices wrote is dropped; a full disk only delays that.
-void Store::State::abandon(std::shared_ptr<spool::Accepting> accepting) {
-  Slices::Work work;
-  work.waits_for_space = true;
-  work.slice = [accepting = std::move(accepting)](Write& write, const Enough&) -> Result<bool> {
-    accepting->abandon(write);
-    return true;
-  };
-  begin(std::move(work));
 }
 
 void Store::stage_begin(Callback<Id> callback) {
@@ -157,9 +98,12 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
         made->clear();
         routes->clear();
         spool::Failures failures;
-        const Settled settled =
-            spool::settle(write, *shared, s.options.report_wait, s.options.failed ? &failures : nullptr);
-        if (!failures.all.empty()) {
+        const Settled settled = spool::settle(write, *shared, s.options.report_wait,
+                                              s.options.failed || s.options.brake ? &failures : nullptr);
+        if (!failures.all.empty() && s.options.brake) {
+          if (auto ok = s.brake(write, failures, *routes); !ok) return tl::unexpected(ok.error());
+        }
+        if (!failures.all.empty() && s.options.failed) {
           const auto operations = s.options.failed(write, failures);
           for (const directory::Operation& one : operations) spool::put_outbox(write, directory::pack(one));
           if (!operations.empty())
@@ -176,6 +120,16 @@ void Store::settle(Settlement settlement, Callback<Settled> callback) {
         if (r) s.due(*routes);
         if (callback) callback(std::move(r));
       }));
+}
+
+Result<void> Store::State::brake(Write& write, const spool::Failures& failures,
+                                 std::vector<std::string>& routes) {
+  auto told = options.brake(write, failures);
+  if (!told) return {};
+  const auto held =
+      spool::whole(write, failures.message.id, Whole::hold, "brake", route_of(), [] { return true; });
+  if (!held) return {};  // finished, or given up: nothing is left to hold
+  return HandOver(options.notices, route_of()).accept(write, std::move(*told), routes);
 }
 
 void Store::State::tell(const std::vector<Reporting::Made>& made) const {

@@ -79,6 +79,9 @@ struct Options {
   /// What final failures of list mail mean for the members, as operations with ids: applied in the commit of the settle
   /// (handover.hpp). Writer thread, within the transaction: repeatable. Absent: nothing is counted.
   std::function<std::vector<directory::Operation>(const Read&, const spool::Failures&)> failed;
+  /// After such failures of a post: whether it is to be held, with the mail that tells of it, in the same commit. Nothing: it goes on.
+  /// Writer thread, within the transaction: repeatable. Absent: no post is held.
+  std::function<std::optional<Acceptance>(const Read&, const spool::Failures&)> brake;
   /// Mail that follows from an operation: a probe, a warning, a notice to the owners. As `report`. `evidence`: of an
   /// acceptance (Acceptance::evidence), else empty.
   std::function<Acceptance(const Read&, const directory::Applied&, std::string_view evidence)> notices;
@@ -92,6 +95,8 @@ struct Options {
   std::function<void(std::string route)> on_due;
   /// Within open(): what an operator should know, although the store goes on with it.
   std::function<void(std::string)> on_warning;
+  /// A post cannot be archived now (archive.hpp), with the names of files. On a thread of its own.
+  std::function<void(std::string)> on_archive;
   /// Writer thread, once: the store has stopped for good (the text says why); the daemon must end with it.
   std::function<void(std::string why)> on_stop;
   // Tests only: how long work waits for space until it tries again; the map's exact size; and a function whose

@@ -30,6 +30,8 @@ enum class Table : unsigned {
   held,
   held_id,
   told,
+  archive,
+  digest,
   // directory
   list,
   list_name,
@@ -48,11 +50,12 @@ enum class Table : unsigned {
 };
 
 inline constexpr std::array table_names{
-    "meta",      "content",   "message",      "finished",     "head",       "recipients", "done",
-    "recipient", "due",       "claim",        "stage",        "suspect",    "history",    "host",
-    "request",   "report",    "post_blocks",  "outbox",       "held",       "held_id",    "told",
-    "list",      "list_name", "member",       "member_by_id", "membership", "import",     "change",
-    "applied",   "user",      "member_score", "probe",        "list_rules", "asked",      "asked_token",
+    "meta",      "content",     "message",     "finished",  "head",         "recipients",   "done",
+    "recipient", "due",         "claim",       "stage",     "suspect",      "history",      "host",
+    "request",   "report",      "post_blocks", "outbox",    "held",         "held_id",      "told",
+    "archive",   "digest",      "list",        "list_name", "member",       "member_by_id", "membership",
+    "import",    "change",      "applied",     "user",      "member_score", "probe",        "list_rules",
+    "asked",     "asked_token",
 };
 inline constexpr std::size_t table_count = table_names.size();
 static_assert(static_cast<std::size_t>(Table::asked_token) + 1 == table_count);

@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "conf/values.hpp"
+#include "protocol/list/brake.hpp"
 #include "protocol/list/settings_table.hpp"
 
 namespace spoold::list {
@@ -67,6 +68,15 @@ const std::vector<SettingKey>& bounce_setting_keys() {
       {"bounce_interval", "duration", "time between two warnings, and between the last one and the removal",
        [](Settings& s, std::string_view t) { return read_days(s.bounces.interval, t); },
        [](const Settings& s) { return conf::duration_text(s.bounces.interval); }},
+      {"brake", "X% of N | off",
+       "a post that more than so many of the first N recipients refuse for good, all for one reason, is held",
+       [](Settings& s, std::string_view t) -> tl::expected<void, std::string> {
+         const auto rules = read_brake(t);
+         if (!rules) return tl::unexpected(rules.error());
+         s.brake = *rules;
+         return {};
+       },
+       [](const Settings& s) { return print_brake(s.brake); }},
       {"bounce_probe", "true | false",
        "at the threshold a probe is sent, and disables the member if it bounces",
        [](Settings& s, std::string_view t) { return read_flag(s.bounces.probe, t); },

@@ -4,6 +4,7 @@
 #include <array>
 #include <utility>
 
+#include "protocol/list/archive.hpp"
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/personal.hpp"
 #include "protocol/list/subject.hpp"
@@ -75,6 +76,8 @@ std::vector<mail::Own> list_fields(const List& list) {
   }
   out += ">\r\n";
   out += "List-Owner: <" + url("-owner") + ">\r\n";
+  if (const std::string archive = list_archive(list); !archive.empty())
+    out += "List-Archive: <" + archive + ">\r\n";
   out += "Precedence: list\r\n";
   fields.back().text = std::move(out);
   return fields;
@@ -126,6 +129,7 @@ class Cook {
     if (settings_.one_click)
       did("one_click", "List-Unsubscribe is an address that ends this membership at once");
     draft_.append("X-BeenThere: " + list_.address() + "\r\n");
+    archived();
     decorated();
     align();
     return std::move(made_);
@@ -198,6 +202,20 @@ class Cook {
       return name.ends_with('*') ? mail::starts_with(field, name.substr(0, name.size() - 1))
                                  : same(name, field);
     });
+  }
+
+  /// The Message-ID of what members get; of a post without one that the list gives it.
+  std::string_view message_id() const {
+    const mail::Field* field = draft_.find("Message-ID");
+    return field != nullptr ? field->value : with_.message_id;
+  }
+
+  void archived() {
+    const std::string url = archived_at(list_, message_id());
+    if (url.empty()) return;
+    draft_.replace("Message-ID-Hash", "Message-ID-Hash: " + message_id_hash(message_id()) + "\r\n");
+    draft_.append("Archived-At: <" + url + ">\r\n");
+    did("archived_at", "Archived-At is " + url);
   }
 
   void decorated() {
@@ -296,6 +314,8 @@ class Cook {
     fields += "X-BeenThere: " + list_.address() + "\r\n";
     if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
       fields += "Message-ID: " + std::string(with_.message_id) + "\r\n";
+    if (const std::string url = archived_at(list_, message_id()); !url.empty())
+      fields += "Archived-At: <" + url + ">\r\n";
     const auto made = mail::Header::scan(fields);
     std::string added, left_out;
     for (const mail::Field& field : made->fields()) {

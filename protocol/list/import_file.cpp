@@ -13,8 +13,9 @@ namespace {
 
 using mail::trim;
 
-constexpr std::array<const char*, 5> delivery_texts = {"regular", "digest", "nomail_by_user",
-                                                       "nomail_by_admin", "nomail_by_bounce"};
+constexpr std::array<const char*, 7> delivery_texts = {
+    "regular",          "digest",      "nomail_by_user", "nomail_by_admin",
+    "nomail_by_bounce", "digest_mime", "digest_plain"};
 
 /// Takes the file apart into lines (or CSV records) and keeps what became of each.
 class Reader {
@@ -204,7 +205,8 @@ const char* text(Delivery delivery) {
 }
 
 std::string_view delivery_values() {
-  return "regular, digest, nomail, nomail_by_user, nomail_by_admin, nomail_by_bounce";
+  return "regular, digest, digest_mime, digest_plain, nomail, nomail_by_user, nomail_by_admin, "
+         "nomail_by_bounce";
 }
 
 bool parse_delivery(std::string_view text, Delivery& delivery) {

@@ -92,6 +92,8 @@ std::string_view delivery_text(Delivery delivery, std::string_view language) {
     case Delivery::regular:
       return german ? "jede Nachricht" : "each message";
     case Delivery::digest:
+    case Delivery::digest_mime:
+    case Delivery::digest_plain:
       return german ? "die Sammelsendung" : "the digest";
     default:
       return german ? "nichts" : "nothing";

@@ -24,7 +24,20 @@ enum class LeaveBy : std::uint8_t { open, confirm };
 enum class Action : std::uint8_t { defer, accept, hold, reject, discard };
 const char* text(Action);
 std::optional<Action> parse_action(std::string_view text);
-enum class Delivery : std::uint8_t { regular, digest, nomail_by_user, nomail_by_admin, nomail_by_bounce };
+/// digest: in the form that the list's digest_format names. The order is that of the numbers on the disk.
+enum class Delivery : std::uint8_t {
+  regular,
+  digest,
+  nomail_by_user,
+  nomail_by_admin,
+  nomail_by_bounce,
+  digest_mime,
+  digest_plain
+};
+inline constexpr Delivery last_delivery = Delivery::digest_plain;
+constexpr bool is_digest(Delivery d) {
+  return d == Delivery::digest || d == Delivery::digest_mime || d == Delivery::digest_plain;
+}
 
 /// When failures disable a member (protocol/bounce/score.hpp).
 struct BounceRules {
@@ -71,6 +84,26 @@ struct Moderation {
   std::uint32_t rules_version = 0;       // rises with each change of them; 0: there are none
 };
 
+/// Where accepted posts are kept as files, and what their header says of it: archive.hpp.
+struct ArchiveRules {
+  std::string place;         // "maildir:DIR" or "mbox:FILE"; empty: none
+  std::string list_archive;  // URL with $list_address and others; empty: no List-Archive
+  std::string archived_at;   // URL with $hash in it; empty: no Archived-At
+};
+
+enum class DigestForm : std::uint8_t { mime, plain };
+/// When what has come becomes a digest, for members whose delivery is a digest: digest.hpp.
+struct DigestRules {
+  std::uint64_t size = 30 << 10;  // octets of the posts; 0: they do not count
+  Duration every = std::chrono::hours(24);
+  DigestForm form = DigestForm::mime;
+};
+
+/// When a post is held because it fails for too many of those it was tried for first: "5% of 200".
+struct BrakeRules {
+  std::uint32_t percent = 0, of = 0;  // 0: never
+};
+
 struct Settings {
   std::string description;
   std::vector<std::string> owners;  // Mailbox texts, at least one
@@ -82,6 +115,7 @@ struct Settings {
   bool own_posts = true;
   bool avoid_duplicates = false;
   BounceRules bounces;
+  BrakeRules brake;
   JoinBy subscribe = JoinBy::confirm;
   LeaveBy unsubscribe = LeaveBy::confirm;
   std::string language = "en";  // of letters
@@ -95,6 +129,8 @@ struct Settings {
   bool anonymous = false;
   bool one_click = false;  // List-Unsubscribe differs between copies (leave_token.hpp)
   AlignRules align;
+  ArchiveRules archive;
+  DigestRules digest;
 };
 
 struct List {

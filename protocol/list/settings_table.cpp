@@ -145,7 +145,7 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 4> not_built = {"bounce_guard", "advertised", "archive", "info"};
+constexpr std::array<std::string_view, 3> not_built = {"bounce_guard", "advertised", "info"};
 
 }  // namespace
 
@@ -254,6 +254,8 @@ const std::vector<SettingKey>& setting_keys() {
     all.insert(all.end(), align_setting_keys().begin(), align_setting_keys().end());
     all.insert(all.end(), moderation_setting_keys().begin(), moderation_setting_keys().end());
     all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
+    all.insert(all.end(), digest_setting_keys().begin(), digest_setting_keys().end());
+    all.insert(all.end(), archive_setting_keys().begin(), archive_setting_keys().end());
     return all;
   }();
   return keys;

@@ -73,10 +73,14 @@ std::optional<Wish> wish_of(std::string_view line) {
       if (words.size() != 2) return {};
       wish.words = lower(words[1]);
       break;
-    case What::set:  // set delivery digest; set digest
+    case What::set:  // set delivery digest; set digest; set digest plain
       for (const std::string_view word : words)
         if (const auto delivery = delivery_named(word)) wish.delivery = delivery;
-      if (!wish.delivery || words.size() > 3) return {};
+      if (!wish.delivery || words.size() > 4) return {};
+      if (is_digest(*wish.delivery) && mail::same(words.back(), "plain"))
+        wish.delivery = Delivery::digest_plain;
+      if (is_digest(*wish.delivery) && mail::same(words.back(), "mime"))
+        wish.delivery = Delivery::digest_mime;
       break;
     case What::join:
       for (const std::string_view word : words)

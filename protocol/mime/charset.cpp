@@ -10,8 +10,9 @@
 namespace spoold::mime {
 namespace {
 
-std::optional<std::string> converted(std::string_view text, const std::string& charset) {
-  const iconv_t way = iconv_open(charset.c_str(), "UTF-8");
+std::optional<std::string> converted(std::string_view text, const std::string& charset,
+                                     const char* from_charset = "UTF-8") {
+  const iconv_t way = iconv_open(charset.c_str(), from_charset);
   if (way == reinterpret_cast<iconv_t>(-1)) return std::nullopt;
   std::string in(text), out(text.size() * 4 + 64, '\0');
   char* from = in.data();
@@ -28,12 +29,24 @@ std::optional<std::string> converted(std::string_view text, const std::string& c
 
 }  // namespace
 
-std::optional<std::string> in_charset(std::string_view utf8, std::string_view charset) {
-  const bool name = !charset.empty() && charset.size() <= 40 && std::ranges::all_of(charset, [](char c) {
+namespace {
+
+bool is_name(std::string_view charset) {
+  return !charset.empty() && charset.size() <= 40 && std::ranges::all_of(charset, [](char c) {
     return mail::is_alpha(c) || mail::is_digit(c) ||
            std::string_view("-_.:").find(c) != std::string_view::npos;
   });
-  if (!name || !mail::is_utf8(utf8)) return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<std::string> utf8_of(std::string_view text, std::string_view charset) {
+  if (!is_name(charset)) return std::nullopt;
+  return converted(text, "UTF-8", std::string(charset).c_str());
+}
+
+std::optional<std::string> in_charset(std::string_view utf8, std::string_view charset) {
+  if (!is_name(charset) || !mail::is_utf8(utf8)) return std::nullopt;
   if (mail::same(charset, "utf-8")) return std::string(utf8);
   if (mail::same(charset, "us-ascii"))
     return mail::is_ascii(utf8) ? std::optional<std::string>(utf8) : std::nullopt;

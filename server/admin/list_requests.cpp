@@ -250,6 +250,32 @@ Json member_set(const Request& request) {
   return answer;
 }
 
+Json member_move(const Request& request) {
+  const auto found = find_list(request);
+  if (!found) return failure(found.error());
+  const Mailbox from = mailbox_of(request.text("address"), Mailbox::Allow::utf8),
+                to = mailbox_of(request.text("to"), Mailbox::Allow::utf8);
+  std::optional<list::Member> member, taken;
+  {
+    const store::Read read(request.store);
+    member = directory::find_member(read, found->id, from.key());
+    if (from.key() != to.key()) taken = directory::find_member(read, found->id, to.key());
+  }
+  if (!member) return failure(Exit::nothing_matched, from.text() + " is not a member of " + found->address());
+  if (taken) return failure(Exit::failed, to.text() + " is a member of " + found->address() + " already");
+  member->address = to.text();
+  if (!request.dry_run) {
+    Done done = submit(request, directory::MoveMember{found->id, from.key(), to.text()});
+    if (!done.failure.is_null()) return done.failure;
+    member = std::move(done.applied.members.at(0));
+  }
+  Json answer = success(request);
+  answer["list"] = found->address();
+  answer["moved"] = from.text();
+  answer.update(member_json(*member));
+  return answer;
+}
+
 Json import_members(const Request& request) {
   const auto found = find_list(request);
   if (!found) return failure(found.error());

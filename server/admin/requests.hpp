@@ -51,6 +51,9 @@ Json wake(const Request&);
 // post_request.cpp
 Json post(const Request&);
 
+// digest_request.cpp
+Json digest(const Request&);
+
 // list_requests.cpp
 Json list_create(const Request&);
 Json list_set(const Request&);
@@ -58,6 +61,7 @@ Json list_remove(const Request&);
 Json member_add(const Request&);
 Json member_remove(const Request&);
 Json member_set(const Request&);
+Json member_move(const Request&);
 Json member_decide(const Request&);  // accept, refuse who asks to join: join_requests.cpp
 Json import_members(const Request&);
 

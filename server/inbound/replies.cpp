@@ -7,6 +7,7 @@ namespace spoold::server {
 smtp::Reply reply_of(const store::Error& error) {
   if (error.kind == store::Error::Kind::full)
     return {452, {4, 3, 1}, "no room for mail now; try again later"};
+  if (error.kind == store::Error::Kind::archive) return {451, {4, 3, 0}, error.text + "; try again later"};
   return {451, {4, 3, 0}, "the message could not be stored; try again later"};
 }
 

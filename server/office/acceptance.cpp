@@ -16,6 +16,7 @@
 #include "server/office/address_book.hpp"
 #include "server/office/authors.hpp"
 #include "server/office/bounces.hpp"
+#include "server/office/digests.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/leaving.hpp"
 #include "server/office/refusals.hpp"
@@ -385,19 +386,36 @@ class Disposing {
     mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
     const std::string unique = store::id_text(made.message.id),
                       poster = Authors::name_of(read_, id, the_post(), judgement.poster);
-    list::Cooked cooked = list::cook(draft, *list,
-                                     {.message_id = drafts_.own_id(),
-                                      .post = number,
-                                      .tail = tail_for(list->settings),
-                                      .unique = unique,
-                                      .authenticity = &authors_.authenticity(),
-                                      .poster_name = poster});
+    const list::Cooking cooking{.message_id = drafts_.own_id(),
+                                .post = number,
+                                .tail = tail_for(list->settings),
+                                .unique = unique,
+                                .authenticity = &authors_.authenticity(),
+                                .poster_name = poster};
+    list::Cooked cooked = list::cook(draft, *list, cooking);
     if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
     const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
     put(draft.outgoing(), made);
+    if (!list->settings.archive.place.empty()) archive(*list, cooking, made);
+    made.for_digest = for_digest(list->settings, arrival_.scanned, arrival_.at);
     drafts_.sign(made, by_author);
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
+  }
+
+  /// What members get, but without the values of single members.
+  void archive(const list::List& list, const list::Cooking& cooking, store::NewMessage& made) {
+    store::Archived& archived = made.archive.emplace();
+    archived.place = list.settings.archive.place;
+    if (!made.message.personal) return;
+    list::List same_for_all = list;
+    same_for_all.settings.personalize = list::Personalize::none;
+    same_for_all.settings.one_click = false;
+    mail::Draft draft = drafts_.of(made, !list.settings.anonymous);
+    list::cook(draft, same_for_all, cooking);
+    mail::Outgoing outgoing = draft.outgoing();
+    archived.head = std::move(outgoing.head);
+    archived.body = std::move(outgoing.body);
   }
 
   const conf::Settings& settings_;

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "server/office/bounces.hpp"
+#include "server/office/brake.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/moderation.hpp"
 #include "server/office/requests.hpp"
@@ -71,6 +72,11 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
 std::vector<store::directory::Operation> Reports::failed(const store::Read& read,
                                                          const store::spool::Failures& failures) const {
   return scores_of(book_.get()->settings(), read, failures);
+}
+
+std::optional<store::Acceptance> Reports::brake(const store::Read& read,
+                                                const store::spool::Failures& failures) const {
+  return brake_of(*book_.get(), read, failures);
 }
 
 std::vector<store::Acceptance> Reports::held(store::Store& store, TimePoint now, std::size_t most) const {

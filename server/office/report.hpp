@@ -30,6 +30,9 @@ class Reports {
   /// store::Options::failed and ::notices: what failures mean for members of lists (bounces.hpp).
   std::vector<store::directory::Operation> failed(const store::Read& read,
                                                   const store::spool::Failures& failures) const;
+  /// store::Options::brake (brake.hpp).
+  std::optional<store::Acceptance> brake(const store::Read& read,
+                                         const store::spool::Failures& failures) const;
   /// What is due of held posts (moderation.hpp): at most `most` that have expired, and the summaries of the day.
   std::vector<store::Acceptance> held(store::Store&, TimePoint now, std::size_t most) const;
   store::Acceptance notices(const store::Read& read, const store::directory::Applied& applied,

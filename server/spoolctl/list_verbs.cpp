@@ -1,4 +1,4 @@
-// lists, list create, set, show, remove, and post.
+// lists, list create, set, show, remove, post and digest.
 #include <algorithm>
 
 #include "protocol/list/settings_table.hpp"
@@ -106,6 +106,10 @@ void declare_list_verbs(const Verbs& verbs) {
     request["content"] = file_in_base64(*file);
     request["verp"] = *verp;
   });
+
+  Verb digest = verbs.add("digest", "send what waits for the next digest of a list now");
+  const auto digested = digest.list();
+  digest.request("digest", [=](Json& request) { request["list"] = *digested; });
 }
 
 }  // namespace spoold::server::admin

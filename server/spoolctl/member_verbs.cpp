@@ -119,6 +119,15 @@ void declare_member_verbs(const Verbs& verbs) {
     request["settings"] = settings_of(*settings);
   });
 
+  Verb move = of_member.add("move", "change the address of a member: name, delivery and membership stay");
+  const auto moved = move.list(), old = move.word("OLD", "the member"),
+             fresh = move.word("NEW", "the new address");
+  move.request("member-move", [=](Json& request) {
+    request["list"] = *moved;
+    request["address"] = *old;
+    request["to"] = *fresh;
+  });
+
   Verb show = of_member.add("show", "show a member");
   const auto of = show.list(), one = show.word("ADDR", "the member");
   show.runs([=](const Console& console) {

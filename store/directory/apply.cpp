@@ -118,6 +118,31 @@ class Applying {
     return of_list(c.list, "changed ", " of ");
   }
 
+  Done operator()(MoveMember& c) {
+    const auto member = find_member(write_, c.list, c.address);
+    if (!member) return fail(Error::Kind::not_found, c.address + " is not a member of the list");
+    Member moved = *member;
+    moved.address = c.to;
+    moved.id = following_ ? c.member : 0;
+    if (moved.delivery == list::Delivery::nomail_by_bounce) moved.delivery = list::Delivery::regular;
+    // Added first: what is refused has changed nothing. Only an address that is the same but for its case must go before.
+    const auto to = Mailbox::parse(c.to, Mailbox::Allow::utf8);
+    const bool same = to && to->key() == c.address;
+    if (same)
+      if (auto removed = remove_member(write_, c.list, c.address, at_); !removed)
+        return tl::unexpected(removed.error());
+    auto added = add_member(write_, c.list, std::move(moved), at_);
+    if (!added) return tl::unexpected(added.error());
+    if (!same)
+      if (auto removed = remove_member(write_, c.list, c.address, at_); !removed)
+        return tl::unexpected(removed.error());
+    c.member = added->id;
+    applied.list = *load(write_, c.list);
+    event("moved " + member->address + " to " + added->address + " on " + applied.list.address());
+    applied.members.push_back(std::move(*added));
+    return {};
+  }
+
   Done operator()(BeginImport& c) {
     if (!following_) c.import = next_import_id(write_);
     if (auto begun = begin_import(write_, c.list, c.import); !begun) return tl::unexpected(begun.error());
@@ -282,8 +307,7 @@ class Applying {
     if (!member) return;
     bounce::Score score = score_of(write_, c.list, c.address).value_or(bounce::Score{});
     const bool by_bounce = member->delivery == list::Delivery::nomail_by_bounce;
-    const bool gets_mail =
-        member->delivery == list::Delivery::regular || member->delivery == list::Delivery::digest;
+    const bool gets_mail = member->delivery == list::Delivery::regular || list::is_digest(member->delivery);
     if (score.disabled != TimePoint{} && !by_bounce) score = {};
     const list::BounceRules& rules = applied.list.settings.bounces;
     if (c.what == ScoreMember::What::tick) {

@@ -28,7 +28,7 @@ list::Asked unpack_asked(std::string_view record) {
   asked.address = in.text();
   asked.name = in.text();
   const bool has_delivery = in.flag();
-  const auto delivery = in.word(list::Delivery::nomail_by_bounce);
+  const auto delivery = in.word(list::last_delivery);
   if (has_delivery) asked.delivery = delivery;
   asked.words = in.text();
   asked.token = in.text();

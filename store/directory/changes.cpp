@@ -48,7 +48,7 @@ std::vector<Member> read_members(Unpacker& in) {
     m.id = in.num();
     m.address = in.text();
     m.name = in.text();
-    m.delivery = in.word(list::Delivery::nomail_by_bounce);
+    m.delivery = in.word(list::last_delivery);
     m.joined = in.time();
   }
   return members;
@@ -116,7 +116,7 @@ void read(Unpacker& in, SetMember& c) {
   c.address = in.text();
   const bool name = in.flag(), delivery = in.flag();
   if (name) c.name = in.text();
-  if (delivery) c.delivery = in.word(list::Delivery::nomail_by_bounce);
+  if (delivery) c.delivery = in.word(list::last_delivery);
   if (in.at_end()) return;
   c.moderation.emplace();
   if (in.flag()) c.moderation->emplace(in.word(list::Action::discard));
@@ -238,7 +238,7 @@ void put_delivery(Packer& out, const std::optional<list::Delivery>& delivery) {
 }
 std::optional<list::Delivery> read_delivery(Unpacker& in) {
   const bool given = in.flag();
-  const auto delivery = in.word(list::Delivery::nomail_by_bounce);
+  const auto delivery = in.word(list::last_delivery);
   return given ? std::optional(delivery) : std::nullopt;
 }
 
@@ -287,6 +287,16 @@ void put(Packer& out, const AcceptSender& c) {
 void read(Unpacker& in, AcceptSender& c) {
   c.list = in.num32();
   c.address = in.text();
+}
+
+void put(Packer& out, const MoveMember& c) {
+  out.num(c.list).str(c.address).str(c.to).num(c.member);
+}
+void read(Unpacker& in, MoveMember& c) {
+  c.list = in.num32();
+  c.address = in.text();
+  c.to = in.text();
+  c.member = in.num();
 }
 
 template <std::size_t I = 0>

@@ -150,10 +150,19 @@ struct AcceptSender {
   std::string address;  // Mailbox key
 };
 
+/// A member has another address now. Name, delivery and the day he joined stay; what counted against the old address is forgotten, and
+/// what still bounces there is about nobody: his id is a new one. conflict: `to` is a member already.
+struct MoveMember {
+  ListId list = 0;
+  std::string address;        // Mailbox key
+  std::string to;             // Mailbox text, as given
+  list::MemberId member = 0;  // filled in: the new id
+};
+
 /// The order is that of the numbers on the disk: a new change goes to the end.
 using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
                             ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser,
-                            ScoreMember, UndoBounces, AcceptSender, Ask, Redeem, ForgetAsked>;
+                            ScoreMember, UndoBounces, AcceptSender, Ask, Redeem, ForgetAsked, MoveMember>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:

@@ -200,7 +200,7 @@ MemberRow unpack_member(std::string_view record) {
   MemberRow row;
   row.import = in.num();
   row.id = in.num();
-  row.delivery = in.word(list::Delivery::nomail_by_bounce);
+  row.delivery = in.word(list::last_delivery);
   row.joined = in.time();
   row.local = in.str();
   row.name = in.str();

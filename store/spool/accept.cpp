@@ -73,6 +73,7 @@ struct Accepting::Part {
   DueRuns runs;
   std::string domain, route;  // of the last recipient
   bool any = false;
+  bool digests = false;  // the list has members who get digests
 };
 
 struct Accepting::Progress {
@@ -115,12 +116,13 @@ void Accepting::advance() {
 
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty() && acceptance_.held.empty()) {
-    if (acceptance_.events.empty() && acceptance_.operations.empty() && !acceptance_.decision)
+    if (acceptance_.events.empty() && acceptance_.operations.empty() && !acceptance_.decision &&
+        !acceptance_.digest)
       return fail(Kind::invalid, "there is no recipient to accept a message for");
     return note(write).map([] { return true; });
   }
   for (const NewMessage& m : acceptance_.messages)
-    if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty())
+    if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty() && !m.digest)
       return fail(Kind::invalid, "the post has no number");
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
@@ -146,7 +148,8 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
                          .runs = DueRuns(id, p.at, 0),
                          .domain = {},
                          .route = {},
-                         .any = false});
+                         .any = false,
+                         .digests = false});
       p.parts.back().complete = p.parts.back().skipped;
     }
   }
@@ -160,7 +163,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   // A content that nobody gets is dropped by the commit that would write it: a post to a list without a regular
   // member. Its chunks are not written at all.
   const auto for_nobody = [](const Part& part) { return part.count == 0; };
-  if (complete && p.chunk == 0 && acceptance_.held.empty() &&
+  if (complete && p.chunk == 0 && acceptance_.held.empty() && waiting(p) == 0 &&
       std::all_of(p.parts.begin(), p.parts.end(), for_nobody))
     p.content_complete = true;
   for (bool any = false; complete && !p.content_complete && !(any && enough()); any = true) {
@@ -205,7 +208,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
   };
   // At least one step in each slice: also beside others an acceptance comes to its end.
   do {
-    if (m.message.post == 0) {
+    if (m.message.post == 0 && !m.digest) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
       for (; part.next < end; ++part.next) {
         part.requests.add(part.count, m.recipients[part.next].dsn);
@@ -213,7 +216,9 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
       }
       part.complete = part.next == m.recipients.size();
     } else {
-      Roster::Page page = roster_.page(write, m.message.list, m.except, part.after);
+      Roster::Page page =
+          roster_.page(write, m.message.list, m.digest.value_or(Readers::of_posts), m.except, part.after);
+      part.digests = part.digests || page.digests;
       part.after = std::move(page.after);
       std::size_t from = 0;
       for (const auto& [id, end] : page.members) {
@@ -238,7 +243,8 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     write.del(Table::stage, key);
   }
   const auto users = static_cast<std::uint32_t>(std::ranges::count(p.parts, false, &Part::skipped) +
-                                                std::ssize(acceptance_.held));
+                                                std::ssize(acceptance_.held)) +
+                     waiting(p);
   if (acceptance_.content.kept) {
     auto ok = use_kept_content(write, users);
     if (!ok) return tl::unexpected(ok.error());
@@ -292,6 +298,16 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       row.roster_version = *version;
       use_post_number(write, row.list, row.post);
     }
+    if (m.digest) row.roster_version = roster_.version(write, row.list).value_or(0);
+    if (m.for_digest && part.digests) {
+      DigestPost post = *m.for_digest;
+      post.list = row.list;
+      post.number = row.post;
+      post.message = row.id;
+      post.content = p.content;
+      put_digest_post(write, post);
+    }
+    if (m.archive) write.put(Table::archive, Key().u64(row.id), m.archive->place);
     const bool cooked = !m.head.empty() || !m.body.empty();
     if (cooked) put_head(write, row.id, m.head, m.body);
     if (row.size == 0) {
@@ -329,7 +345,17 @@ Result<std::uint64_t> Accepting::use_kept_content(Write& write, std::uint32_t us
   return row->size;
 }
 
+/// How many of them wait for a digest.
+std::uint32_t Accepting::waiting(const Progress& p) const {
+  std::uint32_t posts = 0;
+  for (std::size_t i = 0; i < p.parts.size(); ++i)
+    if (acceptance_.messages[i].for_digest && p.parts[i].digests) ++posts;
+  return posts;
+}
+
 Result<void> Accepting::note(Write& write) const {
+  if (acceptance_.digest)
+    if (auto rotated = rotate_digest(write, *acceptance_.digest); !rotated) return rotated;
   if (acceptance_.decision)
     if (auto decided = decide(write, *acceptance_.decision); !decided) return decided;
   for (const HistoryEvent& event : acceptance_.events) add_history(write, event);

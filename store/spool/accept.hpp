@@ -39,6 +39,7 @@ class Accepting {
   Result<void> make_exist(Write&, Progress&) const;
   /// Its size, once `users` more refer to it.
   Result<std::uint64_t> use_kept_content(Write&, std::uint32_t users) const;
+  std::uint32_t waiting(const Progress&) const;
   Result<void> note(Write&) const;  // a decision, events, and operations for the outbox
   Acceptance acceptance_;
   std::function<std::string(std::string_view)> route_;

@@ -9,6 +9,7 @@
 #include <string_view>
 #include <vector>
 
+#include "store/spool/digest.hpp"
 #include "store/spool/held_post.hpp"
 #include "store/spool/types.hpp"
 
@@ -28,6 +29,16 @@ struct PlainRecipient {
   list::MemberId member = 0;  // of mail that a list itself sends to a member: his VERP address
 };
 
+/// A copy of a post for the archive of its list (store/archive.hpp).
+struct Archived {
+  std::string place;  // of list::archive_place()
+  std::string head;   // without the values of single members; empty, like body: as what goes out
+  std::vector<Splice> body;
+};
+
+/// Members who get digests, by form (list::Delivery).
+enum class Readers : std::uint8_t { of_posts, of_mime_digests, of_plain_digests };
+
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
   /// id: of Store::new_id(), or 0: one is given. content, counts, roster_version are filled in by the store.
@@ -40,6 +51,11 @@ struct NewMessage {
                    // list itself sends (post 0)
   std::optional<TellingLimit> limit = {};  // not accepted when it is used up; then its id stays unused
   std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+  std::optional<Archived> archive = {};    // posts: on the disk before the message exists. Needs message.id
+  /// Posts: waits for the next digest, where the list has members who get it. The store fills in ids, list and number.
+  std::optional<DigestPost> for_digest = {};
+  /// A digest: the members who get it are expanded as those of a post are.
+  std::optional<Readers> digest = {};
   // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
 };
 
@@ -53,6 +69,8 @@ struct Acceptance {
   std::vector<HeldPost> held = {};
   /// Ends the wait of a held post, in this commit; conflict when it has ended before.
   std::optional<Decision> decision = {};
+  /// The posts of a digest, which is among the messages, stop waiting, in this commit; conflict when another one went out.
+  std::optional<DigestRotation> digest = {};
   std::string evidence = {};  // what they follow from: for the mail that follows from them (Options::notices)
   std::function<std::string(std::string_view domain)> route;  // absent: Options::route
 };

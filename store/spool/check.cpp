@@ -6,6 +6,7 @@
 
 #include "store/broken.hpp"
 #include "store/spool/content.hpp"
+#include "store/spool/digest.hpp"
 #include "store/spool/due.hpp"
 #include "store/spool/mend.hpp"
 #include "store/spool/moderation.hpp"
@@ -164,9 +165,11 @@ std::map<Id, std::uint32_t> count_references(const Read& read, const std::vector
     if (message && message->state == MessageState::finished) count(*message);
     return true;
   });
-  each_held_content(read, [&](Id, Id content) {
+  const auto waits = [&](Id, Id content) {
     if (const auto at = counts.find(content); at != counts.end()) ++at->second;
-  });
+  };
+  each_held_content(read, waits);
+  each_digest_content(read, waits);
   return counts;
 }
 
@@ -316,6 +319,9 @@ void Check::again(const Read& read) {
   references_.clear();
   each_held_content(read, [&](Id post, Id content) {
     if (!find_content(read, content)) problem(post, "is held for moderation, but its content is missing");
+  });
+  each_digest_content(read, [&](Id post, Id content) {
+    if (!find_content(read, content)) problem(post, "waits for a digest, but its content is missing");
   });
   if (doubtful_.empty()) return;
   for (const auto& [id, used] : count_references(read, doubtful_)) {

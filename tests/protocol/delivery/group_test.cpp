@@ -201,7 +201,8 @@ TEST_CASE("group: what is no fault of the group: others are served, another host
   Group provider = group_of(rules(false));
   CHECK_FALSE(provider.fault(fault(start + minutes(1)), 0, start));
   CHECK(fill(provider, start) == 5);
-  for (int i = 0; i < 3; ++i) CHECK_FALSE(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));
+  for (int i = 0; i < 3; ++i)
+    CHECK_FALSE(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));
   CHECK(provider.fault(fault(start + minutes(1), 421, Stage::greeting), 0, start));  // not one too many
 }
 
@@ -224,7 +225,9 @@ TEST_CASE("group: 'too many' just when the others have left is one too many, not
   CHECK(silent.fault(fault(start + minutes(1)), 0, start));
 }
 
-TEST_CASE("group: of five that open at once two are served: the refusals, heard before the others said EHLO, are no fault") {
+TEST_CASE(
+    "group: of five that open at once two are served: the refusals, heard before the others said EHLO, are "
+    "no fault") {
   Group g = group_of();
   REQUIRE(fill(g, start) == 5);
   const Group::Fault too_many = fault(start + minutes(1), 421, Stage::greeting);

@@ -78,7 +78,10 @@ TEST_CASE("settings table: what becomes of failures") {
 TEST_CASE("settings table: faults") {
   CHECK(fault("verb", "always") == "there is no setting 'verb'; did you mean 'verp'?");
   CHECK(fault("nonsense_key", "x") == "there is no setting 'nonsense_key'");
-  CHECK(fault("archive", "on") == "'archive' is known, but not built yet");
+  CHECK(fault("info", "on") == "'info' is known, but not built yet");
+  CHECK(fault("archive", "on") == "archive: 'on' is no archive: expected maildir:DIR or mbox:FILE");
+  CHECK(fault("archive", "mbox:posts") == "archive: 'posts' is no absolute path");
+  CHECK(fault("archived_at", "https://a.example/x").find("has no $hash") != std::string::npos);
   CHECK(fault("verp", "sometimes") == "verp: 'sometimes' is none of: never, personalized, always, every:N");
   CHECK(fault("verp", "every:0") == "verp: every:N needs a number of posts, 1 or more");
   CHECK(fault("verp", "every:3x") == "verp: every:N needs a number of posts, 1 or more");

@@ -355,6 +355,24 @@ TEST_CASE_FIXTURE(House, "lists and members") {
              {"address", "anne@x.example"},
              {"settings", {{"delivery", "x"}}}})["exit"] == 2);
   answer =
+      ask({{"verb", "member-move"}, {"list", list}, {"address", "Anne@x.example"}, {"to", "bart@x.example"}});
+  CHECK(answer["exit"] == 1);
+  answer =
+      ask({{"verb", "member-move"}, {"list", list}, {"address", "zed@x.example"}, {"to", "z@x.example"}});
+  CHECK(answer["exit"] == 3);
+  for (const bool dry : {true, false}) {
+    answer = ask({{"verb", "member-move"},
+                  {"list", list},
+                  {"address", "anne@x.example"},
+                  {"to", "Anne@new.example"},
+                  {"dry_run", dry}});
+    CHECK(answer["ok"] == true);
+    CHECK(answer["address"] == "Anne@new.example");
+    CHECK(answer["delivery"] == "digest");
+    CHECK(reads.member(*reads.list(list), "anne@x.example").has_value() == dry);
+  }
+  ask({{"verb", "member-move"}, {"list", list}, {"address", "anne@new.example"}, {"to", "anne@x.example"}});
+  answer =
       ask({{"verb", "member-remove"}, {"list", list}, {"addresses", {"bart@x.example", "zed@x.example"}}});
   CHECK(answer["removed"].size() == 1);
   CHECK(answer["unknown"].size() == 1);

@@ -167,6 +167,66 @@ TEST_CASE("a follower that applies the logged changes has the same directory, al
   }
 }
 
+TEST_CASE(
+    "a member moves: what he is stays, what counted against the old address is gone, its bounces are "
+    "nobody's") {
+  Place first, second;
+  const auto test = first.create("test");
+  dir::Member carl = member("Carl@c.example");
+  carl.name = "Carl";
+  carl.delivery = list::Delivery::digest;
+  carl.joined = first.at - std::chrono::hours(1000);
+  REQUIRE(first.apply(dir::Subscribe{test, {member("bert@b.example"), carl}}));
+  dir::SetMember held{test, "carl@c.example", {}, {}};
+  held.moderation = list::Action::hold;
+  REQUIRE(first.apply(held));
+  const auto find = [&](Place& place, const char* key) {
+    return place.read([&](const Read& r) { return dir::find_member(r, test, key); });
+  };
+  const list::MemberId old = find(first, "carl@c.example")->id;
+  dir::ScoreMember failure;
+  failure.list = test;
+  failure.address = "carl@c.example";
+  failure.failure = {first.at, false, "gone"};
+  const auto counted = first.apply(failure);
+  REQUIRE(counted);
+  CHECK(counted->scored->counts);
+
+  const auto moved = first.apply(dir::MoveMember{test, "carl@c.example", "Carl@New.example"});
+  REQUIRE(moved);
+  CHECK(moved->events ==
+        std::vector<std::string>{"moved Carl@c.example to Carl@new.example on test@lists.example"});
+  CHECK_FALSE(find(first, "carl@c.example"));
+  const auto now = find(first, "carl@new.example");
+  REQUIRE(now);
+  CHECK(now->address == "Carl@new.example");
+  CHECK(now->name == "Carl");
+  CHECK(now->delivery == list::Delivery::digest);
+  CHECK(now->moderation == list::Action::hold);
+  CHECK(now->joined == carl.joined);
+  // A bounce that names the old address, or the old id.
+  const auto late = first.apply(failure);
+  REQUIRE(late);
+  CHECK_FALSE(late->scored);
+  const auto of_id = first.read([&](const Read& r) { return dir::member_by_id(r, old); });
+  REQUIRE(of_id);
+  CHECK(of_id->departed);
+  CHECK(of_id->member.address == "carl@c.example");
+  CHECK_FALSE(first.read([&](const Read& r) { return dir::score_of(r, test, "carl@new.example"); }));
+
+  CHECK(first.apply(dir::MoveMember{test, "carl@new.example", "bert@b.example"}).error().kind ==
+        Error::Kind::conflict);
+  CHECK(first.apply(dir::MoveMember{test, "zed@z.example", "x@b.example"}).error().kind ==
+        Error::Kind::not_found);
+  CHECK(first.apply(dir::MoveMember{test, "carl@new.example", "no address"}).error().kind ==
+        Error::Kind::invalid);
+  CHECK(find(first, "carl@new.example"));
+  REQUIRE(first.apply(dir::MoveMember{test, "carl@new.example", "carl@new.example"}));  // only its case
+  CHECK(find(first, "carl@new.example")->address == "carl@new.example");
+  REQUIRE(second.follow(first, 3));
+  check_equal(first, second);
+}
+
 TEST_CASE("a follower has the same scores, probes, and members that they disabled or removed") {
   Place first, second;
   const auto test = first.create("test");
