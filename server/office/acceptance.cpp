@@ -7,6 +7,7 @@
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
+#include "protocol/list/filter.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
@@ -345,6 +346,19 @@ class Disposing {
     return *tail_;
   }
 
+  // All of the content: only for a list that must look into it.
+  std::string_view whole_content() {
+    const store::ContentSource& content = made_.acceptance.content;
+    if (content.bytes) return *content.bytes;
+    if (!whole_) whole_ = drafts_.tail(read_, content, arrival_.scanned.size);
+    return *whole_;
+  }
+
+  list::Filtered filtered(const list::List& list) {
+    if (!parts_) parts_ = mime::parts_of(whole_content());
+    return list::filtered(list, whole_content(), *parts_);
+  }
+
   const list::Post& the_post() {
     if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
     return *post_;
@@ -363,6 +377,11 @@ class Disposing {
       judgement = list::judge(*list, *rules, the_post(), member_of(read_, id));
     }
     if (judgement.member) members_posts_.insert(id);
+    std::optional<list::Filtered> filter;
+    if (list->settings.filter.active() && judgement.outcome == list::Outcome::accept) {
+      filter = filtered(*list);
+      if (!arrival_.by_operator) list::judge(judgement, *list, *filter);
+    }
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
     if (judgement.outcome != list::Outcome::accept)
       return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
@@ -388,10 +407,12 @@ class Disposing {
     list::Cooked cooked = list::cook(draft, *list,
                                      {.message_id = drafts_.own_id(),
                                       .post = number,
-                                      .tail = tail_for(list->settings),
+                                      .tail = filter ? list::tail_of(whole_content().substr(0, filter->end))
+                                                     : tail_for(list->settings),
                                       .unique = unique,
                                       .authenticity = &authors_.authenticity(),
-                                      .poster_name = poster});
+                                      .poster_name = poster,
+                                      .filtered = filter ? &*filter : nullptr});
     if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
     put(draft.outgoing(), made);
     drafts_.sign(made);
@@ -408,7 +429,9 @@ class Disposing {
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;
-  std::optional<std::string> tail_;  // of the content
+  std::optional<std::string> tail_;   // of the content
+  std::optional<std::string> whole_;  // the content, where it was staged
+  std::optional<list::Parts> parts_;  // of it
   std::optional<std::optional<list::ListId>>
       complaint_;  // once asked: the list that the content is a complaint about
   std::unordered_map<list::ListId, Fate> posts_;
