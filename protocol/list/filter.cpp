@@ -74,9 +74,9 @@ class Filter {
   struct Found {
     std::vector<std::size_t> children;
     bool gone = false;
-    bool own = false;        // gone for what it is itself, not because nothing is left in it
-    bool changed = false;    // something in it is gone
-    std::size_t shown = 0;   // what it becomes: itself, or a part within
+    bool own = false;          // gone for what it is itself, not because nothing is left in it
+    bool changed = false;      // something in it is gone
+    std::size_t shown = 0;     // what it becomes: itself, or a part within
     const char* setting = "";  // gone, changed: the first reason
     std::string why;           // in words
   };
@@ -296,8 +296,8 @@ void judge(Judgement& judgement, const List& list, const Filtered& filtered) {
                                                         : Outcome::reject;
   // RFC 3463 3.7: the media of the message is not supported.
   if (judgement.outcome == Outcome::reject)
-    judgement.refusal = smtp::Reply{
-        550, {5, 6, 1}, judgement.reason + ". Help: " + list.local + "-owner@" + list.domain};
+    judgement.refusal =
+        smtp::Reply{550, {5, 6, 1}, judgement.reason + ". Help: " + list.local + "-owner@" + list.domain};
 }
 
 }  // namespace spoold::list

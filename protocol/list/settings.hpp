@@ -107,7 +107,8 @@ struct Settings {
   bool one_click = false;  // List-Unsubscribe differs between copies (leave_token.hpp)
   AlignRules align;
   FilterRules filter;
-  std::vector<std::string> include_lists, exclude_lists;  // Mailbox texts of lists of this server: readers.hpp
+  std::vector<std::string> include_lists,
+      exclude_lists;  // Mailbox texts of lists of this server: readers.hpp
 };
 
 struct List {

@@ -129,11 +129,11 @@ class Draft {
     std::vector<Own> own;
   };
   std::list<std::string> made_;  // fields that replaced others point into it
-  std::vector<Edit> edits_;  // in the order of their places
+  std::vector<Edit> edits_;      // in the order of their places
   std::string before_;
   std::vector<Own> behind_;
-  bool edited_ = false;      // more than fields in front
-  std::uint64_t begin_ = 0;  // of the first field, in the content
+  bool edited_ = false;                  // more than fields in front
+  std::uint64_t begin_ = 0;              // of the first field, in the content
   std::uint64_t begins_ = 0, ends_ = 0;  // the body
 };
 

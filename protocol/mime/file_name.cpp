@@ -63,9 +63,8 @@ class Names {
     }
     std::string whole;
     for (const auto& [number, section] : sections) {
-      const std::string_view text = number == 0 && section.second
-                                        ? without_charset(section.first)
-                                        : std::string_view(section.first);
+      const std::string_view text =
+          number == 0 && section.second ? without_charset(section.first) : std::string_view(section.first);
       whole += section.second ? percent_decoded(text) : std::string(text);
     }
     add(std::move(whole));
