@@ -111,6 +111,7 @@ class Cook {
       if (settings_.align.dmarc == Dmarc::reject) align();
       return std::move(made_);
     }
+    filter();
     if (settings_.align.dmarc == Dmarc::wrap && asks_for_alignment() && is_unaligned_when_cooked())
       wrapped_ = as_message();
     prefix();
@@ -138,6 +139,12 @@ class Cook {
  private:
   void did(std::string setting, std::string what) {
     made_.steps.push_back({std::move(setting), std::move(what)});
+  }
+
+  void filter() {
+    if (with_.filtered == nullptr || with_.filtered->idle()) return;
+    apply(*with_.filtered, draft_);
+    made_.steps = with_.filtered->steps;
   }
 
   void prefix() {

@@ -9,7 +9,7 @@
 // lists that are members of each other stop after one round. X-BeenThere of others stays for the same reason.
 // `reply_to` stands in front of whom the poster's own Reply-To names. An anonymous list
 // removes all that may name him: From, Reply-To, Sender, the way that the message came, signatures, X- fields, Message-ID.
-// From and authors' signatures: align.hpp. `transparent`: nothing is changed, fields are only added, at the top; one that a
+// Parts that members do not get: filter.hpp. From and authors' signatures: align.hpp. `transparent`: nothing is changed, fields are only added, at the top; one that a
 // signature of the post forbids is left out, and of Return-Path and Bcc what no signature covers is removed.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once
@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "protocol/list/align.hpp"
+#include "protocol/list/filter.hpp"
 #include "protocol/list/settings.hpp"
 #include "protocol/mail/draft.hpp"
 #include "protocol/smtp/reply.hpp"
@@ -33,10 +34,7 @@ struct Cooking {
   std::string_view unique = {};      // likewise
   const Authenticity* authenticity = nullptr;  // align.hpp; absent: nothing is done about From and signatures
   std::string_view poster_name = {};           // of the member, for a From without a name
-};
-/// One change, for `spoolctl cook --explain`.
-struct Step {
-  std::string setting, what;
+  const Filtered* filtered = nullptr;          // filter.hpp; absent: no part is removed
 };
 struct Cooked {
   std::vector<Step> steps;

@@ -150,7 +150,7 @@ class Decorating {
 
   bool in_base64(const Text& header, const Text& footer) {
     if (has_blanks(header) || has_blanks(footer)) return false;
-    const std::uint64_t begin = draft_.body_begin(), end = draft_.content().size;
+    const std::uint64_t begin = draft_.body_begin(), end = draft_.body_end();
     std::string_view tail = tail_.substr(tail_.size() - std::min<std::uint64_t>(tail_.size(), end - begin));
     const std::string_view rest = mail::trim(tail);
     if (rest.empty()) return false;
@@ -181,7 +181,7 @@ class Decorating {
 
   /// In front of the body and behind it.
   void place(Text header, Text footer) {
-    const std::uint64_t begin = draft_.body_begin(), end = draft_.content().size;
+    const std::uint64_t begin = draft_.body_begin(), end = draft_.body_end();
     if (!header.empty()) draft_.insert(begin, std::move(header));
     if (footer.empty()) return;
     const bool line_ended = begin == end || tail_.ends_with("\r\n");
@@ -207,7 +207,7 @@ class Decorating {
     Text behind =
         footer_.empty() ? Text{{next + "--\r\n", 0}} : part(next + "\r\n", footer_, next + "--\r\n");
     draft_.insert(draft_.body_begin(), std::move(before));
-    draft_.insert(draft_.content().size, std::move(behind));
+    draft_.insert(draft_.body_end(), std::move(behind));
   }
 
   /// What says what the body is goes with it.

@@ -9,6 +9,7 @@
 // Guarantees: no octet of the body is changed but the last line of base64, which is encoded anew with the footer behind it, and
 // which is restored from the post. See also: text.hpp (what stands in them), personal.hpp (blanks).
 #pragma once
+#include <algorithm>
 #include <string_view>
 
 #include "protocol/list/settings.hpp"
@@ -19,11 +20,14 @@ namespace spoold::list {
 /// What it did, for people.
 enum class Decorated { none, in_the_text, around };
 
-/// `tail`: the last octets of the content, all of it when it is shorter than most_tail. `unique`: letters and digits that no
+/// `tail`: tail_of the content up to the end of the draft's body. `unique`: letters and digits that no
 /// other message has, for the boundary.
 /// `wrapped`: not empty: the header of the post as a message of its own, with its line ends. The post becomes a part of type
 /// message/rfc822, in which nothing is changed, and header and footer stand around it, whatever the post is.
 constexpr std::size_t most_tail = 4096;
+constexpr std::string_view tail_of(std::string_view octets) {
+  return octets.substr(octets.size() - std::min(octets.size(), most_tail));
+}
 Decorated decorate(mail::Draft& draft, const List& list, std::string_view tail, std::string_view unique,
                    std::string_view wrapped = {});
 

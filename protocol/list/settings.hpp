@@ -62,6 +62,17 @@ struct AlignRules {
   bool transparent = false;
 };
 
+/// Which parts of a post members do not get: filter.hpp.
+struct FilterRules {
+  std::vector<std::string> types, pass;  // lower case: "image/png", "image/*"
+  std::vector<std::string> extensions;   // lower case, without the dot
+  Action action = Action::reject;        // reject, hold or discard: of a post of which nothing is left
+  bool collapse_alternatives = false;
+  bool active() const {
+    return !types.empty() || !pass.empty() || !extensions.empty() || collapse_alternatives;
+  }
+};
+
 /// The texts of the settings that may have thousands of entries. They are kept apart from the others (store/directory), and
 /// compiled once for each version (rules.hpp): whoever reads a list does not read them.
 struct RuleTexts {
@@ -131,6 +142,9 @@ struct Settings {
   AlignRules align;
   ArchiveRules archive;
   DigestRules digest;
+  FilterRules filter;
+  std::vector<std::string> include_lists,
+      exclude_lists;  // Mailbox texts of lists of this server: readers.hpp
 };
 
 struct List {
@@ -154,6 +168,7 @@ struct Member {
   Delivery delivery = Delivery::regular;
   TimePoint joined{};
   std::optional<Action> moderation = {};  // of his posts; nothing: what the list says of its members
+  bool one_copy = false;  // of a post to several lists: not from this one when another one sends it to him
 };
 
 /// How one post goes out; decided once, in the accepting transaction, with the post's own number. The table

@@ -252,6 +252,7 @@ const std::vector<SettingKey>& setting_keys() {
     std::vector<SettingKey> all = general_keys();
     all.insert(all.end(), request_setting_keys().begin(), request_setting_keys().end());
     all.insert(all.end(), align_setting_keys().begin(), align_setting_keys().end());
+    all.insert(all.end(), filter_setting_keys().begin(), filter_setting_keys().end());
     all.insert(all.end(), moderation_setting_keys().begin(), moderation_setting_keys().end());
     all.insert(all.end(), bounce_setting_keys().begin(), bounce_setting_keys().end());
     all.insert(all.end(), digest_setting_keys().begin(), digest_setting_keys().end());

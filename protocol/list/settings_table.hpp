@@ -26,6 +26,7 @@ struct SettingKey {
 const std::vector<SettingKey>& setting_keys();
 const std::vector<SettingKey>& align_setting_keys();       // of them: align_settings.cpp
 const std::vector<SettingKey>& archive_setting_keys();     // of them: archive_settings.cpp
+const std::vector<SettingKey>& filter_setting_keys();      // of them: filter_settings.cpp
 const std::vector<SettingKey>& bounce_setting_keys();      // of them: bounce_settings.cpp
 const std::vector<SettingKey>& digest_setting_keys();      // of them: digest_settings.cpp
 const std::vector<SettingKey>& request_setting_keys();     // of them: request_settings.cpp

@@ -37,7 +37,11 @@ Scanned scan(std::string_view content) {
 }
 
 Draft::Draft(const Header& received, const Scanned& content)
-    : received_(received), content_(content), fields_(received.fields()) {
+    : received_(received),
+      content_(content),
+      fields_(received.fields()),
+      begins_(received.end()),
+      ends_(content.size) {
   if (!fields_.empty() && fields_.front().name.empty()) {
     begin_ = fields_.front().raw.size();
     fields_.erase(fields_.begin());
@@ -86,10 +90,22 @@ std::string Draft::header() const {
 }
 
 void Draft::cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own) {
-  assert(body_begin() <= from && from <= to && to <= content_.size &&
-         (edits_.empty() || edits_.back().to <= from));
+  // What is put where a cut begins goes out in front of it; the rest as it was asked for.
+  const auto at =
+      std::upper_bound(edits_.begin(), edits_.end(), from, [&](std::uint64_t place, const Edit& edit) {
+        return place < edit.from || (from == to && place == edit.from && edit.from < edit.to);
+      });
+  assert(received_.end() <= from && from <= to && to <= content_.size &&
+         (at == edits_.begin() || std::prev(at)->to <= from) && (at == edits_.end() || to <= at->from));
   edited_ = true;
-  edits_.push_back({from, to, std::move(own)});
+  edits_.insert(at, {from, to, std::move(own)});
+}
+
+void Draft::narrow(std::uint64_t begin, std::uint64_t end) {
+  if (begins_ < begin) cut(begins_, begin, {});
+  if (end < ends_) cut(end, ends_, {});
+  begins_ = begin;
+  ends_ = end;
 }
 
 std::vector<Own> Draft::head() const {

@@ -101,13 +101,17 @@ class Draft {
   /// All fields that go out, without the blank line behind them.
   std::string header() const;
 
-  // The body. Places are offsets in the content as received; each is at or behind those named before.
-  std::uint64_t body_begin() const { return received_.end(); }
+  // The body. Places are offsets in the content as received, where a line begins. What is cut must not overlap.
+  std::uint64_t body_begin() const { return begins_; }
+  std::uint64_t body_end() const { return ends_; }
   const Scanned& content() const { return content_; }
   bool body_edited() const { return !edits_.empty(); }
+  /// Behind what was put at this place before.
   void insert(std::uint64_t at, std::vector<Own> own) { cut(at, at, std::move(own)); }
   /// `own` stands in place of the octets [from, to).
   void cut(std::uint64_t from, std::uint64_t to, std::vector<Own> own);
+  /// The body is what is between these places: the octets around are removed.
+  void narrow(std::uint64_t begin, std::uint64_t end);
 
   Outgoing outgoing() const;
   /// `content`: all of it, as received.
@@ -125,11 +129,12 @@ class Draft {
     std::vector<Own> own;
   };
   std::list<std::string> made_;  // fields that replaced others point into it
-  std::vector<Edit> edits_;
+  std::vector<Edit> edits_;      // in the order of their places
   std::string before_;
   std::vector<Own> behind_;
-  bool edited_ = false;      // more than fields in front
-  std::uint64_t begin_ = 0;  // of the first field, in the content
+  bool edited_ = false;                  // more than fields in front
+  std::uint64_t begin_ = 0;              // of the first field, in the content
+  std::uint64_t begins_ = 0, ends_ = 0;  // the body
 };
 
 }  // namespace spoold::mail

@@ -122,13 +122,17 @@ bool Part::encloses() const {
   return plain && (type == "message/rfc822" || type == "message/global");
 }
 
-std::string parameter(std::string_view value, std::string_view name) {
+namespace {
+
+/// Calls found(name, value) of each until it answers true.
+template <class F>
+void each_parameter(std::string_view value, F found) {
   for (std::size_t at = value.find(';'); at != std::string_view::npos && at < value.size();) {
     ++at;
     while (at < value.size() && is_space(value[at])) ++at;
     const std::size_t sign = value.find_first_of("=;", at);
     if (sign == std::string_view::npos) break;
-    const bool wanted = value[sign] == '=' && mail::same(mail::trim(value.substr(at, sign - at)), name);
+    const std::string_view name = mail::trim(value.substr(at, sign - at));
     at = sign;
     if (value[sign] == ';') continue;
     ++at;
@@ -143,10 +147,30 @@ std::string parameter(std::string_view value, std::string_view name) {
       for (; at < value.size() && value[at] != ';' && value[at] != '(' && !is_space(value[at]); ++at)
         got += value[at];
     }
-    if (wanted) return got;
+    if (found(name, std::move(got))) return;
     at = value.find(';', at);
   }
-  return {};
+}
+
+}  // namespace
+
+std::vector<std::pair<std::string, std::string>> parameters(std::string_view value) {
+  std::vector<std::pair<std::string, std::string>> all;
+  each_parameter(value, [&](std::string_view name, std::string got) {
+    all.emplace_back(mail::lower(name), std::move(got));
+    return false;
+  });
+  return all;
+}
+
+std::string parameter(std::string_view value, std::string_view name) {
+  std::string wanted;
+  each_parameter(value, [&](std::string_view one, std::string got) {
+    if (!mail::same(one, name)) return false;
+    wanted = std::move(got);
+    return true;
+  });
+  return wanted;
 }
 
 tl::expected<std::vector<Part>, Fault> parts_of(std::string_view bytes, Limits limits) {

@@ -12,6 +12,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 #include "protocol/mail/header.hpp"
@@ -43,6 +44,8 @@ struct Part {
 /// `bytes`: a whole message with CRLF line ends.
 tl::expected<std::vector<Part>, Fault> parts_of(std::string_view bytes, Limits limits = {});
 
+/// The parameters of a structured field, names in lower case, quotes undone, in their order: of a name that is there twice both.
+std::vector<std::pair<std::string, std::string>> parameters(std::string_view value);
 /// The value of a parameter of a structured field, its quotes undone; empty when there is none.
 std::string parameter(std::string_view value, std::string_view name);
 

@@ -7,6 +7,7 @@
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
+#include "protocol/list/filter.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
@@ -346,6 +347,19 @@ class Disposing {
     return *tail_;
   }
 
+  // All of the content: only for a list that must look into it.
+  std::string_view whole_content() {
+    const store::ContentSource& content = made_.acceptance.content;
+    if (content.bytes) return *content.bytes;
+    if (!whole_) whole_ = drafts_.tail(read_, content, arrival_.scanned.size);
+    return *whole_;
+  }
+
+  list::Filtered filtered(const list::List& list) {
+    if (!parts_) parts_ = mime::parts_of(whole_content());
+    return list::filtered(list, whole_content(), *parts_);
+  }
+
   const list::Post& the_post() {
     if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
     return *post_;
@@ -364,6 +378,11 @@ class Disposing {
       judgement = list::judge(*list, *rules, the_post(), member_of(read_, id));
     }
     if (judgement.member) members_posts_.insert(id);
+    std::optional<list::Filtered> filter;
+    if (list->settings.filter.active() && judgement.outcome == list::Outcome::accept) {
+      filter = filtered(*list);
+      if (!arrival_.by_operator) list::judge(judgement, *list, *filter);
+    }
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
     if (judgement.outcome != list::Outcome::accept)
       return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
@@ -386,12 +405,14 @@ class Disposing {
     mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
     const std::string unique = store::id_text(made.message.id),
                       poster = Authors::name_of(read_, id, the_post(), judgement.poster);
-    const list::Cooking cooking{.message_id = drafts_.own_id(),
-                                .post = number,
-                                .tail = tail_for(list->settings),
-                                .unique = unique,
-                                .authenticity = &authors_.authenticity(),
-                                .poster_name = poster};
+    const list::Cooking cooking{
+        .message_id = drafts_.own_id(),
+        .post = number,
+        .tail = filter ? list::tail_of(whole_content().substr(0, filter->end)) : tail_for(list->settings),
+        .unique = unique,
+        .authenticity = &authors_.authenticity(),
+        .poster_name = poster,
+        .filtered = filter ? &*filter : nullptr};
     list::Cooked cooked = list::cook(draft, *list, cooking);
     if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
     const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
@@ -427,7 +448,9 @@ class Disposing {
   Disposition made_;
   smtp::Dsn report_;
   std::optional<list::Post> post_;
-  std::optional<std::string> tail_;  // of the content
+  std::optional<std::string> tail_;   // of the content
+  std::optional<std::string> whole_;  // the content, where it was staged
+  std::optional<list::Parts> parts_;  // of it
   std::optional<std::optional<list::ListId>>
       complaint_;  // once asked: the list that the content is a complaint about
   std::unordered_map<list::ListId, Fate> posts_;

@@ -6,6 +6,7 @@
 #include "protocol/auth/alignment.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
+#include "protocol/list/filter.hpp"
 #include "protocol/list/personal.hpp"
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
@@ -63,7 +64,9 @@ class Cooked {
          const std::string& poster_name)
       : mail_(mail), header_(header_of(mail)), scanned_(mail::scan(mail)), draft_(header_, scanned_) {
     const auth::Alignment alignment(header_, verified ? &*verified : nullptr);
-    const auto tail = std::string_view(mail).substr(mail.size() - std::min(mail.size(), list::most_tail));
+    std::optional<list::Filtered> filter;
+    if (list.settings.filter.active()) filter = list::filtered(list, mail, mime::parts_of(mail));
+    const auto tail = list::tail_of(std::string_view(mail).substr(0, filter ? filter->end : mail.size()));
     const std::string own_id = "<made-on-arrival@" + list.domain + ">";
     result_ = list::cook(draft_, list,
                          {.message_id = own_id,
@@ -71,7 +74,15 @@ class Cooked {
                           .tail = tail,
                           .unique = "ID",
                           .authenticity = &alignment,
-                          .poster_name = poster_name});
+                          .poster_name = poster_name,
+                          .filtered = filter ? &*filter : nullptr});
+    // What it leaves nothing of goes out as it came when a moderator accepts it.
+    if (filter && filter->nothing) {
+      list::Judgement judgement;
+      list::judge(judgement, list, *filter);
+      if (!result_.refusal) result_.refusal = judgement.refusal;
+      result_.steps.push_back({judgement.rule, std::string(list::text(judgement.outcome)) + ": " + judgement.reason});
+    }
     outgoing_ = draft_.outgoing();
   }
 
@@ -181,6 +192,8 @@ void declare_post_verbs(const Verbs& verbs) {
     const mail::Header header = header_of(mail);
     return console.reading_list(*whose, [&](const Reads& reads, const list::List& list) {
       list::Judgement judgement = reads.judge(list, header, reverse_path_of(*sender), mail.size());
+      if (list.settings.filter.active() && judgement.outcome == list::Outcome::accept)
+        list::judge(judgement, list, list::filtered(list, mail, mime::parts_of(mail)));
       // A list that refuses mail for its author's domain finds that out when the post is cooked.
       if (judgement.outcome == list::Outcome::accept && list.settings.align.dmarc == list::Dmarc::reject) {
         const Cooked cooked(mail, list, verified(mail, list, how, console), {});

@@ -1,9 +1,11 @@
 // What the fuzzer of mime/ and the replay of its corpus run: any octets as a message. Its parts lie in each other and in
-// order; what is decoded is no longer than allowed; what is converted to 7 bits is ASCII.
+// order; what is decoded is no longer than allowed; what is converted to 7 bits is ASCII. What a list's filter leaves of it is
+// restored from it and the way back.
 #pragma once
 #include <string>
 #include <string_view>
 
+#include "protocol/list/filter.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mime/parts.hpp"
 #include "protocol/mime/seven_bit.hpp"
@@ -11,6 +13,26 @@
 #include "tests/fuzz/input.hpp"
 
 namespace spoold::tests {
+
+inline void fuzz_filter(std::string_view data, const list::FilterRules& rules) {
+  list::List list;
+  list.settings.filter = rules;
+  const auto header = mail::Header::scan(data);
+  if (!header) return;
+  const mail::Scanned scanned = mail::scan(data);
+  mail::Draft draft(*header, scanned);
+  list::apply(list::filtered(list, data, mime::parts_of(data)), draft);
+  const mail::Outgoing out = draft.outgoing();
+  std::string copy = out.head, restored;
+  for (const mail::Splice& piece : out.body)
+    copy.append(data.substr(piece.offset, piece.length)).append(piece.own);
+  must(copy.size() == out.size);
+  for (const mail::Restored& one : draft.way_back(data)) {
+    must(one.offset + one.length <= copy.size());
+    restored.append(copy, one.offset, one.length).append(one.removed);
+  }
+  must(restored == data);
+}
 
 inline void fuzz_mime(std::string_view data) {
   const auto parts = mime::parts_of(data, {100, 8});
@@ -32,6 +54,9 @@ inline void fuzz_mime(std::string_view data) {
   }
   for (const char* encoding : {"base64", "quoted-printable", "7bit"})
     must(mime::decoded(data, encoding, 100).size() <= 100);
+  fuzz_filter(data,
+              {.types = {"text/html", "image/*"}, .extensions = {"exe"}, .collapse_alternatives = true});
+  fuzz_filter(data, {.pass = {"text/plain"}});
   if (const auto seven = mime::to_seven_bit(data)) must(mail::is_ascii(*seven));
 }
 

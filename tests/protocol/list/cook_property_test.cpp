@@ -47,6 +47,7 @@ std::string some_post() {
                    "Content-Type: text/html\r\n",
                    "Content-Type: multipart/alternative; boundary=b\r\n",
                    "Content-Type: multipart/signed; boundary=b\r\n",
+                   "Content-Type: multipart/mixed; boundary=b\r\n",
                    "Content-Transfer-Encoding: base64\r\n",
                    "Content-Transfer-Encoding: quoted-printable\r\n",
                    "Content-Transfer-Encoding: 8bit\r\n",
@@ -58,8 +59,11 @@ std::string some_post() {
                   9);
   post += one_of({"\r\n", "\r\n", "\r\n", "", "no field\r\n"});
   post += some_of({"Hello\r\n", ".dot\r\n", "\r\n", "x=\r\n", "SGVsbG8=\r\n", "SGVsbG8h\r\n", "\xc3\xa4\r\n",
-                   "\xff\r\n", "--b\r\n", "--b--\r\n", "no end", "\r", "\n"},
-                  9);
+                   "\xff\r\n", "--b\r\n", "--b--\r\n", "no end", "\r", "\n",
+                   "--b\r\nContent-Type: image/png\r\n\r\nPNG\r\n", "--b\r\nContent-Type: text/html\r\n",
+                   "--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nx\r\n", "--c\r\n", "--c--\r\n",
+                   "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n"},
+                  12);
   return post;
 }
 
@@ -82,6 +86,9 @@ List some_list() {
       *rc::gen::element(AuthorSignatures::keep, AuthorSignatures::remove, AuthorSignatures::rename);
   s.align.transparent = *rc::gen::inRange(0, 5) == 0;
   if (*rc::gen::arbitrary<bool>()) s.remove_headers = {"X-*", "Subject"};
+  if (*rc::gen::arbitrary<bool>()) s.filter.types = {"image/*"};
+  if (*rc::gen::inRange(0, 4) == 0) s.filter.pass = {"text/plain"};
+  s.filter.collapse_alternatives = *rc::gen::arbitrary<bool>();
   s.one_click = *rc::gen::arbitrary<bool>();
   s.personalize = *rc::gen::element(Personalize::none, Personalize::full);
   return list;
@@ -109,11 +116,12 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
     const mail::Scanned scanned = mail::scan(post);
     mail::Draft draft(*header, scanned);
     draft.prepend("Received: by us\r\n");
-    const auto tail = std::string_view(post).substr(post.size() - std::min(post.size(), most_tail));
+    const Filtered filter = filtered(list, post, mime::parts_of(post));
+    const auto tail = tail_of(std::string_view(post).substr(0, filter.end));
     tests::Told told(*rc::gen::arbitrary<bool>());
     if (const mail::Field* signature = header->find("DKIM-Signature")) told.broken_ones = {*signature};
     cook(draft, list,
-         {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1", .authenticity = &told});
+         {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1", .authenticity = &told, .filtered = &filter});
     const mail::Outgoing out = draft.outgoing();
     const auto copy_for = [&](const Reader& reader) {
       std::string copy = out.head;
@@ -148,7 +156,11 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
     }
     RC_ASSERT(fields->count("Message-ID") >= 1u);
     RC_ASSERT(fields->count("Bcc") == 0u);
-    RC_ASSERT(mime::parts_of(shared).has_value());
+    const auto parts = mime::parts_of(shared);
+    RC_ASSERT(parts.has_value());
+    // What is filtered away is nowhere, unless nothing was left: such a post does not go out.
+    const bool filters = !list.settings.filter.types.empty() && !filter.nothing;
+    for (const mime::Part& part : *parts) RC_ASSERT(!filters || part.type != "image/png");
 
     std::string restored;
     for (const mail::Restored& one : draft.way_back(post))
