@@ -5,7 +5,9 @@
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/digest.hpp"
+#include "protocol/list/filter.hpp"
 #include "protocol/list/verp.hpp"
+#include "protocol/mime/parts.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/signing.hpp"
 #include "store/directory/directory.hpp"
@@ -29,7 +31,9 @@ std::optional<std::string> cooked(const list::List& list, const std::string& con
       mail::Header::scan(std::string_view(content).substr(0, static_cast<std::size_t>(scanned.header_size)));
   if (!header) return std::nullopt;
   mail::Draft draft(*header, scanned);
-  list::cook(draft, list, {.post = number});
+  std::optional<list::Filtered> filter;
+  if (list.settings.filter.active()) filter = list::filtered(list, content, mime::parts_of(content));
+  list::cook(draft, list, {.post = number, .filtered = filter ? &*filter : nullptr});
   const mail::Outgoing out = draft.outgoing();
   std::string text = out.head;
   for (const mail::Splice& piece : out.body) {

@@ -98,6 +98,20 @@ class Test(harness.Case):
         self.assertEqual((judged["outcome"], judged["rule"]), ("reject", "filter_types"))
         self.assertNotEqual(spoold.run("cook", "test@lists.example", input=PICTURE).returncode, 0)
 
+    def test_digests_and_archives_lack_what_members_do_not_get(self):
+        archive = self.folder / "archive"
+        peer, spoold = self.hop(filter_types="text/html", filter_extensions="exe", archive=f"maildir:{archive}")
+        spoold.ctl("member", "set", "test@lists.example", MEMBERS[0], "delivery=digest")
+        self.assertEqual(self.send(spoold, mixed())[0], 250)
+        [post] = [p.read_bytes() for p in (archive / "new").iterdir()]
+        self.copies(peer, 1)
+        spoold.ctl("digest", "test@lists.example")
+        digest = bytes(self.copies(peer, 2)[1])
+        for text in (post, digest):
+            self.assertIn(b"Hello", text)
+            self.assertNotIn(b"MZ", text)
+            self.assertNotIn(b"<p>", text)
+
 
 if __name__ == "__main__":
     harness.main()
