@@ -87,4 +87,16 @@ std::string_view delivery_text(Delivery delivery, std::string_view language) {
   }
 }
 
+std::string left_by_text(std::string_view by, std::string_view language) {
+  if (language == "de")
+    return "Dies geschah durch eine Nachricht von " + std::string(by) +
+           " an die Austrittsadresse, die in den an Sie gesandten Beitr\xc3\xa4gen steht. Wenn Sie das nicht "
+           "wollten, antworten "
+           "Sie auf diese Nachricht: damit treten Sie wieder ein.";
+  return "A message from " + std::string(by) +
+         " to the address for leaving did this, which stands in the posts that were sent to you. If you did "
+         "not want it, answer "
+         "this message: that asks to join again.";
+}
+
 }  // namespace spoold::list

@@ -94,7 +94,7 @@ Accepting::Accepting(Acceptance acceptance, std::function<std::string(std::strin
       progress_(std::make_unique<Progress>()) {
   for (NewMessage& m : acceptance_.messages) {
     put_in_order(m.recipients);
-    std::sort(m.except.begin(), m.except.end());
+    std::ranges::sort(m.readers.except);
   }
 }
 
@@ -213,7 +213,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
       }
       part.complete = part.next == m.recipients.size();
     } else {
-      Roster::Page page = roster_.page(write, m.message.list, m.except, part.after);
+      Roster::Page page = roster_.page(write, m.message.list, m.readers, part.after);
       part.after = std::move(page.after);
       std::size_t from = 0;
       for (const auto& [id, end] : page.members) {

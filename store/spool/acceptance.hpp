@@ -28,6 +28,15 @@ struct PlainRecipient {
   list::MemberId member = 0;  // of mail that a list itself sends to a member: his VERP address
 };
 
+/// Who gets a post: the regular members of its list and of those it includes, each once, but for these.
+struct Readers {
+  std::vector<std::string>
+      except;  // Mailbox keys (own_posts, avoid_duplicates, lists that get it themselves)
+  std::vector<list::ListId> include;
+  std::vector<list::ListId> without;   // regular members of these lists
+  std::vector<list::ListId> one_copy;  // of these those whose own membership says one_copy
+};
+
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
   /// id: of Store::new_id(), or 0: one is given. content, counts, roster_version are filled in by the store.
@@ -39,7 +48,7 @@ struct NewMessage {
       recipients;  // of mail that is not a post; message.list may be set: mail that the
                    // list itself sends (post 0)
   std::optional<TellingLimit> limit = {};  // not accepted when it is used up; then its id stays unused
-  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
+  Readers readers = {};                    // of posts
   // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
 };
 

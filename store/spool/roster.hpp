@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "protocol/ids.hpp"
+#include "store/spool/acceptance.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::store::spool {
@@ -21,10 +22,9 @@ class Roster {
     std::vector<std::pair<std::uint64_t, std::size_t>> members;  // id, where the address ends
     std::string after;  // where to go on; empty: that was the last page
   };
-  /// The next members behind `after` (empty: from the start) but those in `except`, which is sorted (Mailbox keys). Looks at
-  /// a bounded number of members, so a page may be short, or empty. A copy: it outlives the next put.
-  virtual Page page(const Read&, list::ListId, const std::vector<std::string>& except,
-                    std::string_view after) const = 0;
+  /// The next readers behind `after` (empty: from the start). Looks at a bounded number of members, so a page may be short, or
+  /// empty. A copy: it outlives the next put.
+  virtual Page page(const Read&, list::ListId, const Readers&, std::string_view after) const = 0;
   /// Nothing: there is no such list any more.
   virtual std::optional<std::uint64_t> version(const Read&, list::ListId) const = 0;
 };
