@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "store/directory/directory.hpp"
+#include "store/directory/rows.hpp"
 
 namespace spoold::store {
 namespace {
@@ -14,27 +15,49 @@ list::DigestForm usual_form(const Read& read, list::ListId list) {
   return found ? found->settings.digest.form : list::DigestForm::mime;
 }
 
-bool gets(list::Delivery delivery, Readers readers, list::DigestForm usual) {
-  using list::Delivery;
-  if (readers == Readers::of_posts) return delivery == Delivery::regular;
-  if (delivery == Delivery::digest)
-    return (usual == list::DigestForm::mime) == (readers == Readers::of_mime_digests);
-  return delivery == (readers == Readers::of_mime_digests ? Delivery::digest_mime : Delivery::digest_plain);
-}
+/// Of one message, while a page is made.
+class Left {
+ public:
+  Left(const Read& read, list::ListId list, const Readers& readers)
+      : read_(read),
+        readers_(readers),
+        usual_(readers.of == Readers::Of::posts ? list::DigestForm::mime : usual_form(read, list)) {}
+  bool out(const directory::MemberView& v) const {
+    if (!gets(v.delivery)) return true;
+    if (std::binary_search(readers_.except.begin(), readers_.except.end(), v.key)) return true;
+    return gets_it_from(readers_.without, v.key) || (v.one_copy && gets_it_from(readers_.one_copy, v.key));
+  }
+
+ private:
+  bool gets(list::Delivery delivery) const {
+    using list::Delivery;
+    if (readers_.of == Readers::Of::posts) return delivery == Delivery::regular;
+    const bool mime = readers_.of == Readers::Of::mime_digests;
+    if (delivery == Delivery::digest) return (usual_ == list::DigestForm::mime) == mime;
+    return delivery == (mime ? Delivery::digest_mime : Delivery::digest_plain);
+  }
+  bool gets_it_from(const std::vector<list::ListId>& lists, std::string_view key) const {
+    return std::ranges::any_of(lists, [&](list::ListId list) {
+      const auto member = directory::find_member(read_, list, key);
+      return member && member->delivery == list::Delivery::regular;
+    });
+  }
+  const Read& read_;
+  const Readers& readers_;
+  const list::DigestForm usual_;
+};
 
 class DirectoryRoster : public spool::Roster {
  public:
-  Page page(const Read& read, list::ListId list, Readers readers, const std::vector<std::string>& except,
+  Page page(const Read& read, list::ListId list, const Readers& readers,
             std::string_view after) const override {
+    if (!readers.include.empty()) return merged(read, list, readers, after);
     Page page;
     std::size_t skipped = 0;
-    const list::DigestForm usual =
-        readers == Readers::of_posts ? list::DigestForm::mime : usual_form(read, list);
+    const Left left(read, list, readers);
     page.after = directory::visit_members(read, list, after, [&](const directory::MemberView& v) {
       page.digests = page.digests || list::is_digest(v.delivery);
-      const bool left_out = !gets(v.delivery, readers, usual) ||
-                            (!except.empty() && std::binary_search(except.begin(), except.end(), v.key));
-      if (left_out) return ++skipped < members_a_page;
+      if (left.out(v)) return ++skipped < members_a_page;
       page.addresses.append(v.address);
       page.members.emplace_back(v.id, page.addresses.size());
       return page.members.size() < members_a_page;
@@ -44,6 +67,44 @@ class DirectoryRoster : public spool::Roster {
 
   std::optional<std::uint64_t> version(const Read& read, list::ListId list) const override {
     return directory::roster_version(read, list);
+  }
+
+ private:
+  /// Each roster is in the same order: a page holds the next members of all of them, up to where the first of them that was
+  /// not read to its end stands. Of two memberships of an address that of the list itself counts, then in the order of
+  /// include_lists.
+  static Page merged(const Read& read, list::ListId list, const Readers& readers, std::string_view after) {
+    struct Reader {
+      std::string place, address;
+      std::uint64_t id = 0;
+      bool out = false;
+    };
+    std::vector<Reader> all;
+    Page page;
+    const Left left(read, list, readers);
+    std::vector<list::ListId> lists{list};
+    lists.insert(lists.end(), readers.include.begin(), readers.include.end());
+    const std::size_t most = std::max<std::size_t>(members_a_page / lists.size(), 16);
+    for (const list::ListId one : lists) {
+      std::size_t count = 0;
+      const std::string end = directory::visit_members(read, one, after, [&](const directory::MemberView& v) {
+        page.digests = page.digests || (one == list && list::is_digest(v.delivery));
+        all.push_back({directory::place_of(v.key), std::string(v.address), v.id, left.out(v)});
+        return ++count < most;
+      });
+      if (!end.empty() && (page.after.empty() || end < page.after)) page.after = end;
+    }
+    std::ranges::stable_sort(all, {}, &Reader::place);
+    std::string_view before;
+    for (const Reader& one : all) {
+      if (!page.after.empty() && page.after < one.place) break;
+      if (one.place == before) continue;
+      before = one.place;
+      if (one.out) continue;
+      page.addresses.append(one.address);
+      page.members.emplace_back(one.id, page.addresses.size());
+    }
+    return page;
   }
 };
 

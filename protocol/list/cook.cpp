@@ -52,6 +52,10 @@ std::string list_id_text(const List& list) {
   return list.local + "." + list.domain;
 }
 
+std::string been_there(const List& list) {
+  return "X-BeenThere: " + list.address() + "\r\n";
+}
+
 std::vector<mail::Own> list_fields(const List& list) {
   const auto url = [&](std::string_view suffix) {
     return mail::mailto(list.local + std::string(suffix) + "@" + list.domain);
@@ -122,6 +126,8 @@ class Cook {
     remove();
     if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
       draft_.append("Message-ID: " + std::string(with_.message_id) + "\r\n");
+    if (!with_.date.empty() && draft_.find("Date") == nullptr)
+      draft_.append("Date: " + std::string(with_.date) + "\r\n");
     if (settings_.sender_header && !settings_.anonymous) {
       draft_.replace("Sender", "Sender: <" + list_.local + "-bounces@" + list_.domain + ">\r\n");
       did("sender_header", "Sender is the list's address for bounces");
@@ -129,7 +135,7 @@ class Cook {
     draft_.append(list_fields(list_));
     if (settings_.one_click)
       did("one_click", "List-Unsubscribe is an address that ends this membership at once");
-    draft_.append("X-BeenThere: " + list_.address() + "\r\n");
+    draft_.append(been_there(list_));
     archived();
     decorated();
     align();
@@ -318,11 +324,13 @@ class Cook {
     same_for_all.settings.one_click = false;
     std::string fields;
     for (const mail::Own& own : list_fields(same_for_all)) fields += own.text;
-    fields += "X-BeenThere: " + list_.address() + "\r\n";
+    fields += been_there(list_);
     if (!with_.message_id.empty() && draft_.find("Message-ID") == nullptr)
       fields += "Message-ID: " + std::string(with_.message_id) + "\r\n";
     if (const std::string url = archived_at(list_, message_id()); !url.empty())
       fields += "Archived-At: <" + url + ">\r\n";
+    if (!with_.date.empty() && draft_.find("Date") == nullptr)
+      fields += "Date: " + std::string(with_.date) + "\r\n";
     const auto made = mail::Header::scan(fields);
     std::string added, left_out;
     for (const mail::Field& field : made->fields()) {

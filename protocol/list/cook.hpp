@@ -29,6 +29,7 @@ namespace spoold::list {
 /// What a post is cooked with, besides its list.
 struct Cooking {
   std::string_view message_id = {};  // used when the post has none ("<id@host>"; empty: none is added)
+  std::string_view date = {};        // likewise (RFC 5322 3.3)
   std::uint32_t post = 0;            // its number
   std::string_view tail = {};        // decorate.hpp
   std::string_view unique = {};      // likewise
@@ -44,6 +45,8 @@ Cooked cook(mail::Draft& draft, const List& list, const Cooking& cooking);
 
 /// The fields that cook() adds at the end: also for messages a list sends itself. With a blank where one_click is set.
 std::vector<mail::Own> list_fields(const List& list);
+/// The loop guard of a list, as a field.
+std::string been_there(const List& list);
 /// "test.lists.example": what stands in the angle brackets of List-Id.
 std::string list_id_text(const List& list);
 

@@ -12,8 +12,8 @@ namespace spoold::list {
 namespace {
 
 constexpr std::array<std::string_view, 20> names = {
-    "user_address", "confirm_address", "delivery",  "who_did_it", "words",        "reason",         "members",
-    "post_id",      "post_from",       "post_date", "post_size",  "post_subject", "posts",          "count",
+    "user_address", "confirm_address", "delivery",  "who_did_it", "words",        "reason",        "members",
+    "post_id",      "post_from",       "post_date", "post_size",  "post_subject", "posts",         "count",
     "most",         "since",           "until",     "outcome",    "cause",        "answer_address"};
 constexpr std::string_view subject_field = "Subject:";
 
@@ -104,6 +104,18 @@ std::string_view outcome_text(Action held_expiry, std::string_view language) {
   const bool german = language == "de";
   return held_expiry == Action::reject ? (german ? "abgelehnt" : "rejected")
                                        : (german ? "verworfen" : "discarded");
+}
+
+std::string left_by_text(std::string_view by, std::string_view language) {
+  if (language == "de")
+    return "Dies geschah durch eine Nachricht von " + std::string(by) +
+           " an die Austrittsadresse, die in den an Sie gesandten Beitr\xc3\xa4gen steht. Wenn Sie das nicht "
+           "wollten, antworten "
+           "Sie auf diese Nachricht: damit treten Sie wieder ein.";
+  return "A message from " + std::string(by) +
+         " to the address for leaving did this, which stands in the posts that were sent to you. If you did "
+         "not want it, answer "
+         "this message: that asks to join again.";
 }
 
 }  // namespace spoold::list

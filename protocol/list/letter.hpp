@@ -35,5 +35,7 @@ std::optional<Letter> letter(const List& list, std::string_view text, const Lett
 std::string_view delivery_text(Delivery delivery, std::string_view language);
 /// "rejected" or "discarded": what `$outcome` says of a post that nobody decided about.
 std::string_view outcome_text(Action held_expiry, std::string_view language);
+/// $who_did_it of a goodbye: whose mail to the address of one-click ended the membership, and what undoes it.
+std::string left_by_text(std::string_view by, std::string_view language);
 
 }  // namespace spoold::list

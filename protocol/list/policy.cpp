@@ -1,6 +1,7 @@
 #include "protocol/list/policy.hpp"
 
 #include <algorithm>
+#include <array>
 
 #include "protocol/list/cook.hpp"
 #include "protocol/mail/address_list.hpp"
@@ -44,6 +45,11 @@ const char* no_author(Kind kind) {
   return nullptr;
 }
 
+/// Many a receiver refuses a message with two of one of these, and no two programs show the same one of them.
+constexpr std::array<std::string_view, 12> single = {
+    "Date",        "Sender",     "Reply-To", "To",           "Cc",           "Message-ID",
+    "In-Reply-To", "References", "Subject",  "MIME-Version", "Content-Type", "Content-Transfer-Encoding"};
+
 }  // namespace
 
 std::string without_batv(std::string_view address) {
@@ -61,7 +67,13 @@ std::string without_batv(std::string_view address) {
 
 Post::Post(const mail::Header& header_, std::string_view reverse_path_, std::uint64_t size_)
     : header(header_), reverse_path(reverse_path_), size(size_), author(mail::author(header_)) {
+  unsigned seen = 0;
   for (const mail::Field& field : header.fields()) {
+    for (std::size_t i = 0; i < single.size(); ++i) {
+      if (!mail::same(field.name, single[i])) continue;
+      if ((seen & 1u << i) != 0) doubled = single[i].data();
+      seen |= 1u << i;
+    }
     if (mail::same(field.name, "List-Id")) names(field.value, list_ids_);
     if (mail::same(field.name, "List-Post")) names(field.value, list_posts_);
     if (mail::same(field.name, "X-BeenThere")) names(field.value, been_there_);
@@ -105,7 +117,7 @@ class Judging {
 
   Judgement run() {
     // Who decides nothing leaves the post to those behind him.
-    (void)(not_a_post() || from() || banned() || size() || emergency() || member() || nonmember() ||
+    (void)(not_a_post() || from() || form() || banned() || size() || emergency() || member() || nonmember() ||
            destination() || recipients() || headers());
     if (made_.outcome == Outcome::accept && made_.refusal == std::nullopt) made_.reason.clear();
     return std::move(made_);
@@ -148,6 +160,12 @@ class Judging {
     if (const char* fault = no_author(post_.author.kind)) return refuse("from", 550, {5, 6, 0}, fault);
     made_.poster = post_.author.address->mailbox.key();
     return false;
+  }
+
+  bool form() {
+    if (post_.doubled == nullptr) return false;
+    return refuse("form", 550, {5, 6, 0},
+                  std::string("the message has more than one ") + post_.doubled + " field");
   }
 
   /// The entry that fits the author or the envelope's sender.

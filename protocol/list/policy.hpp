@@ -2,7 +2,7 @@
 //
 // The sender is the author in From, then the envelope sender with BATV's prvs= undone; never Reply-To or
 // Sender, which a stranger can fill with a member's address. The rules are asked in this order, and the first that decides ends
-// it: null reverse path and automatic mail, loop, From, bans, size, emergency, the member's own action (moderation), the list's
+// it: null reverse path and automatic mail, loop, From, the form of the header, bans, size, emergency, the member's own action (moderation), the list's
 // own rules about senders who are no members, nonmembers; and where these defer to the rules behind: destination, number of
 // recipients, header rules. Each refusal is a 5xx reply with a sentence that the poster can act on. Pure: whether somebody is
 // a member is asked of a function.
@@ -38,7 +38,9 @@ class Post {
   const mail::Header& header;
   const std::string_view reverse_path;
   const std::uint64_t size;
-  bool automatic = false;    // Auto-Submitted says so
+  bool automatic = false;  // Auto-Submitted says so
+  const char* doubled =
+      nullptr;  // a field that may stand once and stands more often (RFC 5322 3.6, RFC 2045 3); but From
   std::size_t received = 0;  // Received fields
   mail::Author author;
   std::string sender;  // Mailbox key of the reverse path, BATV undone; empty: no address
@@ -53,7 +55,7 @@ enum class Outcome : std::uint8_t { accept, hold, reject, discard };
 const char* text(Outcome);
 
 struct Judgement {
-  /// Which rule decided: null_sender, automatic, loop, received, banned, max_size, from, emergency, member_moderation (of one
+  /// Which rule decided: null_sender, automatic, loop, received, banned, max_size, from, form, emergency, member_moderation (of one
   /// member, or of the list), accept_these, hold_these, reject_these, discard_these, nonmembers, implicit_destination,
   /// max_recipients, header_rules; member: none of them.
   const char* rule = "";

@@ -71,6 +71,19 @@ Json with_list(const Request& request, list::List list) {
   return answer;
 }
 
+/// Of settings that name lists of this server: the first that is none.
+std::optional<std::string> unknown_list(const Request& request, const Wishes& wishes,
+                                        const list::Settings& settings) {
+  const store::Read read(request.store);
+  for (const auto& [key, text] : wishes) {
+    if (key != "include_lists" && key != "exclude_lists") continue;
+    for (const std::string& address :
+         key == "include_lists" ? settings.include_lists : settings.exclude_lists)
+      if (directory::list_ids(read, {address}).empty()) return key + ": there is no list " + address;
+  }
+  return std::nullopt;
+}
+
 }  // namespace
 
 Json list_create(const Request& request) {
@@ -103,6 +116,7 @@ Json list_set(const Request& request) {
   if (wishes.empty()) return failure(Exit::usage, "name settings as KEY=VALUE");
   list::Settings settings = found->settings;
   if (const auto wrong = apply_settings(wishes, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = unknown_list(request, wishes, settings)) return failure(Exit::usage, *wrong);
   if (!request.dry_run) {
     const Done done = submit(request, directory::SetList{found->id, wishes});
     if (!done.failure.is_null()) return done.failure;
@@ -223,11 +237,17 @@ Json member_set(const Request& request) {
         return failure(Exit::usage,
                        "'" + text + "' is none of: default, defer, accept, hold, reject, discard");
       change.moderation = action;
+    } else if (what == "one_copy") {
+      bool flag = false;
+      if (auto read = list::read_flag(flag, text); !read)
+        return failure(Exit::usage, "one_copy: " + read.error());
+      change.one_copy = flag;
     } else
-      return failure(Exit::usage, "a member has no setting '" + what + "': name, delivery, moderation");
+      return failure(Exit::usage,
+                     "a member has no setting '" + what + "': name, delivery, moderation, one_copy");
   }
-  if (!change.name && !change.delivery && !change.moderation)
-    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery, moderation");
+  if (!change.name && !change.delivery && !change.moderation && !change.one_copy)
+    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery, moderation, one_copy");
   const auto current = [&]() -> std::optional<list::Member> {
     const store::Read read(request.store);
     return directory::find_member(read, found->id, key);
@@ -239,6 +259,7 @@ Json member_set(const Request& request) {
   if (change.name) member.name = *change.name;
   if (change.delivery) member.delivery = *change.delivery;
   if (change.moderation) member.moderation = *change.moderation;
+  if (change.one_copy) member.one_copy = *change.one_copy;
   if (!request.dry_run) {
     Done done = submit(request, std::move(change));
     if (!done.failure.is_null()) return done.failure;

@@ -122,6 +122,7 @@ Json member_json(const list::Member& m) {
           {"name", m.name},
           {"delivery", list::text(m.delivery)},
           {"moderation", m.moderation ? list::text(*m.moderation) : "default"},
+          {"one_copy", m.one_copy},
           {"joined", time_json(m.joined)},
           {"id", m.id}};
 }

@@ -5,21 +5,16 @@
 #include <unordered_map>
 #include <unordered_set>
 
-#include "protocol/list/cook.hpp"
-#include "protocol/list/decorate.hpp"
-#include "protocol/list/filter.hpp"
-#include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/smtp/dsn.hpp"
 #include "server/office/address_book.hpp"
-#include "server/office/authors.hpp"
 #include "server/office/bounces.hpp"
-#include "server/office/digests.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/leaving.hpp"
+#include "server/office/posting.hpp"
 #include "server/office/refusals.hpp"
 #include "server/office/report.hpp"
 #include "server/office/requests.hpp"
@@ -44,7 +39,7 @@ class Disposing {
         arrival_(std::move(arrival)),
         header_(header),
         drafts_(settings, store, arrival_, header),
-        authors_(settings, header, arrival_) {
+        posting_(settings, read_, arrival_, header, drafts_, made_) {
     made_.acceptance.content = std::move(arrival_.content);
   }
 
@@ -61,6 +56,8 @@ class Disposing {
     for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
     if (made_.unnumbered) return std::move(made_);
     if (made_.all_refused()) return std::move(made_);
+    posting_.finish();
+    if (made_.unnumbered) return std::move(made_);
     for (std::size_t i = 0; i < recipients.size(); ++i) {
       if (!made_.fates[i].refusal)
         succeeded(recipients[i]);
@@ -79,7 +76,7 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const to::Relay&) {
     return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
   }
-  Fate fate_of(const smtp::Recipient&, const to::Post& to) { return post(to.list); }
+  Fate fate_of(const smtp::Recipient&, const to::Post& to) { return posting_.post(to.list); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) {
     (void)complained();
@@ -195,7 +192,7 @@ class Disposing {
     Fate fate;
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {
-      Fate of_list = post(list);
+      Fate of_list = posting_.post(list);
       // A list behind an alias may refuse while somebody else is reached: the alias has accepted then.
       if (of_list.message && !fate.message) fate.message = of_list.message;
       if (of_list.refusal && !fate.refusal) fate.refusal = std::move(of_list.refusal);
@@ -266,7 +263,7 @@ class Disposing {
 
   bool by_member(const smtp::Recipient& recipient) const {
     const auto* post = std::get_if<to::Post>(&recipient.to);
-    return post != nullptr && members_posts_.contains(post->list);
+    return post != nullptr && posting_.by_member(post->list);
   }
 
   // What is asked of reports on the mail to each target.
@@ -336,125 +333,16 @@ class Disposing {
     return known.insert(address).second;
   }
 
-  Fate post(list::ListId id) {
-    if (const auto known = posts_.find(id); known != posts_.end()) return known->second;
-    return posts_.emplace(id, judged_post(id)).first->second;
-  }
-
-  std::string_view tail_for(const list::Settings& settings) {
-    if (settings.header.empty() && settings.footer.empty()) return {};
-    if (!tail_) tail_ = drafts_.tail(read_, made_.acceptance.content, list::most_tail);
-    return *tail_;
-  }
-
-  // All of the content: only for a list that must look into it.
-  std::string_view whole_content() {
-    const store::ContentSource& content = made_.acceptance.content;
-    if (content.bytes) return *content.bytes;
-    if (!whole_) whole_ = drafts_.tail(read_, content, arrival_.scanned.size);
-    return *whole_;
-  }
-
-  list::Filtered filtered(const list::List& list) {
-    if (!parts_) parts_ = mime::parts_of(whole_content());
-    return list::filtered(list, whole_content(), *parts_);
-  }
-
-  const list::Post& the_post() {
-    if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
-    return *post_;
-  }
-
-  Fate judged_post(list::ListId id) {
-    const auto list = directory::list(read_, id);
-    if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
-    // An operator's post is not judged; its author is still left out where own_posts says so.
-    list::Judgement judgement;
-    if (arrival_.by_operator) {
-      if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
-    } else {
-      const auto rules = arrival_.addresses != nullptr ? arrival_.addresses->rules().of(read_, *list)
-                                                       : RuleBook::compiled(read_, *list);
-      judgement = list::judge(*list, *rules, the_post(), member_of(read_, id));
-    }
-    if (judgement.member) members_posts_.insert(id);
-    std::optional<list::Filtered> filter;
-    if (list->settings.filter.active() && judgement.outcome == list::Outcome::accept) {
-      filter = filtered(*list);
-      if (!arrival_.by_operator) list::judge(judgement, *list, *filter);
-    }
-    if (judgement.refusal) return {std::move(judgement.refusal), {}};
-    if (judgement.outcome != list::Outcome::accept)
-      return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
-    std::uint32_t number = 0;
-    if (arrival_.numbers != nullptr) {
-      number = arrival_.numbers->take(read_, id).value_or(0);
-      if (number == 0) {
-        made_.unnumbered = id;
-        return {};
-      }
-    }
-    store::NewMessage made = drafts_.message();
-    made.message.list = id;
-    made.message.post = number;
-    made.message.copies = arrival_.copies.value_or(list::copies_for(list->settings, number));
-    made.message.list_address = list->address();
-    made.message.reverse_path = list::bounces_address(*list);
-    made.message.verp_format = list->settings.verp_format;
-    made.except = list::left_out(*list, the_post(), judgement.poster);
-    mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
-    const std::string unique = store::id_text(made.message.id),
-                      poster = Authors::name_of(read_, id, the_post(), judgement.poster);
-    const list::Cooking cooking{
-        .message_id = drafts_.own_id(),
-        .post = number,
-        .tail = filter ? list::tail_of(whole_content().substr(0, filter->end)) : tail_for(list->settings),
-        .unique = unique,
-        .authenticity = &authors_.authenticity(),
-        .poster_name = poster,
-        .filtered = filter ? &*filter : nullptr};
-    list::Cooked cooked = list::cook(draft, *list, cooking);
-    if (cooked.refusal && !arrival_.by_operator) return {std::move(cooked.refusal), {}};
-    const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
-    put(draft.outgoing(), made);
-    if (!list->settings.archive.place.empty()) archive(*list, cooking, made);
-    made.for_digest = for_digest(list->settings, arrival_.scanned, arrival_.at);
-    drafts_.sign(made, by_author);
-    made_.acceptance.messages.push_back(std::move(made));
-    return {{}, made_.acceptance.messages.size() - 1};
-  }
-
-  /// What members get, but without the values of single members.
-  void archive(const list::List& list, const list::Cooking& cooking, store::NewMessage& made) {
-    store::Archived& archived = made.archive.emplace();
-    archived.place = list.settings.archive.place;
-    if (!made.message.personal) return;
-    list::List same_for_all = list;
-    same_for_all.settings.personalize = list::Personalize::none;
-    same_for_all.settings.one_click = false;
-    mail::Draft draft = drafts_.of(made, !list.settings.anonymous);
-    list::cook(draft, same_for_all, cooking);
-    mail::Outgoing outgoing = draft.outgoing();
-    archived.head = std::move(outgoing.head);
-    archived.body = std::move(outgoing.body);
-  }
-
   const conf::Settings& settings_;
   const store::Read read_;
   Arrival arrival_;
   const mail::Header& header_;
   Drafts drafts_;
-  Authors authors_;
   Disposition made_;
+  Posting posting_;
   smtp::Dsn report_;
-  std::optional<list::Post> post_;
-  std::optional<std::string> tail_;   // of the content
-  std::optional<std::string> whole_;  // the content, where it was staged
-  std::optional<list::Parts> parts_;  // of it
   std::optional<std::optional<list::ListId>>
       complaint_;  // once asked: the list that the content is a complaint about
-  std::unordered_map<list::ListId, Fate> posts_;
-  std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is
   std::unordered_map<std::string, Behind> behind_;  // by alias, or by the lists whose owners they are
   std::unordered_map<std::size_t, std::unordered_set<std::string>> known_;  // recipients, by message
   std::unordered_map<std::size_t, std::string>

@@ -256,8 +256,13 @@ AddressBook::Answer AddressBook::leave(const store::Read& read, const Mailbox& p
   if (!its_list || its_list->domain != path.domain() || (list && list->id != leaving->list))
     return no_such_address(path);
   const auto member = directory::member_by_id(read, leaving->member);
-  const bool is_one = member && !member->departed && member->list == leaving->list;
-  return recipient(path.text(), to::Leave{leaving->list, leaving->member,
+  bool is_one = member && !member->departed && member->list == leaving->list;
+  // He gets the posts of this list as a member of one that it includes: that membership ends.
+  if (!is_one && member && !member->departed) {
+    const auto included = directory::list_ids(read, its_list->settings.include_lists);
+    is_one = std::ranges::find(included, member->list) != included.end();
+  }
+  return recipient(path.text(), to::Leave{is_one ? member->list : leaving->list, leaving->member,
                                           is_one ? mail::lower(member->member.address) : std::string()});
 }
 

@@ -113,11 +113,13 @@ ReportRead read_report(const store::Read& read, list::ListId list, const std::st
     return report;
   }
   // The report names whom it is about; each of them once.
+  const auto found = directory::list(read, list);
   std::unordered_set<std::string> seen;
   bool any = false;
   for (const bounce::Failure& failure : scan.failures) {
     const auto mailbox = Mailbox::parse(failure.address, Mailbox::Allow::utf8);
-    if (!mailbox || !failure.permanent || !directory::find_member(read, list, mailbox->key())) continue;
+    if (!mailbox || !failure.permanent || !found || !directory::list_of_reader(read, *found, mailbox->key()))
+      continue;
     any = true;
     if (auto event = bounce::event_of(failure, reply_table(), at);
         event && seen.insert(mailbox->key()).second)

@@ -45,7 +45,7 @@ std::optional<std::string> cooked(const list::List& list, const std::string& con
 
 store::NewMessage message_of(const conf::Settings& settings, const list::List& list,
                              const list::DigestIssue& issue, list::Digest made, std::uint64_t offset,
-                             store::Readers readers) {
+                             store::Readers::Of readers) {
   store::NewMessage m;
   m.message.list = list.id;
   m.message.list_address = list.address();
@@ -55,7 +55,7 @@ store::NewMessage message_of(const conf::Settings& settings, const list::List& l
   m.message.from = list.local + "-request@" + list.domain;
   m.message.subject = list::digest_title(list, issue);
   m.message.message_id = issue.message_id;
-  m.digest = readers;
+  m.readers.of = readers;
   mail::Outgoing out;
   out.size = made.head.size() + made.body.size();
   out.octets = mail::octets_of(made.head);
@@ -148,9 +148,9 @@ std::optional<store::Acceptance> digest_of(const conf::Settings& settings, store
   const std::uint64_t behind = mime.body.size();
   made.content.bytes = std::move(content);
   made.messages.push_back(
-      message_of(settings, *list, issue, std::move(mime), 0, store::Readers::of_mime_digests));
+      message_of(settings, *list, issue, std::move(mime), 0, store::Readers::Of::mime_digests));
   made.messages.push_back(
-      message_of(settings, *list, issue, std::move(text), behind, store::Readers::of_plain_digests));
+      message_of(settings, *list, issue, std::move(text), behind, store::Readers::Of::plain_digests));
   store::HistoryEvent event;
   event.at = now;
   event.event = "digest";

@@ -128,7 +128,8 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
     draft.remove([&](const mail::Field& field) { return auth::claims(field, settings_.hostname); });
   if (whence && shown) draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
   if (!arrival_.user.empty()) {
-    if (header_.find("Date") == nullptr) draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
+    if (header_.find("Date") == nullptr && message.message.list == 0)
+      draft.append("Date: " + rfc5322_date(arrival_.at) + "\r\n");
     if (header_.find("Message-ID") == nullptr && message.message.list == 0)
       draft.append("Message-ID: " + own_id() + "\r\n");
   }

@@ -26,7 +26,7 @@ class Drafts {
   /// With an id, and what tables show of a message.
   store::NewMessage message();
   /// The arrival as it came in, behind a Received field with the message's id (RFC 5321 4.4). What a user submits gets Date
-  /// and Message-ID where it has none (RFC 6409 8); a post's Message-ID is the list's to add (own_id(), list/cook.hpp).
+  /// and Message-ID where it has none (RFC 6409 8); a post's are the list's to add (own_id(), list/cook.hpp).
   /// What was verified stands above it, in Authentication-Results; a stranger's ones of our name are removed. `whence`: both say
   /// where the message came from.
   mail::Draft of(const store::NewMessage& message, bool whence = true) const;

@@ -8,7 +8,8 @@ namespace spoold::server {
 
 void leave(const smtp::to::Leave& to, const Arrival& arrival, store::Acceptance& acceptance) {
   const std::string& sender = arrival.transaction.reverse_path;
-  std::string who = "one-click, by mail of " + (sender.empty() ? std::string("<>") : sender);
+  const std::string by = sender.empty() ? std::string("<>") : sender;
+  std::string who = "one-click, by mail of " + by;
   if (to.address.empty()) {
     store::HistoryEvent event;
     event.at = arrival.at;
@@ -21,7 +22,8 @@ void leave(const smtp::to::Leave& to, const Arrival& arrival, store::Acceptance&
   }
   // The id is that of the membership, which ends once.
   store::directory::Operation operation{"leave:" + std::to_string(to.list) + ":" + std::to_string(to.member),
-                                        std::move(who), store::directory::Unsubscribe{to.list, {to.address}}};
+                                        std::move(who),
+                                        store::directory::Unsubscribe{to.list, {to.address}, {}, by}};
   acceptance.operations.push_back(store::directory::pack(operation));
 }
 

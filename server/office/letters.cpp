@@ -74,12 +74,16 @@ class Writing {
   std::optional<list::Letter> text(std::string_view name) const {
     list::LetterValues values{
         {"user_address", asked_.address}, {"words", asked_.words}, {"reason", asked_.words}};
+    if (is_one_click())
+      values.emplace_back("who_did_it", list::left_by_text(asked_.words, list_.settings.language));
     if (!asked_.token.empty()) values.emplace_back("confirm_address", address(list::Role::confirm));
     if (asked_.delivery)
       values.emplace_back("delivery", list::delivery_text(*asked_.delivery, list_.settings.language));
     if (asked_.answer == Answer::who) values.emplace_back("members", members());
     return letter_named(book_.settings(), list_, name, values);
   }
+
+  bool is_one_click() const { return asked_.answer == Answer::left && !asked_.words.empty(); }
 
   std::string members() const {
     std::string lines;
@@ -99,7 +103,9 @@ class Writing {
     if (!made) return;
     // A token for the owners of the list is not told to whoever asks.
     const bool token = asked_.answer == Answer::confirm;
-    const std::string from = token ? address(list::Role::confirm) : list_.local + "-request@" + list_.domain;
+    // An answer to the goodbye of one-click, which somebody else may have caused, asks to join again.
+    const std::string from = token ? address(list::Role::confirm)
+                                   : list_.local + (is_one_click() ? "-join@" : "-request@") + list_.domain;
     store::NewMessage mail = own_mail(book_.settings(), list_,
                                       {.to = asked_.address,
                                        .from = from,

@@ -110,7 +110,9 @@ void declare_member_verbs(const Verbs& verbs) {
   }
 
   Verb set = of_member.add(
-      "set", "change a member: name=..., delivery=regular|digest|nomail..., moderation=default|hold...");
+      "set",
+      "change a member: name=..., delivery=regular|digest|nomail..., moderation=default|hold..., "
+      "one_copy=true|false (of a post to several lists)");
   const auto list = set.list(), address = set.word("ADDR", "the member");
   const auto settings = set.words("KEY=VALUE", "settings, such as delivery=nomail");
   set.request("member-set", [=](Json& request) {

@@ -61,15 +61,17 @@ std::optional<auth::Verified> verified(const std::string& mail, const list::List
 class Cooked {
  public:
   Cooked(const std::string& mail, const list::List& list, const std::optional<auth::Verified>& verified,
-         const std::string& poster_name)
+         const std::string& poster_name, TimePoint now)
       : mail_(mail), header_(header_of(mail)), scanned_(mail::scan(mail)), draft_(header_, scanned_) {
     const auth::Alignment alignment(header_, verified ? &*verified : nullptr);
     std::optional<list::Filtered> filter;
     if (list.settings.filter.active()) filter = list::filtered(list, mail, mime::parts_of(mail));
     const auto tail = list::tail_of(std::string_view(mail).substr(0, filter ? filter->end : mail.size()));
     const std::string own_id = "<made-on-arrival@" + list.domain + ">";
+    const std::string date = rfc5322_date(now);
     result_ = list::cook(draft_, list,
                          {.message_id = own_id,
+                          .date = date,
                           .post = list.last_post + 1,
                           .tail = tail,
                           .unique = "ID",
@@ -81,7 +83,8 @@ class Cooked {
       list::Judgement judgement;
       list::judge(judgement, list, *filter);
       if (!result_.refusal) result_.refusal = judgement.refusal;
-      result_.steps.push_back({judgement.rule, std::string(list::text(judgement.outcome)) + ": " + judgement.reason});
+      result_.steps.push_back(
+          {judgement.rule, std::string(list::text(judgement.outcome)) + ": " + judgement.reason});
     }
     outgoing_ = draft_.outgoing();
   }
@@ -154,7 +157,8 @@ void declare_cook(const Verbs& verbs) {
         member = reads.member(list, *address);
         if (!member) throw std::runtime_error(*address + " is not a member of " + list.address());
       }
-      const Cooked cooked(mail, list, verified(mail, list, how, console), poster_name(mail, reads, list));
+      const Cooked cooked(mail, list, verified(mail, list, how, console), poster_name(mail, reads, list),
+                          how.now());
       if (cooked.refusal() && !*explain)
         throw std::runtime_error("the post is refused: " + cooked.refusal()->oneline());
       if (*restore) {
@@ -196,7 +200,7 @@ void declare_post_verbs(const Verbs& verbs) {
         list::judge(judgement, list, list::filtered(list, mail, mime::parts_of(mail)));
       // A list that refuses mail for its author's domain finds that out when the post is cooked.
       if (judgement.outcome == list::Outcome::accept && list.settings.align.dmarc == list::Dmarc::reject) {
-        const Cooked cooked(mail, list, verified(mail, list, how, console), {});
+        const Cooked cooked(mail, list, verified(mail, list, how, console), {}, how.now());
         if (cooked.refusal()) {
           judgement.outcome = list::Outcome::reject;
           judgement.rule = "dmarc";

@@ -99,6 +99,14 @@ class Applying {
       applied.members.push_back(std::move(*removed));
     }
     applied.unchanged = c.unchanged;
+    if (c.by && !applied.members.empty()) {
+      list::Asked& asked = applied.asked.emplace();
+      asked.what = list::What::leave;
+      asked.answer = list::Answer::left;
+      asked.address = applied.members.front().address;
+      asked.words = *c.by;
+      asked.since = at_;
+    }
     return of_list(c.list, "removed ", " from ");
   }
 
@@ -107,6 +115,7 @@ class Applying {
     if (!member) return fail(Error::Kind::not_found, c.address + " is not a member of the list");
     if (c.name) member->name = *c.name;
     if (c.moderation) member->moderation = *c.moderation;
+    if (c.one_copy) member->one_copy = *c.one_copy;
     if (c.delivery) {
       member->delivery = *c.delivery;
       // Whoever decides about a member's delivery decides with it what was counted against him.
@@ -223,6 +232,13 @@ class Applying {
     auto found = load(write_, c.list);
     if (!found) return no_list();
     applied.list = std::move(*found);
+    // Whose mail failed may be a member of a list that this one includes: it counts there.
+    if (!following_)
+      if (const auto through = list_of_reader(write_, applied.list, c.address);
+          through && *through != c.list) {
+        c.list = *through;
+        applied.list = *load(write_, c.list);
+      }
     auto member = find_member(write_, c.list, c.address);
     if (!following_) score(c, member);
     if (!member) return {};

@@ -96,20 +96,25 @@ void read(Unpacker& in, Subscribe& c) {
 void put(Packer& out, const Unsubscribe& c) {
   put(out.num(c.list), c.addresses);
   put(out, c.unchanged);
+  if (c.by) out.str(*c.by);
 }
 void read(Unpacker& in, Unsubscribe& c) {
   c.list = in.num32();
   c.addresses = read_lines(in);
   c.unchanged = read_lines(in);
+  if (!in.at_end()) c.by = in.text();
 }
+
+constexpr std::uint8_t moderation_stays = 2;
 
 void put(Packer& out, const SetMember& c) {
   out.num(c.list).str(c.address).flag(c.name.has_value()).flag(c.delivery.has_value());
   if (c.name) out.str(*c.name);
   if (c.delivery) out.word(*c.delivery);
-  if (!c.moderation) return;
-  out.flag(c.moderation->has_value());
-  if (*c.moderation) out.word(**c.moderation);
+  if (!c.moderation && !c.one_copy) return;
+  out.u8(!c.moderation ? moderation_stays : c.moderation->has_value() ? 1 : 0);
+  if (c.moderation && *c.moderation) out.word(**c.moderation);
+  if (c.one_copy) out.flag(*c.one_copy);
 }
 void read(Unpacker& in, SetMember& c) {
   c.list = in.num32();
@@ -118,8 +123,10 @@ void read(Unpacker& in, SetMember& c) {
   if (name) c.name = in.text();
   if (delivery) c.delivery = in.word(list::last_delivery);
   if (in.at_end()) return;
-  c.moderation.emplace();
-  if (in.flag()) c.moderation->emplace(in.word(list::Action::discard));
+  const std::uint8_t moderation = in.u8();
+  if (moderation != moderation_stays) c.moderation.emplace();
+  if (moderation == 1) c.moderation->emplace(in.word(list::Action::discard));
+  if (!in.at_end()) c.one_copy = in.flag();
 }
 
 void put(Packer& out, const BeginImport& c) {

@@ -50,6 +50,8 @@ struct Unsubscribe {
   ListId list = 0;
   std::vector<std::string> addresses;       // Mailbox keys
   std::vector<std::string> unchanged = {};  // filled in: who was none
+  /// The goodbye letter is sent, and names whose mail did it: a reverse path, or "<>".
+  std::optional<std::string> by = {};
 };
 struct SetMember {
   ListId list = 0;
@@ -58,6 +60,7 @@ struct SetMember {
   std::optional<list::Delivery> delivery;
   std::optional<std::optional<list::Action>> moderation =
       {};  // of his posts; within: nothing, as the list says
+  std::optional<bool> one_copy = {};
 };
 /// An import is a chain of operations (import.hpp).
 struct BeginImport {

@@ -55,9 +55,17 @@ struct MemberView {
   std::string_view key;      // Mailbox key: the same in lower case
   std::string_view domain;
   list::Delivery delivery = list::Delivery::regular;
+  bool one_copy = false;
 };
 std::string visit_members(const Read&, ListId, std::string_view after,
                           const std::function<bool(const MemberView&)>& visit);
+/// The lists of this server that are regular members of a list. As many steps as there are list names between two members at
+/// list domains, or members between two such names, whichever is less.
+std::vector<ListId> lists_among_members(const Read&, ListId);
+/// The list by which an address gets the posts of a list: this one, or the first of its include_lists that has the member.
+std::optional<ListId> list_of_reader(const Read&, const List&, std::string_view address_key);
+/// The ids of lists by their addresses; of what is no list nothing.
+std::vector<ListId> list_ids(const Read&, const std::vector<std::string>& addresses);
 /// The lists that an address belongs to.
 std::vector<ListId> lists_of_member(const Read&, std::string_view address_key);
 

@@ -102,6 +102,7 @@ std::string visit_members(const Read& read, ListId list, std::string_view after,
     }
     view.domain = std::string_view(key).substr(key.size() - end);
     view.delivery = row.delivery;
+    view.one_copy = row.one_copy;
     // `visit` may have written through the same transaction: only copies of ours are good behind it
     if (!visit(view)) return place_of(view.key);
   }
@@ -159,6 +160,7 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
   const std::string address = good->mailbox.text();
   row.delivery = member.delivery;
   row.moderation = member.moderation;
+  row.one_copy = member.one_copy;
   row.joined = member.joined == TimePoint{} ? now : member.joined;
   row.local = local_as_given(address);
   row.name = member.name;
@@ -180,6 +182,7 @@ Result<Member> set_member(Write& write, ListId id, const Member& member, TimePoi
   row.import = 0;
   row.delivery = member.delivery;
   row.moderation = member.moderation;
+  row.one_copy = member.one_copy;
   if (member.joined != TimePoint{}) row.joined = member.joined;
   row.local = local_as_given(address);
   row.name = member.name;

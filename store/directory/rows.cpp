@@ -188,10 +188,18 @@ void save(Write& write, const List& list, const Texts& unread) {
   write.put(Table::list, list_key(list.id), pack(list, unread));
 }
 
+namespace {
+constexpr std::uint8_t no_action = 0xff;  // in front of what stands behind the action
+}
+
 std::string pack(const MemberRow& row) {
   Packer out;
   out.num(row.import).num(row.id).word(row.delivery).time(row.joined).str(row.local).str(row.name);
-  if (row.moderation) out.word(*row.moderation);
+  if (row.moderation)
+    out.word(*row.moderation);
+  else if (row.one_copy)
+    out.u8(no_action);
+  if (row.one_copy) out.flag(true);
   return out.take();
 }
 
@@ -204,7 +212,12 @@ MemberRow unpack_member(std::string_view record) {
   row.joined = in.time();
   row.local = in.str();
   row.name = in.str();
-  if (!in.at_end()) row.moderation = in.word(list::Action::discard);
+  if (in.at_end()) return row;
+  if (static_cast<std::uint8_t>(in.rest().front()) == no_action)
+    in.u8();
+  else
+    row.moderation = in.word(list::Action::discard);
+  if (!in.at_end()) row.one_copy = in.flag();
   return row;
 }
 
@@ -217,6 +230,7 @@ Member member_of(std::string_view place, const MemberRow& row) {
   member.delivery = row.delivery;
   member.joined = row.joined;
   member.moderation = row.moderation;
+  member.one_copy = row.one_copy;
   return member;
 }
 

@@ -61,6 +61,7 @@ struct MemberRow {
   std::string_view local;  // as given; empty: as in the key
   std::string_view name;
   std::optional<list::Action> moderation = {};
+  bool one_copy = false;
 };
 std::string pack(const MemberRow&);
 MemberRow unpack_member(std::string_view record);

@@ -95,7 +95,7 @@ Accepting::Accepting(Acceptance acceptance, std::function<std::string(std::strin
       progress_(std::make_unique<Progress>()) {
   for (NewMessage& m : acceptance_.messages) {
     put_in_order(m.recipients);
-    std::sort(m.except.begin(), m.except.end());
+    std::ranges::sort(m.readers.except);
   }
 }
 
@@ -122,7 +122,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
     return note(write).map([] { return true; });
   }
   for (const NewMessage& m : acceptance_.messages)
-    if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty() && !m.digest)
+    if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty() && !m.is_digest())
       return fail(Kind::invalid, "the post has no number");
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
@@ -208,7 +208,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
   };
   // At least one step in each slice: also beside others an acceptance comes to its end.
   do {
-    if (m.message.post == 0 && !m.digest) {
+    if (m.message.post == 0 && !m.is_digest()) {
       const std::size_t end = std::min(m.recipients.size(), part.next + recipients_a_step);
       for (; part.next < end; ++part.next) {
         part.requests.add(part.count, m.recipients[part.next].dsn);
@@ -216,8 +216,7 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
       }
       part.complete = part.next == m.recipients.size();
     } else {
-      Roster::Page page =
-          roster_.page(write, m.message.list, m.digest.value_or(Readers::of_posts), m.except, part.after);
+      Roster::Page page = roster_.page(write, m.message.list, m.readers, part.after);
       part.digests = part.digests || page.digests;
       part.after = std::move(page.after);
       std::size_t from = 0;
@@ -298,7 +297,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       row.roster_version = *version;
       use_post_number(write, row.list, row.post);
     }
-    if (m.digest) row.roster_version = roster_.version(write, row.list).value_or(0);
+    if (m.is_digest()) row.roster_version = roster_.version(write, row.list).value_or(0);
     if (m.for_digest && part.digests) {
       DigestPost post = *m.for_digest;
       post.list = row.list;

@@ -36,8 +36,17 @@ struct Archived {
   std::vector<Splice> body;
 };
 
-/// Members who get digests, by form (list::Delivery).
-enum class Readers : std::uint8_t { of_posts, of_mime_digests, of_plain_digests };
+/// Who gets a post: the regular members of its list and of those it includes, each once, but for these. Or a digest: members by
+/// form (list::Delivery).
+struct Readers {
+  enum class Of : std::uint8_t { posts, mime_digests, plain_digests };
+  Of of = Of::posts;
+  std::vector<std::string>
+      except;  // Mailbox keys (own_posts, avoid_duplicates, lists that get it themselves)
+  std::vector<list::ListId> include;
+  std::vector<list::ListId> without;   // regular members of these lists
+  std::vector<list::ListId> one_copy;  // of these those whose own membership says one_copy
+};
 
 /// One envelope of an accepted transaction: one list's post, or everything else.
 struct NewMessage {
@@ -50,13 +59,12 @@ struct NewMessage {
       recipients;  // of mail that is not a post; message.list may be set: mail that the
                    // list itself sends (post 0)
   std::optional<TellingLimit> limit = {};  // not accepted when it is used up; then its id stays unused
-  std::vector<std::string> except;         // posts: Mailbox keys left out (own_posts, avoid_duplicates)
   std::optional<Archived> archive = {};    // posts: on the disk before the message exists. Needs message.id
   /// Posts: waits for the next digest, where the list has members who get it. The store fills in ids, list and number.
   std::optional<DigestPost> for_digest = {};
-  /// A digest: the members who get it are expanded as those of a post are.
-  std::optional<Readers> digest = {};
+  Readers readers = {};  // of posts and digests
   // posts: message.list and message.post are set (store/post_numbers.hpp); the roster is expanded in the accepting commit(s)
+  bool is_digest() const { return readers.of != Readers::Of::posts; }
 };
 
 struct Acceptance {

@@ -23,10 +23,9 @@ class Roster {
     std::string after;     // where to go on; empty: that was the last page
     bool digests = false;  // members who get digests were passed
   };
-  /// The next members behind `after` (empty: from the start) but those in `except`, which is sorted (Mailbox keys). Looks at
-  /// a bounded number of members, so a page may be short, or empty. A copy: it outlives the next put.
-  virtual Page page(const Read&, list::ListId, Readers, const std::vector<std::string>& except,
-                    std::string_view after) const = 0;
+  /// The next readers behind `after` (empty: from the start). Looks at a bounded number of members, so a page may be short, or
+  /// empty. A copy: it outlives the next put.
+  virtual Page page(const Read&, list::ListId, const Readers&, std::string_view after) const = 0;
   /// Nothing: there is no such list any more.
   virtual std::optional<std::uint64_t> version(const Read&, list::ListId) const = 0;
 };

@@ -60,10 +60,27 @@ class OneClick(harness.Case):
         for _ in range(2):  # idempotent
             self.assertEqual(self.send(spoold, bart.upper(), BUTTON.format("somebody@else.example", bart))[0], 250)
             self.assertEqual(self.members(spoold), {"anne@north.example", "cris@west.example"})
-        self.assertEqual(spoold.queue(), [])  # nobody is asked, nobody is told
+        # Nobody is asked. He is told once, by whose mail, and an answer asks to join again.
+        goodbye = self.copies(peer, 4)["bart@east.example"]
+        self.assertEqual(goodbye["Subject"], "You have left test@lists.example")
+        self.assertEqual(goodbye["From"], "test-join@lists.example")
+        self.assertIn("A message from eve@else.example", goodbye.get_content())
+        self.assertEqual(goodbye["Auto-Submitted"], "auto-replied")
+        harness.wait_until(lambda: spoold.queue() == [], 30, "an empty queue")
         spoold.post(subject="two")
-        self.assertEqual(set(self.copies(peer, 5)), set(addresses))
-        self.assertEqual(len(peer.judge().messages), 5)
+        self.assertEqual(set(self.copies(peer, 6)), set(addresses))
+        self.assertEqual(len(peer.judge().messages), 6)
+        answer = "From: bart@east.example\r\nTo: test-join@lists.example\r\nSubject: Re: You have left\r\n\r\nI did not want this.\r\n"
+        self.assertEqual(self.send(spoold, "test-join@lists.example", answer, "bart@east.example")[0], 250)
+        self.assertIn("test-confirm+", self.copies(peer, 7)["bart@east.example"]["From"])
+
+    def test_the_goodbye_is_in_the_language_of_the_list(self):
+        peer, spoold = self.hop(language="de")
+        spoold.post()
+        bart = self.address(self.copies(peer, 3)["bart@east.example"])
+        self.assertEqual(self.send(spoold, bart, "\r\n", sender="")[0], 250)
+        text = self.copies(peer, 4)["bart@east.example"].get_content()
+        self.assertIn("Nachricht von <> an die Austrittsadresse", text)
 
     def test_forged_addresses_are_refused_and_nobody_leaves(self):
         peer, spoold = self.hop()

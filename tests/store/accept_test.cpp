@@ -71,7 +71,7 @@ TEST_CASE("a post is expanded inside its acceptance") {
   const list::List list = make_list(s, "test", 1000), other = make_list(s, "other", 30),
                    none = make_list(s, "none", 0);
   Acceptance a = post(list);
-  a.messages[0].except = {"member0@domain0.example"};
+  a.messages[0].readers.except = {"member0@domain0.example"};
   a.messages.push_back(post(other).messages[0]);
   a.messages.push_back(post(none).messages[0]);
   a.messages.push_back(plain({"x@y.example"}).messages[0]);

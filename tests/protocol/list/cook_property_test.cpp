@@ -42,6 +42,9 @@ std::string some_post() {
                    "Subject:\r\n",
                    "Reply-To: bert@b.example,\r\n\ttest@lists.example\r\n",
                    "MIME-Version: 1.0\r\n",
+                   "Date: Mon, 1 Jun 2026 09:00:00 +0000\r\n",
+                   "Sender: bert@b.example\r\n",
+                   "To: test@lists.example\r\n",
                    "Content-Type: text/plain; charset=iso-8859-1\r\n",
                    "Content-Type: text/plain; charset=\"utf-8\"; format=flowed\r\n",
                    "Content-Type: text/html\r\n",
@@ -61,8 +64,10 @@ std::string some_post() {
   post += some_of({"Hello\r\n", ".dot\r\n", "\r\n", "x=\r\n", "SGVsbG8=\r\n", "SGVsbG8h\r\n", "\xc3\xa4\r\n",
                    "\xff\r\n", "--b\r\n", "--b--\r\n", "no end", "\r", "\n",
                    "--b\r\nContent-Type: image/png\r\n\r\nPNG\r\n", "--b\r\nContent-Type: text/html\r\n",
-                   "--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nx\r\n", "--c\r\n", "--c--\r\n",
-                   "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/signed; boundary=c\r\n\r\n--c\r\n"},
+                   "--b\r\nContent-Type: multipart/alternative; boundary=c\r\n\r\n--c\r\n\r\nx\r\n",
+                   "--c\r\n", "--c--\r\n",
+                   "--b\r\nContent-Type: message/rfc822\r\n\r\nContent-Type: multipart/signed; "
+                   "boundary=c\r\n\r\n--c\r\n"},
                   12);
   return post;
 }
@@ -121,7 +126,13 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
     tests::Told told(*rc::gen::arbitrary<bool>());
     if (const mail::Field* signature = header->find("DKIM-Signature")) told.broken_ones = {*signature};
     cook(draft, list,
-         {.message_id = "<made@us>", .post = 7, .tail = tail, .unique = "ID1", .authenticity = &told, .filtered = &filter});
+         {.message_id = "<made@us>",
+          .date = "Mon, 1 Jun 2026 10:00:00 +0000",
+          .post = 7,
+          .tail = tail,
+          .unique = "ID1",
+          .authenticity = &told,
+          .filtered = &filter});
     const mail::Outgoing out = draft.outgoing();
     const auto copy_for = [&](const Reader& reader) {
       std::string copy = out.head;
@@ -155,6 +166,16 @@ TEST_CASE("cook: any post, any settings: exact, whole, restorable, and nobody's 
       RC_ASSERT(sent == answered);
     }
     RC_ASSERT(fields->count("Message-ID") >= 1u);
+    RC_ASSERT(fields->count("Date") >= 1u);
+    // Of a post whose form was not refused: RFC 5322 3.6.
+    const Post judged(*header, "anna@a.example");
+    if (judged.doubled == nullptr && judged.author.kind == mail::Author::Kind::one) {
+      RC_ASSERT(fields->count("From") == 1u);
+      for (const char* once :
+           {"Date", "Sender", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References", "Subject",
+            "MIME-Version", "Content-Type", "Content-Transfer-Encoding"})
+        RC_ASSERT(fields->count(once) <= 1u);
+    }
     RC_ASSERT(fields->count("Bcc") == 0u);
     const auto parts = mime::parts_of(shared);
     RC_ASSERT(parts.has_value());

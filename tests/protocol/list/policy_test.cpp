@@ -69,6 +69,27 @@ TEST_CASE("judge: the rule that decided is named") {
   CHECK(answer("Subject: x\r\n\r\n").rule == "from");
 }
 
+TEST_CASE(
+    "judge: a header with two of a field that may stand once is refused with the field's name; two of others "
+    "are not") {
+  const std::string anna = "From: anna@a.example\r\n";
+  for (const char* name :
+       {"Date", "Sender", "Reply-To", "To", "Cc", "Message-ID", "In-Reply-To", "References", "Subject",
+        "MIME-Version", "Content-Type", "Content-Transfer-Encoding"}) {
+    const std::string field = std::string(name) + ": x\r\n";
+    CHECK(answer(anna + field + "\r\n").rule == "member");
+    const Answer refused = answer(anna + field + field + "\r\n");
+    CHECK(refused.rule == "form");
+    CHECK(refused.code == 550);
+    CHECK(refused.enhanced == "5.6.0");
+    CHECK(refused.text == std::string("the message has more than one ") + name + " field");
+  }
+  // Without a Date, a Message-ID, a To: what is missing is added, or is nobody's loss.
+  CHECK(answer(anna + "\r\n").rule == "member");
+  CHECK(answer(anna + "Received: x\r\nReceived: x\r\nComments: x\r\nComments: x\r\nBcc: x\r\nBcc: x\r\n\r\n")
+            .rule == "member");
+}
+
 TEST_CASE("judge: nonmembers") {
   Answer refused = answer(from("Stranger <s@x.example>"), "s@x.example");
   CHECK(refused.code == 550);

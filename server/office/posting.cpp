@@ -1,0 +1,236 @@
+#include "server/office/posting.hpp"
+
+#include <algorithm>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+
+#include "protocol/list/cook.hpp"
+#include "protocol/list/decorate.hpp"
+#include "protocol/list/filter.hpp"
+#include "protocol/list/policy.hpp"
+#include "protocol/list/verp.hpp"
+#include "server/office/address_book.hpp"
+#include "server/office/authors.hpp"
+#include "server/office/cross_posts.hpp"
+#include "server/office/digests.hpp"
+#include "server/office/requests.hpp"
+#include "store/directory/directory.hpp"
+
+namespace spoold::server {
+
+namespace directory = store::directory;
+
+class Posting::Inside {
+ public:
+  Inside(const conf::Settings& settings, const store::Read& read, const Arrival& arrival,
+         const mail::Header& header, Drafts& drafts, Disposition& made)
+      : read_(read),
+        arrival_(arrival),
+        header_(header),
+        drafts_(drafts),
+        made_(made),
+        authors_(settings, header, arrival) {}
+
+  Fate post(list::ListId id) {
+    if (const auto known = posts_.find(id); known != posts_.end()) return known->second;
+    return posts_.emplace(id, judged_post(id)).first->second;
+  }
+
+  void finish() {
+    to_nested_lists();
+    if (made_.unnumbered) return;
+    // To and Cc are read only for a list that asks for them.
+    const bool siblings = std::ranges::any_of(posted_, [](const Posted& post) {
+      return !post.list.settings.include_lists.empty() || !post.list.settings.exclude_lists.empty();
+    });
+    if (siblings || posted_.size() > 1)
+      arrange_readers(read_, posted_, siblings ? the_post().addressed() : std::vector<std::string>(),
+                      made_.acceptance);
+  }
+
+  bool by_member(list::ListId list) const { return members_posts_.contains(list); }
+
+ private:
+  // Members that are lists get no copy: the lists do, behind all that the sender names. posted_ grows on the way.
+  void to_nested_lists() {
+    for (std::size_t i = 0; i < posted_.size(); ++i) {
+      for (const list::ListId id : directory::lists_among_members(read_, posted_[i].list.id)) {
+        const auto nested = directory::list(read_, id);
+        if (!nested) continue;
+        made_.acceptance.messages[posted_[i].message].readers.except.push_back(nested->address());
+        if (posts_.contains(id)) continue;
+        const Posted through = posted_[i];
+        const Fate fate = is_too_much()
+                              ? Fate{smtp::Reply{552, {5, 3, 4}, "too many lists for this header"}, {}}
+                              : judged_post(id, &through);
+        posts_.emplace(id, fate);
+        if (made_.unnumbered) return;
+        if (fate.refusal) not_nested(through, nested->address(), *fate.refusal);
+      }
+    }
+  }
+
+  std::string_view tail_for(const list::Settings& settings) {
+    if (settings.header.empty() && settings.footer.empty()) return {};
+    if (!tail_) tail_ = drafts_.tail(read_, made_.acceptance.content, list::most_tail);
+    return *tail_;
+  }
+
+  // All of the content: only for a list that must look into it.
+  std::string_view whole_content() {
+    const store::ContentSource& content = made_.acceptance.content;
+    if (content.bytes) return *content.bytes;
+    if (!whole_) whole_ = drafts_.tail(read_, content, arrival_.scanned.size);
+    return *whole_;
+  }
+
+  list::Filtered filtered(const list::List& list) {
+    if (!parts_) parts_ = mime::parts_of(whole_content());
+    return list::filtered(list, whole_content(), *parts_);
+  }
+
+  const list::Post& the_post() {
+    if (!post_) post_.emplace(header_, arrival_.transaction.reverse_path, arrival_.scanned.size);
+    return *post_;
+  }
+
+  // As server::refusal() says of the lists that the sender names.
+  bool is_too_much() const {
+    return posted_.size() > 20 && posted_.size() * arrival_.header.size() > (4u << 20);
+  }
+
+  // The poster has not named this list: the history of the one whose member it is says what became of the copy.
+  void not_nested(const Posted& through, std::string address, const smtp::Reply& reply) {
+    store::HistoryEvent event;
+    event.at = arrival_.at;
+    event.event = "failed";
+    event.list = through.list.id;
+    event.address = std::move(address);
+    event.detail = reply.oneline();
+    made_.acceptance.events.push_back(std::move(event));
+  }
+
+  list::Judgement judgement_of(const list::List& list, const list::Post& post) {
+    const auto rules = arrival_.addresses != nullptr ? arrival_.addresses->rules().of(read_, list)
+                                                     : RuleBook::compiled(read_, list);
+    return list::judge(list, *rules, post, member_of(read_, list.id));
+  }
+
+  // `through`: the post comes from a list whose member this list is: to its rules that list is the envelope's sender.
+  Fate judged_post(list::ListId id, const Posted* through = nullptr) {
+    auto list = directory::list(read_, id);
+    if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
+    // An operator's post is not judged; its author is still left out where own_posts says so.
+    list::Judgement judgement;
+    const bool by_operator = arrival_.by_operator && through == nullptr;
+    if (by_operator) {
+      if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
+    } else if (through == nullptr) {
+      judgement = judgement_of(*list, the_post());
+    } else {
+      const std::string sender = through->list.address();
+      judgement = judgement_of(*list, list::Post(header_, sender, arrival_.scanned.size));
+    }
+    if (judgement.member) members_posts_.insert(id);
+    std::optional<list::Filtered> filter;
+    if (list->settings.filter.active() && judgement.outcome == list::Outcome::accept) {
+      filter = filtered(*list);
+      if (!by_operator) list::judge(judgement, *list, *filter);
+    }
+    if (judgement.refusal) return {std::move(judgement.refusal), {}};
+    if (judgement.outcome != list::Outcome::accept)
+      return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
+    std::uint32_t number = 0;
+    if (arrival_.numbers != nullptr) {
+      number = arrival_.numbers->take(read_, id).value_or(0);
+      if (number == 0) {
+        made_.unnumbered = id;
+        return {};
+      }
+    }
+    store::NewMessage made = drafts_.message();
+    made.message.list = id;
+    made.message.post = number;
+    made.message.copies = arrival_.copies.value_or(list::copies_for(list->settings, number));
+    made.message.list_address = list->address();
+    made.message.reverse_path = list::bounces_address(*list);
+    made.message.verp_format = list->settings.verp_format;
+    made.readers.except = list::left_out(*list, the_post(), judgement.poster);
+    mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
+    if (through != nullptr) draft.prepend(through->been_there);
+    const std::string unique = store::id_text(made.message.id),
+                      poster = Authors::name_of(read_, id, the_post(), judgement.poster);
+    const std::string date = header_.find("Date") == nullptr ? rfc5322_date(arrival_.at) : std::string();
+    const list::Cooking cooking{
+        .message_id = drafts_.own_id(),
+        .date = date,
+        .post = number,
+        .tail = filter ? list::tail_of(whole_content().substr(0, filter->end)) : tail_for(list->settings),
+        .unique = unique,
+        .authenticity = &authors_.authenticity(),
+        .poster_name = poster,
+        .filtered = filter ? &*filter : nullptr};
+    list::Cooked cooked = list::cook(draft, *list, cooking);
+    if (cooked.refusal && !by_operator) return {std::move(cooked.refusal), {}};
+    const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
+    put(draft.outgoing(), made);
+    if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
+    made.for_digest = for_digest(list->settings, arrival_.scanned, arrival_.at);
+    drafts_.sign(made, by_author);
+    std::string been_there = list::been_there(*list);
+    if (through != nullptr) been_there.insert(0, through->been_there);
+    posted_.push_back(
+        {made_.acceptance.messages.size(), *std::move(list), through != nullptr, std::move(been_there)});
+    made_.acceptance.messages.push_back(std::move(made));
+    return {{}, made_.acceptance.messages.size() - 1};
+  }
+
+  /// What members get, but without the values of single members.
+  void archive(const list::List& list, const list::Cooking& cooking, const Posted* through,
+               store::NewMessage& made) {
+    store::Archived& archived = made.archive.emplace();
+    archived.place = list.settings.archive.place;
+    if (!made.message.personal) return;
+    list::List same_for_all = list;
+    same_for_all.settings.personalize = list::Personalize::none;
+    same_for_all.settings.one_click = false;
+    mail::Draft draft = drafts_.of(made, !list.settings.anonymous);
+    if (through != nullptr) draft.prepend(through->been_there);
+    list::cook(draft, same_for_all, cooking);
+    mail::Outgoing outgoing = draft.outgoing();
+    archived.head = std::move(outgoing.head);
+    archived.body = std::move(outgoing.body);
+  }
+
+  const store::Read& read_;
+  const Arrival& arrival_;
+  const mail::Header& header_;
+  Drafts& drafts_;
+  Disposition& made_;
+  Authors authors_;
+  std::optional<list::Post> post_;
+  std::optional<std::string> tail_;   // of the content
+  std::optional<std::string> whole_;  // the content, where it was staged
+  std::optional<list::Parts> parts_;  // of it
+  std::unordered_map<list::ListId, Fate> posts_;
+  std::vector<Posted> posted_;                      // of these the accepted ones
+  std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is
+};
+
+Posting::Posting(const conf::Settings& settings, const store::Read& read, const Arrival& arrival,
+                 const mail::Header& header, Drafts& drafts, Disposition& made)
+    : inside_(std::make_unique<Inside>(settings, read, arrival, header, drafts, made)) {}
+Posting::~Posting() = default;
+
+Fate Posting::post(list::ListId list) {
+  return inside_->post(list);
+}
+void Posting::finish() {
+  inside_->finish();
+}
+bool Posting::by_member(list::ListId list) const {
+  return inside_->by_member(list);
+}
+
+}  // namespace spoold::server
