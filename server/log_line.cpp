@@ -19,9 +19,11 @@ void append_hex(std::string& line, unsigned value) {
 /// `json`: \u00XX for controls and U+FFFD for broken octets; else \xXX for both.
 void append_escaped(std::string& line, std::string_view value, bool json) {
   for (std::size_t at = 0; at < value.size();) {
-    const auto plain_end = std::find_if(value.begin() + static_cast<std::ptrdiff_t>(at), value.end(), [](char c) {
-      return c < ' ' || c >= 0x7f || c == '"' || c == '\\';  // char is signed: octets above 0x7f are below ' '
-    });
+    const auto plain_end =
+        std::find_if(value.begin() + static_cast<std::ptrdiff_t>(at), value.end(), [](char c) {
+          return c < ' ' || c >= 0x7f || c == '"' ||
+                 c == '\\';  // char is signed: octets above 0x7f are below ' '
+        });
     const auto plain_size = static_cast<std::size_t>(plain_end - value.begin()) - at;
     line += value.substr(at, plain_size);
     at += plain_size;

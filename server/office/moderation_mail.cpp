@@ -55,12 +55,9 @@ store::NewMessage reply_to(const std::string& who, const conf::Settings& setting
 }  // namespace
 
 list::LetterValues ModerationMail::about_post(std::string_view reason) const {
-  return {{"post_from", shown(post_.from)},
-          {"post_subject", shown(post_.subject)},
-          {"post_date", rfc5322_date(post_.at)},
-          {"post_size", std::to_string(post_.scanned.size)},
-          {"post_id", store::id_text(post_.id)},
-          {"reason", std::string(reason)}};
+  return {{"post_from", shown(post_.from)},      {"post_subject", shown(post_.subject)},
+          {"post_date", rfc5322_date(post_.at)}, {"post_size", std::to_string(post_.scanned.size)},
+          {"post_id", store::id_text(post_.id)}, {"reason", std::string(reason)}};
 }
 
 Attached ModerationMail::begin_of_post(std::string_view type, std::uint64_t length) const {

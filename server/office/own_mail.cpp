@@ -40,7 +40,10 @@ store::NewMessage own_mail(const conf::Settings& settings, const list::List& lis
   std::string& head = made.head;
   head = "From: " + mail.from + "\r\nTo: " + mail.to + "\r\nSubject: " + mail.subject + "\r\n";
   head += "Date: " + rfc5322_date(mail.at) + "\r\nMessage-ID: " + made.message.message_id + "\r\n";
-  head.append(mail.more).append("Auto-Submitted: ").append(mail.automatic).append("\r\nMIME-Version: 1.0\r\n");
+  head.append(mail.more)
+      .append("Auto-Submitted: ")
+      .append(mail.automatic)
+      .append("\r\nMIME-Version: 1.0\r\n");
   return made;
 }
 

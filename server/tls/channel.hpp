@@ -24,7 +24,8 @@ class Channel {
 
   std::size_t write_some(std::span<const asio::const_buffer> buffers, std::error_code& error) {
     if (tls_) return tls_->write_some(buffers, error);
-    if (buffers.size() == 1) return socket_.write_some(buffers.front(), error);  // send() costs less than sendmsg()
+    if (buffers.size() == 1)
+      return socket_.write_some(buffers.front(), error);  // send() costs less than sendmsg()
     return socket_.write_some(buffers, error);
   }
   std::size_t read_some(asio::mutable_buffer into, std::error_code& error) {

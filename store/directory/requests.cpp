@@ -81,7 +81,8 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
     c.member = 0;
     const bool member = find_member(write, c.list, key).has_value();
     const auto before = asked_of(write, c.list, key, c.what);
-    const auto decision = list::answer_to(list->settings, {c.what, member, list::is_owner(list->settings, key)}, before, at);
+    const auto decision =
+        list::answer_to(list->settings, {c.what, member, list::is_owner(list->settings, key)}, before, at);
     c.answer = decision.answer;
     c.until = decision.until;
     c.token = decision.with_token() ? new_operation_id() : std::string();
