@@ -1,5 +1,6 @@
 #include "server/office/address_book.hpp"
 
+#include <algorithm>
 #include <unordered_set>
 
 #include "protocol/list/leave_token.hpp"
