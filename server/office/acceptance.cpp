@@ -38,8 +38,7 @@ class Disposing {
         read_(store),
         arrival_(std::move(arrival)),
         header_(header),
-        drafts_(settings, store, arrival_, header),
-        posting_(settings, read_, arrival_, header, drafts_, made_) {
+        drafts_(settings, store, arrival_, header) {
     made_.acceptance.content = std::move(arrival_.content);
   }
 
@@ -56,7 +55,7 @@ class Disposing {
     for (const smtp::Recipient& recipient : recipients) made_.fates.push_back(fate_of(recipient));
     if (made_.unnumbered) return std::move(made_);
     if (made_.all_refused()) return std::move(made_);
-    posting_.finish();
+    if (posting_) posting_->finish();
     if (made_.unnumbered) return std::move(made_);
     for (std::size_t i = 0; i < recipients.size(); ++i) {
       if (!made_.fates[i].refusal)
@@ -76,7 +75,7 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const to::Relay&) {
     return {{}, plain({&recipient.address, 1}, dsn_of(recipient))};
   }
-  Fate fate_of(const smtp::Recipient&, const to::Post& to) { return posting_.post(to.list); }
+  Fate fate_of(const smtp::Recipient&, const to::Post& to) { return posting().post(to.list); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Alias&) { return fate_of_led(recipient); }
   Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) {
     (void)complained();
@@ -192,7 +191,7 @@ class Disposing {
     Fate fate;
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {
-      Fate of_list = posting_.post(list);
+      Fate of_list = posting().post(list);
       // A list behind an alias may refuse while somebody else is reached: the alias has accepted then.
       if (of_list.message && !fate.message) fate.message = of_list.message;
       if (of_list.refusal && !fate.refusal) fate.refusal = std::move(of_list.refusal);
@@ -263,7 +262,7 @@ class Disposing {
 
   bool by_member(const smtp::Recipient& recipient) const {
     const auto* post = std::get_if<to::Post>(&recipient.to);
-    return post != nullptr && posting_.by_member(post->list);
+    return post != nullptr && posting_ && posting_->by_member(post->list);
   }
 
   // What is asked of reports on the mail to each target.
@@ -333,13 +332,18 @@ class Disposing {
     return known.insert(address).second;
   }
 
+  Posting& posting() {
+    if (!posting_) posting_.emplace(settings_, read_, arrival_, header_, drafts_, made_);
+    return *posting_;
+  }
+
   const conf::Settings& settings_;
   const store::Read read_;
   Arrival arrival_;
   const mail::Header& header_;
   Drafts drafts_;
   Disposition made_;
-  Posting posting_;
+  std::optional<Posting> posting_;
   smtp::Dsn report_;
   std::optional<std::optional<list::ListId>>
       complaint_;  // once asked: the list that the content is a complaint about
