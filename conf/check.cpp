@@ -110,6 +110,13 @@ Place place_of(const Reading& reading, const std::string& key) {
   return found == reading.where.end() ? Place{1, 1} : Place{found->second.line, found->second.column};
 }
 
+void check_weights(Reading& reading) {
+  const auto& lists = reading.settings.dnsbls;
+  for (std::size_t i = 0; i < lists.size(); ++i)
+    if (lists[i].action != Dnsbl::Action::weigh && lists[i].weight != Dnsbl().weight)
+      reading.complain_at(entry("dnsbl", i) + "weight", "weight is for action = \"weigh\"");
+}
+
 void check_dkim(Reading& reading) {
   std::set<std::string> seen;
   auto& keys = reading.settings.dkim_keys;
@@ -182,6 +189,7 @@ void check_together(Reading& reading) {
   check_listeners(reading);
   check_certificates(reading);
   check_dkim(reading);
+  check_weights(reading);
   check_next_hops(reading, s.relay.smarthost, "relay.smarthost");
   for (const NextHop& hop : s.relay.smarthost) check_tls(reading, hop, s.relay.tls, "relay.tls");
   check_credentials(reading);

@@ -57,6 +57,20 @@ Row integer(std::string_view section, std::string_view name, std::string_view me
           }};
 }
 
+template <class Get>
+Row rate(std::string_view section, std::string_view name, std::string_view meaning, std::string_view example,
+         Get get) {
+  return {{section, name, "rate", meaning, example, name, false,
+           [get](Settings s) { return get(s) ? quote(rate_text(*get(s))) : std::string(); }},
+          [get](Reading& reading, const toml::node& node) {
+            const auto written = reading.text(node, "a rate such as \"600/min\" (/s, /min or /h)");
+            if (!written) return;
+            const auto value = parse_rate(*written);
+            if (!value) return reading.complain(node, value.error());
+            get(reading.settings) = *value;
+          }};
+}
+
 /// `written`: of the settings as they are; `get`: of those that are read.
 template <class Get, class Write>
 Row boolean(std::string_view section, std::string_view name, std::string_view meaning, Get get,

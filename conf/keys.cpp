@@ -80,6 +80,7 @@ std::vector<Row> make_rows() {
                             &Certificate::certificate));
   required(certificate_file("key", "its private key (PEM, without a passphrase)", &Certificate::key));
 
+  const std::vector<std::string> dnsbl_actions{"reject", "mark", "weigh"};
   required(text(
       "dnsbl", "zone", "domain", "a DNS list of client addresses", "\"dnsbl.example.org\"",
       [](S s) -> auto& { return s.dnsbls.back().zone; }, host_fault));
@@ -101,13 +102,18 @@ std::vector<Row> make_rows() {
     return join(items);
   };
   add(word(
-      "dnsbl", "action", "what reception does with a client on it: reject or mark", "\"mark\"",
-      {"reject", "mark"}, {},
-      [](S s, std::size_t n) { s.dnsbls.back().action = n ? Dnsbl::Action::mark : Dnsbl::Action::reject; },
-      [](Settings s) {
-        return std::string(!s.dnsbls.empty() && s.dnsbls.back().action == Dnsbl::Action::mark ? "\"mark\""
-                                                                                              : "\"reject\"");
+      "dnsbl", "action", "what reception does with a client on it: reject, mark, or weigh (see weight)",
+      "\"mark\"", dnsbl_actions, {},
+      [](S s, std::size_t n) { s.dnsbls.back().action = static_cast<Dnsbl::Action>(n); },
+      [dnsbl_actions](Settings s) {
+        return quote(dnsbl_actions[s.dnsbls.empty() ? 0 : static_cast<std::size_t>(s.dnsbls.back().action)]);
       }));
+  add(integer(
+      "dnsbl", "weight", "of action = \"weigh\": what a client on it counts; below 0: a list of good clients",
+      "-2", [](S s) -> auto& { return s.dnsbls.back().weight; }, -100, 100));
+  rows.back().key.write = [](Settings s) {
+    return std::to_string(s.dnsbls.empty() ? Dnsbl().weight : s.dnsbls.back().weight);
+  };
 
   required(dkim_row("domain", "domain", "whose mail is signed: a list's domain, or that of an author",
                     "\"lists.example.org\"", &Dkim::domain, host_fault));
@@ -126,6 +132,12 @@ std::vector<Row> make_rows() {
       "\"domain\"", senders, {},
       [](S s, std::size_t n) { s.submission.senders = static_cast<Submission::Senders>(n); },
       [senders](Settings s) { return quote(senders[static_cast<std::size_t>(s.submission.senders)]); }));
+  add(rate(
+      "submission", "messages_per_user", "at most so many messages of one user in a time", "\"100/h\"",
+      [](S s) -> auto& { return s.submission.messages_per_user; }));
+  add(rate(
+      "submission", "recipients_per_user", "at most so many recipients of one user in a time", "\"1000/h\"",
+      [](S s) -> auto& { return s.submission.recipients_per_user; }));
 
   add(size(
       "smtp", "max_message_size", "largest message accepted (SIZE)", "\"10MiB\"",
@@ -149,6 +161,20 @@ std::vector<Row> make_rows() {
                "whose PROXY headers and XCLIENT are believed, where a [[listen]] takes them: networks, "
                "addresses, \"unix\"",
                &Smtp::proxies));
+  add(rate(
+      "smtp", "messages_per_host",
+      "at most so many messages in a time from one address, or one IPv6 /64, that is not trusted", "\"600/h\"",
+      [](S s) -> auto& { return s.smtp.messages_per_host; }));
+  add(rate(
+      "smtp", "recipients_per_host", "at most so many recipients in a time from it", "\"6000/h\"",
+      [](S s) -> auto& { return s.smtp.recipients_per_host; }));
+  add(duration(
+      "smtp", "greylist",
+      "how long a stranger who is not known must wait before he comes again; 0s: nobody must", "\"5m\"",
+      [](S s) -> auto& { return s.smtp.greylist; }, 0ms));
+  add(integer(
+      "smtp", "dnsbl_threshold", "a client is refused when the weights of its DNS lists are so much together",
+      "5", [](S s) -> auto& { return s.smtp.dnsbl_threshold; }, 1, 10000));
   add(choice(
       "smtp", "spf",
       "what SPF says of a client: off (not asked), mark (Authentication-Results), or reject_fail (result "
@@ -318,19 +344,14 @@ std::vector<Row> make_rows() {
       }));
   add(tls_policy("destination", "TLS towards it, whatever the other tables say",
                  [](S s) { return s.destinations.empty() ? nullptr : &s.destinations.back().tls; }));
-  add({{"destination", "rate", "rate", "at most so many transactions in a time", "\"600/min\"", "rate", false,
-        [](Settings s) {
-          return s.destinations.empty() || !s.destinations.back().rate
-                     ? std::string()
-                     : quote(rate_text(*s.destinations.back().rate));
-        }},
-       [](Reading& reading, const toml::node& node) {
-         const auto written = reading.text(node, "a rate such as \"600/min\" (/s, /min or /h)");
-         if (!written) return;
-         const auto rate = parse_rate(*written);
-         if (!rate) return reading.complain(node, rate.error());
-         reading.settings.destinations.back().rate = *rate;
-       }});
+  add(rate(
+      "destination", "rate", "at most so many transactions in a time", "\"600/min\"",
+      [](S s) -> auto& { return s.destinations.back().rate; }));
+  rows.back().key.write = [](Settings s) {
+    return s.destinations.empty() || !s.destinations.back().rate
+               ? std::string()
+               : quote(rate_text(*s.destinations.back().rate));
+  };
 
   add(several(
       "resolver", "forward", "array of addresses", "name servers to ask; absent: those of resolv.conf",

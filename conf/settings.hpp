@@ -62,12 +62,20 @@ struct AddressRange {
   bool operator==(const AddressRange&) const = default;
 };
 
+/// At most so many in a time.
+struct Rate {
+  std::uint64_t count = 0;
+  Duration per{};
+  bool operator==(const Rate&) const = default;
+};
+
 /// A DNS list of addresses (RFC 5782). What it answers beside `answers` is an error of the list, never a listing.
 struct Dnsbl {
-  enum class Action { reject, mark };
+  enum class Action { reject, mark, weigh };
   std::string zone;
   std::vector<AddressRange> answers = {{{127, 0, 0, 2}, {127, 0, 0, 11}, "127.0.0.2-127.0.0.11"}};
   Action action = Action::reject;
+  int weight = 1;  // of Action::weigh; below 0: a list of good clients
   bool operator==(const Dnsbl&) const = default;
 };
 
@@ -115,12 +123,16 @@ struct Smtp {
   enum class Fcrdns { off, mark, reject } fcrdns = Fcrdns::off;
   enum class Helo { off, reject } helo = Helo::off;
   Duration greeting_delay{};  // a stranger who sends something meanwhile is refused
+  int dnsbl_threshold = 3;    // of the weights of the lists that have the client
+  Duration greylist{};        // so long a stranger who is not known waits; 0: nobody does
+  std::optional<Rate> messages_per_host, recipients_per_host;  // of strangers on smtp listeners
 };
 
 /// Of listeners with Protocol::submission.
 struct Submission {
   enum class Senders { own, domain, any };
   Senders senders = Senders::own;
+  std::optional<Rate> messages_per_user, recipients_per_user;
 };
 
 struct RelayDomain {
@@ -163,13 +175,6 @@ struct Delivery {
   std::vector<std::string> source;  // addresses to send from; empty: the system chooses
   Timeouts timeouts;
   bool operator==(const Delivery&) const = default;
-};
-
-/// So many in so much time: "600/min".
-struct Rate {
-  std::uint64_t count = 0;
-  Duration per{};
-  bool operator==(const Rate&) const = default;
 };
 
 /// Overrides for one destination; `match` names a domain, a next hop's host, MX hosts ("mx:*.example.net") or

@@ -18,9 +18,12 @@ struct Stats {
   Counter spf_refused{0}, dmarc_refused{0}, dns_questions{0}, dns_failures{0};
   // and sessions of them
   Counter dnsbl_refused{0}, fcrdns_refused{0}, helo_refused{0}, early_talkers{0};
+  // Told to come again later: by rates (also of users), by greylisting.
+  Counter rate_refused{0}, greylisted{0};
   Counter sessions_in{0}, sessions_out{0}, bytes_in{0}, bytes_out{0};
   // now
   std::atomic<std::int64_t> open_in{0}, open_out{0};
+  std::atomic<bool> stress{false};  // places for clients are short (inbound/census.hpp)
 
   struct Loop {
     std::string name;                // "receive 0": of the first such loop

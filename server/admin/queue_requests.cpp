@@ -234,6 +234,8 @@ Json stats(const Request& request) {
   answer["fcrdns_refused"] = s.fcrdns_refused.load();
   answer["helo_refused"] = s.helo_refused.load();
   answer["early_talkers"] = s.early_talkers.load();
+  answer["rate_refused"] = s.rate_refused.load();
+  answer["greylisted"] = s.greylisted.load();
   answer["dns_questions"] = s.dns_questions.load();
   answer["dns_failures"] = s.dns_failures.load();
   answer["sessions_in"] = s.sessions_in.load();
@@ -242,6 +244,7 @@ Json stats(const Request& request) {
   answer["bytes_out"] = s.bytes_out.load();
   answer["open_in"] = s.open_in.load();
   answer["open_out"] = s.open_out.load();
+  answer["stress"] = s.stress.load();
   answer["in_hand"] = recipients_in_hand(request.lanes);
   answer["possible_duplicates"] = request.store.possible_duplicates();
   answer["loops"] = Json::array();

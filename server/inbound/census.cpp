@@ -1,5 +1,7 @@
 #include "server/inbound/census.hpp"
 
+#include <algorithm>
+
 namespace spoold::server {
 
 tl::expected<Census::Place, Census::Refusal> Census::enter(const Peer& peer, bool stranger,
@@ -12,7 +14,9 @@ tl::expected<Census::Place, Census::Refusal> Census::enter(const Peer& peer, boo
   std::vector<std::string> hosts;
   if (stranger) {
     hosts = peer.counted_by();
-    int most = limits.max_connections_per_host;
+    // Where places are short a host gets half of its own.
+    const int of_host = limits.max_connections_per_host;
+    int most = pressed() ? std::max(of_host / 2, 1) : of_host;
     for (const std::string& host : hosts) {  // the narrowest first
       const auto found = by_host_.find(host);
       if (found != by_host_.end() && found->second >= most)
@@ -42,6 +46,7 @@ void Census::weigh() {
   const bool now = strangers_ * 10 > most_strangers_ * (was ? 8 : 9);
   if (now == was) return;
   pressed_.store(now, std::memory_order_relaxed);
+  if (stress_ != nullptr) stress_->store(now, std::memory_order_relaxed);
   began_.store(now, std::memory_order_relaxed);
 }
 

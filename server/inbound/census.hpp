@@ -27,6 +27,10 @@ class Census {
  public:
   enum class Refusal { too_many, too_many_of_host, stopping };
 
+  Census() = default;
+  /// `stress`: what shows that places are short.
+  explicit Census(std::atomic<bool>& stress) : stress_(&stress) {}
+
   /// What an admitted peer holds.
   class Place {
    public:
@@ -69,6 +73,7 @@ class Census {
   int total_ = 0, strangers_ = 0, most_strangers_ = 0;
   bool stopping_ = false;
   std::atomic<bool> pressed_{false}, began_{false};
+  std::atomic<bool>* const stress_ = nullptr;
 };
 
 }  // namespace spoold::server

@@ -129,6 +129,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     if (auto refusal = refused_by_policy(*verified))
       co_return std::vector<smtp::Reply>(1, *std::move(refusal));
   }
+  if (auto later = greylisted(verified)) co_return std::vector<smtp::Reply>(1, *std::move(later));
   Disposition disposition = decide(*source, verified);
   while (disposition.unnumbered) {
     auto begin = [this, list = *disposition.unnumbered](store::Callback<void> done) {
@@ -174,6 +175,32 @@ std::optional<smtp::Reply> Intake::refused_by_policy(const auth::Verified& verif
   ++(refusal->by == auth::Refusal::By::spf ? reception_.stats.spf_refused : reception_.stats.dmarc_refused);
   log_.refused(dialog_.transaction().reverse_path, "", refusal->reply);
   return std::move(refusal->reply);
+}
+
+// Not what answers our own mail: bounces come to addresses that are signed.
+std::optional<smtp::Reply> Intake::greylisted(const auth::Verified* verified) {
+  const conf::Smtp& smtp = rules_.settings->smtp;
+  const smtp::ServerProfile& profile = dialog_.profile();
+  if (smtp.greylist.count() == 0 || !dialog_.stranger() || profile.lmtp || profile.submission) return {};
+  if (screening_ && screening_->is_good()) return {};
+  const smtp::Transaction& transaction = dialog_.transaction();
+  const auto is_answer = [](const smtp::Recipient& one) {
+    return one.is<smtp::to::Bounce>() || one.is<smtp::to::Probe>();
+  };
+  if (std::ranges::all_of(transaction.recipients, is_answer)) return {};
+  const std::string who = Greylist::who(verified, octets(peer_.address));
+  const auto wait =
+      reception_.greylist.wait(who, transaction.reverse_path, transaction.recipients.front().address,
+                               smtp.greylist, Greylist::Clock::now());
+  if (!wait) return {};
+  ++reception_.stats.greylisted;
+  smtp::Reply reply{451,
+                    {4, 7, 1},
+                    "greylisted: mail of " + who + " is not known here yet; try again in " +
+                        std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()) +
+                        " s, as mail servers do"};
+  log_.refused(transaction.reverse_path, transaction.recipients.front().address, reply);
+  return reply;
 }
 
 Disposition Intake::decide(store::ContentSource source, const auth::Verified* verified) const {

@@ -52,6 +52,7 @@ class Intake {
   void verify_post();
   Verification::Means means(bool whole) const;
   std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
+  std::optional<smtp::Reply> greylisted(const auth::Verified* verified);
   Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
   std::vector<smtp::Reply> refuse_all(const store::Error& error);
 

@@ -21,6 +21,7 @@ Reception::Reception(std::shared_ptr<const Rules> the_rules, store::Store& the_s
     : store(the_store),
       stats(the_stats),
       wake(std::move(the_wake)),
+      census(the_stats.stress),
       threads_(threads),
       rules_(std::move(the_rules)),
       resolver(threads.context(0), rules()->settings->resolver),

@@ -25,9 +25,11 @@
 #include "server/inbound/blocklists.hpp"
 #include "server/inbound/census.hpp"
 #include "server/inbound/content.hpp"
+#include "server/inbound/greylist.hpp"
 #include "server/inbound/password_line.hpp"
 #include "server/inbound/peer.hpp"
 #include "server/inbound/penalties.hpp"
+#include "server/inbound/rates.hpp"
 #include "server/inbound/rules.hpp"
 #include "server/stats.hpp"
 #include "server/threads.hpp"
@@ -69,6 +71,8 @@ class Reception {
   const Wake wake;
   Census census;
   Penalties penalties;
+  Rates rates;
+  Greylist greylist;
   std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
   std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures
   const Content::Memory memory = std::make_shared<ContentMemory>();

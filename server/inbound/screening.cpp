@@ -46,12 +46,22 @@ void Screening::judge() {
     if (!verdict.error.empty()) lists_.failed(list->zone, verdict.error);
     if (!verdict.listed) continue;
     listed_.push_back(list->zone);
-    if (list->action == conf::Dnsbl::Action::mark || refusal_) continue;
+    if (list->action == conf::Dnsbl::Action::weigh) weight_ += list->weight;
+    if (list->action != conf::Dnsbl::Action::reject || refusal_) continue;
     ++stats_.dnsbl_refused;
     refusal_ = smtp::Reply{550,
                            {5, 7, 1},
                            client + " is on the DNS list " + list->zone +
                                (verdict.text.empty() ? "" : ": " + verdict.text) +
+                               "; have it taken off there, or ask postmaster@" + settings_->hostname};
+  }
+  if (weight_ >= settings_->smtp.dnsbl_threshold && !refusal_) {
+    std::string zones;
+    for (const std::string& zone : listed_) zones += (zones.empty() ? "" : ", ") + zone;
+    ++stats_.dnsbl_refused;
+    refusal_ = smtp::Reply{550,
+                           {5, 7, 1},
+                           client + " is on these DNS lists: " + zones +
                                "; have it taken off there, or ask postmaster@" + settings_->hostname};
   }
   if (!iprev_.check || settings_->smtp.fcrdns != conf::Smtp::Fcrdns::reject || refusal_) return;
@@ -64,6 +74,11 @@ void Screening::judge() {
                            {5, 7, 25},
                            "reverse DNS: " + iprev_.check->problem() +
                                "; a mail server needs a PTR record whose name has its address"};
+}
+
+bool Screening::is_good() {
+  (void)refusal();
+  return weight_ < 0;
 }
 
 void Screening::mark(auth::Verified& verified) {

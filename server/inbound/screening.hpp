@@ -35,6 +35,8 @@ class Screening final : public Inquiry {
 
   /// Once it is answered. Why the client may send nothing; nothing: it may.
   const std::optional<smtp::Reply>& refusal();
+  /// Once it is answered: lists of good clients outweigh the others.
+  bool is_good();
   /// What stands in Authentication-Results.
   void mark(auth::Verified& verified);
 
@@ -51,6 +53,7 @@ class Screening final : public Inquiry {
   bool judged_ = false;
   std::optional<smtp::Reply> refusal_;
   std::vector<std::string> listed_;
+  int weight_ = 0;  // of the lists that have the client
 };
 
 }  // namespace spoold::server

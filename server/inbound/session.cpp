@@ -246,6 +246,7 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
     // A sender: nothing is asked of it but that there is room for its mail.
     if (!reception_.store.has_room())
       return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
+    if (auto later = over_rate(false)) return *std::move(later);
     return may_send(std::get<smtp::MailArgument>(dialog_.asked()), read);
   }
   const smtp::Transaction& transaction = dialog_.transaction();
@@ -259,7 +260,10 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   if (!read) read.emplace(reception_.store);
   AddressBook::Answer found = rules_->addresses.look_up(*read, rcpt->forward_path, transaction,
                                                         dialog_.may_relay(), reception_.store.now());
-  if (found) return std::move(*found);
+  if (found) {
+    if (auto later = over_rate(true)) return *std::move(later);
+    return std::move(*found);
+  }
   log_.refused(transaction.reverse_path, rcpt->forward_path ? rcpt->forward_path->text() : "postmaster",
                found.error());
   return std::move(found.error());

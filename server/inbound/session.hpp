@@ -76,6 +76,7 @@ class Session : public std::enable_shared_from_this<Session> {
   Awaitable<bool> talks_early();
   std::optional<smtp::Reply> screened(const smtp::RcptArgument& rcpt);
   bool between_transactions() const;
+  std::optional<smtp::Reply> over_rate(bool recipient);  // session_rates.cpp
   auto executor() { return channel_.socket().get_executor(); }
 
   Reception& reception_;
@@ -93,6 +94,7 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<Screening> screening_;  // of a stranger by SMTP, where the configuration asks for it
   bool screens_ = false;                  // such a stranger
   bool helo_counted_ = false;
+  std::string network_;  // what rates count it under; made where there are some
   Intake intake_;
   std::string out_;
   std::optional<asio::steady_timer> pause_;  // made when the session is slowed down

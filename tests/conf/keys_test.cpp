@@ -39,6 +39,7 @@ std::string file_with(const Key& key) {
   if (key.section == "relay" && key.name == "username") text += "password_file = \"/dev/null\"\n";
   if (key.section == "relay" && key.name == "password_file") text += "username = \"spoold\"\n";
   if (key.section == "relay" && key.name != "smarthost") text += "smarthost = \"smtp://mail.example.org\"\n";
+  if (key.section == "dnsbl" && key.name == "weight") text += "action = \"weigh\"\n";
   if (key.section == "listen" && key.name == "tls")
     text += "[[tls]]\ncertificate = \"/dev/null\"\nkey = \"/dev/null\"\n";
   if (key.section == "listen" && (key.name == "proxy_protocol" || key.name == "xclient"))

@@ -47,6 +47,31 @@ TEST_CASE("census: one IPv6 customer network does not take all places") {
   CHECK(enter("2001:db8:0:1::1"));
 }
 
+TEST_CASE("census: where places are short a host gets half of its own, and that is shown") {
+  std::atomic<bool> stress{false};
+  Census census(stress);
+  std::vector<Census::Place> places;
+  const auto smtp = limits(100, 10);
+  const auto enter = [&](const std::string& address) {
+    auto place = census.enter(from(address), true, smtp);
+    if (place) places.push_back(*std::move(place));
+    return place.has_value();
+  };
+  for (int i = 0; i < 7; ++i) CHECK(enter("192.0.2.200"));
+  for (int i = 0; i < 74; ++i) CHECK(enter("192.0.2." + std::to_string(i)));
+  CHECK(!stress);
+  CHECK(enter("192.0.2.99"));
+  CHECK(stress);
+  CHECK(!enter("192.0.2.200"));
+  int of_one = 0;
+  for (int i = 0; i < 8; ++i) of_one += enter("192.0.2.201");
+  CHECK(of_one == 5);
+  places.clear();
+  CHECK(!stress);
+  for (int i = 0; i < 10; ++i) CHECK(enter("192.0.2.200"));
+  CHECK(!enter("192.0.2.200"));
+}
+
 TEST_CASE("census: a tenth of the places is for trusted networks") {
   Census census;
   std::vector<Census::Place> places;
