@@ -163,8 +163,8 @@ std::vector<Row> make_rows() {
                &Smtp::proxies));
   add(rate(
       "smtp", "messages_per_host",
-      "at most so many messages in a time from one address, or one IPv6 /64, that is not trusted", "\"600/h\"",
-      [](S s) -> auto& { return s.smtp.messages_per_host; }));
+      "at most so many messages in a time from one address, or one IPv6 /64, that is not trusted",
+      "\"600/h\"", [](S s) -> auto& { return s.smtp.messages_per_host; }));
   add(rate(
       "smtp", "recipients_per_host", "at most so many recipients in a time from it", "\"6000/h\"",
       [](S s) -> auto& { return s.smtp.recipients_per_host; }));

@@ -75,7 +75,8 @@ TEST_CASE("import file: bad CSV lines; a record over several lines counts its fi
         "!2:\"Anna:the name is not one line of UTF-8 text\n!4:Bert,nobody:the address has no @\n"
         "!5:Carl:the line has no column for the address\n");
   CHECK(read("email,delivery\na@a.example,often\n") ==
-        "!2:a@a.example,often:delivery is none of: regular, digest, nomail, nomail_by_user, nomail_by_admin, "
+        "!2:a@a.example,often:delivery is none of: regular, digest, digest_mime, digest_plain, nomail, "
+        "nomail_by_user, nomail_by_admin, "
         "nomail_by_bounce\n");
   CHECK(read("email,name\na@a.example,\"open\nb@b.example,x\n") ==
         "!2:a@a.example,\"open:a quote is not closed\n");

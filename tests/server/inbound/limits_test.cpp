@@ -13,7 +13,8 @@ namespace {
 const Rates::Clock::time_point start = Rates::Clock::time_point(1000h);
 constexpr auto day = 24h;
 
-auth::Verified passed(const std::string& spf, std::vector<std::string> dkim = {}, const std::string& author = {}) {
+auth::Verified passed(const std::string& spf, std::vector<std::string> dkim = {},
+                      const std::string& author = {}) {
   auth::Verified found;
   if (!spf.empty()) {
     found.spf.emplace().result = auth::SpfResult::pass;
