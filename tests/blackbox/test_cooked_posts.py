@@ -86,7 +86,7 @@ class Test(harness.Case):
                                 subject_prefix="[Test %d] ", reply_to="list", remove_headers="X-Spam-*, Organization",
                                 description="All tests", sender_header="true")
         text = ("From: Poster <poster@example.net>\r\nReply-To: Home <home@example.net>\r\nTo: test@lists.example\r\nSubject: Re: x\r\n"
-                "Message-ID: <c@example.net>\r\n"
+                "Date: Mon, 01 Jun 2026 10:00:00 +0000\r\nMessage-ID: <c@example.net>\r\n"
                 "X-Spam-Score: 1\r\nOrganization: none\r\n\r\nHello\r\n")
         shown = spoold.run("cook", "test@lists.example", "--member", "m1@d1.example", input=text)
         self.send(spoold, text)
