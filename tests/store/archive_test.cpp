@@ -153,7 +153,7 @@ TEST_CASE("archive: a commit that has no room takes the file away again") {
   for (const bool mbox : {false, true}) {
     Folder folder;
     House h(mbox, folder.path());
-    bool full = false;
+    std::atomic<bool> full = false;
     h.s.options.fault = [&](const char* point) {
       return full && std::string_view(point) == "commit" ? ENOSPC : 0;
     };
