@@ -144,7 +144,7 @@ struct Settings {
   DigestRules digest;
   FilterRules filter;
   std::vector<std::string> include_lists,
-      exclude_lists;  // Mailbox texts of lists of this server: readers.hpp
+      exclude_lists;  // Mailbox texts of lists of this server: store/roster.hpp
 };
 
 struct List {
