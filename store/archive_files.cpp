@@ -286,7 +286,8 @@ Filed<void> ArchiveFiles::append(std::span<const Id> ids) {
     return {};
   }();
   if (!written) {
-    (void)::ftruncate(mbox.get(), static_cast<::off_t>(begin));  // else settle_begun() does it the next time
+    // Where that fails too, settle_begun() does it the next time.
+    [[maybe_unused]] const int cut = ::ftruncate(mbox.get(), static_cast<::off_t>(begin));
     return written;
   }
   for (const Begun& one : posts)

@@ -135,7 +135,7 @@ class Filter {
     if (type == "multipart/signed" && one.changed) {
       for (std::size_t n = 1; n < left.size(); ++n)
         remove(found_[left[n]], one.setting, "the signature would not hold any more", true);
-      left.resize(1);
+      left.erase(left.begin() + 1, left.end());
     } else if (type == "multipart/alternative" && rules_.collapse_alternatives && !transparent_) {
       collapse(one, left);
     }
