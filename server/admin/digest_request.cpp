@@ -1,23 +1,14 @@
 // `spoolctl digest`: what waits for the next digest of a list goes out now.
-#include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
-#include "server/admin/requests.hpp"
+#include "server/admin/directory_request.hpp"
 #include "server/office/digests.hpp"
-#include "store/directory/directory.hpp"
 #include "store/store.hpp"
-#include "store/txn.hpp"
 
 namespace spoold::server::admin {
 
 Json digest(const Request& request) {
-  const auto address = Mailbox::parse(request.text("list"));
-  if (!address) return failure(Exit::usage, "'" + request.text("list") + "': " + address.error());
-  const auto list = [&] {
-    const std::string key = address->key();
-    const store::Read read(request.store);
-    return store::directory::find_list(read, mail::Address(key).local, address->domain());
-  }();
-  if (!list) return failure(Exit::nothing_matched, "there is no list " + address->text());
+  const auto list = find_list(request);
+  if (!list) return failure(list.error());
   auto made = digest_of(request.settings, request.store, list->id, request.store.now());
   if (!made) return failure(Exit::nothing_matched, "no post waits for a digest of " + list->address());
   Json answer = success(request);

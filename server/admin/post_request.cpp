@@ -2,14 +2,11 @@
 // (server/office/acceptance).
 #include "protocol/mail/base64.hpp"
 #include "protocol/mail/header.hpp"
-#include "protocol/mail/mailbox.hpp"
 #include "server/admin/await.hpp"
-#include "server/admin/requests.hpp"
+#include "server/admin/directory_request.hpp"
 #include "server/log.hpp"
 #include "server/office/acceptance.hpp"
-#include "store/directory/directory.hpp"
 #include "store/store.hpp"
-#include "store/txn.hpp"
 
 namespace spoold::server::admin {
 
@@ -50,14 +47,8 @@ std::optional<std::string> fault_of(std::string_view bytes, std::string_view hea
 }  // namespace
 
 Json post(const Request& request) {
-  const auto address = Mailbox::parse(request.text("list"));
-  if (!address) return failure(Exit::usage, "'" + request.text("list") + "': " + address.error());
-  const auto found = [&] {
-    const std::string key = address->key();
-    const store::Read read(request.store);
-    return store::directory::find_list(read, mail::Address(key).local, address->domain());
-  }();
-  if (!found) return failure(Exit::nothing_matched, "there is no list " + address->text());
+  const auto found = find_list(request);
+  if (!found) return failure(found.error());
   const auto decoded = mail::base64_decode(request.text("content"));
   if (!decoded) return failure(Exit::usage, "content is not base64");
   auto bytes = std::make_shared<const std::string>(with_crlf(without_from_line(*decoded)));

@@ -78,8 +78,7 @@ std::optional<store::Acceptance> brake_of(const AddressBook& book, const store::
                   .from = list::bounces_address(*list),
                   .subject = "A post to " + list->address() + " is held: too many copies fail",
                   .at = failures.all.front().outcome.last.at});
-    mail.message.reverse_path = list::bounces_address(*list);
-    for (std::string& owner : owners) mail.recipients.push_back({std::move(owner)});
+    address_to_all(mail, *list, std::move(owners));
     add_text(book.settings(), mail,
              "The post " + id + " to " + list->address() + " is held: " + why +
                  ".\r\nThe limit of the list is " + list::print_brake(rules) +
