@@ -363,6 +363,9 @@ Id Store::new_id() {
 TimePoint Store::now() const {
   return state_->options.now();
 }
+TimePoint Store::newest_at_open() const {
+  return TimePoint(std::chrono::milliseconds(state_->backlog.first_new >> 22));
+}
 std::uint64_t Store::possible_duplicates() const {
   return state_->duplicates;
 }

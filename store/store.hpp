@@ -198,6 +198,8 @@ class Store {
   ReadersFound check_readers();
 
   TimePoint now() const;
+  /// When the newest message came that the store knew of when it was opened; the epoch: it knew none.
+  TimePoint newest_at_open() const;
   std::uint64_t possible_duplicates() const;
   bool has_room() const;  // intake is open
   std::string trouble()

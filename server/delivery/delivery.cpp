@@ -109,6 +109,10 @@ void Delivery::use(std::shared_ptr<const SigningKeys> keys) {
   context_.signing.use(std::move(keys));
 }
 
+void Delivery::end_lifetimes(bool on) {
+  context_.lifetimes = on;
+}
+
 void Delivery::start() {
   wake({});
 }

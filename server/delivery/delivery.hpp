@@ -32,6 +32,8 @@ class Delivery final : public Lanes {
   /// Any thread. Of what is signed from now on; before the first call nothing is.
   void use(std::shared_ptr<const SigningKeys> keys);
   /// A lane for every route with something due, now or later.
+  /// False: lifetimes end no more, as the clock is doubted. Any thread; from the next turn of each lane on.
+  void end_lifetimes(bool on);
   void start();
   /// `stopped` runs once, on a network thread. A second call cuts what is open. From the first call on
   /// destinations() and withdraw() are answered at once (none; idle: the store decides): nobody waits for a loop

@@ -14,7 +14,7 @@
 namespace spoold::server {
 namespace {
 
-delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
+delivery::Limits limits_of(const conf::Settings& settings, const Way& way, bool lifetimes) {
   const conf::Delivery& conf = settings.delivery;
   const conf::Destination* own = way.destination();
   delivery::Limits limits;
@@ -22,7 +22,7 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way) {
   limits.lmtp = way.lmtp();
   limits.configured_next_hop = !way.by_mx();
   limits.retry = conf.retry;
-  limits.lifetime = conf.lifetime;
+  if (lifetimes) limits.lifetime = conf.lifetime;
   limits.isolation_waits = conf.isolation_waits;
   limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
   limits.isolation_window = conf.isolation_window;
@@ -68,12 +68,12 @@ Lane::~Lane() {
 }
 
 delivery::Planner Lane::make_planner(const delivery::HostMemory& memory) {
-  return delivery::Planner(limits_of(*settings_, way_), random_(), memory, now());
+  return delivery::Planner(limits_of(*settings_, way_, lifetimes_), random_(), memory, now());
 }
 
 // What applies to it may depend on its MX hosts.
 void Lane::way_changed() {
-  planner_.reconfigure(limits_of(*settings_, way_));
+  planner_.reconfigure(limits_of(*settings_, way_, lifetimes_));
   place_.join(way_.group() ? context_.groups.of(*way_.group(), now()) : nullptr,
               way_.group() ? way_.group()->connections : 0);
   planner_.join(place_.group());
@@ -103,6 +103,10 @@ void Lane::turn() {
   const bool trouble = outbox_.failed() || !context_.store.trouble().empty();
   if (trouble_ && !trouble) poke_ = true;
   trouble_ = trouble;
+  if (const bool lifetimes = context_.lifetimes; lifetimes != lifetimes_) {
+    lifetimes_ = lifetimes;
+    planner_.reconfigure(limits_of(*settings_, way_, lifetimes_));
+  }
   if (planner_.wake_at() <= at) {
     planner_.tick(at);
     poke_ = true;

@@ -51,6 +51,7 @@ struct DeliveryContext {
   Groups groups;
   Signing signing;
   SevenBit seven_bit;
+  std::atomic<bool> lifetimes{true};  // false: none ends, the clock is doubted (protocol/clock_watch.hpp)
 };
 
 /// What the lanes of one thread have in common.
@@ -196,6 +197,7 @@ class Lane : public OutboundSession::Owner {
   std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
   bool turn_asked_ = false;
   bool poke_ = false;        // idle sessions ask for work in this turn
+  bool lifetimes_ = true;    // as in the context
   bool trouble_ = false;     // the store cannot commit: no transaction is started
   bool look_again_ = false;  // a connection is wanted, but DNS is asked
   bool stopping_ = false;
