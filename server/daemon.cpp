@@ -1,6 +1,7 @@
 #include <unistd.h>
 
 #include "conf/load.hpp"
+#include "server/crash_notes.hpp"
 #include "server/daemon_state.hpp"
 #include "server/log.hpp"
 #include "server/loop_lag.hpp"
@@ -91,6 +92,7 @@ tl::expected<void, std::string> Daemon::State::open_store() {
   auto opened = store::Store::open(std::move(options));
   if (!opened) return tl::unexpected(opened.error().text);
   store = std::move(*opened);
+  clock.emplace(store->newest_at_open(), now(), std::chrono::steady_clock::now());
   return {};
 }
 
@@ -156,6 +158,7 @@ int Daemon::run() {
 void Daemon::State::start() {
   try {
     tell_of_the_crash();
+    hold_what_crashed();
     reroute();
     delivery->start();
     reception->start();
@@ -199,6 +202,30 @@ void Daemon::State::tell_of_the_crash() {
                 {"reply",
                  "they may have been on the wire when spoold ended; they are tried again, and so may "
                  "get the message twice"}});
+}
+
+/// Before the lanes begin. A message that ended spoold twice within a day goes no further; its list does.
+void Daemon::State::hold_what_crashed() {
+  for (const crash::Note& note : crash::watch(settings->spool.path, now())) {
+    const std::string qid = store::id_text(note.message);
+    if (note.times < 2) {
+      log::event(
+          Level::error, "crashed",
+          {{"qid", qid}, {"reply", "spoold crashed while it worked on this message; it is tried once more"}});
+      continue;
+    }
+    store->whole(
+        note.message, store::Whole::hold, "spoold (crashed)",
+        [this, qid, id = note.message](const store::Result<std::vector<std::uint32_t>>& held) {
+          using Kind = store::Error::Kind;
+          if (held || held.error().kind == Kind::not_found || held.error().kind == Kind::conflict)
+            crash::forget(settings->spool.path, id);
+          if (held)
+            log::event(
+                Level::error, "held",
+                {{"qid", qid}, {"reason", "crashed: spoold crashed twice while it worked on this message"}});
+        });
+  }
 }
 
 /// What was due on a route that the configuration does not give any more goes the way it names now.
@@ -284,11 +311,29 @@ void Daemon::State::end_the_loops() {
   delivering.clear();
 }
 
+/// What expires does so by age(). A digest that goes out too early is no loss, so digests go by the clock.
+TimePoint Daemon::State::age() const {
+  return clock->age(now(), std::chrono::steady_clock::now());
+}
+
+void Daemon::State::look_at_clock() {
+  if (!clock->look(now(), std::chrono::steady_clock::now())) return;
+  delivery->end_lifetimes(!clock->doubts());
+  if (clock->doubts())
+    log::event(Level::warning, "clock",
+               {{"reply",
+                 "the clock is more than a day later than spoold expected; nothing expires for an hour. "
+                 "Is " +
+                     rfc3339(now()) + " right?"}});
+  else
+    log::event(Level::info, "clock", {{"reply", "the clock is believed again: " + rfc3339(now())}});
+}
+
 /// A few at a time: each is a commit of its own, and 10,000 may expire together.
 void Daemon::State::tick_held() {
   if (stopping) return;
   constexpr std::size_t at_once = 100;
-  auto due = reports->held(*store, now(), at_once);
+  auto due = reports->held(*store, age(), at_once);
   auto left = std::make_shared<std::atomic<std::size_t>>(due.size());
   const bool more = due.size() >= at_once;
   for (store::Acceptance& one : due)
@@ -304,6 +349,7 @@ void Daemon::State::tick_held() {
 /// Each minute: which are due, and each of them, on the thread for it. What goes wrong is tried again at the next tick.
 void Daemon::State::tick_digests() {
   if (stopping) return;
+  look_at_clock();
   const auto made = [this](const store::Result<store::Accepted>& done) {
     if (done) return wake(done->routes);
     if (done.error().kind != store::Error::Kind::conflict)
@@ -330,8 +376,9 @@ void Daemon::State::tick_digests() {
 
 void Daemon::State::sweep() {
   if (stopping) return;
-  store->sweep(now(), [](const store::Result<void>&) {});
-  store->tick_scores(now(), [](const store::Result<void>& done) {
+  look_at_clock();
+  store->sweep(age(), [](const store::Result<void>&) {});
+  store->tick_scores(age(), [](const store::Result<void>& done) {
     if (!done) log::event(Level::error, "bounce", {{"reply", done.error().text}});
   });
   tick_held();

@@ -3,6 +3,7 @@
 #include <atomic>
 
 #include "conf/routes.hpp"
+#include "protocol/clock_watch.hpp"
 #include "server/admin/control_socket.hpp"
 #include "server/admin/operator.hpp"
 #include "server/auth/signing_keys.hpp"
@@ -66,6 +67,7 @@ struct Daemon::State {
       watchdog;  // of receiving.context(0), like all that is posted to it
   std::atomic<bool> stopping{false}, delivery_stopped{false};
   list::Hmac hmac;
+  std::optional<ClockWatch> clock;  // of receiving.context(0)
   Reloader reloader;
 
   tl::expected<void, std::string> open_store();
@@ -73,6 +75,8 @@ struct Daemon::State {
   tl::expected<void, std::string> bind();
   void thrown(const std::exception&);
   void wake(std::vector<std::string> due);
+  void look_at_clock();
+  TimePoint age() const;
   void tick_held();
   void tick_digests();
   void start();
@@ -82,6 +86,7 @@ struct Daemon::State {
   void end_the_loops();
   void sweep();
   void tell_of_the_crash();
+  void hold_what_crashed();
   void reroute();
   void tell_alive();
 

@@ -3,6 +3,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "server/crash_notes.hpp"
+
 namespace spoold::server {
 namespace {
 
@@ -215,9 +217,14 @@ void OutboundSession::feed() {
   }
 }
 
+store::Id OutboundSession::in_output() const {
+  return out_.output.contents.empty() ? 0 : out_.output.contents.front().message;
+}
+
 bool OutboundSession::start_write() {
   out_.begin();
   writing_ = true;  // before a content that may throw: nothing of this output is written then
+  const crash::Handling handling(in_output());
   for (const auto& content : out_.output.contents) {
     if (content.copy && content.copy->data)
       out_.add(Gather::Rope{content.chunk ? content.copy->chunk : content.copy->data});
@@ -257,7 +264,10 @@ void OutboundSession::wait_writable() {
     self->guarded([&s = *self, error] {
       if (s.over_) return s.conclude();
       if (error) return s.write_failed(error);
-      if (!s.write_on()) return;
+      {
+        const crash::Handling handling(s.in_output());
+        if (!s.write_on()) return;
+      }
       s.step_limit();
       s.feed();
     });

@@ -27,6 +27,7 @@
 #include "server/delivery/tls_client.hpp"
 #include "server/tls/channel.hpp"
 #include "server/watchdog.hpp"
+#include "store/id.hpp"
 
 namespace spoold::server {
 
@@ -132,6 +133,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   void threw(std::exception_ptr why);
   void took(std::size_t n);
   void feed();
+  store::Id in_output() const;  // the message that is written; 0: none
   bool start_write();
   bool write_on();
   void wait_writable();

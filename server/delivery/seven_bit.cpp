@@ -8,6 +8,7 @@
 
 #include "protocol/mime/seven_bit.hpp"
 #include "protocol/smtp/data_writer.hpp"
+#include "server/crash_notes.hpp"
 #include "server/delivery/signing.hpp"
 #include "server/delivery/wire.hpp"
 #include "server/log.hpp"
@@ -61,6 +62,7 @@ std::shared_ptr<Form> SevenBit::of(const store::Message& message, std::shared_pt
 }
 
 void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal) {
+  const crash::Handling handling(message.id);
   try {
     convert(*form, message, personal);
   } catch (...) {
