@@ -13,6 +13,13 @@ bool is_blank(char c) {
   return c == ' ' || c == '\t';
 }
 
+/// Where the next blank or CR is. (find_first_of() calls memchr() for each octet.)
+std::size_t up_to_blank(std::string_view octets) {
+  std::size_t end = 0;
+  while (end < octets.size() && octets[end] != '\r' && !is_blank(octets[end])) ++end;
+  return end;
+}
+
 /// Folding undone, runs of blanks as one, none at the ends (3.4.2).
 std::string relaxed_value(std::string_view value) {
   std::string out;
@@ -80,6 +87,16 @@ std::string SignedFields::of(const std::vector<std::string>& names, bool relaxed
 BodyHash::BodyHash(bool relaxed, std::optional<std::uint64_t> limit, const NewDigest& digest)
     : relaxed_(relaxed), limit_(limit), digest_(digest()) {}
 
+BodyHash::BodyHash(const BodyHash& other)
+    : relaxed_(other.relaxed_),
+      limit_(other.limit_),
+      digest_(other.digest_->copy()),
+      buffer_(other.buffer_),
+      size_(other.size_),
+      pending_lines_(other.pending_lines_),
+      pending_blank_(other.pending_blank_),
+      pending_cr_(other.pending_cr_) {}
+
 void BodyHash::put(std::string_view octets) {
   const std::uint64_t left = limit_ ? *limit_ - std::min(*limit_, size_) : octets.size();
   size_ += octets.size();
@@ -126,7 +143,7 @@ void BodyHash::update(std::string_view octets) {
       octets.remove_prefix(1);
     } else {
       put_pending();
-      const auto end = std::min(octets.find_first_of(relaxed_ ? "\r \t" : "\r"), octets.size());
+      const std::size_t end = relaxed_ ? up_to_blank(octets) : std::min(octets.find('\r'), octets.size());
       put(octets.substr(0, end));
       octets.remove_prefix(end);
     }

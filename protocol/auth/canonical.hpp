@@ -19,6 +19,7 @@ class Digest {
   virtual ~Digest() = default;
   virtual void update(std::string_view octets) = 0;
   virtual std::string finish() = 0;  // 32 octets; once
+  virtual std::unique_ptr<Digest> copy() const = 0;
 };
 using NewDigest = std::function<std::unique_ptr<Digest>()>;
 
@@ -46,8 +47,11 @@ class BodyHash {
  public:
   /// `limit`: so many octets of the canonical form (l=); absent: all.
   BodyHash(bool relaxed, std::optional<std::uint64_t> limit, const NewDigest& digest);
+  BodyHash(BodyHash&&) = default;
 
   void update(std::string_view octets);
+  /// Of all so far: for bodies that begin in the same way.
+  BodyHash copy() const { return *this; }
   /// Once. The hash, or nothing: the body is shorter than the limit.
   std::optional<std::string> finish();
 
@@ -55,6 +59,7 @@ class BodyHash {
   std::optional<std::uint64_t> limit() const { return limit_; }
 
  private:
+  BodyHash(const BodyHash&);
   void put(std::string_view octets);
   void put_pending();
 

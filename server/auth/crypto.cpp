@@ -44,6 +44,13 @@ class Sha : public auth::Digest {
     return hash;
   }
 
+  std::unique_ptr<auth::Digest> copy() const override {
+    auto other = std::make_unique<Sha>(EVP_MD_CTX_get0_md(context_.get()));
+    if (EVP_MD_CTX_copy_ex(other->context_.get(), context_.get()) != 1)
+      throw std::runtime_error("SHA failed");
+    return other;
+  }
+
  private:
   Context context_;
 };

@@ -9,13 +9,14 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/auth/crypto.hpp"
+#include "server/crash_notes.hpp"
 #include "server/log.hpp"
 #include "store/store.hpp"
 
 namespace spoold::server {
 namespace {
 
-constexpr std::size_t most_known = 1000, most_octets = 8 << 20;
+constexpr std::size_t most_known = 1000, most_octets = 8 << 20, most_behind = 64 << 10;
 // A header as it came in is smaller (mail::HeaderLimits); what we added stands in it, too.
 constexpr mail::HeaderLimits limits{512 * 1024, 8192};
 constexpr mail::Blank place = list::blank(list::Value::signatures),
@@ -61,7 +62,7 @@ Signing::Known& Signing::known(store::Id message) {
   order_.push_front({message, nullptr, nullptr});
   at->second = order_.begin();
   while (order_.size() > 1 && (order_.size() > most_known || size_ > most_octets)) {
-    if (order_.back().shared) size_ -= order_.back().shared->header.size();
+    if (order_.back().shared) size_ -= order_.back().shared->size();
     known_.erase(order_.back().message);
     order_.pop_back();
   }
@@ -85,6 +86,7 @@ std::shared_ptr<Form> Signing::of(const store::Message& message, const std::vect
   }
   form->when_ready(std::move(on_ready));
   asio::post(pool_, [this, form, message, blanks, copy = std::move(copy)] {
+    const crash::Handling handling(message.id);
     try {
       make(*form, message, blanks, *copy);
     } catch (...) {
@@ -103,42 +105,76 @@ void Signing::make(Form& form, const store::Message& message, const std::vector<
   form.copy = std::move(made);
 }
 
-Signing::Hashed Signing::hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                                   const Copy& copy) {
-  if (!is_individual(blanks)) return read(message, nullptr);
-  std::shared_ptr<const Hashed> shared;
+std::shared_ptr<const Signing::Shared> Signing::shared(const store::Message& message,
+                                                       const std::vector<store::BlankAt>& blanks) {
   {
     const std::lock_guard lock(mutex_);
-    shared = known(message.id).shared;
+    if (auto shared = known(message.id).shared) return shared;
   }
-  if (!shared) {
-    shared = std::make_shared<const Hashed>(read(message, nullptr));
-    const std::lock_guard lock(mutex_);
-    Known& one = known(message.id);
-    if (!one.shared) one.shared = shared, size_ += shared->header.size();
-  }
-  // A value in the body, or behind the last field's line: another body.
-  if (blanks.back().at >= shared->header.size()) return read(message, std::make_shared<const Copy>(copy));
+  auto shared = std::make_shared<const Shared>(read(message, nullptr, blanks));
+  const std::lock_guard lock(mutex_);
+  Known& one = known(message.id);
+  if (!one.shared) one.shared = shared, size_ += shared->size();
+  return shared;
+}
+
+Signing::Hashed Signing::hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                                   const Copy& copy) {
+  const auto whole = [&](std::shared_ptr<const Copy> of) {
+    Shared read_once = read(message, std::move(of), {});
+    return Hashed{std::move(read_once.header), std::move(read_once.body_hash)};
+  };
+  if (!is_individual(blanks)) return whole(nullptr);
+  const std::shared_ptr<const Shared> shared = this->shared(message, blanks);
+  const bool in_body = blanks.back().at >= shared->header.size();
+  if (in_body && !shared->before) return whole(std::make_shared<const Copy>(copy));
   Hashed own{{}, shared->body_hash};
-  std::size_t from = 0;
-  for (std::size_t i = 0; i < blanks.size() && i < copy.values.size(); ++i) {
+  std::size_t from = 0, i = 0;
+  for (; i < blanks.size() && i < copy.values.size() && blanks[i].at < shared->header.size(); ++i) {
     own.header.append(shared->header, from, blanks[i].at - from).append(copy.values[i]);
     from = blanks[i].at;
   }
   own.header.append(shared->header, from);
+  if (!in_body) return own;
+  auth::BodyHash body = shared->before->copy();
+  const std::string_view behind = shared->behind;
+  for (from = 0; i < blanks.size() && i < copy.values.size(); ++i) {
+    const std::size_t at = blanks[i].at - shared->from;
+    body.update(behind.substr(from, at - from));
+    body.update(copy.values[i]);
+    from = at;
+  }
+  body.update(behind.substr(from));
+  own.body_hash = *body.finish();
   return own;
 }
 
-// The message once, slice by slice. The header is in memory, the body is not.
-Signing::Hashed Signing::read(const store::Message& message, std::shared_ptr<const Copy> copy) const {
+// The message once, slice by slice. The header is in memory; of the body only what is behind the first value in it (`blanks`).
+Signing::Shared Signing::read(const store::Message& message, std::shared_ptr<const Copy> copy,
+                              const std::vector<store::BlankAt>& blanks) const {
   WireStream stream(store_, message, true, std::move(copy));
-  Hashed out;
+  Shared out;
   auth::BodyHash body(true, std::nullopt, new_sha256);
+  std::uint64_t at = 0;
+  std::optional<std::uint64_t> first;  // the first value in the body
+  const auto take = [&](std::string_view octets) {
+    if (first && !out.before && at + octets.size() > *first) {
+      const auto before = static_cast<std::size_t>(*first - at);
+      body.update(octets.substr(0, before));
+      octets.remove_prefix(before);
+      at = *first;
+      out.before.emplace(body.copy());
+      out.from = at;
+    }
+    if (out.before) out.behind += octets;
+    body.update(octets);
+    at += octets.size();
+  };
   bool in_header = true;
   for (;;) {
     const std::string_view slice = stream.next();
     if (!in_header) {
-      body.update(slice);
+      take(slice);
     } else {
       out.header += slice;
       // Whole lines only: of a field that is cut off nobody knows that it is one.
@@ -147,11 +183,18 @@ Signing::Hashed Signing::read(const store::Message& message, std::shared_ptr<con
       // A header beyond all limits has no end here: then nothing is body, and nothing is signed.
       if (header && (header->complete() || slice.empty())) {
         in_header = false;
-        body.update(std::string_view(out.header).substr(header->end()));
-        out.header.resize(header->end());
+        at = header->end();
+        const auto in_body = std::ranges::find_if(blanks, [&](const auto& blank) { return blank.at >= at; });
+        if (in_body != blanks.end() && message.size - in_body->at <= most_behind) first = in_body->at;
+        take(std::string_view(out.header).substr(header->end()));
+        out.header.resize(static_cast<std::size_t>(header->end()));
       }
     }
     if (slice.empty()) break;
+  }
+  if (first && !out.before) {  // it stands at the very end
+    out.before.emplace(body.copy());
+    out.from = at;
   }
   out.body_hash = *body.finish();
   return out;

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <vector>
 
+#include "protocol/auth/canonical.hpp"
 #include "server/asio.hpp"
 #include "server/auth/signing_keys.hpp"
 #include "server/current.hpp"
@@ -63,11 +64,21 @@ class Signing {
     std::string header;
     std::string body_hash;
   };
+  /// What copies that differ have in common: all of it without the values.
+  struct Shared {
+    std::string header;
+    std::string body_hash;
+    // Where a value stands in the body: the hash of what is before the first one, and what is behind it. A copy then costs what
+    // is behind it. Nothing: there is none, or too much is behind it.
+    std::optional<auth::BodyHash> before = {};
+    std::uint64_t from = 0;
+    std::string behind = {};
+    std::size_t size() const { return header.size() + behind.size(); }
+  };
   struct Known {
     store::Id message = 0;
     std::shared_ptr<Form> form;  // of a message whose copies are all the same
-    std::shared_ptr<const Hashed>
-        shared;  // of one whose copies differ in the header only: without the values
+    std::shared_ptr<const Shared> shared;
   };
 
   Known& known(store::Id message);
@@ -75,7 +86,10 @@ class Signing {
             const Copy& copy);
   Hashed hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                    const Copy& copy);
-  Hashed read(const store::Message& message, std::shared_ptr<const Copy> copy) const;
+  std::shared_ptr<const Shared> shared(const store::Message& message,
+                                       const std::vector<store::BlankAt>& blanks);
+  Shared read(const store::Message& message, std::shared_ptr<const Copy> copy,
+              const std::vector<store::BlankAt>& blanks) const;
   std::string fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                          const Hashed& hashed);
 
@@ -84,7 +98,7 @@ class Signing {
   std::mutex mutex_;
   std::list<Known> order_;  // most recently used first
   std::map<store::Id, std::list<Known>::iterator> known_;
-  std::size_t size_ = 0;            // octets of the headers
+  std::size_t size_ = 0;            // octets of what is shared
   std::set<std::string> unsigned_;  // domains that the log has named
   asio::thread_pool pool_;          // the last: what waits in it uses the rest
 };

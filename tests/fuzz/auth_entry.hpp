@@ -84,6 +84,7 @@ class Counted : public auth::Digest {
  public:
   void update(std::string_view octets) override { size_ += octets.size(); }
   std::string finish() override { return std::to_string(size_ % 2); }
+  std::unique_ptr<auth::Digest> copy() const override { return std::make_unique<Counted>(*this); }
 
  private:
   std::size_t size_ = 0;

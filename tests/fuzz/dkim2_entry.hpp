@@ -11,6 +11,7 @@ class Mixed : public auth::Digest {
  public:
   void update(std::string_view octets) override { size_ += octets.size(); }
   std::string finish() override { return std::string(32, static_cast<char>(size_ % 251)); }
+  std::unique_ptr<auth::Digest> copy() const override { return std::make_unique<Mixed>(*this); }
 
  private:
   std::size_t size_ = 0;

@@ -54,16 +54,24 @@ struct Keys {
   }
   /// To these recipients, with a place for signatures in front; `blanks`: further ones, behind the text that is named.
   store::Acceptance mail(std::vector<std::string> to, const std::string& text,
-                         const std::string& blank_behind = {}) const {
+                         const std::vector<std::string>& blanks_behind = {}) const {
     store::Acceptance mail = store::plain(std::move(to), "");
     store::NewMessage& made = mail.messages[0];
     made.message.leading_dots = true;
-    const std::size_t at = blank_behind.empty() ? text.size() : text.find(blank_behind) + blank_behind.size();
-    made.head = text.substr(0, at);
-    if (at < text.size()) {
+    std::size_t from = 0;
+    for (const std::string& marker : blanks_behind) {
+      const std::size_t at = text.find(marker, from) + marker.size();
+      if (from == 0)
+        made.head = text.substr(0, at);
+      else
+        made.body.push_back({.own = text.substr(from, at - from)});
       made.body.push_back({.own = {}, .blank = list::blank(list::Value::user_delivered_to)});
-      made.body.push_back({.own = text.substr(at)});
+      from = at;
     }
+    if (from == 0)
+      made.head = text;
+    else if (from < text.size())
+      made.body.push_back({.own = text.substr(from)});
     place_signatures(settings, "HERE.example", made);
     return mail;
   }
@@ -95,6 +103,47 @@ TEST_CASE("signing: a transaction waits for its signature; the size is exact, an
   }
 }
 
+TEST_CASE("signing: values at several places, at the end, and far from the end of the body") {
+  Keys keys;
+  const std::string lines = [] {
+    std::string all;
+    while (all.size() < 70'000) all += "a line of the body  \t with blanks \r\n";
+    return all;
+  }();
+  const std::string head = "From: anne@here.example\r\nSubject: x\r\nX-For: <\r\n\r\n";
+  struct Case {
+    std::string text;
+    std::vector<std::string> blanks;
+  };
+  const Case cases[] = {{head + "one <\r\ntwo <\r\n\r\n", {"X-For: <", "one <", "two <"}},
+                        {head + lines + "one <\r\ntwo <\r\n", {"one <", "two <"}},
+                        {head + "one <" + lines + "two <\r\n", {"one <", "two <"}},
+                        {head + lines + "the end <", {"the end <"}},
+                        {head + " <\r\n", {"\r\n\r\n"}}};
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    CAPTURE(i);
+    Workshop shop;
+    shop.start();
+    shop.delivery->use(keys.keys);
+    const auto accepted =
+        shop.opened.accept(keys.mail({"a@dest.example", "bb@dest.example"}, cases[i].text, cases[i].blanks))
+            .value();
+    shop.delivery->wake(accepted.routes);
+    REQUIRE(shop.until([&] { return shop.delivered(accepted.ids[0]); }));
+    REQUIRE(shop.peer.got.size() == 2);
+    for (const auto& got : shop.peer.got) {
+      std::string expected = cases[i].text;
+      std::size_t from = 0;
+      for (const std::string& marker : cases[i].blanks) {
+        from = expected.find(marker, from) + marker.size();
+        expected.insert(from, got.rcpts.front());
+      }
+      CHECK(keys.result(got.content) == "pass");
+      CHECK(got.content.ends_with(expected));
+    }
+  }
+}
+
 TEST_CASE("signing: copies that differ, in the header or in the body, are signed each for itself") {
   Keys keys;
   for (const char* where : {"X-For: <", "body of <"}) {
@@ -103,7 +152,7 @@ TEST_CASE("signing: copies that differ, in the header or in the body, are signed
     shop.delivery->use(keys.keys);
     std::vector<store::Id> ids;
     for (const char* to : {"a@dest.example", "bb@dest.example", "ccc@dest.example"}) {
-      const auto accepted = shop.opened.accept(keys.mail({to}, letter, where)).value();
+      const auto accepted = shop.opened.accept(keys.mail({to}, letter, {where})).value();
       ids.push_back(accepted.ids[0]);
       shop.delivery->wake(accepted.routes);
     }

@@ -54,6 +54,7 @@ class Kept : public Digest {
     all_.resize(32, '.');
     return all_;
   }
+  std::unique_ptr<Digest> copy() const override { return std::make_unique<Kept>(*this); }
 
  private:
   std::string all_;

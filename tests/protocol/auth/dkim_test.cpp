@@ -13,6 +13,7 @@ class Kept : public Digest {
  public:
   void update(std::string_view octets) override { all_ += octets; }
   std::string finish() override { return all_; }
+  std::unique_ptr<Digest> copy() const override { return std::make_unique<Kept>(*this); }
 
  private:
   std::string all_;
