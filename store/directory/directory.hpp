@@ -62,6 +62,8 @@ std::string visit_members(const Read&, ListId, std::string_view after,
 /// The lists of this server that are regular members of a list. As many steps as there are list names between two members at
 /// list domains, or members between two such names, whichever is less.
 std::vector<ListId> lists_among_members(const Read&, ListId);
+/// Whether the posts of a list reach another one, by lists that are regular members.
+bool leads_to(const Read&, ListId from, ListId to);
 /// The list by which an address gets the posts of a list: this one, or the first of its include_lists that has the member.
 std::optional<ListId> list_of_reader(const Read&, const List&, std::string_view address_key);
 /// The ids of lists by their addresses; of what is no list nothing.

@@ -96,6 +96,9 @@ std::optional<std::string> own_address_fault(const Read& read, ListId id, std::s
   if (sub->role != list::Role::post)
     return address + " is an address of the list " + owner->address() + ": it cannot be a member";
   if (owner->id == id) return "a list cannot be a member of itself: " + address;
+  if (leads_to(read, owner->id, id))
+    return "posts would go round in a circle: the members of " + address +
+           " include this list, or a list with it";
   return {};
 }
 

@@ -1,4 +1,6 @@
 // Lists that have to do with each other: members that are lists, and lists whose members get each other's posts.
+#include <unordered_set>
+
 #include "protocol/mail/mailbox.hpp"
 #include "store/directory/directory.hpp"
 #include "store/directory/rows.hpp"
@@ -25,6 +27,20 @@ std::vector<ListId> lists_among_members(const Read& read, ListId id) {
     more = names.next();
   }
   return found;
+}
+
+bool leads_to(const Read& read, ListId from, ListId to) {
+  constexpr std::size_t most = 10'000;
+  std::vector<ListId> todo{from};
+  std::unordered_set<ListId> seen{from};
+  while (!todo.empty() && seen.size() < most) {
+    const ListId id = todo.back();
+    todo.pop_back();
+    if (id == to) return true;
+    for (const ListId next : lists_among_members(read, id))
+      if (seen.insert(next).second) todo.push_back(next);
+  }
+  return false;
 }
 
 std::vector<ListId> list_ids(const Read& read, const std::vector<std::string>& addresses) {

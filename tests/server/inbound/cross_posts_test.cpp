@@ -25,11 +25,20 @@ struct Crossing : Served {
   void set(const std::string& name, const std::string& key, const std::string& value) {
     REQUIRE(opened.change(store::directory::SetList{list(name).id, {{key, value}}}));
   }
-  void add(const std::string& name, const std::string& address, bool one_copy = false) {
+  auto add(const std::string& name, const std::string& address, bool one_copy = false,
+           list::Delivery delivery = list::Delivery::regular) {
     list::Member member;
     member.address = address;
     member.one_copy = one_copy;
-    opened.change(store::directory::Subscribe{list(name).id, {member}});
+    member.delivery = delivery;
+    return opened.change(store::directory::Subscribe{list(name).id, {member}});
+  }
+  void deliver_to(const std::string& name, const std::string& address) {
+    store::directory::SetMember set;
+    set.list = list(name).id;
+    set.address = address;
+    set.delivery = list::Delivery::regular;
+    REQUIRE(opened.change(set));
   }
   Copies copies() {
     Copies found;
@@ -57,9 +66,11 @@ TEST_CASE("cross-posts: a list that is a member gets a post of its own; nobody g
   served.make_list("inner", {"bart@near.example", "emil@near.example"}, list::Action::accept);
   served.make_list("deep", {"emil@near.example", "fred@far.example", "test@lists.example"},
                    list::Action::accept);
-  served.add("test", "inner@lists.example");
-  served.add("inner", "Deep@lists.example");
-  served.add("inner", "test@lists.example");
+  // A circle is refused, but who gets no mail is no part of one until he does.
+  for (const char* name : {"deep@lists.example", "test@lists.example"})
+    REQUIRE(served.add("inner", name, false, list::Delivery::nomail_by_admin));
+  REQUIRE(served.add("test", "inner@lists.example"));
+  for (const char* name : {"deep@lists.example", "test@lists.example"}) served.deliver_to("inner", name);
   REQUIRE(deliver(served, "anne@far.example", {"test@lists.example"}, post_to("test@lists.example"))
               .starts_with("250"));
   CHECK(served.copies() ==
@@ -79,6 +90,21 @@ TEST_CASE("cross-posts: a list that is a member gets a post of its own; nobody g
   }
   CHECK(served.failed().empty());
   CHECK(served.opened.problems() == "");
+}
+
+TEST_CASE("cross-posts: a member list that would make a circle is refused") {
+  Crossing served;
+  served.make_list("inner", {}, list::Action::accept);
+  served.make_list("deep", {}, list::Action::accept);
+  REQUIRE(served.add("test", "inner@lists.example"));
+  REQUIRE(served.add("inner", "deep@lists.example"));
+  for (const char* name : {"inner", "deep"}) {
+    const auto added = served.add(name, "test@lists.example");
+    REQUIRE_FALSE(added);
+    CHECK(added.error().text.find("posts would go round in a circle: the members of test@lists.example") !=
+          std::string::npos);
+  }
+  REQUIRE(served.add("test", "deep@lists.example"));  // twice, and no circle
 }
 
 TEST_CASE(
