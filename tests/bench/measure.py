@@ -5,6 +5,11 @@ medians, ratios as median (least-most), and whether the budgets are met.
   relay-kept, relay-each            through spoold to the next hop, 20 sessions, kept or a connection a message
   fanout-bulk, fanout-verp          one post to a list of 10,000, from the dot to the last copy at the next hop
   fanout-verp-100k, fanout-verp-1m  the same to 100,000 and 1,000,000
+  fanout-footer, fanout-personal    one post to 10,000 with a footer; with values of each member in it
+  fanout-rsa, fanout-ed25519        the latter with one signature a copy, beside what openssl speed allows
+  cook-20mb                         a post of 20 MB through prefix and footer
+  list-rules, list-bounces          a post under 10,000 rules and bans; 100,000 bounces, read and scored
+  list-digest, list-year            a digest for 100,000; a year of a list of 10,000
   dot-10k, dot-100k                 final dot to 250 of a post to a list of 10,000 and 100,000
   rtt-verp, rtt-verp-chunking       VERP copies to 200 over a line of 50 ms round trip, one connection: round trips a copy; the next
                                     hop offers PIPELINING, and CHUNKING too
@@ -28,12 +33,13 @@ import sys
 import growth
 import hangup
 import harness
+import lists
 import rows
 import size
 from peers.postfix import available
 from table import Report
 
-ROWS = {**rows.ROWS, **size.ROWS, **hangup.ROWS, **growth.ROWS}
+ROWS = {**rows.ROWS, **lists.ROWS, **size.ROWS, **hangup.ROWS, **growth.ROWS}
 GROUPS = {"growth": list(growth.ROWS)}
 
 
