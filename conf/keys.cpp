@@ -375,6 +375,11 @@ std::vector<Row> make_rows() {
       "lists", "templates", "path",
       "folder with texts of letters, as en/welcome.txt; they stand before those that are built in",
       "\"/dev\"", [](S s) -> auto& { return s.lists.templates; }, path_fault));
+  add(text(
+      "lists", "bans", "text",
+      "senders who can neither post to a list nor join one: addresses, domains, ^expressions",
+      "\"@spam.example\"", [](S s) -> auto& { return s.lists.bans; },
+      [](const std::string&) { return std::string(); }));
 
   add(text(
       "control", "socket", "path", "unix socket for spoolctl", "\"/tmp/spoold.sock\"",

@@ -223,6 +223,7 @@ struct Log {
 
 struct Lists {
   std::string templates;  // folder; empty: the texts that are built in
+  std::string bans;       // addresses, domains, ^expressions: protocol/list/patterns.hpp
 };
 
 struct Settings {

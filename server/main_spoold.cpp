@@ -12,6 +12,7 @@
 #include "server/daemon.hpp"
 #include "server/delivery/tls_client.hpp"
 #include "server/office/requests.hpp"
+#include "server/office/rule_book.hpp"
 #include "server/standard_files.hpp"
 #include "server/tls/certificates.hpp"
 
@@ -40,6 +41,8 @@ bool check_files(const spoold::conf::Settings& settings, const std::string& file
   if (!tls) std::cerr << file << ": " << tls.error() << '\n';
   const auto texts = spoold::server::templates_fault(settings);
   if (texts) std::cerr << file << ": " << *texts << '\n';
+  const auto bans = spoold::server::bans_fault(settings);
+  if (bans) std::cerr << file << ": " << *bans << '\n';
   const auto certificates = spoold::server::Certificates::read(settings, file);
   if (!certificates) {
     for (const auto& problem : certificates.error()) std::cerr << problem.text() << '\n';
@@ -53,7 +56,7 @@ bool check_files(const spoold::conf::Settings& settings, const std::string& file
   for (const std::string& line : (*keys)->warnings()) std::cerr << line << '\n';
   const auto now = std::chrono::floor<spoold::Duration>(std::chrono::system_clock::now());
   for (const std::string& line : (*certificates)->warnings(now)) std::cerr << line << '\n';
-  return tls.has_value() && !texts;
+  return tls.has_value() && !texts && !bans;
 }
 
 int run(spoold::conf::Settings settings, std::string file) {

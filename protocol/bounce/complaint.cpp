@@ -1,5 +1,8 @@
 #include "protocol/bounce/complaint.hpp"
 
+#include <algorithm>
+#include <charconv>
+
 #include "protocol/bounce/address.hpp"
 #include "protocol/bounce/delivery_status.hpp"
 #include "protocol/bounce/notice.hpp"
@@ -11,7 +14,25 @@
 namespace spoold::bounce {
 namespace {
 
+constexpr std::size_t tagged_at_most = 8;
 constexpr std::size_t report_at_most = 65536, header_at_most = 256 * 1024;
+
+/// RFC 3986 2.1. What is no %XX stays.
+std::string percent_decoded(std::string_view text) {
+  std::string out;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    unsigned octet = 0;
+    const char* const end = text.data() + std::min(i + 3, text.size());
+    if (text[i] == '%' && end - (text.data() + i) == 3 &&
+        std::from_chars(text.data() + i + 1, end, octet, 16).ptr == end) {
+      out += static_cast<char>(octet);
+      i += 2;
+    } else {
+      out += text[i];
+    }
+  }
+  return out;
+}
 
 std::string bare_path(std::string_view value) {
   value = mail::trim(value);
@@ -66,6 +87,8 @@ class Reader {
       if (complaint_.original_recipient.empty()) complaint_.original_recipient = bare_path(microsoft->value);
     }
     if (complaint_.feedback_type.empty()) return;
+    for (const mail::Field& field : header.fields())
+      if (mail::same(field.name, "List-Unsubscribe")) leave_addresses(field.value.substr(0, 8192));
     for (const char* name :
          {"Return-Path", "X-Envelope-From", "Envelope-From", "X-MailFrom", "Sender", "Errors-To"})
       if (const mail::Field* field = header.find(name)) sender(field->value);
@@ -83,8 +106,25 @@ class Reader {
     }
   }
 
+  void leave_addresses(std::string_view value) {
+    const std::string urls = mail::unfolded(value), lower = mail::lower(urls);
+    for (std::size_t at = 0; (at = lower.find("<mailto:", at)) != std::string::npos;) {
+      at += 8;
+      const std::size_t end = std::min(lower.find_first_of(">?", at), lower.size());
+      tagged(percent_decoded(std::string_view(urls).substr(at, end - at)));
+    }
+  }
+
+  void tagged(std::string address) {
+    std::vector<std::string>& known = complaint_.tagged;
+    if (!address.empty() && known.size() < tagged_at_most && std::ranges::find(known, address) == known.end())
+      known.push_back(std::move(address));
+  }
+
   void sender(std::string_view value) {
-    const auto copy = list::sender_of_copy(bare_path(value));
+    std::string path = bare_path(value);
+    const auto copy = list::sender_of_copy(path);
+    tagged(std::move(path));
     if (!copy) return;
     if (complaint_.list.empty()) complaint_.list = copy->list;
     if (complaint_.member.empty() && copy->list == complaint_.list) complaint_.member = copy->member;

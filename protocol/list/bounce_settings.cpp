@@ -3,6 +3,7 @@
 
 #include "conf/values.hpp"
 #include "protocol/list/brake.hpp"
+#include "protocol/list/setting_words.hpp"
 #include "protocol/list/settings_table.hpp"
 
 namespace spoold::list {
@@ -14,6 +15,9 @@ tl::unexpected<std::string> fault(std::string text) {
 }
 
 constexpr std::uint32_t most_points = 1000, most_warnings = 100;
+
+constexpr std::array<Word<OnComplaint>, 3> complaint_words = {
+    {{"tell", OnComplaint::tell}, {"nomail", OnComplaint::nomail}, {"leave", OnComplaint::leave}}};
 
 /// "5", "5.0", "2.5".
 Done read_threshold(Settings& settings, std::string_view text) {
@@ -68,6 +72,10 @@ const std::vector<SettingKey>& bounce_setting_keys() {
       {"bounce_interval", "duration", "time between two warnings, and between the last one and the removal",
        [](Settings& s, std::string_view t) { return read_days(s.bounces.interval, t); },
        [](const Settings& s) { return conf::duration_text(s.bounces.interval); }},
+      {"complaint", "tell | nomail | leave",
+       "what becomes of a member whose provider returns his copy as spam; the owners are told in any case",
+       [](Settings& s, std::string_view t) { return read_word(s.complaint, t, complaint_words); },
+       [](const Settings& s) { return print_word(s.complaint, complaint_words); }},
       {"brake", "X% of N | off",
        "a post that more than so many of the first N recipients refuse for good, all for one reason, is held",
        [](Settings& s, std::string_view t) -> tl::expected<void, std::string> {

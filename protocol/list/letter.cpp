@@ -11,10 +11,10 @@
 namespace spoold::list {
 namespace {
 
-constexpr std::array<std::string_view, 20> names = {
-    "user_address", "confirm_address", "delivery",  "who_did_it", "words",        "reason",        "members",
-    "post_id",      "post_from",       "post_date", "post_size",  "post_subject", "posts",         "count",
-    "most",         "since",           "until",     "outcome",    "cause",        "answer_address"};
+constexpr std::array<std::string_view, 21> names = {
+    "user_address", "confirm_address", "delivery",  "who_did_it", "words",        "reason",         "members",
+    "post_id",      "post_from",       "post_date", "post_size",  "post_subject", "posts",          "count",
+    "most",         "since",           "until",     "outcome",    "cause",        "answer_address", "info"};
 constexpr std::string_view subject_field = "Subject:";
 
 struct Split {
@@ -67,6 +67,10 @@ std::optional<Letter> letter(const List& list, std::string_view text, const Lett
     const auto found = std::ranges::find(values, name, &LetterValues::value_type::first);
     if (found == values.end() && std::ranges::find(names, name) == names.end()) return std::nullopt;
     any_name = true;
+    if (name == "info" && !list.settings.info.empty()) {
+      any_value = true;
+      return "\r\n" + filled(list, list.settings.info, [](std::string_view) { return std::nullopt; });
+    }
     if (found == values.end() || found->second.empty()) return std::string();
     any_value = true;
     return name == "members" || name == "posts" ? found->second : one_line(found->second);

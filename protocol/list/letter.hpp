@@ -2,7 +2,8 @@
 // template (conf/templates.hpp) with its names filled in.
 //
 // A template is a line "Subject: ...", a blank line, and the text, all UTF-8. `$list_address` and the other names of a list
-// (text.hpp) may stand in both, and those of `letter_names`. A value never makes a second line, but for `$members` and `$posts`.
+// (text.hpp) may stand in both, and those of `letter_names`. A value never makes a second line, but for `$members`, `$posts`
+// and `$info` (the list's setting, a blank line before it).
 // A line of the text whose names of `letter_names` all have no value is left out: "Reason: $reason" where there is none.
 // Failures: template_fault says what is wrong with a template; a wrong one is not sent half, but the text as it is.
 #pragma once

@@ -2,6 +2,7 @@
 #include <charconv>
 
 #include "conf/values.hpp"
+#include "protocol/list/approved.hpp"
 #include "protocol/list/rules.hpp"
 #include "protocol/list/settings_table.hpp"
 
@@ -113,6 +114,14 @@ const std::vector<SettingKey>& moderation_setting_keys() {
                             {Action::defer, Action::accept, Action::hold, Action::reject, Action::discard});
        },
        [](const Settings& s) { return std::string(text(s.moderation.members)); }},
+      {"moderator_password", "text",
+       "whoever writes it into the field Approved of a post approves it; only a hash is kept",
+       [](Settings& s, std::string_view t) -> Done {
+         if (!t.empty() && !is_sealed(t)) return fault("this is no hash of a password");
+         s.moderation.password = t;
+         return {};
+       },
+       [](const Settings& s) { return s.moderation.password; }},
       {"emergency", "true | false", "hold every post",
        [](Settings& s, std::string_view t) { return read_flag(s.moderation.emergency, t); },
        [](const Settings& s) { return print_flag(s.moderation.emergency); }},

@@ -112,13 +112,19 @@ namespace {
 /// The rules, in the order in which judge() asks them. Each answers whether it has decided.
 class Judging {
  public:
-  Judging(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of)
-      : list_(list), said_(list.settings.moderation), rules_(rules), post_(post), member_of_(member_of) {}
+  Judging(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of,
+          const Besides& besides)
+      : list_(list),
+        said_(list.settings.moderation),
+        rules_(rules),
+        post_(post),
+        member_of_(member_of),
+        besides_(besides) {}
 
   Judgement run() {
     // Who decides nothing leaves the post to those behind him.
-    (void)(not_a_post() || from() || form() || banned() || size() || emergency() || member() || nonmember() ||
-           destination() || recipients() || headers());
+    (void)(not_a_post() || from() || form() || banned() || size() || approved() || emergency() || member() ||
+           nonmember() || destination() || recipients() || headers());
     if (made_.outcome == Outcome::accept && made_.refusal == std::nullopt) made_.reason.clear();
     return std::move(made_);
   }
@@ -176,7 +182,8 @@ class Judging {
   }
 
   bool banned() {
-    if (!named_by(rules_.bans)) return false;
+    const bool everywhere = besides_.banned_everywhere != nullptr && named_by(*besides_.banned_everywhere);
+    if (!everywhere && !named_by(rules_.bans)) return false;
     return decide("banned", Action::reject, "this sender must not post to " + address_);
   }
 
@@ -186,6 +193,12 @@ class Judging {
     return refuse("max_size", 552, {5, 3, 4},
                   "the message has " + std::to_string(post_.size) + " octets, " + address_ +
                       " takes at most " + std::to_string(most));
+  }
+
+  bool approved() {
+    if (!besides_.approved) return false;
+    made_.member = member_of_(made_.poster).has_value();
+    return decide("approved", Action::accept, {});
   }
 
   bool emergency() {
@@ -257,14 +270,16 @@ class Judging {
   const Rules& rules_;
   const Post& post_;
   const MemberOf& member_of_;
+  const Besides& besides_;
   const std::string address_ = list_.address();
   Judgement made_;
 };
 
 }  // namespace
 
-Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of) {
-  return Judging(list, rules, post, member_of).run();
+Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of,
+                const Besides& besides) {
+  return Judging(list, rules, post, member_of, besides).run();
 }
 
 std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster) {

@@ -89,6 +89,7 @@ struct Moderation {
   Action implicit_destination = Action::accept;  // accept, hold, reject or discard
   std::uint32_t max_recipients = 0;              // 0: any number
   std::vector<std::string> moderators;           // Mailbox texts; none: the owners
+  std::string password;                          // what is kept of it (approved.hpp); empty: there is none
   Duration held_lifetime = std::chrono::hours(24 * 7);
   Action held_expiry = Action::discard;  // or reject
   RuleTexts rules;                       // empty unless they were asked for
@@ -115,8 +116,12 @@ struct BrakeRules {
   std::uint32_t percent = 0, of = 0;  // 0: never
 };
 
+/// What a complaint does to the member whose copy it returns, where that copy proves that it was his (bounce/complaint.hpp).
+enum class OnComplaint : std::uint8_t { tell, nomail, leave };
+
 struct Settings {
   std::string description;
+  std::string info;                 // several lines: $info of letters
   std::vector<std::string> owners;  // Mailbox texts, at least one
   Verp verp = Verp::always;
   std::uint32_t verp_every = 0;  // N of every:N
@@ -127,6 +132,7 @@ struct Settings {
   bool avoid_duplicates = false;
   BounceRules bounces;
   BrakeRules brake;
+  OnComplaint complaint = OnComplaint::tell;
   JoinBy subscribe = JoinBy::confirm;
   LeaveBy unsubscribe = LeaveBy::confirm;
   std::string language = "en";  // of letters

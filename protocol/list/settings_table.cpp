@@ -145,7 +145,7 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 3> not_built = {"bounce_guard", "advertised", "info"};
+constexpr std::array<std::string_view, 2> not_built = {"bounce_guard", "advertised"};
 
 }  // namespace
 
@@ -198,6 +198,10 @@ const std::vector<SettingKey>& general_keys() {
   static const std::vector<SettingKey> keys = {
       {"description", "text", "one line about the list; goes into List-Id", read_description,
        [](const Settings& s) { return s.description; }},
+      {"info", "text",
+       "what the list is for, in several lines: in the welcome letter and in the help, as $info",
+       [](Settings& s, std::string_view t) { return read_text(s.info, t); },
+       [](const Settings& s) { return s.info; }},
       {"owner", "addresses", "addresses that receive mail sent to LIST-owner; at least one", read_owner,
        [](const Settings& s) { return print_addresses(s.owners); }},
       {"verp", "never | personalized | every:N | always",
@@ -285,6 +289,28 @@ tl::expected<const SettingKey*, std::string> find(std::string_view name) {
 }
 
 }  // namespace
+
+tl::expected<KeyTexts, std::string> style(std::string_view name) {
+  // Each sets the same keys: whoever goes from one to another keeps nothing of the first.
+  KeyTexts texts = {{"nonmembers", "reject"},
+                    {"member_moderation", "defer"},
+                    {"one_click", "false"},
+                    {"transparent", "false"},
+                    {"dmarc", "munge"}};
+  const auto set = [&](std::string_view key, std::string_view text) {
+    std::ranges::find(texts, key, &KeyTexts::value_type::first)->second = text;
+  };
+  if (name == "announcement") {
+    set("member_moderation", "hold");
+    set("one_click", "true");
+  } else if (name == "transparent") {
+    set("transparent", "true");
+    set("dmarc", "accept");
+  } else if (name != "discussion") {
+    return fault("style: '" + std::string(name) + "' is none of: discussion, announcement, transparent");
+  }
+  return texts;
+}
 
 tl::expected<void, std::string> set(Settings& settings, std::string_view key, std::string_view text,
                                     bool was_set) {

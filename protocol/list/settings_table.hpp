@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <tl/expected.hpp>
+#include <utility>
 #include <vector>
 
 #include "protocol/list/settings.hpp"
@@ -40,6 +41,11 @@ std::string points_text(std::uint32_t half_points);  // "2.5"
 /// Addresses with commas or blanks between them.
 tl::expected<void, std::string> read_addresses(std::vector<std::string>& value, std::string_view text);
 std::string print_addresses(const std::vector<std::string>& addresses);
+
+/// Names of settings and their texts.
+using KeyTexts = std::vector<std::pair<std::string, std::string>>;
+/// What `style=NAME` sets: discussion (the defaults), announcement, transparent.
+tl::expected<KeyTexts, std::string> style(std::string_view name);
 
 /// Sets one key from its text; on failure `settings` is unchanged. `was_set`: the text has been looked at before, by this
 /// function: what takes long is not looked at again.

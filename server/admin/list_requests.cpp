@@ -5,6 +5,7 @@
 
 #include "conf/load.hpp"
 #include "protocol/list/addresses.hpp"
+#include "protocol/list/approved.hpp"
 #include "protocol/list/import_file.hpp"
 #include "protocol/list/settings_table.hpp"
 #include "protocol/mail/ascii.hpp"
@@ -13,6 +14,7 @@
 #include "server/admin/directory_request.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
+#include "server/verp_key.hpp"
 #include "store/blocking.hpp"
 #include "store/directory/apply.hpp"
 #include "store/directory/directory.hpp"
@@ -37,13 +39,34 @@ std::vector<std::string> addresses_of(const std::vector<list::Member>& members) 
   return out;
 }
 
-/// {"settings": {"key": "text", ...}}
-Wishes settings_of(const Json& request) {
+/// {"settings": {"key": "text", ...}}. A style stands for several: what is named beside it wins.
+tl::expected<Wishes, std::string> settings_of(const Json& request) {
   Wishes wishes;
   if (!request.contains("settings")) return wishes;
-  for (const auto& [key, value] : request.at("settings").items())
+  const Json& settings = request.at("settings");
+  if (settings.contains("style")) {
+    auto style = list::style(settings.at("style").get<std::string>());
+    if (!style) return tl::unexpected(style.error());
+    wishes = std::move(*style);
+  }
+  for (const auto& [key, value] : settings.items()) {
+    if (key == "style") continue;
+    std::erase_if(wishes, [&name = key](const auto& wish) { return wish.first == name; });
     wishes.emplace_back(key, value.get<std::string>());
+  }
   return wishes;
+}
+
+/// Of the moderator password its hash: what is kept, and what is shown.
+std::optional<std::string> seal_password(const Request& request, const std::string& list, Wishes& wishes) {
+  for (auto& [key, text] : wishes) {
+    if (key != "moderator_password" || text.empty()) continue;
+    if (text.size() < 8) return "moderator_password: at least 8 characters, as anybody can try";
+    const auto secret = verp_secret(request.settings.verp, request.store.secret());
+    if (!secret) return secret.error();
+    text = list::sealed_password(list, text, hmac_sha256(*secret));
+  }
+  return std::nullopt;
 }
 
 /// Answers with the first thing that is wrong.
@@ -91,8 +114,11 @@ Json list_create(const Request& request) {
   if (const auto fault = create_fault(request, address)) return failure(Exit::usage, *fault);
   list::Settings settings;
   for (const auto& owner : request.texts("owners")) settings.owners.push_back(mailbox_of(owner).text());
-  if (const auto wrong = apply_settings(settings_of(request.json), settings))
+  auto wishes = settings_of(request.json);
+  if (!wishes) return failure(Exit::usage, wishes.error());
+  if (const auto wrong = seal_password(request, lower(address.text()), *wishes))
     return failure(Exit::usage, *wrong);
+  if (const auto wrong = apply_settings(*wishes, settings)) return failure(Exit::usage, *wrong);
   if (settings.owners.empty())
     return failure(Exit::usage, "a list needs at least one owner: --owner ADDRESS");
   const std::string local = lower(address.local());
@@ -112,13 +138,16 @@ Json list_create(const Request& request) {
 Json list_set(const Request& request) {
   auto found = find_list(request);
   if (!found) return failure(found.error());
-  const Wishes wishes = settings_of(request.json);
-  if (wishes.empty()) return failure(Exit::usage, "name settings as KEY=VALUE");
+  auto wishes = settings_of(request.json);
+  if (!wishes) return failure(Exit::usage, wishes.error());
+  if (const auto wrong = seal_password(request, found->address(), *wishes))
+    return failure(Exit::usage, *wrong);
+  if (wishes->empty()) return failure(Exit::usage, "name settings as KEY=VALUE");
   list::Settings settings = found->settings;
-  if (const auto wrong = apply_settings(wishes, settings)) return failure(Exit::usage, *wrong);
-  if (const auto wrong = unknown_list(request, wishes, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = apply_settings(*wishes, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = unknown_list(request, *wishes, settings)) return failure(Exit::usage, *wrong);
   if (!request.dry_run) {
-    const Done done = submit(request, directory::SetList{found->id, wishes});
+    const Done done = submit(request, directory::SetList{found->id, *wishes});
     if (!done.failure.is_null()) return done.failure;
   }
   found->settings = settings;

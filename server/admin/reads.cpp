@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "conf/load.hpp"
+#include "protocol/list/approved.hpp"
 #include "protocol/list/leave_token.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
@@ -393,8 +394,10 @@ std::optional<list::Member> Reads::member(const list::List& list, const std::str
 list::Judgement Reads::judge(const list::List& list, const mail::Header& header,
                              std::string_view reverse_path, std::uint64_t size) const {
   const store::Read read(store_);
+  const list::AddressPatterns bans(settings_.lists.bans);
   return list::judge(list, list::Rules(list.settings.moderation.rules),
-                     list::Post(header, reverse_path, size), member_of(read, list.id));
+                     list::Post(header, reverse_path, size), member_of(read, list.id),
+                     {list::is_approved(list, header, hmac_), &bans});
 }
 
 std::string Reads::envelope_sender(const list::List& list, std::uint32_t post,

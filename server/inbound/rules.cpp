@@ -1,6 +1,7 @@
 #include "server/inbound/rules.hpp"
 
 #include "server/office/requests.hpp"
+#include "server/office/rule_book.hpp"
 
 namespace spoold::server {
 
@@ -8,6 +9,7 @@ tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
     std::shared_ptr<const conf::Settings> settings, list::Hmac hmac,
     const std::shared_ptr<const Certificates>& certificates) {
   if (auto fault = templates_fault(*settings)) return tl::unexpected(*std::move(fault));
+  if (auto fault = bans_fault(*settings)) return tl::unexpected(*std::move(fault));
   std::vector<std::shared_ptr<const TlsServer>> tls;
   for (const conf::Listen& listen : settings->listen) {
     tls.emplace_back();

@@ -97,9 +97,21 @@ class Disposing {
         read_, to,
         {.header = header_, .content = content(), .reverse_path = arrival_.transaction.reverse_path});
     if (request.refusal) return {std::move(request.refusal), {}};
+    if (is_banned(to.list, request)) return {smtp::Reply{550, {5, 7, 1}, "you cannot join lists here"}, {}};
     for (const store::directory::Operation& one : request.operations)
       made_.acceptance.operations.push_back(store::directory::pack(one));
     return {};
+  }
+  // Whoever is banned may still leave, and ask for help.
+  bool is_banned(list::ListId id, const RequestRead& request) const {
+    const auto list = directory::list(read_, id);
+    if (!list || arrival_.addresses == nullptr) return false;
+    return std::ranges::any_of(request.operations, [&](const directory::Operation& one) {
+      const auto* ask = std::get_if<directory::Ask>(&one.change);
+      if (ask == nullptr || ask->what != list::What::join) return false;
+      const auto mailbox = Mailbox::parse(ask->address, Mailbox::Allow::utf8);
+      return mailbox && arrival_.addresses->is_banned(read_, *list, mailbox->key());
+    });
   }
   Fate fate_of(const smtp::Recipient&, const to::Leave& to) {
     leave(to, arrival_, made_.acceptance);
@@ -140,8 +152,11 @@ class Disposing {
   std::optional<list::ListId> complained() {
     if (complaint_) return *complaint_;
     complaint_.emplace();
-    const auto complaint = read_complaint(read_, content());
+    if (arrival_.addresses == nullptr) return *complaint_;
+    auto complaint = read_complaint(*arrival_.addresses, read_, content(), arrival_.at);
     if (!complaint) return *complaint_;
+    if (complaint->operation)
+      made_.acceptance.operations.push_back(store::directory::pack(*complaint->operation));
     *complaint_ = complaint->list;
     store::HistoryEvent event;
     event.at = arrival_.at;

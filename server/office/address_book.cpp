@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <unordered_set>
 
+#include "protocol/list/approved.hpp"
 #include "protocol/list/leave_token.hpp"
 #include "protocol/list/moderation_token.hpp"
 #include "protocol/list/policy.hpp"
@@ -100,7 +101,10 @@ class AddressBook::Expansion {
 };
 
 AddressBook::AddressBook(std::shared_ptr<const conf::Settings> settings, list::Hmac hmac)
-    : settings_(std::move(settings)), routes_(*settings_), hmac_(std::move(hmac)) {
+    : settings_(std::move(settings)),
+      routes_(*settings_),
+      hmac_(std::move(hmac)),
+      bans_(settings_->lists.bans) {
   for (const auto& [address, targets] : settings_->aliases) aliases_[mail::lower(address)] = targets;
 }
 
@@ -153,6 +157,14 @@ std::vector<std::string> AddressBook::moderators_of(const store::Read& read, con
   expansion.follow(list.settings.moderation.moderators);
   if (expansion.empty()) return owners_of(read, list.id);
   return std::move(expansion.found.addresses);
+}
+
+bool AddressBook::is_banned(const store::Read& read, const list::List& list, const std::string& key) const {
+  return bans_.match(key) || rules_.of(read, list)->bans.match(key);
+}
+
+bool AddressBook::approves(const list::List& list, const mail::Header& post) const {
+  return list::is_approved(list, post, hmac_);
 }
 
 std::string AddressBook::moderation_address(const list::List& list, std::uint64_t post) const {
@@ -293,7 +305,7 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
                          "messages to " + list->address() + " must not be larger than " +
                              std::to_string(list->settings.max_size) + " octets"));
   const auto sender = Mailbox::parse(list::without_batv(transaction.reverse_path), Mailbox::Allow::utf8);
-  if (sender && rules_.of(read, *list)->bans.match(sender->key()))
+  if (sender && is_banned(read, *list, sender->key()))
     return Answer(refuse(550, {5, 7, 1}, "this sender must not post to " + list->address()));
   return Answer(recipient(path.text(), to::Post{list->id}));
 }

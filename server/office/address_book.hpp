@@ -39,6 +39,10 @@ class AddressBook {
   AddressBook(std::shared_ptr<const conf::Settings> settings, list::Hmac hmac);
 
   const conf::Settings& settings() const { return *settings_; }
+  /// Senders who can neither post to a list nor join one ([lists] bans).
+  const list::AddressPatterns& bans() const { return bans_; }
+  /// By the configuration or by the list: a Mailbox key.
+  bool is_banned(const store::Read& read, const list::List& list, const std::string& key) const;
   /// The rules of lists about who may post.
   const RuleBook& rules() const { return rules_; }
 
@@ -64,6 +68,8 @@ class AddressBook {
   std::vector<std::string> moderators_of(const store::Read& read, const list::List& list) const;
   /// The address that takes a moderator's answer about a held post.
   std::string moderation_address(const list::List& list, std::uint64_t post) const;
+  /// The post holds the moderator password of the list.
+  bool approves(const list::List& list, const mail::Header& post) const;
   /// Who answers <postmaster>.
   std::vector<std::string> postmasters(const store::Read& read, TimePoint now) const;
 
@@ -92,6 +98,7 @@ class AddressBook {
   const conf::Routes routes_;
   list::Hmac hmac_;
   RuleBook rules_;
+  const list::AddressPatterns bans_;
   std::unordered_map<std::string, std::vector<std::string>> aliases_;  // by Mailbox key
 };
 

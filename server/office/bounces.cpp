@@ -1,6 +1,8 @@
 #include "server/office/bounces.hpp"
 
 #include <algorithm>
+#include <array>
+#include <cstdint>
 #include <unordered_set>
 #include <utility>
 
@@ -8,6 +10,7 @@
 #include "protocol/bounce/complaint.hpp"
 #include "protocol/bounce/event.hpp"
 #include "protocol/list/addresses.hpp"
+#include "protocol/list/base32.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "store/directory/scores.hpp"
 
@@ -150,9 +153,70 @@ ReportRead read_probe_report(const store::Read& read, const std::string& token, 
   return report;
 }
 
-std::optional<ComplaintRead> read_complaint(const store::Read& read, std::string_view mail) {
+namespace {
+
+/// An envelope sender in the opaque form: the address book knows only those that were made here. The classic form is one that
+/// anybody can write.
+bool has_tag(const std::string& address, char delimiter) {
+  std::array<std::uint8_t, 17> token{};
+  const auto sub = list::sub_address(mail::Address(address).local, delimiter);
+  return sub && mail::starts_with(sub->detail, "b=") &&
+         list::base32_decode(std::string_view(sub->detail).substr(2), token);
+}
+
+/// Whose copy it is, by an address in it that only this server can have made.
+std::optional<ComplaintRead> proven(const AddressBook& book, const store::Read& read,
+                                    const bounce::Complaint& complaint, TimePoint now) {
+  const auto member_of = [&](const smtp::Recipient& to,
+                             const std::string& address) -> std::optional<ComplaintRead> {
+    if (const auto* leave = std::get_if<smtp::to::Leave>(&to.to); leave && !leave->address.empty())
+      return ComplaintRead{leave->list, leave->address, complaint.feedback_type};
+    const auto* bounce = std::get_if<smtp::to::Bounce>(&to.to);
+    if (!bounce || bounce->member.empty() || !has_tag(address, book.settings().verp.delimiter))
+      return std::nullopt;
+    return ComplaintRead{bounce->list, bounce->member, complaint.feedback_type};
+  };
+  for (const std::string& address : complaint.tagged) {
+    const auto path = Mailbox::parse(address);
+    if (!path) continue;
+    const auto to = book.look_up(read, *path, {}, false, now);
+    if (auto found = to ? member_of(*to, address) : std::nullopt) return found;
+  }
+  return std::nullopt;
+}
+
+/// The ids name the membership's state: any number of complaints do the same as one.
+std::optional<directory::Operation> answer_to(const list::List& list, const list::Member& member) {
+  const std::string id = std::to_string(list.id) + ":" + std::to_string(member.id);
+  const std::string who = "a complaint";
+  switch (list.settings.complaint) {
+    case list::OnComplaint::tell:
+      break;
+    case list::OnComplaint::leave:
+      return directory::Operation{"complaint:" + id, who, directory::Unsubscribe{list.id, {member.address}}};
+    case list::OnComplaint::nomail:
+      if (member.delivery == list::Delivery::nomail_by_user) break;
+      directory::SetMember set;
+      set.list = list.id;
+      set.address = member.address;
+      set.delivery = list::Delivery::nomail_by_user;
+      return directory::Operation{directory::new_operation_id(), who, std::move(set)};
+  }
+  return std::nullopt;
+}
+
+}  // namespace
+
+std::optional<ComplaintRead> read_complaint(const AddressBook& book, const store::Read& read,
+                                            std::string_view mail, TimePoint now) {
   const auto complaint = bounce::scan_complaint(mail);
   if (!complaint || complaint->feedback_type == "not-spam") return std::nullopt;
+  if (auto found = proven(book, read, *complaint, now)) {
+    const auto list = directory::list(read, found->list);
+    const auto member = directory::find_member(read, found->list, found->member);
+    if (list && member) found->operation = answer_to(*list, *member);
+    return found;
+  }
   const mail::Address address(complaint->list);
   const auto member = Mailbox::parse(complaint->member, Mailbox::Allow::utf8);
   const auto list = directory::find_list(read, address.local, address.domain);

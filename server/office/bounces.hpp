@@ -40,14 +40,18 @@ ReportRead read_report(const store::Read&, list::ListId, const std::string& memb
 ReportRead read_probe_report(const store::Read&, const std::string& token, std::string_view mail,
                              TimePoint at);
 
-/// A complaint of a member of a list here about his copy of a post (ARF, RFC 5965). The member is named by the envelope sender
-/// of the copy that it returns. Nothing: it is no complaint, or names no member here.
+/// A complaint of a member of a list here about his copy of a post (ARF, RFC 5965). The member is named by an address with a tag of
+/// this server in the copy that it returns (his own List-Unsubscribe, or an opaque envelope sender), which only who has the
+/// copy knows: that is proof, and the list's setting `complaint` acts on it. Else by the envelope sender, which anybody can write.
+/// Nothing: it is no complaint, or names no member here.
 struct ComplaintRead {
   list::ListId list = 0;
-  std::string member;  // key
-  std::string what;    // "abuse"
+  std::string member;                                         // key
+  std::string what;                                           // "abuse"
+  std::optional<store::directory::Operation> operation = {};  // he leaves, or gets no mail
 };
-std::optional<ComplaintRead> read_complaint(const store::Read&, std::string_view mail);
+std::optional<ComplaintRead> read_complaint(const AddressBook&, const store::Read&, std::string_view mail,
+                                            TimePoint now);
 
 /// Mail that follows from an operation: none, or to the member, to the owners. `evidence`: the report or reply that it
 /// followed from, as a message; empty: what the operation says is quoted.

@@ -114,7 +114,10 @@ class Posting::Inside {
   list::Judgement judgement_of(const list::List& list, const list::Post& post) {
     const auto rules = arrival_.addresses != nullptr ? arrival_.addresses->rules().of(read_, list)
                                                      : RuleBook::compiled(read_, list);
-    return list::judge(list, *rules, post, member_of(read_, list.id));
+    list::Besides besides;
+    if (arrival_.addresses != nullptr)
+      besides = {arrival_.addresses->approves(list, header_), &arrival_.addresses->bans()};
+    return list::judge(list, *rules, post, member_of(read_, list.id), besides);
   }
 
   // `through`: the post comes from a list whose member this list is: to its rules that list is the envelope's sender.

@@ -34,6 +34,15 @@ std::shared_ptr<const list::Rules> RuleBook::of(const store::Read& read, const l
   return rules;
 }
 
+std::optional<std::string> bans_fault(const conf::Settings& settings) {
+  std::vector<std::string> faults;
+  for (const list::AddressPattern& one : list::read_address_patterns(settings.lists.bans, faults))
+    if (one.kind == list::AddressPattern::Kind::expression)
+      if (auto wrong = list::expression_fault(one.text)) faults.push_back(*std::move(wrong));
+  if (faults.empty()) return std::nullopt;
+  return "[lists] bans: " + faults.front();
+}
+
 list::MemberOf member_of(const store::Read& read, list::ListId list) {
   return [&read, list](const std::string& key) -> std::optional<list::Membership> {
     const auto member = store::directory::find_member(read, list, key);

@@ -3,8 +3,11 @@
 #pragma once
 #include <memory>
 #include <mutex>
+#include <optional>
+#include <string>
 #include <unordered_map>
 
+#include "conf/settings.hpp"
 #include "protocol/list/policy.hpp"
 #include "store/txn.hpp"
 
@@ -24,6 +27,9 @@ class RuleBook {
   mutable std::mutex mutex_;
   mutable std::unordered_map<list::ListId, Entry> kept_;
 };
+
+/// What is wrong with [lists] bans, in one sentence; nothing: nothing is.
+std::optional<std::string> bans_fault(const conf::Settings& settings);
 
 /// What the rules ask about members. `read` must live longer.
 list::MemberOf member_of(const store::Read& read, list::ListId list);

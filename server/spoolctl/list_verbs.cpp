@@ -16,7 +16,7 @@ void split_owners(Words& owners, Words& settings) {
   const auto is_owner = [](const std::string& word) {
     const auto equals = word.find('=');
     if (equals == std::string::npos || equals == 0) return true;
-    return word.find('@') != std::string::npos &&
+    return word.find('@') != std::string::npos && !word.starts_with("style=") &&
            std::none_of(list::setting_keys().begin(), list::setting_keys().end(),
                         [&](const list::SettingKey& key) { return key.name == word.substr(0, equals); });
   };
@@ -47,6 +47,8 @@ std::string settings_in_words() {
         .append(key.meaning)
         .append("\n");
   return out +
+         "style=discussion | announcement | transparent sets several of them: nonmembers, member_moderation, "
+         "one_click,\ntransparent and dmarc. What is named beside it wins.\n"
          "A header or footer may say $list_name, $list_address, $description, $unsubscribe_address, and to "
          "each member, with\n"
          "personalize=full, $user_name, $user_address, $user_delivered_to, $user_name_or_address.";

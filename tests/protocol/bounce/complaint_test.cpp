@@ -27,6 +27,22 @@ const std::string post =
 
 }  // namespace
 
+TEST_CASE("complaints: the addresses of the returned copy that may hold a tag of ours") {
+  const auto complaint = bounce::scan_complaint(arf(
+      "Feedback-Type: abuse\nOriginal-Mail-From: <test-bounces+b=abc@lists.example>\n", "text/rfc822-headers",
+      "Return-Path: <test-bounces+b=abc@lists.example>\nFrom: bert@b.example\n"
+      "List-Unsubscribe: <https://lists.example/x>,\n "
+      "<MAILTO:test-leave%2Bxyz@lists.example?subject=leave>,\n"
+      " <mailto:50%@x.example>, <mailto:>\n"));
+  REQUIRE(complaint);
+  CHECK(complaint->tagged == std::vector<std::string>{"test-bounces+b=abc@lists.example",
+                                                      "test-leave+xyz@lists.example", "50%@x.example"});
+  std::string many;
+  for (int i = 0; i < 100; ++i) many += "List-Unsubscribe: <mailto:a" + std::to_string(i) + "@x.example>\n";
+  CHECK(bounce::scan_complaint(arf("Feedback-Type: abuse\n", "text/rfc822-headers", many))->tagged.size() ==
+        8);
+}
+
 TEST_CASE("complaints: a report in the Abuse Reporting Format (RFC 5965)") {
   const auto complaint = bounce::scan_complaint(
       arf("Feedback-Type: Abuse\nUser-Agent: SomeGenerator/1.0\nVersion: 1\n"

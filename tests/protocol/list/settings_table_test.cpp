@@ -78,7 +78,8 @@ TEST_CASE("settings table: what becomes of failures") {
 TEST_CASE("settings table: faults") {
   CHECK(fault("verb", "always") == "there is no setting 'verb'; did you mean 'verp'?");
   CHECK(fault("nonsense_key", "x") == "there is no setting 'nonsense_key'");
-  CHECK(fault("info", "on") == "'info' is known, but not built yet");
+  CHECK(fault("advertised", "true") == "'advertised' is known, but not built yet");
+  CHECK(fault("complaint", "ban") == "complaint: 'ban' is none of: tell, nomail, leave");
   CHECK(fault("archive", "on") == "archive: 'on' is no archive: expected maildir:DIR or mbox:FILE");
   CHECK(fault("archive", "mbox:posts") == "archive: 'posts' is no absolute path");
   CHECK(fault("archived_at", "https://a.example/x").find("has no $hash") != std::string::npos);
@@ -100,4 +101,19 @@ TEST_CASE("settings table: faults") {
   settings.verp = Verp::never;
   CHECK(!set(settings, "verp", "every:x"));
   CHECK(settings.verp == Verp::never);
+}
+
+TEST_CASE("settings table: a style sets several settings, and each style the same ones") {
+  for (const char* name : {"discussion", "announcement", "transparent"}) {
+    CAPTURE(name);
+    const auto texts = style(name);
+    REQUIRE(texts);
+    CHECK(texts->size() == style("discussion")->size());
+    Settings settings;
+    for (const auto& [key, text] : *texts) CHECK_MESSAGE(set(settings, key, text), key);
+  }
+  CHECK(style("newsletter").error() ==
+        "style: 'newsletter' is none of: discussion, announcement, transparent");
+  Settings settings;
+  for (const auto& [key, text] : *style("discussion")) CHECK(*print(settings, key) == text);
 }

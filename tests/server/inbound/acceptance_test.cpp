@@ -6,6 +6,8 @@
 #include <cerrno>
 #include <ctime>
 
+#include "protocol/list/leave_token.hpp"
+#include "protocol/list/verp.hpp"
 #include "server/office/acceptance.hpp"
 #include "store/directory/scores.hpp"
 #include "tests/server/inbound/served.hpp"
@@ -322,6 +324,76 @@ TEST_CASE("inbound: a complaint is recorded with its member, and reaches the own
            event.detail.starts_with("abuse; ");
   });
   CHECK(complaints == 3);
+}
+
+TEST_CASE("inbound: who is banned everywhere can neither post nor join, but leave") {
+  Served served([](conf::Settings& settings, store::Options&) {
+    settings.lists.bans = "mallory@far.example, @spam.example\n^troll[0-9]+@";
+  });
+  const auto mail = [](const std::string& from) { return "From: " + from + "\r\nSubject: x\r\n\r\nx\r\n"; };
+  for (const char* banned : {"mallory@far.example", "anybody@spam.example", "troll42@far.example"}) {
+    CAPTURE(banned);
+    CHECK(deliver(served, banned, {"test@lists.example"}, mail(banned)) ==
+          "550 5.7.1 this sender must not post to test@lists.example");
+    CHECK(
+        deliver(served, "other@far.example", {"test@lists.example"}, mail(banned)).starts_with("550 5.7.1 "));
+    CHECK(deliver(served, banned, {"test-join@lists.example"}, mail(banned)) ==
+          "550 5.7.1 you cannot join lists here");
+    CHECK(deliver(served, banned, {"test-leave@lists.example"}, mail(banned)) == "250 2.0.0 noted");
+  }
+  CHECK(deliver(served, "troll@far.example", {"test-join@lists.example"}, mail("troll@far.example")) ==
+        "250 2.0.0 noted");
+}
+
+TEST_CASE("inbound: a complaint acts on a member only when the copy proves whose it is") {
+  Served served;
+  const auto list = store::directory::find_list(store::Read(*served.opened.store), "test", "lists.example");
+  const auto bart = [&] {
+    return store::directory::find_member(store::Read(*served.opened.store), list->id, "bart@near.example");
+  };
+  const auto complain = [&](const std::string& fields) {
+    return deliver(served, "feedback@far.example", {"abuse@lists.example"},
+                   "From: feedback@far.example\r\nMIME-Version: 1.0\r\n"
+                   "Content-Type: multipart/report; report-type=feedback-report; boundary=b\r\n\r\n"
+                   "--b\r\nContent-Type: message/feedback-report\r\n\r\nFeedback-Type: abuse\r\n\r\n"
+                   "--b\r\nContent-Type: text/rfc822-headers\r\n\r\n" +
+                       fields + "Subject: hello\r\n\r\n--b--\r\n");
+  };
+  const list::Hmac hmac = &plain_hmac;
+  const std::string forged = "Return-Path: <test-bounces+bart=near.example@lists.example>\r\n";
+  const std::string other = "List-Unsubscribe: <" + list::leave_url(*list, 4711, '+', hmac) + ">\r\n";
+  const std::string unsubscribe =
+      "List-Unsubscribe: <" + list::leave_url(*list, bart()->id, '+', hmac) + ">\r\n";
+  std::string sender = "Return-Path: <";
+  list::VerpEncoder(*list, list::VerpFormat::opaque, '+', list::verp_epoch(served.opened.now()), hmac)
+      .append(sender, "bart@near.example", bart()->id);
+  sender += ">\r\n";
+
+  const auto set = [&](const char* value) {
+    REQUIRE(served.opened.change([&](store::Write& write) -> store::Result<void> {
+      if (auto done = store::directory::set_list(write, list->id, {{"complaint", value}}); !done)
+        return tl::unexpected(done.error());
+      return {};
+    }));
+  };
+  set("leave");
+  for (const std::string& fields : {forged, other, forged + other}) {
+    CAPTURE(fields);
+    REQUIRE(complain(fields).starts_with("250 2.0.0 queued as "));
+    REQUIRE(bart());
+    CHECK(bart()->delivery == list::Delivery::regular);
+  }
+  set("tell");
+  REQUIRE(complain(unsubscribe).starts_with("250 2.0.0 queued as "));
+  CHECK(bart()->delivery == list::Delivery::regular);
+  set("nomail");
+  REQUIRE(complain(sender).starts_with("250 2.0.0 queued as "));
+  CHECK(bart()->delivery == list::Delivery::nomail_by_user);
+  set("leave");
+  for (int twice = 0; twice < 2; ++twice) {
+    REQUIRE(complain(forged + unsubscribe).starts_with("250 2.0.0 queued as "));
+    CHECK_FALSE(bart());
+  }
 }
 
 TEST_CASE("inbound: a decision is one commit, whatever it holds") {
