@@ -140,7 +140,7 @@ EditedHeader::Line EditedHeader::made(const Edit& edit) {
   return {field, false};
 }
 
-// What is inserted at 0 or 1 comes first, as in Postfix: filters see no Received of ours, whether they count it or not. A change of a
+// As Postfix does it: fields are counted from 1, without a Received of ours, so what is inserted at 0 or 1 comes first. A change of a
 // field that is not there adds one (smfi_chgheader), and an empty value takes the field away.
 bool EditedHeader::apply(const Edit& edit) {
   using What = Edit::What;

@@ -10,7 +10,7 @@ namespace {
 
 // Postfix' defaults (milter_*_macros), and the client's address and name where Sendmail sends them.
 constexpr std::array<std::string_view, stages> usual{
-    "j _ {daemon_name} {daemon_addr} {daemon_port} {if_name} {client_addr} {client_name} {client_port} v",
+    "j _ {daemon_name} {client_addr} {client_name} {client_port} v",
     "{tls_version} {cipher}",
     "i {auth_type} {auth_authen} {mail_addr} {mail_host}",
     "i {rcpt_addr} {rcpt_host}",
