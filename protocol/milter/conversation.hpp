@@ -58,6 +58,10 @@ class Conversation {
   void feed(std::string_view octets) { reader_.feed(octets); }
   Got next();
   bool stray() const { return !reader_.empty(); }
+  /// No buffer is kept, where nothing is in it.
+  void rest() {
+    if (reader_.empty()) reader_ = FrameReader();
+  }
   const std::string& fault() const { return fault_; }
 
   /// Whether the filter looks at them, in this message.

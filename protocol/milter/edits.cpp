@@ -67,7 +67,7 @@ Expected field(Edit::What what, std::string_view data, bool indexed, bool leadin
   if (!clean(value)) return bad("the value of a field has control characters in it");
   edit.name = name;
   edit.value = folded(value);
-  if (!leading_space && !edit.value.empty()) edit.value.insert(0, 1, ' ');
+  if (!leading_space) edit.value.insert(0, 1, ' ');
   return edit;
 }
 

@@ -36,6 +36,7 @@ void Filter::close() {
 void Filter::rest() {
   out_ = std::string();
   block_ = std::string();
+  if (conversation_) conversation_->rest();
 }
 
 bool Filter::fail(const char* step, std::string why) {
@@ -54,20 +55,25 @@ bool Filter::lost(const char* step, const std::error_code& error) {
   return fail(step, error.message());
 }
 
-bool Filter::still_usable() {
-  trouble_.clear();
-  std::error_code error;
+// Also what has come and was not read: answers have no numbers, and one too many would be taken for that to the next question.
+bool Filter::says_nothing(const char* step, std::error_code& error) {
   char octet = 0;
   if (!conversation_->stray()) {
     socket_->receive(asio::buffer(&octet, 1), asio::socket_base::message_peek, error);
-    if (error == asio::error::would_block) return true;
-    if (error) {  // it has ended, as filters do when they are started anew
-      fail("idle", "closed");
-      trouble_.clear();
-      return false;
-    }
+    if (error) return error == asio::error::would_block;
   }
-  return fail("between two messages", "an answer that nobody waited for");
+  return fail(step, "an answer that nobody waited for");
+}
+
+bool Filter::still_usable() {
+  trouble_.clear();
+  std::error_code error;
+  if (says_nothing("between two messages", error)) return true;
+  if (error) {  // it has ended, as filters do when they are started anew
+    fail("idle", "closed");
+    trouble_.clear();
+  }
+  return false;
 }
 
 void Filter::begin_wait() {
@@ -109,6 +115,8 @@ Awaitable<bool> Filter::open() {
 
 Awaitable<bool> Filter::send(const char* step) {
   if (out_.empty()) co_return true;
+  std::error_code closed;
+  if (!says_nothing(step, closed)) co_return closed ? lost(step, closed) : false;
   begin_wait();
   const auto buffer = asio::buffer(out_);
   auto [error, octets] = co_await asio::async_write(*socket_, buffer, use);

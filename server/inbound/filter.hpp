@@ -55,6 +55,7 @@ class Filter {
  private:
   using Clock = Watchdog::Clock;
   bool lost(const char* step, const std::error_code& error);
+  bool says_nothing(const char* step, std::error_code& error);
 
   const conf::Milter& settings_;
   const asio::any_io_executor executor_;

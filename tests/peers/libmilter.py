@@ -1,6 +1,7 @@
 """A filter made with libmilter (python3-milter), the reference: what it does stands in the Subject. libmilter.py ADDRESS LOG."""
 import sys
 
+del sys.path[0]  # milter.py of this folder is another one
 import Milter
 
 

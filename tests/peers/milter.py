@@ -80,6 +80,7 @@ class Milter:
 
     def stop(self):
         self.ended = True
+        self.listener.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits
         self.listener.close()
         for connection in list(self.open):
             try:
