@@ -227,6 +227,7 @@ class Test(Case):
         self.nothing_came(spoold)
         self.assertEqual(len(spoold.lines("milter")), 5)
         self.assertIn("discarded by a filter", spoold.lines("milter")[0])
+        self.assertIn(f"discarded by a filter: {filter.address}; to x@far.example", spoold.run("trace", "anne@here.example").stdout)
         spoold.check()
 
     def test_list_rules_see_what_filters_added(self):
