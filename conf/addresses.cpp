@@ -217,6 +217,7 @@ tl::expected<Listen, std::string> parse_listen(std::string_view text) {
 
 tl::expected<Milter, std::string> parse_milter(std::string_view text) {
   const auto address = parse_listen(text);
+  if (!address && text.starts_with("unix:")) return tl::unexpected(address.error());
   if (!address || (address->path.empty() && address->port == 0))
     return tl::unexpected(quoted(text) +
                           " is not the address of a filter: expected \"127.0.0.1:11332\", "
