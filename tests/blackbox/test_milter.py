@@ -92,7 +92,7 @@ class Test(Case):
         self.assertEqual(len(self.copies(2)), 2)
 
     def test_only_what_a_filter_asks_for_is_sent(self):
-        filter = self.milter(steps=0x1 | 0x2 | 0x20 | 0x40 | 0x200 | 0x400 | 0x80000 | 0x100000, macros={2: "{mail_addr} j", 5: ""})
+        filter = self.milter({"B": SILENT}, steps=0x1 | 0x2 | 0x20 | 0x40 | 0x200 | 0x400 | 0x80000 | 0x100000, macros={2: "{mail_addr} j", 5: ""})
         spoold = self.house(filter)
         self.assertEqual(self.send(spoold)[0], 250)
         self.assertEqual(filter.commands(), "M R B E")
@@ -463,8 +463,7 @@ class Trouble(Case):
     def test_a_client_that_leaves_while_its_filter_judges(self):
         filter = self.milter({"E": lambda connection, _: time.sleep(0.5) or CONTINUE})
         spoold = self.house(filter, settings={})
-        with socket.create_connection(("127.0.0.1", spoold.port)) as client:
-            replies = client.makefile("rb")
+        with socket.create_connection(("127.0.0.1", spoold.port)) as client, client.makefile("rb") as replies:
             client.sendall(b"HELO x\r\nMAIL FROM:<a@b.example>\r\nRCPT TO:<x@far.example>\r\nDATA\r\n")
             while not replies.readline().startswith(b"354"):
                 pass

@@ -202,7 +202,7 @@ class BesidePostfix(Case):
         plans = [[Milter.insert(i, "X-In", str(i))] for i in (1, 2, 3, 99)] + [
             [Milter.change(0, "X-Old", "z"), Milter.change(5, "X-New", "n"), Milter.change(2, "x-old", "")], [Milter.field("X-A", "a\nb: c\n d")],
             [Milter.change(1, "subject", "new\n two"), Milter.insert(1, "X-B", ""), Milter.body(b"one\ntwo\r\nthree")],
-            [Milter.envelope("e", "<s@here.example>"), Milter.envelope("+", "y@far.example"), Milter.envelope("-", "<X@far.example>")]]
+            [Milter.envelope("e", "<s@here.example>"), Milter.envelope("+", "y@far.example"), Milter.envelope("-", "<x@far.example>")]]
         for number, plan in enumerate(plans):
             for filter, port in ((ours, spoold.port), (theirs, peer.port)):
                 filter.plan = {"E": [*plan, CONTINUE]}

@@ -23,6 +23,7 @@ inline std::string milter_session(std::string_view data, std::size_t piece) {
     while (answer) {
       const Got got = filter.next();
       if (got == Got::answered) {
+        if (filter.refusal() || filter.discards()) body.clear();
         told += filter.refusal() ? filter.refusal()->oneline() + ";" : filter.discards() ? "discard;" : "ok;";
         if (filter.refusal()) {
           must(filter.refusal()->temporary() || filter.refusal()->permanent());

@@ -79,6 +79,8 @@ class Milter:
         return {}
 
     def stop(self):
+        if self.ended:
+            return
         self.ended = True
         self.listener.shutdown(socket.SHUT_RDWR)  # ends the accept() that waits
         self.listener.close()
