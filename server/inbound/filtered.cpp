@@ -146,7 +146,8 @@ Awaitable<tl::expected<std::optional<smtp::Reply>, Filtered::Fault>> Filtered::a
     arriving_.reset();
     body_changed_ = true;
   }
-  std::size_t turn = 0;  // an edit looks at up to 4,096 fields: the thread's other sessions have theirs between
+  std::size_t turn =
+      0;  // an edit looks at up to 4,096 fields: the thread's other sessions have theirs between
   for (const milter::Edit& edit : done.edits()) {
     if (edited_->apply(edit)) header_changed_ = true;
     if (++turn % 50 == 0) co_await asio::post(executor_, use);
