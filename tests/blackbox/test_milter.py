@@ -120,6 +120,14 @@ class Test(Case):
                     self.assertIn(words, said[1])
         self.nothing_came(spoold)
         self.assertEqual(spoold.ctl("stats")["milter_refused"], 27)
+        for letter in "MRE":
+            filter.plan = {letter: Milter.reply("421 4.7.0 go away")}
+            client = self.client(spoold)
+            try:
+                self.assertEqual(self.send(spoold, client=client), (421, b"4.7.0 go away"))
+                self.assertRaises((smtplib.SMTPServerDisconnected, ConnectionError), client.noop)
+            except smtplib.SMTPServerDisconnected:  # at the RSET of send()
+                self.assertEqual(letter, "R")
         # One recipient refused is one recipient.
         filter.plan = {"R": lambda _, data: REJECT if b"bad" in data else CONTINUE}
         self.assertEqual(self.send(spoold, to=["bad@far.example", "good@far.example"])[0], 250)
