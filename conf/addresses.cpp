@@ -215,6 +215,21 @@ tl::expected<Listen, std::string> parse_listen(std::string_view text) {
   return listen;
 }
 
+tl::expected<Milter, std::string> parse_milter(std::string_view text) {
+  const auto address = parse_listen(text);
+  if (!address && text.starts_with("unix:")) return tl::unexpected(address.error());
+  if (!address || (address->path.empty() && address->port == 0))
+    return tl::unexpected(quoted(text) +
+                          " is not the address of a filter: expected \"127.0.0.1:11332\", "
+                          "\"[::1]:11332\" or \"unix:/path\"");
+  Milter milter;
+  milter.host = address->host;
+  milter.port = address->port;
+  milter.path = address->path;
+  milter.text = address->text;
+  return milter;
+}
+
 bool contains(const Network& network, const std::array<std::uint8_t, 16>& address) {
   for (int bit = 0; bit < network.bits; bit += 8) {
     const int rest = network.bits - bit;

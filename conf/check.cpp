@@ -208,6 +208,11 @@ void check_together(Reading& reading) {
     if (!s.dnsbls[i].zone.empty() && !names.insert(s.dnsbls[i].zone).second)
       reading.complain_at(entry("dnsbl", i) + "zone", "the list '" + s.dnsbls[i].zone + "' is given twice");
   names.clear();
+  for (std::size_t i = 0; i < s.milters.size(); ++i)
+    if (!s.milters[i].text.empty() && !names.insert(s.milters[i].text).second)
+      reading.complain_at(entry("milter", i) + "address",
+                          "the filter '" + s.milters[i].text + "' is given twice");
+  names.clear();
   for (std::size_t i = 0; i < s.destinations.size(); ++i) {
     Destination& d = s.destinations[i];
     if (!d.match.empty() && !names.insert(d.match).second)

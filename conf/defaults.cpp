@@ -25,9 +25,7 @@ std::string defaults() {
     for (const Key& key : keys()) {
       if (key.section != name) continue;
       const std::string value = key.write ? key.write(Settings{}) : "";
-      if (!key.built())
-        out += "# " + std::string(key.name) + ": known, but not built yet in this version\n";
-      else if (many || value.empty())
+      if (many || value.empty())
         out += row(key, value.empty() ? std::string(key.example) : value, many || !key.required,
                    key.required && !many ? " (required; an example)" : "");
       else

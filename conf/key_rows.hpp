@@ -35,15 +35,6 @@ inline std::string join(const std::vector<std::string>& items) {
   return out + "]";
 }
 
-inline Row not_built(std::string_view section, std::string_view name, std::string_view type,
-                     std::string_view meaning) {
-  const std::string shown(name);
-  return {{section, name, type, meaning, {}, {}, false, {}},
-          [shown](Reading& reading, const toml::node& node) {
-            reading.complain(node, "'" + shown + "' is known, but not built yet in this version");
-          }};
-}
-
 // `get` is a function from Settings& to the member. Each kind of value has one function that makes a row.
 
 template <class Get>

@@ -74,7 +74,9 @@ std::vector<Row> make_rows() {
       "listen", "xclient", "XCLIENT is offered to [smtp] proxies (smtp listeners only)",
       [](S s) -> auto& { return s.listen.back().xclient; },
       [](S s) { return !s.listen.empty() && s.listen.back().xclient; }));
-  add(not_built("milter", "address", "address", "a filter (milter protocol)"));
+  required(milter_address());
+  add(milter_when_away());
+  add(milter_timeout());
 
   required(certificate_file("certificate", "certificate and the chain behind it (PEM); read again at SIGHUP",
                             &Certificate::certificate));

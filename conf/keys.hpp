@@ -17,13 +17,11 @@ struct Key {
   std::string_view name;
   std::string_view type;
   std::string_view meaning;
-  std::string_view example;  // TOML text, not the default; empty: known, but not built yet
+  std::string_view example;  // TOML text, not the default
   std::string_view field;    // the member of Settings' structs that the program reads
   bool required = false;
   /// TOML text of the value in these settings (of the last entry for [[sections]]); empty: absent.
   std::function<std::string(Settings)> write;
-
-  bool built() const { return !example.empty(); }
 };
 
 struct Section {

@@ -115,6 +115,7 @@ void read_section(Reading& reading, const Section& section, const toml::node& no
     }
     if (section.name == "listen") reading.settings.listen.emplace_back();
     if (section.name == "tls") reading.settings.certificates.emplace_back();
+    if (section.name == "milter") reading.settings.milters.emplace_back();
     if (section.name == "dnsbl") reading.settings.dnsbls.emplace_back();
     if (section.name == "dkim") reading.settings.dkim_keys.emplace_back();
     if (section.name == "domain") reading.settings.domains.emplace_back();

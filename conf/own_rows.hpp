@@ -26,6 +26,48 @@ inline Row listen_address() {
           }};
 }
 
+inline Row milter_address() {
+  return {{"milter", "address", "address", "where the filter listens: host:port, [v6]:port or unix:/path",
+           "\"127.0.0.1:11332\"", "host", true,
+           [](Settings s) { return s.milters.empty() ? std::string() : quote(s.milters.back().text); }},
+          [](Reading& reading, const toml::node& node) {
+            const auto written = reading.text(node, "an address such as \"127.0.0.1:11332\"");
+            if (!written) return;
+            const auto address = parse_milter(*written);
+            if (!address) return reading.complain(node, address.error());
+            Milter& one = reading.settings.milters.back();
+            one.host = address->host;
+            one.port = address->port;
+            one.path = address->path;
+            one.text = address->text;
+          }};
+}
+
+inline Row milter_when_away() {
+  static const std::vector<std::string> words{"tempfail", "accept", "reject"};
+  return word(
+      "milter", "when_away",
+      "what is answered while it is away or in trouble: tempfail (451), accept (as if it were not there), or "
+      "reject (550)",
+      "\"accept\"", words, {},
+      [](Settings& s, std::size_t n) { s.milters.back().when_away = static_cast<Milter::WhenAway>(n); },
+      [](Settings s) {
+        return quote(words[s.milters.empty() ? 0 : static_cast<std::size_t>(s.milters.back().when_away)]);
+      });
+}
+
+inline Row milter_timeout() {
+  Row made = duration(
+      "milter", "timeout",
+      "how long an answer may take; all of them about one message: four times that, and a second for each "
+      "MiB",
+      "\"10s\"", [](Settings & s) -> auto& { return s.milters.back().timeout; }, std::chrono::seconds(1));
+  made.key.write = [](Settings s) {
+    return quote(duration_text(s.milters.empty() ? Milter().timeout : s.milters.back().timeout));
+  };
+  return made;
+}
+
 inline Row certificate_file(std::string_view name, std::string_view meaning,
                             std::string Certificate::*member) {
   Row made = text(

@@ -1,5 +1,5 @@
 // spoold.toml as plain structs, with the defaults of conf/README.md. Loaded and checked by conf/load.hpp. Only keys
-// that do something exist here; a key that is not built yet is refused with those words.
+// that do something exist here.
 #pragma once
 #include <array>
 #include <chrono>
@@ -77,6 +77,18 @@ struct Dnsbl {
   Action action = Action::reject;
   int weight = 1;  // of Action::weigh; below 0: a list of good clients
   bool operator==(const Dnsbl&) const = default;
+};
+
+/// A filter (milter protocol), asked about each message. protocol/milter/ speaks to it.
+struct Milter {
+  enum class WhenAway { tempfail, accept, reject };
+  std::string host;  // an address; empty for a unix socket
+  std::uint16_t port = 0;
+  std::string path;
+  std::string text;  // as written in the file
+  WhenAway when_away = WhenAway::tempfail;
+  Duration timeout = std::chrono::seconds(30);  // of one answer
+  bool operator==(const Milter&) const = default;
 };
 
 /// A private key (a PEM file) for signatures of mail from `domain` (RFC 6376). server/auth/signing_keys.hpp reads it.
@@ -232,6 +244,7 @@ struct Settings {
   Spool spool;
   std::vector<Listen> listen;
   std::vector<Certificate> certificates;  // [[tls]]
+  std::vector<Milter> milters;            // in order
   std::vector<Dnsbl> dnsbls;
   std::vector<Dkim> dkim_keys;  // [[dkim]]
   Submission submission;

@@ -18,6 +18,7 @@ tl::expected<std::uint64_t, std::string> parse_size(std::string_view);
 tl::expected<Rate, std::string> parse_rate(std::string_view);  // "600/min"; s, min, h
 tl::expected<NextHop, std::string> parse_next_hop(std::string_view);
 tl::expected<Listen, std::string> parse_listen(std::string_view address);
+tl::expected<Milter, std::string> parse_milter(std::string_view address);  // but for the other keys
 tl::expected<Network, std::string> parse_network(std::string_view);
 tl::expected<AddressRange, std::string> parse_address_range(std::string_view);
 /// Does the network hold this address of its family? (IPv4: the first four octets.)

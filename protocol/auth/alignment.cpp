@@ -59,16 +59,40 @@ std::vector<bool> Alignment::intact(const mail::Draft& draft) const {
   if (signatures_.empty() || draft.body_edited()) return all;
   const std::string octets = draft.header();
   const auto cooked = mail::Header::scan(octets);
-  if (!cooked) return all;
-  const SignedFields fields(cooked->fields());
+  return cooked ? intact(*cooked) : all;
+}
+
+std::vector<bool> Alignment::intact(const mail::Header& now) const {
+  std::vector<bool> all(signatures_.size(), false);
+  const SignedFields fields(now.fields());
   for (std::size_t i = 0; i < signatures_.size(); ++i) {
     const Signature& one = signatures_[i];
     const auto own =
-        std::ranges::find_if(cooked->fields(), [&](const mail::Field& f) { return f.raw == one.field->raw; });
-    all[i] = one.well_formed && own != cooked->fields().end() &&
+        std::ranges::find_if(now.fields(), [&](const mail::Field& f) { return f.raw == one.field->raw; });
+    all[i] = one.well_formed && own != now.fields().end() &&
              fields.of(one.names, one.relaxed, &*own) == fields_.of(one.names, one.relaxed, one.field);
   }
   return all;
+}
+
+Verified after_changes(const Verified& verified, const mail::Header& received, const mail::Header& now,
+                       bool body_changed) {
+  Verified left = verified;
+  left.dkim.clear();
+  const Alignment before(received, &verified);
+  const std::vector<bool> holds = before.intact(now);
+  for (const mail::Field& field : now.fields()) {
+    if (!mail::same(mail::trim(field.name), "DKIM-Signature")) continue;
+    DkimVerdict& verdict = left.dkim.emplace_back();
+    for (std::size_t i = 0; i < before.signatures_.size() && i < verified.dkim.size(); ++i) {
+      if (before.signatures_[i].field->raw != field.raw) continue;
+      verdict = verified.dkim[i];
+      if (verdict.result == DkimResult::pass && (body_changed || !holds[i]))
+        verdict.result = DkimResult::fail;
+      break;
+    }
+  }
+  return left;
 }
 
 bool Alignment::aligned(const mail::Draft& draft) const {

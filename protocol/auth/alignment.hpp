@@ -36,6 +36,8 @@ class Alignment final : public list::Authenticity {
   };
   /// For each signature: is all that it covers in the draft?
   std::vector<bool> intact(const mail::Draft& draft) const;
+  std::vector<bool> intact(const mail::Header& now) const;
+  friend Verified after_changes(const Verified&, const mail::Header&, const mail::Header&, bool);
 
   const mail::Header& header_;
   const Verified* verified_;
@@ -44,5 +46,10 @@ class Alignment final : public list::Authenticity {
   std::string author_domain_;
   std::vector<Signature> signatures_;  // the topmost first
 };
+
+/// What still holds of what was verified, once filters have changed the message: one verdict for each DKIM-Signature of the header
+/// as it is now. Signatures of filters were not verified, and those that cover what was changed have failed.
+Verified after_changes(const Verified& verified, const mail::Header& received, const mail::Header& now,
+                       bool body_changed);
 
 }  // namespace spoold::auth

@@ -57,7 +57,7 @@ const char* text(Outcome);
 struct Judgement {
   /// Which rule decided: null_sender, automatic, loop, received, banned, max_size, from, form, approved, emergency, member_moderation (of one
   /// member, or of the list), accept_these, hold_these, reject_these, discard_these, nonmembers, implicit_destination,
-  /// max_recipients, header_rules; member: none of them.
+  /// max_recipients, header_rules; milter: a filter wants it held; member: none of them.
   const char* rule = "";
   Outcome outcome = Outcome::accept;
   std::string reason;                  // in words; empty: accepted

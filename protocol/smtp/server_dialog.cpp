@@ -314,6 +314,9 @@ ServerDialog::Action ServerDialog::rcpt_answered(RcptArgument&& rcpt, Answer&& a
 ServerDialog::Action ServerDialog::answer(Answer answer, std::string& out) {
   assert(phase_ == Phase::asking);
   Question question = std::exchange(question_, Question{});
+  // A filter's word: whoever says 421 closes the connection (RFC 5321 4.2.1).
+  if (const auto* reply = std::get_if<Reply>(&answer); reply != nullptr && reply->code == 421)
+    return close(reply->wire(), out);
   if (auto* mail = std::get_if<MailArgument>(&question))
     return mail_answered(std::move(*mail), std::move(answer), out);
   if (std::holds_alternative<sasl::Question>(question))

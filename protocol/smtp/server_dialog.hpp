@@ -154,6 +154,8 @@ class ServerDialog {
   std::string_view hello() const { return hello_; }
   std::string_view tls() const { return tls_; }      // empty: plain text
   const std::string& user() const { return user_; }  // who logged in, in lower case; empty: nobody
+  /// How the user logged in: "PLAIN".
+  const std::string& mechanism() const { return mechanism_; }
   /// "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848).
   const char* protocol() const;
 
@@ -214,7 +216,7 @@ class ServerDialog {
   Question question_;
   Chunk chunk_;
   ProxiedClient xclient_;
-  std::string hello_, tls_, user_;
+  std::string hello_, tls_, user_, mechanism_;
   std::unique_ptr<SaslServer> sasl_;  // while a client logs in
   Phase phase_ = Phase::start, phase_before_chunk_ = Phase::start;
   bool greeted_ = false;

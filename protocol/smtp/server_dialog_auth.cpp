@@ -1,4 +1,5 @@
 // AUTH (RFC 4954) on a port of submission: the exchange with the client is a SaslServer's (sasl_server.hpp).
+#include <algorithm>
 #include <utility>
 
 #include "protocol/smtp/server_dialog.hpp"
@@ -15,6 +16,9 @@ ServerDialog::Action ServerDialog::auth(const Command& command, std::string& out
   if (!extended_) return error({503, bad_sequence, "say EHLO first"}, out);
   if (!user_.empty()) return error({503, bad_sequence, "you are logged in already"}, out);
   sasl_ = std::make_unique<SaslServer>();
+  mechanism_ = command.argument.substr(0, command.argument.find(' '));
+  std::ranges::transform(mechanism_, mechanism_.begin(),
+                         [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 32) : c; });
   return auth_step(sasl_->begin(command.argument), out);
 }
 

@@ -43,6 +43,7 @@ ServerDialog::Action ServerDialog::committed(std::span<const Reply> replies, std
   assert(phase_ == Phase::committing);
   assert(replies.size() == (profile_.lmtp ? transaction_.recipients.size() : 1));
   for (const Reply& reply : replies) reply.append_wire(out);
+  if (replies.front().code == 421) return close({}, out);
   fresh();
   return more();
 }

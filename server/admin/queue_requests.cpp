@@ -236,6 +236,8 @@ Json stats(const Request& request) {
   answer["early_talkers"] = s.early_talkers.load();
   answer["rate_refused"] = s.rate_refused.load();
   answer["greylisted"] = s.greylisted.load();
+  answer["milter_refused"] = s.milter_refused.load();
+  answer["milter_troubles"] = s.milter_troubles.load();
   answer["dns_questions"] = s.dns_questions.load();
   answer["dns_failures"] = s.dns_failures.load();
   answer["sessions_in"] = s.sessions_in.load();

@@ -21,12 +21,14 @@ Intake::Verifies Intake::verifies(const conf::Smtp& smtp, const smtp::ServerDial
 }
 
 Intake::Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-               const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor)
+               const std::shared_ptr<Screening>& screening, const std::unique_ptr<Filters>& filters,
+               SessionLog& log, asio::any_io_executor executor)
     : reception_(reception),
       rules_(rules),
       dialog_(dialog),
       peer_(peer),
       screening_(screening),
+      filters_(filters),
       log_(log),
       executor_(executor),
       content_(reception.store, std::move(executor), reception.memory),
@@ -97,6 +99,7 @@ Awaitable<> Intake::make_room() {
 
 void Intake::forget() {
   content_.forget();
+  if (filters_) filters_->forget();
   announced_.reset();
 }
 
@@ -114,7 +117,6 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   store::Result<store::ContentSource> source = co_await content_.finish(dialog_.reader().size());
   if (!source) co_return refuse_all(source.error());
 
-  const smtp::Transaction& transaction = dialog_.transaction();
   auth::Verified* verified = nullptr;
   auth::Verified of_client;  // where neither SPF nor DMARC is asked
   if (verification_) {
@@ -130,14 +132,30 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
       co_return std::vector<smtp::Reply>(1, *std::move(refusal));
   }
   if (auto later = greylisted(verified)) co_return std::vector<smtp::Reply>(1, *std::move(later));
-  Disposition disposition = decide(*source, verified);
+  const smtp::DataReader& reader = dialog_.reader();
+  Subject subject;
+  subject.source = *source;
+  subject.header = content_.header(*source).substr(0, static_cast<std::size_t>(reader.header_size()));
+  subject.scanned = reader.scanned();
+  subject.transaction = &dialog_.transaction();
+  if (filters_) {
+    announced_.reset();
+    std::optional<smtp::Reply> refusal = co_await filter(subject, verified);
+    if (refusal) co_return std::vector<smtp::Reply>(1, *std::move(refusal));
+    if (!filters_->discarded_by().empty() || subject.transaction->recipients.empty()) {
+      smtp::Reply noted = co_await discard();
+      co_return std::vector<smtp::Reply>(1, std::move(noted));
+    }
+  }
+  const smtp::Transaction& transaction = *subject.transaction;
+  Disposition disposition = decide(subject, verified);
   while (disposition.unnumbered) {
     auto begin = [this, list = *disposition.unnumbered](store::Callback<void> done) {
       reception_.store.post_numbers().lease(list, std::move(done));
     };
     store::Result<void> leased = co_await await_store<void>(executor_, std::move(begin));
     if (!leased) co_return refuse_all(leased.error());
-    disposition = decide(*source, verified);
+    disposition = decide(subject, verified);
   }
   for (std::size_t i = 0; i < disposition.fates.size(); ++i)
     if (disposition.fates[i].refusal)
@@ -162,7 +180,11 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     const std::string auth = verified == nullptr ? std::string() : auth::summary(*verified);
     log_.accepted(accepted, transaction.reverse_path, dialog_.tls(), dialog_.user(), auth);
     if (!accepted.ids.empty() || !accepted.held.empty()) {
-      content_.accepted();  // before forget(), which abandons what was staged
+      // Before forget(), which abandons what was staged.
+      if (subject.filtered != nullptr && subject.filtered->changed())
+        filters_->filtered()->accepted();
+      else
+        content_.accepted();
       reception_.wake(accepted.routes);
     }
   }
@@ -203,12 +225,12 @@ std::optional<smtp::Reply> Intake::greylisted(const auth::Verified* verified) {
   return reply;
 }
 
-Disposition Intake::decide(store::ContentSource source, const auth::Verified* verified) const {
-  const smtp::DataReader& reader = dialog_.reader();
-  Arrival arrival{.transaction = dialog_.transaction(),
-                  .header = content_.header(source).substr(0, static_cast<std::size_t>(reader.header_size())),
-                  .content = std::move(source),
-                  .scanned = reader.scanned(),
+Disposition Intake::decide(const Subject& subject, const auth::Verified* verified) const {
+  const bool changed = subject.filtered != nullptr && subject.filtered->changed();
+  Arrival arrival{.transaction = *subject.transaction,
+                  .header = subject.header,
+                  .content = subject.source,
+                  .scanned = subject.scanned,
                   .client = client_text(dialog_.hello(), peer_.literal()),
                   .protocol = dialog_.protocol(),
                   .tls = dialog_.tls(),
@@ -219,7 +241,11 @@ Disposition Intake::decide(store::ContentSource source, const auth::Verified* ve
                   .may_relay = dialog_.may_relay(),
                   .user = dialog_.user(),
                   .verified = verified,
-                  .vouched = dialog_.may_relay()};
+                  .vouched = dialog_.may_relay(),
+                  .id = subject.id,
+                  .quarantine = subject.filtered != nullptr ? subject.filtered->quarantined() : std::string(),
+                  .rewritten = changed,
+                  .holds = subject.altered ? &*subject.altered : nullptr};
   return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 

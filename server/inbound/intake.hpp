@@ -11,6 +11,7 @@
 
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/inbound/content.hpp"
+#include "server/inbound/filters.hpp"
 #include "server/inbound/reception.hpp"
 #include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
@@ -23,7 +24,8 @@ class Intake {
  public:
   /// All must live longer.
   Intake(Reception& reception, const Rules& rules, const smtp::ServerDialog& dialog, const Peer& peer,
-         const std::shared_ptr<Screening>& screening, SessionLog& log, asio::any_io_executor executor);
+         const std::shared_ptr<Screening>& screening, const std::unique_ptr<Filters>& filters,
+         SessionLog& log, asio::any_io_executor executor);
 
   std::string& bytes() { return content_.bytes(); }  // what the dialog appends to
   /// A sender is asked for: what was found out belongs to the transaction before.
@@ -53,7 +55,19 @@ class Intake {
   Verification::Means means(bool whole) const;
   std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
   std::optional<smtp::Reply> greylisted(const auth::Verified* verified);
-  Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
+  // What is decided about: what came, or what filters have made of it.
+  struct Subject {
+    store::ContentSource source;
+    std::string_view header;
+    mail::Scanned scanned;
+    const smtp::Transaction* transaction = nullptr;
+    const Filtered* filtered = nullptr;
+    store::Id id = 0;
+    std::optional<auth::Verified> altered = {};  // what still holds of what was verified
+  };
+  Disposition decide(const Subject& subject, const auth::Verified* verified) const;
+  Awaitable<std::optional<smtp::Reply>> filter(Subject& subject, const auth::Verified* verified);
+  Awaitable<smtp::Reply> discard();
   std::vector<smtp::Reply> refuse_all(const store::Error& error);
 
   Reception& reception_;
@@ -61,6 +75,7 @@ class Intake {
   const smtp::ServerDialog& dialog_;
   const Peer& peer_;
   const std::shared_ptr<Screening>& screening_;  // of the session; empty: the client is not screened
+  const std::unique_ptr<Filters>& filters_;      // of the session; empty: there are none
   SessionLog& log_;
   const asio::any_io_executor executor_;
   Content content_;

@@ -3,7 +3,7 @@
 //
 // run() does what the dialog's actions name, each in its place: `ask` and `enough` in step(), which never waits and
 // whose store::Read ends with it; what may wait (read, pause, commit, room for a slice) in run() itself. A question
-// whose answer must be waited for (AUTH; later a milter, DNS) leaves step() as `commit` does, and is awaited there.
+// whose answer must be waited for (AUTH, a filter, DNS) leaves step() as `commit` does, and is awaited there.
 //
 // TLS: the handshake takes its place (census) and its time limit from the session, and its turn among the handshakes of
 // the thread (tls/handshake_line.hpp). Until it is done nothing is read or written in plain text.
@@ -23,6 +23,7 @@
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/asio.hpp"
 #include "server/inbound/deadline.hpp"
+#include "server/inbound/filters.hpp"
 #include "server/inbound/input.hpp"
 #include "server/inbound/intake.hpp"
 #include "server/inbound/peer.hpp"
@@ -69,7 +70,9 @@ class Session : public std::enable_shared_from_this<Session> {
   // session_auth.cpp
   Awaitable<smtp::ServerDialog::Answer> log_in();
   smtp::sasl::Answer login_failed(const std::string& user, smtp::Reply reply);
-  // session_screening.cpp
+  // session_screening.cpp and session_filters.cpp
+  void take_filters();
+  Awaitable<smtp::ServerDialog::Answer> filtered(smtp::ServerDialog::Answer ours);
   void screen();
   bool must_wait() const;  // for the answer to the dialog's question
   Awaitable<smtp::ServerDialog::Answer> awaited();
@@ -94,7 +97,8 @@ class Session : public std::enable_shared_from_this<Session> {
   std::shared_ptr<Screening> screening_;  // of a stranger by SMTP, where the configuration asks for it
   bool screens_ = false;                  // such a stranger
   bool helo_counted_ = false;
-  std::string network_;  // what rates count it under; made where there are some
+  std::string network_;               // what rates count it under; made where there are some
+  std::unique_ptr<Filters> filters_;  // where there are some
   Intake intake_;
   std::string out_;
   std::optional<asio::steady_timer> pause_;  // made when the session is slowed down

@@ -59,7 +59,7 @@ Session::Session(Reception& reception, std::size_t door, StreamSocket socket, Pe
       watchdog_(executor(), [this] { late(); }),
       deadline_(dialog_.profile().idle_limit, dialog_.profile().message_limit),
       log_(reception.stats, peer_, dialog_.stranger()),
-      intake_(reception, *rules_, dialog_, peer_, screening_, log_, executor()) {
+      intake_(reception, *rules_, dialog_, peer_, screening_, filters_, log_, executor()) {
   deadline_.idle(Watchdog::Clock::now());
   ++reception_.stats.sessions_in;
   ++reception_.stats.open_in;
@@ -86,6 +86,7 @@ Session::Action Session::admit() {
   if (place) {
     place_.emplace(*std::move(place));
     screen();
+    take_filters();
     return door_.implicit_tls ? dialog_.implicit_tls() : dialog_.open(out_);
   }
   switch (place.error()) {
@@ -138,6 +139,7 @@ void Session::cut_off() {
   asio::post(executor(), [self = shared_from_this()] {
     self->channel_.close();
     if (self->pause_) self->pause_->cancel();
+    if (self->filters_) self->filters_->close();
   });
 }
 

@@ -17,9 +17,9 @@ void Session::screen() {
   screening_->begin();
 }
 
-/// A login is looked up; the first recipient waits for what is asked about the client.
+/// A login is looked up; the first recipient waits for what is asked about the client; filters judge senders and recipients.
 bool Session::must_wait() const {
-  if (std::holds_alternative<smtp::sasl::Question>(dialog_.asked())) return true;
+  if (filters_ || std::holds_alternative<smtp::sasl::Question>(dialog_.asked())) return true;
   return screening_ && !screening_->answered() && std::holds_alternative<smtp::RcptArgument>(dialog_.asked());
 }
 
@@ -28,9 +28,14 @@ Awaitable<smtp::ServerDialog::Answer> Session::awaited() {
     smtp::ServerDialog::Answer login = co_await log_in();
     co_return login;
   }
-  co_await screening_->answers();
+  const bool recipient = std::holds_alternative<smtp::RcptArgument>(dialog_.asked());
+  if (recipient && screening_ && !screening_->answered()) co_await screening_->answers();
   std::optional<store::Read> read;
-  co_return answer(read);
+  smtp::ServerDialog::Answer ours = answer(read);
+  read.reset();
+  if (!filters_) co_return ours;
+  smtp::ServerDialog::Answer all = co_await filtered(std::move(ours));
+  co_return all;
 }
 
 // A client that sends before it is greeted does not read replies. The wait ends early when it does, or leaves.

@@ -63,6 +63,7 @@ class Disposing {
       else if (arrival_.one_reply)  // LMTP: its own reply has refused it
         refused(recipients[i], *made_.fates[i].refusal);
     }
+    note_held();
     send_report();
     return std::move(made_);
   }
@@ -247,6 +248,18 @@ class Disposing {
         {recipient.address, recipient.dsn.orcpt,
          recipient.is<to::Alias>() ? smtp::DsnAction::expanded : smtp::DsnAction::delivered, std::move(last),
          false});
+  }
+
+  // A filter wants them to be held: `spoolctl release` lets them go.
+  void note_held() {
+    for (const store::NewMessage& one : made_.acceptance.messages) {
+      if (one.message.state != store::MessageState::held) continue;
+      store::HistoryEvent& event = made_.acceptance.events.emplace_back();
+      event.at = arrival_.at;
+      event.message = one.message.id;
+      event.event = "held";
+      event.detail = arrival_.quarantine;
+    }
   }
 
   void send_report() {

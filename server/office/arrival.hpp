@@ -35,6 +35,12 @@ struct Arrival {
   const auth::Verified* verified = nullptr;  // what was found out about the message; absent: nothing
   bool vouched =
       false;  // by a user or a client of a trusted network: what we have keys for is signed as its author's
+  // What filters left: the id of the first message, which they were told (0: a new one); why what is made of it is held; the header is not
+  // the one that came, and has lost what strangers said in our name; what of `verified` still holds (absent: all).
+  store::Id id = 0;
+  std::string quarantine = {};
+  bool rewritten = false;
+  const auth::Verified* holds = nullptr;
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -25,7 +25,9 @@ class Authors {
       : settings_(settings), header_(header), arrival_(arrival) {}
 
   const list::Authenticity& authenticity() {
-    if (!alignment_) alignment_.emplace(header_, arrival_.verified, !signing_domain().empty());
+    if (!alignment_)
+      alignment_.emplace(header_, arrival_.holds != nullptr ? arrival_.holds : arrival_.verified,
+                         !signing_domain().empty());
     return *alignment_;
   }
   /// The author's domain, where copies with its From are signed by its keys; else empty.

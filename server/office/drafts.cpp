@@ -75,7 +75,9 @@ std::string Drafts::subject() const {
 
 store::NewMessage Drafts::message() {
   store::NewMessage made;
-  made.message.id = store_.new_id();
+  // Filters were told the id of the first message.
+  made.message.id = arrival_.id != 0 && !std::exchange(id_used_, true) ? arrival_.id : store_.new_id();
+  if (!arrival_.quarantine.empty()) made.message.state = store::MessageState::held;
   made.message.arrived = arrival_.at;
   made.message.from = from();
   made.message.subject = subject();
@@ -124,7 +126,7 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   // RFC 8601 5: what a stranger says in our name goes. LMTP clients are front ends, which may use our name.
   const bool strange = !arrival_.may_relay && arrival_.one_reply && arrival_.user.empty();
   const bool shown = arrival_.verified != nullptr && !arrival_.verified->handed_over;
-  if (strange || shown)
+  if ((strange || shown) && !arrival_.rewritten)
     draft.remove([&](const mail::Field& field) { return auth::claims(field, settings_.hostname); });
   if (whence && shown) draft.prepend(auth::authentication_results(settings_.hostname, *arrival_.verified));
   if (!arrival_.user.empty()) {

@@ -49,6 +49,7 @@ class Drafts {
   const Arrival& arrival_;
   const mail::Header& header_;
   mutable std::string own_id_;  // made when it is asked for
+  bool id_used_ = false;        // that of the arrival
 };
 
 /// The octets of the message are these.

@@ -136,6 +136,11 @@ class Posting::Inside {
       judgement = judgement_of(*list, list::Post(header_, sender, arrival_.scanned.size));
     }
     if (judgement.member) members_posts_.insert(id);
+    if (!arrival_.quarantine.empty() && judgement.outcome == list::Outcome::accept) {
+      judgement.outcome = list::Outcome::hold;
+      judgement.rule = "milter";
+      judgement.reason = arrival_.quarantine;
+    }
     std::optional<list::Filtered> filter;
     if (list->settings.filter.active() && judgement.outcome == list::Outcome::accept) {
       filter = filtered(*list);

@@ -52,7 +52,6 @@ std::string file_with(const Key& key) {
 
 TEST_CASE("every key can be set: its example is read and is not the default") {
   for (const Key& key : keys()) {
-    if (!key.built()) continue;
     CAPTURE(key.section);
     CAPTURE(key.name);
     const auto settings = parse(file_with(key), "example.toml");
@@ -62,26 +61,11 @@ TEST_CASE("every key can be set: its example is read and is not the default") {
   }
 }
 
-TEST_CASE("a key that is not built yet is refused, never ignored") {
-  std::size_t refused = 0;
-  for (const Key& key : keys()) {
-    if (key.built()) continue;
-    Key written = key;
-    written.example = "\"x\"";
-    const auto settings = parse(file_with(written), "example.toml");
-    REQUIRE(!settings);
-    CHECK(all_problems(settings).find("'" + std::string(key.name) +
-                                      "' is known, but not built yet in this version") != std::string::npos);
-    ++refused;
-  }
-  CHECK(refused >= 1);
-}
-
 TEST_CASE("the defaults are a file that loads and changes nothing") {
   const auto settings = parse(defaults(), "defaults.toml");
   REQUIRE_MESSAGE(settings.has_value(), all_problems(settings));
   for (const Key& key : keys())
-    if (key.built() && !key.required) CHECK_MESSAGE(key.write(*settings) == key.write(Settings{}), key.name);
+    if (!key.required) CHECK_MESSAGE(key.write(*settings) == key.write(Settings{}), key.name);
   for (const Key& key : keys())
     CHECK_MESSAGE(defaults().find(std::string(key.name)) != std::string::npos, key.name);
 }
@@ -125,7 +109,7 @@ TEST_CASE("every key is used: code outside of the loading names the member it is
       if (entry.path().extension() == ".cpp" || entry.path().extension() == ".hpp")
         code += slurp(entry.path());
   for (const Key& key : keys()) {
-    if (!key.built() || key.field.empty()) continue;
+    if (key.field.empty()) continue;
     bool used = false;
     for (const char* before : {".", ">"}) {
       const std::string word = before + std::string(key.field);

@@ -135,3 +135,22 @@ TEST_CASE("alignment: over-signed and signed names") {
   CHECK(!alignment.is_signed("X-Other"));
   CHECK(alignment.author_domain() == "a.example");
 }
+
+TEST_CASE("alignment: what filters changed before lists see it") {
+  const Judged came(post);
+  const auto after = [&](const std::string& text, bool body = false) {
+    const auto now = mail::Header::scan(text);
+    return after_changes(came.found, came.header, *now, body).dkim;
+  };
+  CHECK(after("X-Spam: no\r\n" + post).at(0).result == DkimResult::pass);
+  CHECK(after(post, true).at(0).result == DkimResult::fail);
+  CHECK(after("Subject: second\r\n" + post).at(0).result == DkimResult::pass);  // the lowest one is signed
+  std::string changed = post;
+  changed.replace(changed.find("hello"), 5, "spam!");
+  CHECK(after(changed).at(0).result == DkimResult::fail);
+  // A filter's own signature stands in front: each verdict stays with its field.
+  const auto both = after("DKIM-Signature: v=1; d=other.example\r\n" + post);
+  REQUIRE(both.size() == 2);
+  CHECK((both[0].result == DkimResult::neutral && both[1].result == DkimResult::pass));
+  CHECK(after(post.substr(signature.size())).empty());
+}
