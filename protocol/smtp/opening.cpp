@@ -40,6 +40,7 @@ Stage Opening::stage() const {
     case Step::handshake:
       return Stage::starttls;
     case Step::auth:
+    case Step::plain:
     case Step::user:
     case Step::password:
       return Stage::auth;
@@ -62,9 +63,10 @@ bool Opening::output(std::string& line) {
       line += "STARTTLS";
       break;
     case Step::auth:
-      line += plain_ ? "AUTH PLAIN " + mail::base64_encode(std::string(1, '\0') + credentials_->username +
-                                                           '\0' + credentials_->password)
-                     : std::string("AUTH LOGIN");
+      line += !plain_ ? "AUTH LOGIN" : plain_fits() ? "AUTH PLAIN " + plain_response() : "AUTH PLAIN";
+      break;
+    case Step::plain:
+      line += plain_response();
       break;
     case Step::user:
       line += mail::base64_encode(credentials_->username);
@@ -111,6 +113,7 @@ std::optional<Opening::Fault> Opening::take(const Reply& reply) {
       starttls_refused_ = true;  // RFC 3207 4: the session goes on as it was
       return after_hello();
     case Step::auth:
+    case Step::plain:
     case Step::user:
     case Step::password:
       return take_auth(reply);
@@ -137,6 +140,16 @@ std::optional<Opening::Fault> Opening::after_hello() {
   return std::nullopt;
 }
 
+std::string Opening::plain_response() const {
+  return mail::base64_encode(std::string(1, '\0') + credentials_->username + '\0' + credentials_->password);
+}
+
+// A command line has 512 octets with its end (RFC 5321 4.5.3.1.4); what is longer waits to be asked for (RFC 4954 4).
+bool Opening::plain_fits() const {
+  constexpr std::size_t most = 512 - sizeof "AUTH PLAIN \r\n" + 1;
+  return plain_response().size() <= most;
+}
+
 std::optional<Opening::Fault> Opening::choose_auth() {
   to(Step::auth);
   if (!secure_ && !tls_.plain_auth) return Fault{false, "the password is not sent without TLS"};
@@ -148,7 +161,11 @@ std::optional<Opening::Fault> Opening::choose_auth() {
 }
 
 std::optional<Opening::Fault> Opening::take_auth(const Reply& reply) {
-  if (reply.code == 334 && step_ != Step::password && !(plain_ && step_ == Step::auth)) {
+  if (reply.code == 334 && plain_ && step_ == Step::auth && !plain_fits()) {
+    to(Step::plain);
+    return std::nullopt;
+  }
+  if (reply.code == 334 && !plain_ && step_ != Step::password) {
     to(step_ == Step::auth ? Step::user : Step::password);
     return std::nullopt;
   }

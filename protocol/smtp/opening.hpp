@@ -46,9 +46,11 @@ class Opening {
   const Capabilities& offered() const { return offered_; }
 
  private:
-  enum class Step : std::uint8_t { greeting, ehlo, helo, starttls, handshake, auth, user, password, done };
+  enum class Step : std::uint8_t { greeting, ehlo, helo, starttls, handshake, auth, plain, user, password, done };
   void to(Step step);
   std::optional<Fault> after_hello();
+  std::string plain_response() const;
+  bool plain_fits() const;  // in one line behind AUTH PLAIN
   std::optional<Fault> choose_auth();
   std::optional<Fault> take_auth(const Reply& reply);
 

@@ -40,6 +40,7 @@ TEST_CASE("command: MAIL") {
   CHECK_FALSE(null->reverse_path);
   CHECK(null->size == 1000);
   CHECK(null->eight_bit);
+  CHECK(parse_mail("FROM:<> SIZE=99999999999999999999")->size == UINT64_MAX);  // RFC 1870 3: 20 digits
   CHECK(parse_mail("FROM: <a@b.example> body=7bit")->eight_bit == false);
   CHECK(parse_mail("FROM:<@x.example,@y.example:a@b.example>")->reverse_path->text() == "a@b.example");
   CHECK(parse_mail("FROM:<\"a>b\"@c.example>")->reverse_path->local() == "a>b");

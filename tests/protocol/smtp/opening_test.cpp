@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 
+#include "protocol/mail/base64.hpp"
 #include "protocol/smtp/client_dialog.hpp"
 
 using namespace spoold;
@@ -218,6 +219,25 @@ TEST_CASE("AUTH PLAIN where it is offered, else LOGIN") {
             options(Use::never, true, true),
             {Stage::greeting, Stage::ehlo, Stage::auth, Stage::auth, Stage::auth})
             .stage == Stage::none);
+}
+
+TEST_CASE("AUTH PLAIN: a response that makes the line too long waits to be asked for (RFC 4954 4)") {
+  // With AUTH PLAIN and CRLF 509 and 513 octets.
+  for (const std::size_t octets : {363u, 366u}) {
+    CAPTURE(octets);
+    ClientDialog::Options o = options(Use::never, true, true);
+    const std::string password(octets, 'x');
+    o.credentials = std::make_shared<const Credentials>(Credentials{"spoold", password, {}});
+    const std::string response = mail::base64_encode(std::string("\0spoold\0", 8) + password);
+    if (octets == 363)
+      CHECK(run({{"220 hi", "EHLO me"}, {auth_offer, "AUTH PLAIN " + response}, {"235 2.7.0 ok", ""}}, o,
+                {Stage::greeting, Stage::ehlo, Stage::auth})
+                .stage == Stage::none);
+    else
+      CHECK(run({{"220 hi", "EHLO me"}, {auth_offer, "AUTH PLAIN"}, {"334", response}, {"235 2.7.0 ok", ""}},
+                o, {Stage::greeting, Stage::ehlo, Stage::auth, Stage::auth})
+                .stage == Stage::none);
+  }
 }
 
 TEST_CASE("a refused password is a fault of the host at AUTH, in its words") {
