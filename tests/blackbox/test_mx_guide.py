@@ -5,6 +5,7 @@ import pathlib
 import re
 import shutil
 import signal
+import socket
 import subprocess
 
 import harness
@@ -35,6 +36,14 @@ def fits(said, shown):
     """The lines are those of the text, in their order; between two of them only where it says `...`."""
     pattern = "".join(r"(?:.*\n)*?" if line == "..." else re.escape(line).replace(r"\.\.\.", ".*") + r" *\n" for line in shown)
     return re.fullmatch(pattern, said + ("" if said.endswith("\n") or not said else "\n")) is not None
+
+
+def has_ipv6():
+    try:
+        with socket.create_server(("::1", 0), family=socket.AF_INET6):
+            return True
+    except OSError:
+        return False
 
 
 class MxGuide(harness.Case):
@@ -78,7 +87,8 @@ class MxGuide(harness.Case):
         """The paths, addresses and ports of the text, as they are in this test."""
         text = re.sub(r"(?<![\w/.])/(etc/spoold|etc/letsencrypt|var/lib/spoold|run/spoold)", rf"{self.root}/\1", text)
         text = re.sub(r'"0\.0\.0\.0:(\d+)"', lambda m: f'"127.0.0.1:{self.ports[m[1]]}"', text)
-        text = re.sub(r'"\[::\]:(\d+)"', lambda m: f'"[::1]:{self.ports[m[1]]}"', text)
+        six = "[::1]" if has_ipv6() else "127.0.0.2"
+        text = re.sub(r'"\[::\]:(\d+)"', lambda m: f'"{six}:{self.ports[m[1]]}"', text)
         text = text.replace("spoolctl dkim create", f"spoolctl dkim create --folder {self.root}/etc/spoold/dkim")
         text = re.sub(rf"--server {HOST} --port (\d+)", lambda m: f"--server 127.0.0.1 --port {self.ports[m[1]]} --helo client.elsewhere.example", text)
         return re.sub(rf"-connect {HOST}:(\d+)", lambda m: f"-connect 127.0.0.1:{self.ports[m[1]]}", text)
