@@ -124,6 +124,57 @@ class Checks(unittest.TestCase):
         self.assertIn("protocol/README.md:3: RFC 5321", done.stdout)
         self.assertIn("store/named.hpp", done.stdout)
 
+    def test_requirements_tree(self):
+        done = subprocess.run([ROOT / "scripts/check_requirements"], capture_output=True, text=True)
+        self.assertEqual(done.returncode, 0, done.stdout)
+
+    def test_requirements_finder(self):
+        rows = {  # what is wrong with each
+            "| 1.2 | MUST | server | a | tested | tests/dialogs/plain.txt |": "",
+            "| 1.10 | SHOULD NOT | both | b | tested | tests/blackbox/test_x.py:test_y, tests/smtp/x_test.cpp: \"one, two: three\" |": "",
+            "| 1.10 | MUST | client | c | not built | nobody has asked for it |": "",
+            "| 1.9 | MUST | server | d | differs | as Postfix has it |": "behind a later one",
+            "| 2 | WILL | server | e | differs | as Postfix has it |": "WILL is none of",
+            "| 2 | MUST | peer | f | differs | as Postfix has it |": "peer is none of",
+            "| 2 | MUST | server | g | done | as Postfix has it |": "done is none of",
+            "| 2 | MUST | server | h | differs | |": "why",
+            "| 2 | MUST | server | i | differs | see tests/gone.txt for it |": "tests/gone.txt does not exist",
+            "| 2 | MUST | server | j | tested | somewhere |": "no test: somewhere",
+            "| 2 | MUST | server | k | tested | tests/dialogs/gone.txt |": "tests/dialogs/gone.txt does not exist",
+            "| 2 | MUST | server | l | tested | tests/blackbox/test_x.py:test_gone |": "no test test_gone",
+            "| 2 | MUST | server | m | tested | tests/smtp/x_test.cpp: \"one\" |": "no test one",
+            "| 2 | MUST | server | n | tested | tests/smtp/x_test.cpp |": "which test",
+            "| 2 | MUST | server | o | tested | tests/dialogs/plain.txt, somewhere |": "no test: somewhere",
+            "| 2 | MUST | server | | tested | tests/dialogs/plain.txt |": "no requirement",
+            "| 2 | MUST | server | o | tested | tests/dialogs/plain.txt |": "stands there already",
+            "| 2 | MUST | server | p | tested |": "six columns",
+            "| two | MUST | server | q | tested | tests/dialogs/plain.txt |": "no section",
+        }
+        head = ["| section | level | who | requirement | status | where, or why |", "|---|---|---|---|---|---|"]
+        marks = "<!-- scripts/check_requirements --fix writes this table -->\n<!-- end of the table -->"
+        files = {
+            "protocol/smtp/requirements/rfc1.md": "\n".join([*head, *rows]), "protocol/README.md": marks, "tests/dialogs/plain.txt": "",
+            "tests/blackbox/test_x.py": "class X:\n    def test_y(self):\n        pass",
+            "tests/smtp/x_test.cpp": 'TEST_CASE_FIXTURE(House,\n    "one, "\n    "two: three") {}',
+        }
+        said = self.complains("check_requirements", files).stdout
+        for number, (row, words) in enumerate(rows.items(), 3):
+            lines = [line for line in said.splitlines() if line.startswith(f"protocol/smtp/requirements/rfc1.md:{number}:")]
+            self.assertEqual(len(lines), 1 if words else 0, (row, lines))
+            self.assertIn(words, "".join(lines))
+        self.assertIn("protocol/README.md:1: the table of requirements is stale", said)
+        self.assertIn("no marks", self.complains("check_requirements", {**files, "protocol/README.md": ""}).stdout)
+        self.assertIn("no requirements", self.complains("check_requirements", {"protocol/README.md": marks}).stdout)
+        with tempfile.TemporaryDirectory() as folder:  # --fix writes the table, and then nothing is wrong
+            for name, text in {**files, "protocol/smtp/requirements/rfc1.md": "\n".join([*head, *list(rows)[:3]])}.items():
+                path = pathlib.Path(folder, name)
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_text(text + "\n")
+            for options, code in (([], 1), (["--fix"], 0), ([], 0)):
+                done = subprocess.run([ROOT / "scripts/check_requirements", *options, folder], capture_output=True, text=True)
+                self.assertEqual(done.returncode, code, done.stdout)
+            self.assertIn("| [1](smtp/requirements/rfc1.md) | 3 | 2 | 0 | 1 | 0 | 1 |", pathlib.Path(folder, "protocol/README.md").read_text())
+
 
 if __name__ == "__main__":
     unittest.main()
