@@ -47,6 +47,9 @@ void ClientDialog::begin(Mail mail) {
     seen.mail = std::move(open.mail.refused);
   else if (!offered_.utf8 && !is_ascii(open.mail.sender))
     seen.mail = Reply{553, {5, 6, 7}, "the sender needs SMTPUTF8, which the next hop does not offer"};
+  else if (!offered_.utf8 && open.mail.utf8)
+    seen.mail =
+        Reply{553, {5, 6, 7}, "the header of the message needs SMTPUTF8, which the next hop does not offer"};
   else if (offered_.max_size && open.mail.size > *offered_.max_size)
     seen.mail = Reply{
         552,

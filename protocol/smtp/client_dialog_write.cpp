@@ -12,8 +12,9 @@ namespace {
 using mail::is_ascii;
 
 bool needs_utf8(const ClientDialog::Mail& mail) {
-  return !is_ascii(mail.sender) || !std::all_of(mail.addresses.begin(), mail.addresses.end(),
-                                                [](const auto& a) { return is_ascii(a); });
+  return mail.utf8 || !is_ascii(mail.sender) ||
+         !std::all_of(mail.addresses.begin(), mail.addresses.end(),
+                      [](const auto& a) { return is_ascii(a); });
 }
 
 }  // namespace

@@ -43,9 +43,10 @@ namespace spoold::smtp {
 struct ServerProfile {
   std::string hostname = "localhost";
   bool lmtp = false;
-  bool starttls = false;    // offered while there is no TLS
-  bool submission = false;  // mail is taken from those only who log in
-  bool xclient = false;     // XCLIENT is offered to proxies
+  bool starttls = false;               // offered while there is no TLS
+  bool submission = false;             // mail is taken from those only who log in
+  bool xclient = false;                // XCLIENT is offered to proxies
+  AsciiDomain ascii_domain = nullptr;  // what U-labels are converted by (command.hpp)
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
@@ -154,7 +155,8 @@ class ServerDialog {
   std::string_view hello() const { return hello_; }
   std::string_view tls() const { return tls_; }      // empty: plain text
   const std::string& user() const { return user_; }  // who logged in, in lower case; empty: nobody
-  /// "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848).
+  /// The `with` of Received (RFC 3848): "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS"; of a transaction with SMTPUTF8
+  /// "UTF8SMTP" and so on (RFC 6531 4.3).
   const char* protocol() const;
 
  private:
@@ -178,6 +180,7 @@ class ServerDialog {
   Action starttls(const Command&, std::string& out);
   Action xclient(const Command&, std::string& out);
   bool offers(Verb) const;
+  PathRules path_rules() const { return {profile_.submission, transaction_.utf8, profile_.ascii_domain}; }
   // server_dialog_auth.cpp: AUTH
   Action auth(const Command&, std::string& out);
   Action response(std::string_view line, std::string& out);

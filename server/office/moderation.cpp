@@ -60,6 +60,7 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
   smtp::Transaction transaction;
   transaction.open = true;
   transaction.reverse_path = post.reverse_path;
+  transaction.utf8 = post.utf8;
   transaction.recipients.push_back({post.list_address, smtp::to::Post{post.list}});
   Arrival arrival{.transaction = transaction,
                   .header = header,
@@ -133,6 +134,7 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
   post.client = arrival.client;
   post.protocol = arrival.protocol;
   post.tls = arrival.tls;
+  post.utf8 = arrival.transaction.utf8;
   post.told = book != nullptr && (judgement.member || !arrival.user.empty());
   if (book != nullptr) {
     const ModerationMail mail(book->settings(), list, post);

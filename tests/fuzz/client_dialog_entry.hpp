@@ -36,6 +36,7 @@ inline void fuzz_client_dialog(std::string_view data) {
         mail.plan.recipients = {1, 2, 3};
         mail.addresses = {"a@b", "j\xc3\xb6rg@b", "c@b"};
         mail.size = 100;
+        mail.utf8 = mail.plan.message == 3;
         mail.dsn = {smtp::Ret::headers, "id"};
         mail.list_copies = (mail.plan.message & 1) != 0;
         if (!mail.list_copies) mail.requests = {{smtp::notify_never, ""}, {}, {0, "rfc822;c+2Bb"}};

@@ -4,6 +4,7 @@
 #pragma once
 #include <string>
 
+#include "protocol/mail/ascii.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tests/protocol/smtp/dialog_script.hpp"
 
@@ -17,6 +18,7 @@ inline void fuzz_server_dialog(std::string_view data) {
   smtp::ServerProfile profile;
   profile.lmtp = (choice & 1) != 0;
   profile.submission = profile.starttls = choice % 32 == 14;
+  profile.ascii_domain = &ascii_domain;
   profile.content = {.size = 2000, .line = 300, .header = 1000, .received = 3};
   profile.max_line = 200;
   Driver driver(profile);
@@ -35,6 +37,7 @@ inline void fuzz_server_dialog(std::string_view data) {
     must(driver.content.size() <= profile.content.size);
   }
   must(driver.out.size() < 4 || driver.out.ends_with("\r\n"));
+  must(mail::is_ascii(driver.out));
 }
 
 /// Framing of BDAT. Of each pair of octets one chooses the size of a chunk and what is wrong with it, the other how it is cut;

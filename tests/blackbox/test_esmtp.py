@@ -1,0 +1,139 @@
+"""SMTPUTF8 through the house: from the client's MAIL to the next hop's, to those who get it and to those whose next hop cannot take it."""
+import email
+import email.policy
+import pathlib
+import smtplib
+
+import harness
+
+UTF8_HEADER = "From: Jörg <jörg@bücher.example>\r\nTo: <anne@dest.example>\r\nSubject: Grüße\r\nMessage-ID: <u@here.example>\r\n\r\nÜber\r\n"
+ASCII_HEADER = "From: <s@here.example>\r\nTo: <anne@dest.example>\r\nSubject: hello\r\nMessage-ID: <a@here.example>\r\n\r\nÜber\r\n"
+LIST = "test@xn--bcher-kva.example"
+
+
+class Esmtp(harness.Case):
+    def hop(self, *options, name="hop", **settings):
+        folder = self.folder / name
+        folder.mkdir()
+        peer = self.peer("--content", folder, *options, name="peer-" + name)
+        return peer, self.spoold(peer.url, settings, name="spoold-" + name)
+
+    def send(self, spoold, sender, rcpts, text, options=("SMTPUTF8", "BODY=8BITMIME"), port=None, lmtp=False):
+        """Each reply to RCPT; the last one is that to the content."""
+        client = (smtplib.LMTP if lmtp else smtplib.SMTP)("127.0.0.1", port or spoold.port, timeout=60 * harness.SLOW)
+        with client:
+            client.ehlo()
+            self.assertTrue(client.has_extn("smtputf8"))
+            code, said = client.mail(sender, options)
+            self.assertEqual(code, 250, said)
+            replies = [client.rcpt(rcpt) for rcpt in rcpts]
+            if any(code == 250 for code, _ in replies):
+                replies.append(client.data(text.encode()))
+                self.qid = replies[-1][1].decode().split()[-1]
+            self.assertTrue(all(said.isascii() for _, said in replies))
+            return replies
+
+    def mails(self, peer, count):
+        harness.wait_until(lambda: len(harness.Judge(peer.log).messages) >= count, 20, f"{count} mails")
+        judge = peer.judge()
+        return judge.messages, [c["line"] for c in judge.commands(verb="MAIL")]
+
+    def failed(self, spoold, count=1):
+        return harness.wait_until(lambda: len(found := spoold.lines("failed")) >= count and found, 20, f"{count} failures")
+
+    def report(self, peer, about):
+        """The report that came back to the sender."""
+        def found():
+            return [m for m in harness.Judge(peer.log).messages if m["sender"] == "" and about in m["rcpts"]]
+        [one] = harness.wait_until(found, 30, "a report")
+        return pathlib.Path(one["file"]).read_bytes()
+
+
+class Utf8(Esmtp):
+    def test_passed_on_where_it_is_offered(self):
+        peer, spoold = self.hop()
+        self.assertEqual([code for code, _ in self.send(spoold, "jörg@bücher.example", ["zoë@dest.example", "anne@dest.example"], UTF8_HEADER)], [250] * 3)
+        messages, mails = self.mails(peer, 1)
+        self.assertEqual(messages[0]["sender"], "jörg@xn--bcher-kva.example")
+        self.assertEqual(sorted(r for m in messages for r in m["rcpts"]), ["anne@dest.example", "zoë@dest.example"])
+        self.assertTrue(all(line.endswith(" BODY=8BITMIME SMTPUTF8") for line in mails), mails)
+        content = pathlib.Path(messages[0]["file"]).read_bytes()
+        self.assertIn(b" with UTF8SMTP id ", content)
+        self.assertTrue(content.endswith(UTF8_HEADER.encode()))
+        spoold.check()
+
+    def test_only_what_needs_it_fails_at_a_hop_without_it(self):
+        peer, spoold = self.hop("--no-smtputf8")
+        self.send(spoold, "s@here.example", ["zoë@dest.example", "anne@dest.example"], ASCII_HEADER)
+        [line] = self.failed(spoold)
+        self.assertIn("to=zoë@dest.example", line)
+        self.assertIn("dsn=5.6.7", line)
+        report = self.report(peer, "s@here.example")
+        self.assertIn(b"Final-Recipient: utf-8; zo\\x{EB}@dest.example\r\n", report)
+        self.assertIn(b"Status: 5.6.7\r\n", report)
+        self.assertIn(b"Content-Type: message/rfc822\r\n", report)
+        messages, mails = self.mails(peer, 2)
+        self.assertEqual([m["rcpts"] for m in messages if m["sender"]], [["anne@dest.example"]])  # UTF-8 in its body is 8 bit, no more
+        self.assertTrue(all("SMTPUTF8" not in line for line in mails), mails)
+        spoold.check()
+
+    def test_a_header_that_needs_it_fails_with_the_whole_message(self):
+        peer, spoold = self.hop("--no-smtputf8")
+        self.send(spoold, "s@here.example", ["bart@dest.example", "anne@dest.example"], UTF8_HEADER)
+        self.assertTrue(all("dsn=5.6.7" in line for line in self.failed(spoold, 2)))
+        self.send(spoold, "s@here.example", ["cris@dest.example"], ASCII_HEADER)
+        report = self.report(peer, "s@here.example")
+        self.assertIn(b"Content-Type: message/global\r\n", report)
+        self.assertTrue(report[:report.index(b"\r\n\r\n")].isascii())
+        self.assertEqual(spoold.lines("deferred") + spoold.lines("converted") + spoold.lines("suspect"), [])
+        spoold.check()
+
+    def test_a_header_in_utf8_without_the_parameter_passes_as_before(self):
+        peer, spoold = self.hop("--no-smtputf8")
+        self.send(spoold, "s@here.example", ["anne@dest.example"], UTF8_HEADER, ["BODY=8BITMIME"])
+        messages, [mail] = self.mails(peer, 1)
+        self.assertTrue(pathlib.Path(messages[0]["file"]).read_bytes().endswith(UTF8_HEADER.encode()))
+        self.assertTrue(mail.endswith(" BODY=8BITMIME"), mail)
+
+    def test_a_list_by_the_name_that_people_write(self):
+        peer, spoold = self.hop("--no-smtputf8")
+        spoold.list(LIST, members=["anne@dest.example", "bart@dest.example", "zoë@dest.example"], verp="never", dmarc="accept")
+        replies = self.send(spoold, "jörg@bücher.example", ["test@bücher.example"], UTF8_HEADER.replace("<jörg@bücher.example>", "<joerg@here.example>"))
+        self.assertEqual(replies[-1][0], 250, replies)
+        messages, _ = self.mails(peer, 1)
+        self.assertEqual(sorted(r for m in messages for r in m["rcpts"]), ["anne@dest.example", "bart@dest.example"])
+        content = pathlib.Path(messages[0]["file"]).read_bytes()
+        self.assertTrue(content.isascii())
+        self.assertIn("Grüße", email.message_from_bytes(content, policy=email.policy.SMTP)["Subject"])
+        [line] = self.failed(spoold)
+        self.assertIn("to=zoë@dest.example", line)
+        self.assertIn("dsn=5.6.7", line)
+        self.assertEqual(spoold.ctl("bounces", LIST, ok=(0, 3)) or [], [])  # that is no fault of hers
+        spoold.check()
+
+    def test_a_held_post_needs_it_still_when_it_is_accepted(self):
+        peer, spoold = self.hop()
+        spoold.list(LIST, members=["anne@dest.example"], nonmembers="hold", dmarc="accept")
+        self.send(spoold, "eve@here.example", ["test@bücher.example"], UTF8_HEADER)
+        spoold.ctl("accept", self.qid)
+        harness.wait_until(lambda: "anne@dest.example" in harness.Judge(peer.log).deliveries(), 20, "the post")
+        [mail] = [c["line"] for c in peer.judge().commands(verb="MAIL") if "test-bounces" in c["line"]]
+        self.assertTrue(mail.endswith(" SMTPUTF8"), mail)
+
+    def test_a_relayed_domain_for_a_stranger_and_lmtp(self):
+        lmtp = harness.free_port()
+        peer, spoold = self.hop(smtp={"trusted_networks": []}, domain=[{"name": "xn--bcher-kva.example"}])
+        spoold.stop()
+        spoold.settings["listen"].append({"address": f"127.0.0.1:{lmtp}", "protocol": "lmtp"})
+        spoold.start()
+        replies = self.send(spoold, "jörg@here.example", ["zoë@bücher.example", "zoë@bücher2.example"], UTF8_HEADER)
+        self.assertEqual([code for code, _ in replies], [250, 550, 250], replies)
+        self.send(spoold, "jörg@here.example", ["anne@bücher.example"], UTF8_HEADER, port=lmtp, lmtp=True)
+        messages, _ = self.mails(peer, 2)
+        self.assertEqual(sorted(m["rcpts"][0] for m in messages), ["anne@xn--bcher-kva.example", "zoë@xn--bcher-kva.example"])
+        contents = [pathlib.Path(m["file"]).read_bytes() for m in messages]
+        self.assertEqual(sorted(b" with UTF8LMTP " in c for c in contents), [False, True])
+
+
+if __name__ == "__main__":
+    harness.main()
