@@ -9,7 +9,6 @@
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/server_dialog.hpp"
-#include "server/idna.hpp"
 #include "server/office/address_book.hpp"
 #include "server/tls/tls_server.hpp"
 
@@ -37,7 +36,6 @@ struct Rules {
       door.profile.submission = listen.protocol == conf::Listen::Protocol::submission;
       door.profile.lmtp = listen.protocol == conf::Listen::Protocol::lmtp;
       door.profile.xclient = listen.xclient;
-      door.profile.ascii_domain = &ascii_domain;
       door.proxy_protocol = listen.proxy_protocol;
       door.tls = std::move(tls[doors.size() - 1]);
       door.implicit_tls = door.tls && listen.tls == conf::Listen::Tls::implicit;
