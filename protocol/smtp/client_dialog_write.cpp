@@ -117,7 +117,10 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
     put(out, " SIZE=");
     put(out, std::to_string(mail.size));
   }
-  if (offered_.eight_bit && mail.eight_bit) put(out, " BODY=8BITMIME");
+  if (mail.binary)
+    put(out, " BODY=BINARYMIME");
+  else if (offered_.eight_bit && mail.eight_bit)
+    put(out, " BODY=8BITMIME");
   if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
   if (offered_.dsn) {
     const std::size_t before = out.size();

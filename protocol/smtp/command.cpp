@@ -84,24 +84,12 @@ std::optional<std::string> quoted_dots(std::string_view path) {
   return '"' + std::string(local) + '"' + std::string(path.substr(at));
 }
 
-// RFC 6531 3.2: whatever a domain is compared with here, and looked up by, is in A-labels.
-std::string with_ascii_domain(std::string_view path, AsciiDomain ascii_domain) {
-  const auto domain = path.rfind('@') + 1;  // without '@': all of it
-  if (ascii_domain == nullptr || mail::is_ascii(path.substr(domain))) return std::string(path);
-  return std::string(path.substr(0, domain)) + ascii_domain(std::string(path.substr(domain)));
-}
-
 /// `code`: of the refusal of an address that only SMTPUTF8 allows (RFC 6531 3.5).
-tl::expected<Mailbox, Reply> parse_path(std::string_view path, const PathRules& rules, bool utf8, int code,
+tl::expected<Mailbox, Reply> parse_path(std::string_view path, bool utf8, int code,
                                         EnhancedStatus bad_address) {
-  tl::expected<Mailbox, std::string> mailbox = tl::unexpected(std::string());
-  if (mail::is_ascii(path)) {
-    mailbox = Mailbox::parse(path);
-  } else if (!utf8) {
+  if (!utf8 && !mail::is_ascii(path))
     return refuse(code, {5, 6, 7}, "a non-ASCII address needs SMTPUTF8 at MAIL");
-  } else {
-    mailbox = Mailbox::parse(with_ascii_domain(path, rules.ascii_domain), Mailbox::Allow::utf8);
-  }
+  auto mailbox = Mailbox::parse(path, utf8 ? Mailbox::Allow::utf8 : Mailbox::Allow::ascii);
   if (!mailbox) return refuse(501, bad_address, "bad address: " + mailbox.error());
   return *std::move(mailbox);
 }
@@ -160,9 +148,9 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
     if (same(value, "8bitmime")) {
       mail.eight_bit = true;
     } else if (same(value, "binarymime")) {
-      return Reply{504, bad_argument, "BODY=BINARYMIME is not offered here"};
+      mail.eight_bit = mail.binary = true;
     } else if (!same(value, "7bit")) {
-      return Reply{501, bad_argument, "BODY must be 7BIT or 8BITMIME"};
+      return Reply{501, bad_argument, "BODY must be 7BIT, 8BITMIME or BINARYMIME"};
     }
     return std::nullopt;
   }
@@ -215,7 +203,7 @@ tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, const Pa
   if (refused) return tl::unexpected<Reply>(*std::move(refused));
   if (!split->path.empty()) {
     const auto quoted = quoted_dots(split->path);
-    auto mailbox = parse_path(quoted ? *quoted : split->path, rules, mail.utf8, 550, {5, 1, 7});
+    auto mailbox = parse_path(quoted ? *quoted : split->path, mail.utf8, 550, {5, 1, 7});
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     mail.reverse_path = *std::move(mailbox);
   }
@@ -228,7 +216,7 @@ tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument, const Pa
   RcptArgument rcpt;
   if (split->path.empty()) return refuse(501, {5, 1, 3}, "an empty address cannot receive mail");
   if (!same(split->path, "postmaster")) {
-    auto mailbox = parse_path(split->path, rules, rules.utf8, 553, {5, 1, 3});
+    auto mailbox = parse_path(split->path, rules.utf8, 553, {5, 1, 3});
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     rcpt.forward_path = *std::move(mailbox);
   }

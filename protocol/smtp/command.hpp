@@ -1,9 +1,9 @@
 // One command line of RFC 5321 section 4.1, as a client sends it.
 // Guarantees: split() allocates nothing and its views point into the line. MAIL and RCPT paths become
 // Mailboxes, so what passes is well-formed; source routes (<@a,@b:user@c>) are accepted and ignored (RFC
-// 5321 4.1.1.3). A domain of U-labels becomes one of A-labels here (RFC 6531 3.2): behind this point domains are ASCII.
+// 5321 4.1.1.3). A domain of U-labels becomes one of A-labels (Mailbox).
 // Failures: a Reply that says what is wrong, ready to be sent: 501 syntax, 550 and 553 5.6.7 a non-ASCII path without SMTPUTF8
-// (RFC 6531 3.5), 555 5.5.4 unknown parameter, 504 5.5.4 a parameter's value that is known but not offered. See also:
+// (RFC 6531 3.5), 530 5.7.10 REQUIRETLS without TLS, 555 5.5.4 unknown parameter, 504 5.5.4 a parameter's value that is known but not offered. See also:
 // server_dialog.hpp (which command is allowed when), protocol/mail/mailbox.hpp.
 #pragma once
 #include <cstdint>
@@ -47,15 +47,11 @@ struct Command {
 /// Splits a line (without its CRLF). Verbs are compared without regard to case.
 Command split(std::string_view line);
 
-/// A domain in UTF-8 as A-labels (IDNA); what cannot be converted comes back as it is. Where it comes from: server/idna.
-using AsciiDomain = std::string (*)(const std::string& domain);
-
 /// What MAIL and RCPT may say on this connection, besides what they may say on each.
 struct PathRules {
-  bool auth =
-      false;  // MAIL: the parameter AUTH (RFC 4954 5). It is not followed: whoever is authenticated sends
-  bool utf8 = false;                   // RCPT: MAIL came with SMTPUTF8
-  AsciiDomain ascii_domain = nullptr;  // none: a domain in UTF-8 is refused
+  bool auth = false;  // MAIL: AUTH (RFC 4954 5). It is not followed: whoever is authenticated sends
+  bool tls = false;   // MAIL: REQUIRETLS (RFC 8689)
+  bool utf8 = false;  // RCPT: MAIL came with SMTPUTF8
 };
 
 /// "FROM:<path> [parameters]". No mailbox: the null reverse path <>.

@@ -250,7 +250,9 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
   }
   out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
   out.append(std::to_string(profile_.content.size))
-      .append("\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-DSN\r\n250-LIMITS RCPTMAX=")
+      .append(
+          "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n250-LIMITS "
+          "RCPTMAX=")
       .append(std::to_string(profile_.max_recipients))
       .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
@@ -283,6 +285,7 @@ ServerDialog::Action ServerDialog::mail_answered(MailArgument&& mail, Answer&& a
   if (mail.reverse_path) transaction_.reverse_path = mail.reverse_path->text();
   transaction_.declared_size = mail.size;
   transaction_.eight_bit = mail.eight_bit;
+  transaction_.binary = mail.binary;
   transaction_.utf8 = mail.utf8;
   transaction_.dsn = std::move(mail.dsn);
   phase_ = Phase::mail;

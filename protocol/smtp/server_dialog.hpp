@@ -43,10 +43,9 @@ namespace spoold::smtp {
 struct ServerProfile {
   std::string hostname = "localhost";
   bool lmtp = false;
-  bool starttls = false;               // offered while there is no TLS
-  bool submission = false;             // mail is taken from those only who log in
-  bool xclient = false;                // XCLIENT is offered to proxies
-  AsciiDomain ascii_domain = nullptr;  // what U-labels are converted by (command.hpp)
+  bool starttls = false;    // offered while there is no TLS
+  bool submission = false;  // mail is taken from those only who log in
+  bool xclient = false;     // XCLIENT is offered to proxies
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
@@ -180,7 +179,7 @@ class ServerDialog {
   Action starttls(const Command&, std::string& out);
   Action xclient(const Command&, std::string& out);
   bool offers(Verb) const;
-  PathRules path_rules() const { return {profile_.submission, transaction_.utf8, profile_.ascii_domain}; }
+  PathRules path_rules() const { return {profile_.submission, !tls_.empty(), transaction_.utf8}; }
   // server_dialog_auth.cpp: AUTH
   Action auth(const Command&, std::string& out);
   Action response(std::string_view line, std::string& out);

@@ -225,6 +225,7 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
   mail.size = held->message.size;
   mail.eight_bit = held->message.eight_bit;
   mail.utf8 = held->message.utf8;
+  mail.binary = held->message.binary;
   mail.addresses.reserve(mail.plan.recipients.size());
   for (const std::uint32_t number : mail.plan.recipients) {
     const store::Recipient* recipient = claims_.recipient(mail.plan.message, number);

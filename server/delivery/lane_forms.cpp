@@ -53,9 +53,9 @@ std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Reci
 std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, Mail mail) {
   // A relay may not change the header of a message (RFC 6531 3.2); a list originates its posts, so it may.
   const bool foreign = mail.utf8 && !session.offered().utf8 && held.message.list == 0;
-  if (foreign) return mail;  // the dialog refuses it
-  const bool convert =
-      (mail.eight_bit && !session.offered().eight_bit) || (mail.utf8 && !session.offered().utf8);
+  if (foreign || mail.refused) return mail;  // the dialog refuses it
+  const bool convert = !mail.binary && ((mail.eight_bit && !session.offered().eight_bit) ||
+                                        (mail.utf8 && !session.offered().utf8));
   const bool sign = held.blanks && is_signed(*held.blanks);
   if (!convert && !sign) return mail;
   if (!convert && held.form && held.form->ready() && !held.form->failed) {

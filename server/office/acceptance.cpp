@@ -70,6 +70,9 @@ class Disposing {
  private:
   // One function for each kind of address: without one for a new kind this does not compile.
   Fate fate_of(const smtp::Recipient& recipient) {
+    const bool is_read = !recipient.is<to::Relay>() && !recipient.is<to::Alias>() &&
+                         !recipient.is<to::Owners>() && !recipient.is<to::Leave>();
+    if (arrival_.scanned.binary && is_read) return {no_binary(recipient.address), {}};
     return std::visit([&](const auto& to) { return fate_of(recipient, to); }, recipient.to);
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Relay&) {

@@ -80,6 +80,7 @@ store::NewMessage Drafts::message() {
   made.message.id = store_.new_id();
   made.message.arrived = arrival_.at;
   made.message.utf8 = arrival_.transaction.utf8;
+  made.message.binary = arrival_.scanned.binary;
   made.message.from = from();
   made.message.subject = subject();
   made.message.message_id = cut(mail::message_id(header_));

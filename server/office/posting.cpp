@@ -14,6 +14,7 @@
 #include "server/office/authors.hpp"
 #include "server/office/cross_posts.hpp"
 #include "server/office/digests.hpp"
+#include "server/office/refusals.hpp"
 #include "server/office/requests.hpp"
 #include "store/directory/directory.hpp"
 
@@ -121,6 +122,7 @@ class Posting::Inside {
   Fate judged_post(list::ListId id, const Posted* through = nullptr) {
     auto list = directory::list(read_, id);
     if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
+    if (arrival_.scanned.binary) return {no_binary(list->address()), {}};
     // An operator's post is not judged; its author is still left out where own_posts says so.
     list::Judgement judgement;
     const bool by_operator = arrival_.by_operator && through == nullptr;

@@ -1,7 +1,9 @@
-"""SMTPUTF8 through the house: from the client's MAIL to the next hop's, to those who get it and to those whose next hop cannot take it."""
+"""SMTPUTF8 and BINARYMIME through the house: from the client's MAIL to the next hop's, to those who get it and to those whose
+next hop cannot take it."""
 import email
 import email.policy
 import pathlib
+import re
 import smtplib
 
 import harness
@@ -29,7 +31,7 @@ class Esmtp(harness.Case):
             replies = [client.rcpt(rcpt) for rcpt in rcpts]
             if any(code == 250 for code, _ in replies):
                 replies.append(client.data(text.encode()))
-                self.qid = replies[-1][1].decode().split()[-1]
+                self.qid = re.search(rb"[0-9A-Z]{13}", replies[-1][1])[0].decode()
             self.assertTrue(all(said.isascii() for _, said in replies))
             return replies
 
@@ -66,7 +68,7 @@ class Utf8(Esmtp):
         peer, spoold = self.hop("--no-smtputf8")
         self.send(spoold, "s@here.example", ["zoë@dest.example", "anne@dest.example"], ASCII_HEADER)
         [line] = self.failed(spoold)
-        self.assertIn("to=zoë@dest.example", line)
+        self.assertIn('to="zoë@dest.example"', line)
         self.assertIn("dsn=5.6.7", line)
         report = self.report(peer, "s@here.example")
         self.assertIn(b"Final-Recipient: utf-8; zo\\x{EB}@dest.example\r\n", report)
@@ -106,7 +108,7 @@ class Utf8(Esmtp):
         self.assertTrue(content.isascii())
         self.assertIn("Grüße", email.message_from_bytes(content, policy=email.policy.SMTP)["Subject"])
         [line] = self.failed(spoold)
-        self.assertIn("to=zoë@dest.example", line)
+        self.assertIn('to="zoë@dest.example"', line)
         self.assertIn("dsn=5.6.7", line)
         self.assertEqual(spoold.ctl("bounces", LIST, ok=(0, 3)) or [], [])  # that is no fault of hers
         spoold.check()
@@ -117,8 +119,10 @@ class Utf8(Esmtp):
         self.send(spoold, "eve@here.example", ["test@bücher.example"], UTF8_HEADER)
         spoold.ctl("accept", self.qid)
         harness.wait_until(lambda: "anne@dest.example" in harness.Judge(peer.log).deliveries(), 20, "the post")
-        [mail] = [c["line"] for c in peer.judge().commands(verb="MAIL") if "test-bounces" in c["line"]]
-        self.assertTrue(mail.endswith(" SMTPUTF8"), mail)
+        [copy] = [m for m in peer.judge().messages if "anne@dest.example" in m["rcpts"]]
+        self.assertIn("Subject: Grüße".encode(), pathlib.Path(copy["file"]).read_bytes())
+        [mail] = [c["line"] for c in peer.judge().commands(verb="MAIL") if c["line"].endswith(" SMTPUTF8")]  # not the notices
+        self.assertIn("test-bounces", mail)
 
     def test_a_relayed_domain_for_a_stranger_and_lmtp(self):
         lmtp = harness.free_port()
@@ -133,6 +137,71 @@ class Utf8(Esmtp):
         self.assertEqual(sorted(m["rcpts"][0] for m in messages), ["anne@xn--bcher-kva.example", "zoë@xn--bcher-kva.example"])
         contents = [pathlib.Path(m["file"]).read_bytes() for m in messages]
         self.assertEqual(sorted(b" with UTF8LMTP " in c for c in contents), [False, True])
+
+
+HEADER = b"From: <s@here.example>\r\nTo: <anne@dest.example>\r\nMessage-ID: <b@here.example>\r\nContent-Type: image/png\r\nContent-Transfer-Encoding: binary\r\n\r\n"
+OCTETS = bytes(range(256)) * 40 + b"\n.\r\n.\rMAIL FROM:<evil@here.example>\r\n\r"
+
+
+class Binary(Esmtp):
+    def bdat(self, spoold, rcpts, content, sender="s@here.example"):
+        """The reply to the content, in two chunks."""
+        with smtplib.SMTP("127.0.0.1", spoold.port, timeout=60 * harness.SLOW) as client:
+            client.ehlo()
+            self.assertTrue(client.has_extn("binarymime"))
+            self.assertEqual(client.mail(sender, ["BODY=BINARYMIME"])[0], 250)
+            for rcpt in rcpts:
+                self.assertEqual(client.rcpt(rcpt)[0], 250)
+            client.send(b"BDAT 1000\r\n" + content[:1000])
+            self.assertEqual(client.getreply()[0], 250)
+            client.send(b"BDAT %d LAST\r\n" % len(content[1000:]) + content[1000:])
+            return client.getreply()
+
+    def test_passed_on_octet_for_octet(self):
+        peer, spoold = self.hop("--keyword", "BINARYMIME")
+        self.assertEqual(self.bdat(spoold, ["anne@dest.example", "bart@dest.example"], HEADER + OCTETS)[0], 250)
+        messages, mails = self.mails(peer, 1)
+        self.assertTrue(all(" BODY=BINARYMIME" in line for line in mails), mails)
+        for message in messages:
+            self.assertTrue(pathlib.Path(message["file"]).read_bytes().endswith(HEADER + OCTETS))
+        self.assertEqual(peer.judge().commands(verb="DATA"), [])
+        spoold.kill()
+        spoold.start()  # and from the store, by a daemon that has not seen it come
+        spoold.check()
+
+    def test_fails_where_it_is_not_offered_and_the_report_is_made_of_lines(self):
+        for name, options in (("none", ()), ("dots", ("--keyword", "BINARYMIME", "--no-chunking"))):
+            peer, spoold = self.hop(*options, name=name)
+            self.assertEqual(self.bdat(spoold, ["anne@dest.example"], HEADER + OCTETS)[0], 250)
+            [line] = self.failed(spoold)
+            self.assertIn("dsn=5.6.3", line)
+            report = self.report(peer, "s@here.example")
+            self.assertIn(b"text/rfc822-headers", report)
+            self.assertNotIn(b"\0", report)
+            self.assertEqual(report.replace(b"\r\n", b"").count(b"\n") + report.replace(b"\r\n", b"").count(b"\r"), 0)
+            self.assertEqual(spoold.lines("deferred") + spoold.lines("suspect"), [])
+            spoold.check()
+
+    def test_what_is_made_of_lines_goes_everywhere_whatever_was_declared(self):
+        peer, spoold = self.hop("--no-chunking")
+        spoold.list(members=["bart@dest.example"], dmarc="accept")
+        content = HEADER + "Grüße\r\n".encode() * 200
+        self.assertEqual(self.bdat(spoold, ["anne@dest.example", harness.LIST], content)[0], 250)
+        messages, mails = self.mails(peer, 2)
+        self.assertEqual(sorted(m["rcpts"][0] for m in messages), ["anne@dest.example", "bart@dest.example"])
+        self.assertTrue(all(" BODY=8BITMIME" in line for line in mails), mails)
+
+    def test_a_list_takes_none(self):
+        peer, spoold = self.hop("--keyword", "BINARYMIME")
+        spoold.list(members=["bart@dest.example"], dmarc="accept")
+        code, said = self.bdat(spoold, [harness.LIST], HEADER + OCTETS)
+        self.assertEqual((code, said[:6]), (554, b"5.6.3 "))
+        code, said = self.bdat(spoold, ["test-bounces@lists.example"], HEADER + OCTETS)
+        self.assertEqual((code, said[:6]), (554, b"5.6.3 "))
+        self.assertEqual(self.bdat(spoold, [harness.LIST, "test-owner@lists.example"], HEADER + OCTETS)[0], 250)
+        messages, _ = self.mails(peer, 2)  # to the owner, and a report about the list
+        self.assertEqual(sorted(m["rcpts"][0] for m in messages), [harness.OWNER, "s@here.example"])
+        spoold.check()
 
 
 if __name__ == "__main__":

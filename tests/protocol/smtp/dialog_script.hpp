@@ -74,20 +74,10 @@ inline smtp::Reply reply_of(const std::string& text) {
   return reply;
 }
 
-/// In the place of server/idna: the scripts know one domain in UTF-8.
-inline std::string ascii_domain(const std::string& domain) {
-  return domain ==
-                 "b\xc3\xbc"
-                 "cher.example"
-             ? "xn--bcher-kva.example"
-             : domain;
-}
-
 inline Script read_script(const std::string& path) {
   Script script;
   script.name = path;
   script.profile.hostname = "mx.example";
-  script.profile.ascii_domain = &ascii_domain;
   script.steps.emplace_back();
   std::ifstream file(path);
   if (!file) throw std::runtime_error("cannot read " + path);
@@ -170,6 +160,7 @@ class Driver {
         const std::size_t wanted = dialog.profile().lmtp ? dialog.transaction().recipients.size() : 1;
         if (commit.size() != wanted) commit.assign(wanted, smtp::Reply{250, {2, 0, 0}, "taken"});
         committed.push_back(std::exchange(content, {}));
+        last = dialog.reader().scanned();
         dialog.committed(commit, said);
       }
       most_said = std::max(most_said, said.size());
@@ -211,6 +202,7 @@ class Driver {
   bool room;
   std::string out, content, pending;
   std::vector<std::string> committed;
+  mail::Scanned last;  // of the last of them
   std::vector<smtp::Reply> commit;
   bool closed = false;
   int pauses = 0;             // that a session would have made
