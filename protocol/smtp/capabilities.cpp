@@ -62,6 +62,7 @@ Capabilities capabilities(const Reply& ehlo) {
     if (keyword == "8BITMIME") offered.eight_bit = true;
     if (keyword == "SMTPUTF8") offered.utf8 = offered.eight_bit = true;  // RFC 6531 3.1 (8)
     if (keyword == "BINARYMIME") offered.binary = true;
+    if (keyword == "REQUIRETLS") offered.require_tls = true;
     if (keyword == "STARTTLS") offered.starttls = true;
     if (keyword == "CHUNKING") offered.chunking = true;
     if (keyword == "DSN") offered.dsn = true;

@@ -122,6 +122,7 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
   else if (offered_.eight_bit && mail.eight_bit)
     put(out, " BODY=8BITMIME");
   if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
+  if (mail.require_tls) put(out, " REQUIRETLS");
   if (offered_.dsn) {
     const std::size_t before = out.size();
     append_parameters(out, mail.dsn);

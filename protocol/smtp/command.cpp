@@ -155,6 +155,7 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
     return std::nullopt;
   }
   if (same(keyword, "smtputf8")) return word_parameter(mail.utf8, "SMTPUTF8", value);
+  if (same(keyword, "requiretls")) return word_parameter(mail.require_tls, "REQUIRETLS", value);
   if (same(keyword, "ret")) return take_ret(mail.dsn, value);
   if (same(keyword, "envid")) return take_envid(mail.dsn, value);
   return unknown_parameter(keyword);
@@ -201,6 +202,8 @@ tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, const Pa
     return mail_parameter(mail, have_size, have_body, keyword, value);
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));
+  if (mail.require_tls && !rules.tls)  // RFC 8689 2: only under TLS
+    return refuse(530, {5, 7, 10}, "REQUIRETLS is offered under TLS only: STARTTLS first");
   if (!split->path.empty()) {
     const auto quoted = quoted_dots(split->path);
     auto mailbox = parse_path(quoted ? *quoted : split->path, mail.utf8, 550, {5, 1, 7});

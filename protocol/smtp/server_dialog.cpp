@@ -256,6 +256,7 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
       .append(std::to_string(profile_.max_recipients))
       .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
+  if (!tls_.empty()) out.append("250-REQUIRETLS\r\n");
   if (profile_.submission && !tls_.empty()) out.append("250-AUTH ").append(sasl::mechanisms).append("\r\n");
   if (offers(Verb::xclient)) out.append("250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n");
   out.append("250 ENHANCEDSTATUSCODES\r\n");
@@ -287,6 +288,7 @@ ServerDialog::Action ServerDialog::mail_answered(MailArgument&& mail, Answer&& a
   transaction_.eight_bit = mail.eight_bit;
   transaction_.binary = mail.binary;
   transaction_.utf8 = mail.utf8;
+  transaction_.require_tls = mail.require_tls;
   transaction_.dsn = std::move(mail.dsn);
   phase_ = Phase::mail;
   return say("250 2.1.0 sender ok\r\n", out);

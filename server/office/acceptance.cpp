@@ -252,6 +252,7 @@ class Disposing {
     report_.original = arrival_.header;
     report_.arrived = report_.now = arrival_.at;
     store::NewMessage made = report_message(settings_, report_, std::move(to));
+    made.message.require_tls = transaction.require_tls;  // RFC 8689 5
     place_signatures(settings_, settings_.hostname, made);
     made_.acceptance.messages.push_back(std::move(made));
   }

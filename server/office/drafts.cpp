@@ -81,6 +81,7 @@ store::NewMessage Drafts::message() {
   made.message.arrived = arrival_.at;
   made.message.utf8 = arrival_.transaction.utf8;
   made.message.binary = arrival_.scanned.binary;
+  made.message.require_tls = arrival_.transaction.require_tls;
   made.message.from = from();
   made.message.subject = subject();
   made.message.message_id = cut(mail::message_id(header_));

@@ -178,7 +178,7 @@ class Posting::Inside {
     const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
     put(draft.outgoing(), made);
     if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
-    made.for_digest = for_digest(list->settings, arrival_.scanned, arrival_.at);
+    made.for_digest = for_digest(list->settings, arrival_);
     drafts_.sign(made, by_author);
     std::string been_there = list::been_there(*list);
     if (through != nullptr) been_there.insert(0, through->been_there);

@@ -61,6 +61,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
 
   store::NewMessage mail = report_message(settings, report, std::move(to));
   mail.message.report = !to_postmaster;
+  mail.message.require_tls = about.require_tls;  // RFC 8689 5
   // It may return all of a message: a content of its own is kept in chunks.
   auto bytes = std::make_shared<const std::string>(std::exchange(mail.head, std::string()));
   mail.body.push_back({0, bytes->size(), {}});

@@ -1,12 +1,14 @@
-"""SMTPUTF8 and BINARYMIME through the house: from the client's MAIL to the next hop's, to those who get it and to those whose
+"""SMTPUTF8, BINARYMIME and REQUIRETLS through the house: from the client's MAIL to the next hop's, to those who get it and to those whose
 next hop cannot take it."""
 import email
 import email.policy
 import pathlib
 import re
 import smtplib
+import ssl
 
 import harness
+from peers.tls_peer import Authority, TlsPeer
 
 UTF8_HEADER = "From: Jörg <jörg@bücher.example>\r\nTo: <anne@dest.example>\r\nSubject: Grüße\r\nMessage-ID: <u@here.example>\r\n\r\nÜber\r\n"
 ASCII_HEADER = "From: <s@here.example>\r\nTo: <anne@dest.example>\r\nSubject: hello\r\nMessage-ID: <a@here.example>\r\n\r\nÜber\r\n"
@@ -202,6 +204,143 @@ class Binary(Esmtp):
         messages, _ = self.mails(peer, 2)  # to the owner, and a report about the list
         self.assertEqual(sorted(m["rcpts"][0] for m in messages), [harness.OWNER, "s@here.example"])
         spoold.check()
+
+
+class RequireTls(Esmtp):
+    def setUp(self):
+        super().setUp()
+        self.authority = Authority(self.folder)
+        self.good = self.authority.certificate("localhost", "127.0.0.1")
+
+    def tls_peer(self, certificate=None, **options):
+        peer = TlsPeer(certificate or self.good, **options)
+        self.addCleanup(peer.close)
+        return peer
+
+    def house(self, *urls, **settings):
+        """A spoold that takes REQUIRETLS, and sends to these next hops in order."""
+        certificate = str(self.authority.certificate("localhost"))
+        settings = harness.merge({"tls": [{"certificate": certificate, "key": certificate}], "relay": {"smarthost": list(urls)},
+                                  "delivery": {"ca_file": str(self.authority.file), "connections_per_destination": 1}}, settings)
+        spoold = harness.Spoold(self.folder, None, settings, name=f"spoold{len(self.daemons)}", start=False)
+        self.daemons.append(spoold)
+        spoold.settings["listen"][0]["tls"] = "starttls"
+        spoold.start()
+        return spoold
+
+    def post(self, spoold, to="anne@dest.example", sender="s@here.example", options=("REQUIRETLS",), fields=""):
+        with smtplib.SMTP("localhost", spoold.port, timeout=60 * harness.SLOW) as client:
+            client.ehlo()
+            self.assertFalse(client.has_extn("requiretls"))
+            client.starttls(context=ssl.create_default_context(cafile=self.authority.file))
+            client.ehlo()
+            self.assertTrue(client.has_extn("requiretls"))
+            self.assertEqual(client.mail(sender, options)[0], 250)
+            self.assertEqual(client.rcpt(to)[0], 250)
+            code, said = client.data(f"{fields}From: <{sender}>\r\nTo: <{to}>\r\nSubject: secret\r\n\r\nSecret.\r\n".encode())
+            self.assertEqual(code, 250, said)
+
+    def arrived(self, peer, count=1):
+        harness.wait_until(lambda: len(peer.mails) >= count, 30, f"{count} mails")
+        return [(under_tls, mail, rcpts) for under_tls, mail, rcpts, _ in peer.mails]
+
+    def test_passed_on_over_a_connection_made_for_it(self):
+        peer = self.tls_peer(keywords=["REQUIRETLS"])
+        spoold = self.house(peer.url("localhost"))
+        self.post(spoold, options=())  # loopback: in plain text, on a connection that stays open
+        self.assertEqual(self.arrived(peer)[0][0], False)
+        self.post(spoold)
+        under_tls, mail, _ = self.arrived(peer, 2)[1]
+        self.assertTrue(under_tls)
+        self.assertTrue(mail.endswith(" REQUIRETLS"), mail)
+        self.post(spoold, to="test@dest.example", options=())
+        _, mail, _ = self.arrived(peer, 3)[2]
+        self.assertNotIn("REQUIRETLS", mail)
+        self.assertEqual(spoold.lines("failed") + spoold.lines("deferred") + spoold.lines("unreachable"), [])
+        spoold.check()
+
+    def test_each_host_is_tried_and_the_one_that_protects_gets_it(self):
+        plain, stranger = self.tls_peer(starttls=None), self.tls_peer(self.authority.certificate("x.example"), keywords=["REQUIRETLS"])
+        lacks, good = self.tls_peer(), self.tls_peer(keywords=["REQUIRETLS"])
+        spoold = self.house(*(p.url("localhost") for p in (plain, stranger, lacks, good)))
+        self.post(spoold)
+        self.assertTrue(self.arrived(good)[0][0])
+        for peer in (plain, stranger, lacks):
+            self.assertEqual(peer.mails, [])
+            self.assertFalse([c for one in peer.connections for c in one.commands if c[1].startswith("MAIL")])
+        self.assertIn((True, "QUIT"), lacks.connections[0].commands)
+
+    def test_fails_alone_where_no_host_protects_it(self):
+        for words, status, options in (("REQUIRETLS is needed", "5.7.30", {}), ("STARTTLS is not offered", "5.7.10", {"starttls": None}),
+                                       ("expected localhost", "5.7.10", {"certificate": self.authority.certificate("x.example"), "keywords": ["REQUIRETLS"]})):
+            with self.subTest(words):
+                peer = self.tls_peer(**options)
+                spoold = self.house(peer.url("localhost"))
+                self.post(spoold)
+                [line] = self.failed(spoold)
+                self.assertIn(words, line)
+                self.assertIn(f"dsn={status}", line)
+                # RFC 8689 5: the report is not lost; it has the header only.
+                [(_, mail, rcpts)] = self.arrived(peer)
+                self.assertEqual(rcpts, ["s@here.example"])
+                self.assertIn("MAIL FROM:<>", mail)
+                self.assertNotIn(b"Secret.", peer.mails[0][3])
+                self.post(spoold, options=())
+                self.assertEqual(self.arrived(peer, 2)[1][2], ["anne@dest.example"])
+                spoold.check()
+                spoold.stop()
+
+    def test_a_host_that_is_away_may_come_back(self):
+        peer = self.tls_peer(keywords=["REQUIRETLS"])
+        away = f"smtp://127.0.0.1:{harness.free_port()}"  # another host, by its name
+        lacks = self.tls_peer()
+        spoold = self.house(away, lacks.url("localhost"))
+        self.post(spoold)
+        line = harness.wait_until(lambda: (spoold.lines("deferred") or [None])[0], 30, "a deferral")
+        self.assertIn("cannot connect", line)
+        self.assertEqual(spoold.lines("failed") + lacks.mails + peer.mails, [])
+
+    def test_posts_and_reports_are_protected_like_what_they_are_about(self):
+        peer = self.tls_peer(keywords=["REQUIRETLS"], refused=["gone@dest.example"])
+        spoold = self.house(peer.url("localhost"))
+        spoold.list(members=["anne@dest.example"], dmarc="accept", nonmembers="hold")
+        self.post(spoold, to=harness.LIST)
+        self.assertTrue(all(mail.endswith(" REQUIRETLS") for _, mail, _ in self.arrived(peer)))  # the moderators' notice
+        [held] = spoold.ctl("held")
+        spoold.ctl("accept", held["id"])
+        self.assertTrue(all(mail.endswith(" REQUIRETLS") for _, mail, _ in self.arrived(peer, 2)))
+        self.post(spoold, to="gone@dest.example")
+        _, mail, rcpts = self.arrived(peer, 3)[2]
+        self.assertEqual(rcpts, ["s@here.example"])
+        self.assertTrue(mail.startswith("MAIL FROM:<>") and mail.endswith(" REQUIRETLS"), mail)
+
+    def test_members_are_not_scored_for_a_next_hop_without_it(self):
+        peer = self.tls_peer()
+        spoold = self.house(peer.url("localhost"))
+        spoold.list(members=["anne@dest.example"], dmarc="accept")
+        self.post(spoold, to=harness.LIST)
+        self.failed(spoold)
+        self.assertEqual(spoold.ctl("bounces", harness.LIST, ok=(0, 3)) or [], [])
+        self.assertEqual(peer.mails, [])
+
+    def test_a_senders_word_weakens_no_policy(self):
+        """TLS-Required: No (RFC 8689 3) is passed on, and changes nothing here."""
+        peer = self.tls_peer(self.authority.certificate("x.example"))
+        spoold = self.house(peer.url("localhost"), relay={"tls": "verified"})
+        self.post(spoold, options=(), fields="TLS-Required: No\r\n")
+        line = harness.wait_until(lambda: (spoold.lines("unreachable") or [None])[0], 30, "event=unreachable")
+        self.assertIn("hostname mismatch", line)
+        self.assertEqual(peer.mails, [])
+        spoold.stop()
+        good = self.tls_peer()
+        spoold = self.house(good.url("localhost"), relay={"tls": "verified"})
+        spoold.list(members=["bart@dest.example"], dmarc="accept")
+        self.post(spoold, options=(), fields="TLS-Required: No\r\n")
+        self.arrived(good)
+        self.assertIn(b"TLS-Required: No\r\n", good.mails[0][3])
+        self.post(spoold, to=harness.LIST, options=(), fields="TLS-Required: No\r\n")
+        self.arrived(good, 2)
+        self.assertNotIn(b"TLS-Required", good.mails[1][3])  # a copy is the list's mail
 
 
 if __name__ == "__main__":

@@ -38,6 +38,7 @@ inline void fuzz_client_dialog(std::string_view data) {
         mail.size = 100;
         mail.utf8 = mail.plan.message == 3;
         mail.binary = mail.plan.message == 2;
+        mail.require_tls = mail.plan.message == 4;
         mail.dsn = {smtp::Ret::headers, "id"};
         mail.list_copies = (mail.plan.message & 1) != 0;
         if (!mail.list_copies) mail.requests = {{smtp::notify_never, ""}, {}, {0, "rfc822;c+2Bb"}};

@@ -217,3 +217,18 @@ TEST_CASE(
   refused("250-hello\n250-8BITMIME\n250 BINARYMIME");
   refused(binary, true);
 }
+
+TEST_CASE("REQUIRETLS goes with MAIL to a host that offers it, and is refused without asking for any other") {
+  auto one = mail(1, {"a@y"});
+  one.require_tls = true;
+  const auto script = [&](const char* ehlo) {
+    Talk talk = greeted({one, mail(2, {"b@y"})}, ehlo);
+    const std::string said = talk.pull();
+    const auto finished = talk.dialog.take_finished();
+    if (!finished.empty()) CHECK(finished[0].mail->enhanced == EnhancedStatus{5, 7, 30});
+    return said;
+  };
+  CHECK(script("250-hello\n250-PIPELINING\n250 REQUIRETLS") ==
+        crlf("MAIL FROM:<s@x> REQUIRETLS\nRCPT TO:<a@y>\nDATA"));
+  CHECK(script("250-hello\n250 PIPELINING") == crlf("MAIL FROM:<s@x>\nRCPT TO:<b@y>\nDATA"));
+}

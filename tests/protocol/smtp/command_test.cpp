@@ -66,11 +66,18 @@ TEST_CASE("command: what is wrong with MAIL") {
   CHECK(code("FROM:<a@\xe2\x80\xae.example> SMTPUTF8") == 501107);
   CHECK(code("FROM:<> AUTH=<>") == 555504);
   CHECK(code("FROM:<> BODY=BINARYMIME BODY=BINARYMIME") == 501504);
+  CHECK(code("FROM:<> REQUIRETLS") == 530710);
+  CHECK(code("FROM:<> REQUIRETLS=1") == 501504);
 }
 
 TEST_CASE("command: what MAIL says of content and transport") {
   const auto binary = parse_mail("FROM:<> body=BinaryMime");
   CHECK((binary->binary && binary->eight_bit));
+  const PathRules secure{.tls = true};
+  CHECK(parse_mail("FROM:<a@b.example> requiretls SIZE=1", secure)->require_tls);
+  CHECK_FALSE(parse_mail("FROM:<a@b.example>", secure)->require_tls);
+  CHECK(parse_mail("FROM:<> REQUIRETLS REQUIRETLS", secure).error().text == "REQUIRETLS given twice");
+  CHECK_FALSE(parse_rcpt("TO:<a@b.example> REQUIRETLS", secure));
 }
 
 TEST_CASE("command: RCPT") {
