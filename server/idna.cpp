@@ -1,26 +1,15 @@
 #include "server/idna.hpp"
 
-#include <idn2.h>
-
 #include <algorithm>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/idna.hpp"
 
 namespace spoold::server {
 namespace {
 
 bool beyond_ascii(char c) {
   return static_cast<unsigned char>(c) >= 0x80;
-}
-
-std::string converted(const std::string& domain) {
-  if (domain.size() > 1000 || std::none_of(domain.begin(), domain.end(), beyond_ascii)) return domain;
-  char* ascii = nullptr;
-  if (idn2_to_ascii_8z(domain.c_str(), &ascii, IDN2_NFC_INPUT | IDN2_NONTRANSITIONAL) != IDN2_OK)
-    return domain;
-  std::string out(ascii);
-  idn2_free(ascii);
-  return out;
 }
 
 }  // namespace
@@ -37,7 +26,7 @@ std::string ascii_domains(std::string_view text) {
       return !beyond_ascii(c) && !mail::is_alpha(c) && !mail::is_digit(c) && c != '.' && c != '-';
     });
     const auto size = at == std::string_view::npos ? 0 : static_cast<std::size_t>(end - text.begin());
-    out += converted(std::string(text.substr(0, size)));
+    out += mail::ascii_domain(std::string(text.substr(0, size)));
     text.remove_prefix(size);
   }
   return out;

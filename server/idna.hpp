@@ -1,5 +1,5 @@
-// Internationalised domains as people write them, "jörg@bücher.example", become A-labels where addresses
-// enter by an operator's hand (IDNA 2008 with UTS 46 mapping, libidn2). Inside, and on the wire, domains are
+// Internationalised domains as people write them, "jörg@bücher.example", become A-labels where texts with addresses
+// enter by an operator's hand (protocol/mail/idna.hpp). Inside, and on the wire, domains are
 // A-labels only.
 #pragma once
 #include <string>

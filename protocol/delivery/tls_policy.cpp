@@ -45,6 +45,7 @@ TlsPlan plan_tls(const TlsRules& rules, const TlsFacts& facts) {
     policy = Tls::verified;  // asked to know who it is, and there is another way to know
   else if ((secrets || facts.implicit) && (policy < Tls::required || (policy == Tls::dane && !records)))
     policy = Tls::required;
+  if (rules.require_tls) policy = records && policy != Tls::verified ? Tls::dane : Tls::verified;
   plan.policy = word_of(policy);
   plan.server_name = is_literal(facts.host) ? "" : facts.host;
   if (policy == Tls::none) return plan;
@@ -58,6 +59,8 @@ TlsPlan plan_tls(const TlsRules& rules, const TlsFacts& facts) {
     if (std::any_of(facts.tlsa->begin(), facts.tlsa->end(),
                     [](const dns::Tlsa& record) { return dns::usable(record); }))
       plan.trust = Trust::dane;
+    else if (rules.require_tls)
+      plan.trust = Trust::pkix;
   }
   const std::string_view base = facts.tlsa_base.empty() ? facts.host : facts.tlsa_base;
   if (plan.trust == Trust::dane) {  // RFC 7672 3.2.2: the base domain first
@@ -65,7 +68,7 @@ TlsPlan plan_tls(const TlsRules& rules, const TlsFacts& facts) {
     add_name(plan.names, base);
   }
   add_name(plan.names, facts.host);
-  add_name(plan.names, facts.domain);
+  if (!rules.require_tls) add_name(plan.names, facts.domain);
   plan.may_fall_back = plan.use == Use::offered;
   if (plan.may_fall_back && facts.failed_lately) plan.use = Use::never;
   return plan;

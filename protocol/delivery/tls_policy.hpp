@@ -24,6 +24,8 @@ struct TlsRules {
   conf::Tls otherwise = conf::Tls::opportunistic;  // of [delivery]
   bool configured = false;                         // a next hop of the configuration, not found by MX
   bool credentials = false;                        // AUTH will be done
+  bool require_tls =
+      false;  // for mail with REQUIRETLS: whatever else is asked for, the host is authenticated (RFC 8689 4.2.1)
 };
 
 /// What is known of one address.

@@ -25,8 +25,9 @@ constexpr std::array<std::string_view, 9> replaced = {
     "List-Owner", "List-Archive", "Precedence",
 };
 
-/// Receipts (thousands of answers to one post), moderators' passwords, and what belongs to one delivery only.
-constexpr std::array<std::string_view, 12> removed = {
+/// Receipts (thousands of answers to one post), moderators' passwords, what belongs to one delivery only, and a poster's word
+/// about the TLS of copies that are the list's mail (RFC 8689 6).
+constexpr std::array<std::string_view, 13> removed = {
     "Disposition-Notification-To",
     "Return-Receipt-To",
     "X-Confirm-Reading-To",
@@ -39,6 +40,7 @@ constexpr std::array<std::string_view, 12> removed = {
     "Return-Path",
     "Bcc",
     "Resent-Bcc",
+    "TLS-Required",
 };
 
 template <std::size_t N>
@@ -317,7 +319,8 @@ class Cook {
   void transparent() {
     const Authenticity* signatures = with_.authenticity;
     draft_.remove([&](const mail::Field& field) {
-      const bool private_one = same(field.name, "Return-Path") || same(field.name, "Bcc");
+      const bool private_one =
+          same(field.name, "Return-Path") || same(field.name, "Bcc") || same(field.name, "TLS-Required");
       return private_one && (signatures == nullptr || !signatures->is_signed(field.name));
     });
     List same_for_all = list_;  // what stands at the top cannot differ between copies

@@ -10,7 +10,7 @@
 // `reply_to` stands in front of whom the poster's own Reply-To names. An anonymous list
 // removes all that may name him: From, Reply-To, Sender, the way that the message came, signatures, X- fields, Message-ID.
 // Parts that members do not get: filter.hpp. From and authors' signatures: align.hpp. `transparent`: nothing is changed, fields are only added, at the top; one that a
-// signature of the post forbids is left out, and of Return-Path and Bcc what no signature covers is removed.
+// signature of the post forbids is left out, and of Return-Path, Bcc and TLS-Required what no signature covers is removed.
 // See also: policy.hpp refuses a post that carries our List-Id, List-Post or X-BeenThere.
 #pragma once
 #include <optional>

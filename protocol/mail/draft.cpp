@@ -143,6 +143,8 @@ Outgoing Draft::outgoing() const {
     if (fields_.empty() && received_.end() == begin_ && !before_.empty()) out.head += "\r\n";
   }
   out.octets = octets_of(out.head);
+  out.header_eight_bit = out.octets.eight_bit || (!edited_ && content_.header.eight_bit);
+  for (const Own& own : own_head) out.header_eight_bit |= !is_ascii(own.text);
   out.size = out.head.size();
   const auto put = [&](std::uint64_t to, std::string own, Blank blank) {
     if (at == to && own.empty() && blank == 0) return;

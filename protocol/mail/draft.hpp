@@ -34,6 +34,7 @@ struct Scanned {
   std::uint64_t size = 0;
   std::uint64_t header_size = 0;  // up to and including the first blank line, or all of it
   Octets header, body;            // of what is before that line's end, and behind it
+  bool binary = false;            // behind the header it is not made of lines (RFC 3030): no list takes it
   /// Of octets [from, to), which begin where a line begins: never less than is true of them.
   Octets of(std::uint64_t from, std::uint64_t to) const;
   bool operator==(const Scanned&) const = default;
@@ -62,8 +63,9 @@ struct Splice {
 struct Outgoing {
   std::string head;  // own octets; then:
   std::vector<Splice> body;
-  std::uint64_t size = 0;  // of both, without what is written in the blanks
-  Octets octets;           // of both
+  std::uint64_t size = 0;         // of both, without what is written in the blanks
+  Octets octets;                  // of both
+  bool header_eight_bit = false;  // some octet of its header is above 127
 };
 
 /// The way back: the message as it was received is these, one behind the other.

@@ -4,6 +4,7 @@
 
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/domain.hpp"
+#include "protocol/mail/idna.hpp"
 #include "protocol/mail/utf8.hpp"
 
 namespace spoold {
@@ -101,6 +102,9 @@ tl::expected<Mailbox, std::string> Mailbox::parse(std::string_view text, Allow a
       return tl::unexpected<std::string>("the local part is not valid UTF-8");
   }
   std::string_view domain = text.substr(local->end + 1);
+  std::string converted;
+  if (allow == Allow::utf8 && !mail::is_ascii(domain))  // RFC 6531 3.2: domains are compared as A-labels
+    domain = converted = mail::ascii_domain(std::string(domain));
   if (auto fault = !domain.empty() && domain.front() == '[' ? mail::address_literal_fault(domain)
                                                             : mail::mail_domain_fault(domain))
     return tl::unexpected(*fault);

@@ -13,7 +13,10 @@ namespace spoold {
 
 class Mailbox {
  public:
-  enum class Allow { ascii, utf8 };  // utf8: RFC 6531 local parts (domains are A-labels in either case)
+  enum class Allow {
+    ascii,
+    utf8
+  };  // utf8: as RFC 6531 writes them; the domain is kept as A-labels (idna.hpp)
 
   static tl::expected<Mailbox, std::string> parse(std::string_view text, Allow allow = Allow::ascii);
 

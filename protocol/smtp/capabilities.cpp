@@ -60,7 +60,9 @@ Capabilities capabilities(const Reply& ehlo) {
     const std::string keyword = upper(next_word(line));
     if (keyword == "PIPELINING") offered.pipelining = true;
     if (keyword == "8BITMIME") offered.eight_bit = true;
-    if (keyword == "SMTPUTF8") offered.utf8 = true;
+    if (keyword == "SMTPUTF8") offered.utf8 = offered.eight_bit = true;  // RFC 6531 3.1 (8)
+    if (keyword == "BINARYMIME") offered.binary = true;
+    if (keyword == "REQUIRETLS") offered.require_tls = true;
     if (keyword == "STARTTLS") offered.starttls = true;
     if (keyword == "CHUNKING") offered.chunking = true;
     if (keyword == "DSN") offered.dsn = true;

@@ -10,7 +10,9 @@ namespace spoold::smtp {
 struct Capabilities {
   bool pipelining = false;                                           // RFC 2920
   bool eight_bit = false;                                            // RFC 6152
-  bool utf8 = false;                                                 // RFC 6531
+  bool utf8 = false;                                                 // RFC 6531; then eight_bit too
+  bool binary = false;                                               // RFC 3030
+  bool require_tls = false;                                          // RFC 8689
   bool starttls = false;                                             // RFC 3207
   bool chunking = false;                                             // RFC 3030
   bool dsn = false;                                                  // RFC 3461

@@ -47,6 +47,13 @@ void ClientDialog::begin(Mail mail) {
     seen.mail = std::move(open.mail.refused);
   else if (!offered_.utf8 && !is_ascii(open.mail.sender))
     seen.mail = Reply{553, {5, 6, 7}, "the sender needs SMTPUTF8, which the next hop does not offer"};
+  else if (!offered_.utf8 && open.mail.utf8)
+    seen.mail =
+        Reply{553, {5, 6, 7}, "the header of the message needs SMTPUTF8, which the next hop does not offer"};
+  else if (open.mail.binary && (!offered_.binary || !offered_.chunking || options_.lmtp))
+    seen.mail = Reply{554, {5, 6, 3}, "the message is BINARYMIME, which the next hop does not offer"};
+  else if (open.mail.require_tls && !offered_.require_tls)
+    seen.mail = Reply{550, {5, 7, 30}, "the message needs REQUIRETLS, which the next hop does not offer"};
   else if (offered_.max_size && open.mail.size > *offered_.max_size)
     seen.mail = Reply{
         552,

@@ -56,6 +56,10 @@ class ClientDialog {
     std::vector<std::string> addresses;  // of plan.recipients, by position
     std::uint64_t size = 0;              // octets of the content, exactly; 0: not known (then no BDAT)
     bool eight_bit = false;
+    // Refused here where the host does not offer it:
+    bool utf8 = false;         // its header is not ASCII: SMTPUTF8 (RFC 6531)
+    bool binary = false;       // it is not made of lines: BINARYMIME and CHUNKING (RFC 3030)
+    bool require_tls = false;  // REQUIRETLS (RFC 8689)
     // To hosts that offer DSN (RFC 3461):
     DsnOfMessage dsn;
     std::vector<DsnOfRecipient> requests;  // by position; empty: of nobody

@@ -2,6 +2,9 @@
 // one write, many before any reply, so that a copy costs a fraction of a round trip. LMTP keeps to DATA: how
 // many replies a BDAT gets is not known before its RCPTs are answered.
 //
+// A message that is BINARYMIME goes by BDAT always, in lock-step too: DATA cannot carry it. Where its plan does not trust the
+// host its BDAT waits for each RCPT, as DATA would.
+//
 // BDAT to several recipients waits until each RCPT is answered: a peer that is slow at one of them would still
 // take the content behind it, when we have given up, and all the others would be in doubt.
 //
@@ -23,17 +26,19 @@ bool ClientDialog::overlaps() const {
 
 /// Its content goes by BDAT.
 bool ClientDialog::chunks(const Open& open) const {
+  if (open.mail.binary) return true;  // begin() has refused it where that is not offered
   return open.mail.plan.chunked && open.mail.size > 0 && offered_.chunking && overlaps() && !options_.lmtp &&
          !lock_step(open) && !open.seen.data_sent;
 }
 
 /// All of it will be written without waiting for a reply.
 bool ClientDialog::whole(const Open& open) const {
-  return open.mail.size <= most_unasked && open.mail.addresses.size() == 1;
+  return open.mail.plan.chunked && open.mail.size <= most_unasked && open.mail.addresses.size() == 1;
 }
 
 bool ClientDialog::may_chunk(const Open& open) const {
-  if (open.mail.addresses.size() > 1) return open.in_flight == 0 && open.accepted > 0;
+  if (open.mail.addresses.size() > 1 || !open.mail.plan.chunked || lock_step(open))
+    return open.in_flight == 0 && open.accepted > 0;
   return open.accepted > 0 || open.mail.size <= most_unasked;
 }
 

@@ -12,8 +12,9 @@ namespace {
 using mail::is_ascii;
 
 bool needs_utf8(const ClientDialog::Mail& mail) {
-  return !is_ascii(mail.sender) || !std::all_of(mail.addresses.begin(), mail.addresses.end(),
-                                                [](const auto& a) { return is_ascii(a); });
+  return mail.utf8 || !is_ascii(mail.sender) ||
+         !std::all_of(mail.addresses.begin(), mail.addresses.end(),
+                      [](const auto& a) { return is_ascii(a); });
 }
 
 }  // namespace
@@ -116,8 +117,12 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
     put(out, " SIZE=");
     put(out, std::to_string(mail.size));
   }
-  if (offered_.eight_bit && mail.eight_bit) put(out, " BODY=8BITMIME");
+  if (mail.binary)
+    put(out, " BODY=BINARYMIME");
+  else if (offered_.eight_bit && mail.eight_bit)
+    put(out, " BODY=8BITMIME");
   if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
+  if (mail.require_tls) put(out, " REQUIRETLS");
   if (offered_.dsn) {
     const std::size_t before = out.size();
     append_parameters(out, mail.dsn);

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/utf8.hpp"
 
 namespace spoold::smtp {
 namespace {
@@ -83,12 +84,20 @@ std::optional<std::string> quoted_dots(std::string_view path) {
   return '"' + std::string(local) + '"' + std::string(path.substr(at));
 }
 
-tl::expected<Mailbox, Reply> parse_path(std::string_view path, EnhancedStatus bad_address) {
-  if (std::any_of(path.begin(), path.end(), [](char c) { return static_cast<unsigned char>(c) > 127; }))
-    return refuse(553, {5, 6, 7}, "non-ASCII addresses are not offered here");
-  auto mailbox = Mailbox::parse(path);
+/// `code`: of the refusal of an address that only SMTPUTF8 allows (RFC 6531 3.5).
+tl::expected<Mailbox, Reply> parse_path(std::string_view path, bool utf8, int code,
+                                        EnhancedStatus bad_address) {
+  if (!utf8 && !mail::is_ascii(path))
+    return refuse(code, {5, 6, 7}, "a non-ASCII address needs SMTPUTF8 at MAIL");
+  auto mailbox = Mailbox::parse(path, utf8 ? Mailbox::Allow::utf8 : Mailbox::Allow::ascii);
   if (!mailbox) return refuse(501, bad_address, "bad address: " + mailbox.error());
   return *std::move(mailbox);
+}
+
+// Of a parameter without '='. Not the value of one that ends with it: that one is empty.
+constexpr std::string_view no_value{};
+bool has_value(std::string_view value) {
+  return value.data() != nullptr;
 }
 
 // Calls `each(keyword, value)` until one answers with a Reply.
@@ -99,7 +108,7 @@ std::optional<Reply> parameters(std::string_view rest, Each each) {
     const std::string_view word = rest.substr(0, end);
     rest.remove_prefix(end);
     const auto equals = word.find('=');
-    const std::string_view value = equals == word.npos ? std::string_view{} : word.substr(equals + 1);
+    const std::string_view value = equals == word.npos ? no_value : word.substr(equals + 1);
     if (std::optional<Reply> refused = each(word.substr(0, equals), value)) return refused;
   }
   return std::nullopt;
@@ -107,6 +116,13 @@ std::optional<Reply> parameters(std::string_view rest, Each each) {
 
 Reply unknown_parameter(std::string_view keyword) {
   return Reply{555, bad_argument, "parameter not recognized: " + shown(keyword)};
+}
+
+// SMTPUTF8, REQUIRETLS: a word without a value.
+std::optional<Reply> word_parameter(bool& have, const char* keyword, std::string_view value) {
+  if (has_value(value)) return Reply{501, bad_argument, std::string(keyword) + " takes no value"};
+  if (std::exchange(have, true)) return Reply{501, bad_argument, std::string(keyword) + " given twice"};
+  return std::nullopt;
 }
 
 // RFC 4954 section 5: a mailbox, or "<>", in xtext.
@@ -133,12 +149,14 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
     if (same(value, "8bitmime")) {
       mail.eight_bit = true;
     } else if (same(value, "binarymime")) {
-      return Reply{504, bad_argument, "BODY=BINARYMIME is not offered here"};
+      mail.eight_bit = mail.binary = true;
     } else if (!same(value, "7bit")) {
-      return Reply{501, bad_argument, "BODY must be 7BIT or 8BITMIME"};
+      return Reply{501, bad_argument, "BODY must be 7BIT, 8BITMIME or BINARYMIME"};
     }
     return std::nullopt;
   }
+  if (same(keyword, "smtputf8")) return word_parameter(mail.utf8, "SMTPUTF8", value);
+  if (same(keyword, "requiretls")) return word_parameter(mail.require_tls, "REQUIRETLS", value);
   if (same(keyword, "ret")) return take_ret(mail.dsn, value);
   if (same(keyword, "envid")) return take_envid(mail.dsn, value);
   return unknown_parameter(keyword);
@@ -174,42 +192,55 @@ Command split(std::string_view line) {
   return command;
 }
 
-tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, bool auth) {
+tl::expected<MailArgument, Reply> parse_mail(std::string_view argument, const PathRules& rules) {
   const auto split = split_path(argument, "from:", "MAIL FROM:<address>");
   if (!split) return tl::unexpected<Reply>(split.error());
   MailArgument mail;
-  if (!split->path.empty()) {
-    const auto quoted = quoted_dots(split->path);
-    auto mailbox = parse_path(quoted ? *quoted : split->path, {5, 1, 7});
-    if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
-    mail.reverse_path = *std::move(mailbox);
-  }
   bool have_size = false, have_body = false, have_auth = false;
+  // SMTPUTF8 stands behind the path that it is about.
   auto refused = parameters(split->rest, [&](std::string_view keyword, std::string_view value) {
-    if (auth && same(keyword, "auth")) return auth_parameter(have_auth, value);
+    if (rules.auth && same(keyword, "auth")) return auth_parameter(have_auth, value);
     return mail_parameter(mail, have_size, have_body, keyword, value);
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));
+  if (mail.require_tls && !rules.tls)  // RFC 8689 2: only under TLS
+    return refuse(530, {5, 7, 10}, "REQUIRETLS is offered under TLS only: STARTTLS first");
+  if (!split->path.empty()) {
+    const auto quoted = quoted_dots(split->path);
+    auto mailbox = parse_path(quoted ? *quoted : split->path, mail.utf8, 550, {5, 1, 7});
+    if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
+    mail.reverse_path = *std::move(mailbox);
+  }
   return mail;
 }
 
-tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument) {
+tl::expected<RcptArgument, Reply> parse_rcpt(std::string_view argument, const PathRules& rules) {
   const auto split = split_path(argument, "to:", "RCPT TO:<address>");
   if (!split) return tl::unexpected<Reply>(split.error());
   RcptArgument rcpt;
   if (split->path.empty()) return refuse(501, {5, 1, 3}, "an empty address cannot receive mail");
   if (!same(split->path, "postmaster")) {
-    auto mailbox = parse_path(split->path, {5, 1, 3});
+    auto mailbox = parse_path(split->path, rules.utf8, 553, {5, 1, 3});
     if (!mailbox) return tl::unexpected<Reply>(std::move(mailbox.error()));
     rcpt.forward_path = *std::move(mailbox);
   }
   auto refused = parameters(split->rest, [&](std::string_view keyword, std::string_view value) {
     if (same(keyword, "notify")) return take_notify(rcpt.dsn, value);
-    if (same(keyword, "orcpt")) return take_orcpt(rcpt.dsn, value);
+    if (same(keyword, "orcpt")) return take_orcpt(rcpt.dsn, value, rules.utf8);
     return std::optional<Reply>(unknown_parameter(keyword));
   });
   if (refused) return tl::unexpected<Reply>(*std::move(refused));
   return rcpt;
+}
+
+std::optional<Reply> vrfy_fault(std::string_view argument) {
+  const auto space = argument.find_last_of(" \t");
+  const std::string_view last = space == argument.npos ? std::string_view{} : argument.substr(space + 1);
+  if (mail::starts_with(last, "smtputf8=")) return Reply{501, bad_argument, "SMTPUTF8 takes no value"};
+  if (same(last, "smtputf8")) argument = trim(argument.substr(0, space));
+  if (argument.empty()) return Reply{501, bad_argument, "VRFY needs an address"};
+  if (!mail::is_utf8(argument)) return Reply{501, bad_argument, "the address is not valid UTF-8"};
+  return std::nullopt;
 }
 
 tl::expected<BdatArgument, Reply> parse_bdat(std::string_view argument) {

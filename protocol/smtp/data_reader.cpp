@@ -61,26 +61,37 @@ void DataReader::fail(std::uint8_t failure) {
   failure_ = std::min(failure_, failure);
 }
 
+// In a body of BINARYMIME that is no failure, but what makes it binary.
+void DataReader::not_of_lines(std::uint8_t failure) {
+  if (in_binary())
+    scanned_.binary = true;
+  else
+    fail(failure);
+}
+
 Reply DataReader::refusal() const {
   if (!refused()) return Reply{};
   const Words& said = words[failure_];
   return Reply{said.code, said.enhanced, said.text};
 }
 
-void DataReader::note_octets(std::string_view taken, mail::Octets& found) {
+void DataReader::note_octets(std::string_view taken, bool header) {
   if (taken.empty()) return;
   const Tally octets = tally(taken);
-  found.eight_bit |= octets.eight_bit;
+  (header ? scanned_.header : scanned_.body).eight_bit |= octets.eight_bit;
   surplus_returns_ +=
       static_cast<std::int64_t>(octets.carriage_returns) - static_cast<std::int64_t>(octets.line_feeds);
-  if (octets.nuls != 0) fail(nul);
+  if (octets.nuls != 0 && header)
+    fail(nul);
+  else if (octets.nuls != 0)
+    not_of_lines(nul);
   last_was_cr_ = taken.back() == '\r';
 }
 
 // A piece of one line, its line end included when it is there.
 void DataReader::line_octets(std::string_view piece) {
   line_size_ += piece.size();
-  if (line_size_ > limits_.line) fail(long_line);
+  if (line_size_ > limits_.line) not_of_lines(long_line);
   if (!in_header_) return;
   const std::size_t missing = std::min(prefix_.size() - prefix_size_, piece.size());
   std::memcpy(prefix_.data() + prefix_size_, piece.data(), missing);
@@ -114,7 +125,7 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
   while (at < input.size() && state_ != State::ended) {
     switch (state_) {
       case State::line_start:
-        if (input[at] != '.' || framing_ == Framing::chunks) {
+        if (input[at] != '.' || framing_ != Framing::dots) {
           if (input[at] == '.') part().leading_dots = true;
           state_ = State::line;
           break;
@@ -154,11 +165,12 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
           const bool in_header = in_header_;
           line_ended();
           if (in_header && !in_header_) {
-            note_octets(input.substr(0, at), scanned_.header);
+            note_octets(input.substr(0, at), true);
             noted = at;
+            if (framing_ == Framing::binary && surplus_returns_ > 0) fail(bare_cr);
           }
         } else {
-          fail(bare_lf);  // and the line goes on: a bare LF never makes the next dot special
+          not_of_lines(bare_lf);  // and the line goes on: a bare LF never makes the next dot special
         }
         break;
       }
@@ -167,13 +179,15 @@ std::size_t DataReader::read(std::string_view input, std::string& out) {
     }
   }
   take(input.substr(run, at - run), out);
-  note_octets(input.substr(noted, at - noted), part());
+  note_octets(input.substr(noted, at - noted), in_header_);
   if (state_ == State::ended) judge_returns();
   return at;
 }
 
 void DataReader::finish(std::string& out) {
-  if (state_ == State::line) {
+  if (state_ == State::line && in_binary()) {
+    scanned_.binary = true;
+  } else if (state_ == State::line) {
     read("\r\n", out);
   }
   state_ = State::ended;
@@ -182,7 +196,7 @@ void DataReader::finish(std::string& out) {
 
 // Each LF but the bare ones follows a CR, so any CR beyond them stands alone.
 void DataReader::judge_returns() {
-  if (surplus_returns_ > 0) fail(bare_cr);
+  if (surplus_returns_ > 0) not_of_lines(bare_cr);
 }
 
 }  // namespace spoold::smtp

@@ -10,6 +10,10 @@
 // Lines between the 1,000 octets that RFC 5321 4.5.3.1.6 promises and that limit are accepted: what goes out
 // is what came in, and the next hop's word about it reaches the sender. See also: server_dialog.hpp,
 // data_writer.hpp (the other direction).
+//
+// Of BINARYMIME (Framing::binary) only the header is made of lines. What would be refused in a body of lines makes the body
+// binary instead (mail::Scanned::binary), and it is kept as it is, its last octet too. A body that could have come without
+// BINARYMIME is not binary, whatever its client declared: some declare it for all their mail.
 #pragma once
 #include <array>
 #include <cstdint>
@@ -30,7 +34,7 @@ struct DataLimits {
 
 class DataReader {
  public:
-  enum class Framing : std::uint8_t { dots, chunks };
+  enum class Framing : std::uint8_t { dots, chunks, binary };  // binary: chunks
 
   explicit DataReader(DataLimits limits = DataLimits{}, Framing framing = Framing::dots)
       : limits_(limits), framing_(framing) {}
@@ -38,7 +42,8 @@ class DataReader {
   /// Takes octets up to and including the end of the data; appends content to `out`, which the caller may
   /// empty between calls. Answers how many octets it took: fewer than given only when the data ended.
   std::size_t read(std::string_view input, std::string& out);
-  /// Of chunks: the last octet was read. A last line without its end gets one, as the final dot of DATA needs it.
+  /// Of chunks: the last octet was read. A last line without its end gets one, as the final dot of DATA needs it; not so of
+  /// BINARYMIME.
   void finish(std::string& out);
 
   bool ended() const { return state_ == State::ended; }
@@ -55,12 +60,14 @@ class DataReader {
   enum class State : std::uint8_t { line_start, dot, dot_cr, line, ended };
   static constexpr std::uint8_t no_failure = 7;  // numbers of data_reader.cpp; the smallest is the one told
 
-  void note_octets(std::string_view taken, mail::Octets& found);
+  void note_octets(std::string_view taken, bool header);
   void line_octets(std::string_view piece);
   void line_ended();
   void take(std::string_view run, std::string& out);
   void fail(std::uint8_t failure);
+  void not_of_lines(std::uint8_t failure);
   void judge_returns();
+  bool in_binary() const { return framing_ == Framing::binary && !in_header_; }
   mail::Octets& part() { return in_header_ ? scanned_.header : scanned_.body; }
 
   DataLimits limits_;

@@ -68,6 +68,24 @@ void append_code_point(std::string& out, char32_t point) {
   out += '}';
 }
 
+/// The address of a type utf-8 in ASCII; nothing: it is no utf-8-addr-unitext.
+std::optional<std::string> ascii_unitext(std::string_view text) {
+  std::string out;
+  while (!text.empty()) {
+    char32_t point = 0;
+    const std::size_t length = mail::decode_utf8(text, point);
+    if (length == 0 || (point >= 0x80 && point < 0xa0)) return std::nullopt;
+    if (point >= 0x80)
+      append_code_point(out, point);
+    else if (const char c = static_cast<char>(point); plain(c))
+      out += c;
+    else
+      return std::nullopt;
+    text.remove_prefix(length);
+  }
+  return out;
+}
+
 }  // namespace
 
 std::uint8_t without_success(std::uint8_t notify) {
@@ -114,8 +132,11 @@ std::optional<Reply> take_notify(DsnOfRecipient& dsn, std::string_view value) {
   return std::nullopt;
 }
 
-std::optional<Reply> take_orcpt(DsnOfRecipient& dsn, std::string_view value) {
+std::optional<Reply> take_orcpt(DsnOfRecipient& dsn, std::string_view value, bool utf8) {
   if (!dsn.orcpt.empty()) return refusal("ORCPT given twice");
+  std::string in_ascii;
+  if (utf8 && mail::starts_with(value, "utf-8;") && !mail::is_ascii(value))
+    if (auto address = ascii_unitext(value.substr(6))) value = in_ascii = "utf-8;" + *address;
   const auto semicolon = value.find(';');
   const std::string_view type = value.substr(0, semicolon);
   if (semicolon == value.npos || type.empty() || !std::all_of(type.begin(), type.end(), mail::is_atext) ||

@@ -43,7 +43,9 @@ std::uint8_t without_success(std::uint8_t notify);
 std::optional<Reply> take_ret(DsnOfMessage&, std::string_view value);
 std::optional<Reply> take_envid(DsnOfMessage&, std::string_view value);
 std::optional<Reply> take_notify(DsnOfRecipient&, std::string_view value);
-std::optional<Reply> take_orcpt(DsnOfRecipient&, std::string_view value);
+/// `utf8`: MAIL came with SMTPUTF8, so an address of type utf-8 may hold UTF-8 (utf-8-addr-unitext, RFC 6533 3). It is kept as
+/// utf-8-addr-xtext, which may go anywhere.
+std::optional<Reply> take_orcpt(DsnOfRecipient&, std::string_view value, bool utf8 = false);
 
 /// " RET=HDRS ENVID=..."; nothing for what was not given.
 void append_parameters(std::string& out, const DsnOfMessage&);

@@ -20,6 +20,22 @@ void append_number(std::string& out, unsigned value) {
   out.append(digits.data(), end);
 }
 
+bool begins_character(char c) {
+  return (static_cast<unsigned char>(c) & 0xc0) != 0x80;
+}
+
+// A reply of ours is ASCII, whatever address it names (RFC 5321 4.2.1, RFC 6531 3.7.4.2): a '?' for each other character.
+void append_ascii(std::string& out, std::string_view line) {
+  for (const char c : line) {
+    if (c == '\r' || c == '\n' || c == '\0')
+      out.push_back(' ');
+    else if (static_cast<unsigned char>(c) < 0x80)
+      out.push_back(c);
+    else if (begins_character(c))
+      out.push_back('?');
+  }
+}
+
 // A reply's text must never smuggle a line end of its own: CR and NUL become spaces ('\n' separates lines).
 void append_clean(std::string& out, std::string_view line) {
   for (const char c : line) out.push_back(c == '\r' || c == '\n' || c == '\0' ? ' ' : c);
@@ -65,7 +81,7 @@ void Reply::append_wire(std::string& out) const {
       append_number(out, enhanced.detail);
       out.push_back(' ');
     }
-    append_clean(out, rest.substr(0, end));
+    append_ascii(out, rest.substr(0, end));
     out.append("\r\n");
     if (last) return;
     rest.remove_prefix(end + 1);

@@ -76,6 +76,10 @@ const ServerDialog::Row ServerDialog::rows[] = {
 };
 
 const char* ServerDialog::protocol() const {
+  if (transaction_.utf8) {
+    if (profile_.lmtp) return tls_.empty() ? "UTF8LMTP" : "UTF8LMTPS";
+    return tls_.empty() ? "UTF8SMTP" : user_.empty() ? "UTF8SMTPS" : "UTF8SMTPSA";
+  }
   if (tls_.empty()) return profile_.lmtp ? "LMTP" : extended_ ? "ESMTP" : "SMTP";
   if (extended_ && !user_.empty()) return "ESMTPSA";
   return profile_.lmtp ? "LMTPS" : extended_ ? "ESMTPS" : "SMTP";  // there is no word for HELO under TLS
@@ -246,10 +250,13 @@ ServerDialog::Action ServerDialog::hello(const Command& command, std::string& ou
   }
   out.append("250-").append(profile_.hostname).append("\r\n250-PIPELINING\r\n250-SIZE ");
   out.append(std::to_string(profile_.content.size))
-      .append("\r\n250-8BITMIME\r\n250-CHUNKING\r\n250-DSN\r\n250-LIMITS RCPTMAX=")
+      .append(
+          "\r\n250-8BITMIME\r\n250-SMTPUTF8\r\n250-CHUNKING\r\n250-BINARYMIME\r\n250-DSN\r\n250-LIMITS "
+          "RCPTMAX=")
       .append(std::to_string(profile_.max_recipients))
       .append("\r\n");
   if (profile_.starttls && tls_.empty()) out.append("250-STARTTLS\r\n");
+  if (!tls_.empty()) out.append("250-REQUIRETLS\r\n");
   if (profile_.submission && !tls_.empty()) out.append("250-AUTH ").append(sasl::mechanisms).append("\r\n");
   if (offers(Verb::xclient)) out.append("250-XCLIENT NAME ADDR PORT PROTO HELO LOGIN DESTADDR DESTPORT\r\n");
   out.append("250 ENHANCEDSTATUSCODES\r\n");
@@ -261,7 +268,7 @@ ServerDialog::Action ServerDialog::mail(const Command& command, std::string& out
   if (profile_.submission && user_.empty())
     return error({530, {5, 7, 0}, tls_.empty() ? "log in first: STARTTLS, then AUTH" : "log in first: AUTH"},
                  out);
-  auto parsed = parse_mail(command.argument, profile_.submission);
+  auto parsed = parse_mail(command.argument, path_rules());
   if (!parsed) return error(parsed.error(), out);
   if (parsed->size > profile_.content.size)
     return error({552, {5, 3, 4}, "the message is larger than this server accepts"}, out, false);
@@ -279,13 +286,16 @@ ServerDialog::Action ServerDialog::mail_answered(MailArgument&& mail, Answer&& a
   if (mail.reverse_path) transaction_.reverse_path = mail.reverse_path->text();
   transaction_.declared_size = mail.size;
   transaction_.eight_bit = mail.eight_bit;
+  transaction_.binary = mail.binary;
+  transaction_.utf8 = mail.utf8;
+  transaction_.require_tls = mail.require_tls;
   transaction_.dsn = std::move(mail.dsn);
   phase_ = Phase::mail;
   return say("250 2.1.0 sender ok\r\n", out);
 }
 
 ServerDialog::Action ServerDialog::rcpt(const Command& command, std::string& out) {
-  auto parsed = parse_rcpt(command.argument);
+  auto parsed = parse_rcpt(command.argument, path_rules());
   if (!parsed) return error(parsed.error(), out);
   if (transaction_.recipients.size() >= profile_.max_recipients)
     return error({452, {4, 5, 3}, "too many recipients in one transaction; send the rest in another"}, out,
@@ -347,7 +357,7 @@ ServerDialog::Action ServerDialog::noop(const Command&, std::string& out) {
 }
 
 ServerDialog::Action ServerDialog::vrfy(const Command& command, std::string& out) {
-  if (command.argument.empty()) return error({501, bad_argument, "VRFY needs an address"}, out);
+  if (const auto fault = vrfy_fault(command.argument)) return error(*fault, out);
   return say("252 2.1.5 cannot say; send mail and see\r\n", out);
 }
 

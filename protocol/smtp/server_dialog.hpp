@@ -156,7 +156,8 @@ class ServerDialog {
   const std::string& user() const { return user_; }  // who logged in, in lower case; empty: nobody
   /// How the user logged in: "PLAIN".
   const std::string& mechanism() const { return mechanism_; }
-  /// "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS": the `with` of Received (RFC 3848).
+  /// The `with` of Received (RFC 3848): "ESMTP", "ESMTPS", "ESMTPSA", "SMTP", "LMTP" or "LMTPS"; of a transaction with SMTPUTF8
+  /// "UTF8SMTP" and so on (RFC 6531 4.3).
   const char* protocol() const;
 
  private:
@@ -180,6 +181,7 @@ class ServerDialog {
   Action starttls(const Command&, std::string& out);
   Action xclient(const Command&, std::string& out);
   bool offers(Verb) const;
+  PathRules path_rules() const { return {profile_.submission, !tls_.empty(), transaction_.utf8}; }
   // server_dialog_auth.cpp: AUTH
   Action auth(const Command&, std::string& out);
   Action response(std::string_view line, std::string& out);

@@ -29,7 +29,8 @@ ServerDialog::Action ServerDialog::bdat(const Command& command, std::string& out
     return close("421 4.7.0 too many errors: too many chunks without a message\r\n", out);
   chunk_ = Chunk{parsed->size, parsed->size, parsed->last, std::move(refusal)};
   if (!chunk_.refusal && phase_ == Phase::rcpt)
-    reader_ = DataReader(profile_.content, DataReader::Framing::chunks);
+    reader_ = DataReader(profile_.content,
+                         transaction_.binary ? DataReader::Framing::binary : DataReader::Framing::chunks);
   phase_before_chunk_ = phase_;
   phase_ = Phase::chunk;
   return more();

@@ -7,6 +7,8 @@ namespace spoold::smtp {
 
 ServerDialog::Action ServerDialog::data(const Command& command, std::string& out) {
   if (!command.argument.empty()) return error({501, {5, 5, 4}, "DATA takes no argument"}, out);
+  if (transaction_.binary)  // RFC 3030 3
+    return error({503, {5, 5, 1}, "BODY=BINARYMIME comes by BDAT, not by DATA"}, out);
   reader_ = DataReader(profile_.content);
   phase_ = Phase::content;
   return say("354 send the message; end it with <CR><LF>.<CR><LF>\r\n", out);

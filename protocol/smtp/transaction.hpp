@@ -80,7 +80,10 @@ struct Transaction {
   bool open = false;         // MAIL was accepted
   std::string reverse_path;  // empty: <>
   std::uint64_t declared_size = 0;
-  bool eight_bit = false;  // BODY=8BITMIME
+  bool eight_bit = false;    // BODY=8BITMIME
+  bool binary = false;       // BODY=BINARYMIME (RFC 3030)
+  bool utf8 = false;         // SMTPUTF8 (RFC 6531)
+  bool require_tls = false;  // REQUIRETLS (RFC 8689)
   DsnOfMessage dsn;
   std::vector<Recipient> recipients;
   bool operator==(const Transaction&) const = default;

@@ -7,6 +7,7 @@
 // meant. Guarantees: a recipient of a claim is open from add() until close(), and the planner gets it once in
 // between; each outcome is in exactly one Settlement; a claim leaves when all its recipients are settled.
 #pragma once
+#include <algorithm>
 #include <map>
 #include <optional>
 #include <set>
@@ -71,6 +72,10 @@ class Claims {
   /// Recipients without an outcome.
   std::size_t open() const { return open_; }
   bool empty() const { return held_.empty(); }
+  /// Some message in hand came with REQUIRETLS.
+  bool require_tls() const {
+    return std::ranges::any_of(held_, [](const auto& one) { return one.second.message.require_tls; });
+  }
   /// Those; the recipients that were withdrawn for an edit only when asked for: the edit gives them back, and a
   /// claim made in between would be another one than the edit knows of.
   std::vector<std::pair<store::Id, std::uint32_t>> all_open(bool withdrawn_too) const;

@@ -217,6 +217,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     return std::nullopt;
   }
   smtp::ClientDialog::Mail mail = mail_of(session, std::move(next.transaction));
+  if (mail.require_tls && !protected_by(session, mail)) return std::nullopt;
   Claims::Held& held = *claims_.find(mail.plan.message);
   return formed(session, held, std::move(mail));
 }
@@ -228,6 +229,9 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
   if (!held->sender) held->sender.emplace(held->message, settings_->verp.delimiter, context_.hmac);
   mail.size = held->message.size;
   mail.eight_bit = held->message.eight_bit;
+  mail.utf8 = held->message.utf8;
+  mail.binary = held->message.binary;
+  mail.require_tls = held->message.require_tls;
   mail.addresses.reserve(mail.plan.recipients.size());
   for (const std::uint32_t number : mail.plan.recipients) {
     const store::Recipient* recipient = claims_.recipient(mail.plan.message, number);
@@ -241,6 +245,24 @@ smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Trans
     mail.eight_bit = mail.eight_bit || !std::ranges::all_of(mail.copy->values, mail::is_ascii);
   }
   return mail;
+}
+
+// REQUIRETLS (RFC 8689 4.2.1). False: the transaction is in hand again, for a connection that is made for such mail. A report is
+// not lost because its next hop lacks the extension (section 5).
+bool Lane::protected_by(OutboundSession& session, smtp::ClientDialog::Mail& mail) {
+  if (session.protects()) {
+    mail.require_tls = session.offered().require_tls;
+    return true;
+  }
+  if (!session.unprotected()) {
+    session.unready = std::move(mail);
+    give_back_unready(session);
+    session.quit();
+    return false;
+  }
+  mail.require_tls = false;
+  if (!mail.sender.empty()) mail.refused = session.unprotected();
+  return true;
 }
 
 bool Lane::sending(OutboundSession& session, delivery::MessageId message, std::uint32_t number) {

@@ -127,6 +127,7 @@ class Lane : public OutboundSession::Owner {
   delivery::Planner make_planner(const delivery::HostMemory& memory);
   void way_changed();
   smtp::ClientDialog::Mail mail_of(OutboundSession& session, delivery::Transaction plan);
+  bool protected_by(OutboundSession& session, smtp::ClientDialog::Mail& mail);
   void feed_idle();
   void answer_withdrawals();
   void release_all();

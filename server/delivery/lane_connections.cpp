@@ -82,7 +82,7 @@ void Lane::open_connections() {
     if (own != nullptr && own->pipelining) options.pipelining = *own->pipelining;
     options.credentials = login;
     OutboundSession::Security security{thread_.tls, tls_rules(*settings_, route_, way_.by_mx(), own),
-                                       mx_domain(route_, way_.by_mx())};
+                                       mx_domain(route_, way_.by_mx()), claims_.require_tls()};
     auto session = std::make_shared<OutboundSession>(*this, thread_.io.get_executor(),
                                                      way_.targets(random_(), context_.turn++, at),
                                                      std::move(options), std::move(security));

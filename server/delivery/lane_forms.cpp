@@ -1,5 +1,5 @@
 // Copies that are not the message as it is stored. The values of a personalised post are looked up at once. A conversion for a next
-// hop that does not offer 8BITMIME (RFC 6152 3) and signatures are made on other threads: the planner has handed out the
+// hop that does not offer 8BITMIME (RFC 6152 3), or SMTPUTF8 for a list's post, and signatures are made on other threads: the planner has handed out the
 // transaction; it is begun when its form is there, because MAIL and BDAT state the size.
 #include <algorithm>
 #include <utility>
@@ -18,7 +18,7 @@ namespace {
 using Mail = smtp::ClientDialog::Mail;
 
 void take(const Form& form, Mail& mail) {
-  if (form.converted) mail.eight_bit = false;
+  if (form.converted) mail.eight_bit = mail.utf8 = false;
   mail.size = form.size;
   mail.copy = form.copy;
 }
@@ -51,7 +51,11 @@ std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Reci
 }
 
 std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, Mail mail) {
-  const bool convert = mail.eight_bit && !session.offered().eight_bit;
+  // A relay may not change the header of a message (RFC 6531 3.2); a list originates its posts, so it may.
+  const bool foreign = mail.utf8 && !session.offered().utf8 && held.message.list == 0;
+  if (foreign || mail.refused) return mail;  // the dialog refuses it
+  const bool convert = !mail.binary && ((mail.eight_bit && !session.offered().eight_bit) ||
+                                        (mail.utf8 && !session.offered().utf8));
   const bool sign = held.blanks && is_signed(*held.blanks);
   if (!convert && !sign) return mail;
   if (!convert && held.form && held.form->ready() && !held.form->failed) {
@@ -84,6 +88,12 @@ std::optional<Mail> Lane::take_formed(OutboundSession& session) {
   if (form->failed) std::rethrow_exception(form->failed);
   if (form->why_not.empty()) {
     take(*form, mail);
+  } else if (mail.utf8 && !session.offered().utf8) {
+    mail.refused = smtp::Reply{553,
+                               {5, 6, 7},
+                               "the header of the message needs SMTPUTF8, which the next hop does not offer, "
+                               "and this message cannot be converted: " +
+                                   form->why_not};
   } else {
     mail.eight_bit = false;
     mail.refused = smtp::Reply{

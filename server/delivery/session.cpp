@@ -59,6 +59,7 @@ Awaitable<> OutboundSession::run(std::shared_ptr<OutboundSession> self) {
   OutboundSession& s = *self;
   do {
     const bool connected = co_await s.connect();
+    if (!connected && !s.over_ && s.security_.require_tls) continue;
     if (!connected || s.over_) {
       s.give_up(s.connect_error_);
       co_return;
@@ -105,6 +106,13 @@ Awaitable<bool> OutboundSession::connect() {
 
 Awaitable<bool> OutboundSession::try_target(const Target& target) {
   remote_ = target.text;
+  // Whose name came by DNS that anybody can have written is no host to authenticate.
+  if (security_.require_tls && !security_.domain.empty() && !target.secure) {
+    unfit({550,
+           {5, 7, 10},
+           "REQUIRETLS: the MX records that lead to " + remote_ + " are not validated by DNSSEC"});
+    co_return false;
+  }
   watch();
   watchdog_->limit(options_.timeouts.connect);
   std::error_code error = open(target);
@@ -121,6 +129,7 @@ Awaitable<bool> OutboundSession::try_target(const Target& target) {
   if (error || over_) {
     refused_by_all_ = false;
     connect_error_ = "cannot connect to " + remote_ + ": " + error.message();
+    if (security_.require_tls) unfit({451, {4, 4, 1}, "REQUIRETLS: " + connect_error_});
     co_return false;
   }
   std::error_code ignored;
@@ -140,10 +149,11 @@ std::error_code OutboundSession::open(const Target& target) {
 
 // A connection that ended before EHLO was answered: begins anew with the next target, if there is one.
 bool OutboundSession::another_target() {
-  if (told_connected_ || aborted_ || failed_here_ || waiting_ || concluded_ || target_ == targets_.size())
-    return false;
+  if (told_connected_ || aborted_ || failed_here_ || waiting_ || concluded_) return false;
+  if (target_ == targets_.size() && !security_.require_tls) return false;
+  ended_unfit();
   dialog_ = smtp::ClientDialog(options_);
-  over_ = writing_ = broken_ = false;
+  over_ = writing_ = broken_ = leaving_ = false;
   how_ = How::closed;
   met_host_ = true;
   return true;
@@ -166,9 +176,13 @@ void OutboundSession::give_up(std::string text) {
 void OutboundSession::took(std::size_t n) {
   if (writing_) dialog_.partly_written(out_.commands_taken(), out_.contents_taken());
   const std::size_t replies = dialog_.received(std::string_view(in_.data(), n));
-  if (dialog_.established() && !told_connected_ && !dialog_.failed()) {
-    told_connected_ = true;
-    owner_.connected(*this);
+  if (dialog_.established() && !told_connected_ && !leaving_ && !dialog_.failed()) {
+    leaving_ = !fit_for_require_tls();
+    told_connected_ = !leaving_;
+    if (leaving_)
+      dialog_.quit();
+    else
+      owner_.connected(*this);
   }
   tell_heard();
   if (dialog_.failed() || dialog_.finished()) return over(asio::error::eof);
@@ -308,7 +322,8 @@ void OutboundSession::over(std::error_code error) {
   watchdog_->stop();
   channel_.close();
   refused_by_all_ = refused_by_all_ && dialog_.takes_no_mail();
-  const bool next = !told_connected_ && !aborted_ && !failed_here_ && !waiting_ && target_ < targets_.size();
+  const bool next = !told_connected_ && !aborted_ && !failed_here_ && !waiting_ &&
+                    (target_ < targets_.size() || security_.require_tls);
   // A write that waits is none that is pending: an abort concludes at once, its owner may end right behind it.
   if ((!waiting_ || aborted_) && !next && !may_fall_back()) conclude();
 }

@@ -64,6 +64,9 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
     std::shared_ptr<TlsClient> client;
     delivery::TlsRules rules;
     std::string domain;  // by MX: what mail is for
+    /// Mail with REQUIRETLS waits for it: targets that are not fit for that are passed over (RFC 8689 4.2.1), and tried again for
+    /// other mail when no target is.
+    bool require_tls = false;
   };
 
   /// `targets` are tried in this order; the next one when one cannot be reached or does not greet with 2xx.
@@ -93,6 +96,10 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   /// Why it is plain text though TLS was offered; empty: it is not so.
   const std::string& tls_failure() const { return tls_failure_; }
   std::uint64_t bytes_out() const { return bytes_out_; }
+  /// Mail with REQUIRETLS may go here: the host is authenticated and offers it, or it keeps the mailboxes on this machine (LMTP).
+  bool protects() const { return protects_ || mailboxes_here(); }
+  /// What such mail is refused with, after each target was tried for it; nothing: they were not.
+  const std::optional<smtp::Reply>& unprotected() const { return unprotected_; }
 
   // For the owner: its planner's name of this connection, and when the planner wants to be asked again.
   delivery::ConnectionId connection = 0;
@@ -115,6 +122,11 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
 
   // session_tls.cpp
   const Target& target() const { return targets_[target_ - 1]; }
+  bool mailboxes_here() const;
+  bool fit_for_require_tls();
+  void unfit(smtp::Reply why);
+  void ended_unfit();
+  smtp::Reply why_none_protects() const;
   void plan();
   Awaitable<bool> handshake();
   void fail_here(std::string why);
@@ -151,6 +163,11 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   smtp::ClientDialog::Options options_;  // tls: of the target in use
   Security security_;
   const Target* in_plain_ = nullptr;  // once more to this one, without TLS
+  bool protects_ = false;
+  std::vector<std::pair<const Target*, smtp::Reply>>
+      unfit_;  // that were tried for mail with REQUIRETLS, and why not
+  std::optional<smtp::Reply> unprotected_;
+  bool leaving_ = false;  // QUIT was sent to an unfit target
   std::string tls_used_, tls_failure_;
   smtp::ClientDialog dialog_;
   smtp::ClientDialog::Sending sending_;

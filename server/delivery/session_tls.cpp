@@ -1,5 +1,6 @@
 // TLS of an outbound session: what is asked of it at the address at hand, the handshake, and plain text where
 // TLS was only an offer and did not work.
+#include <algorithm>
 #include <utility>
 
 #include "server/delivery/session.hpp"
@@ -33,9 +34,63 @@ void OutboundSession::plan() {
   facts.implicit = target().implicit_tls;
   facts.failed_lately =
       in_plain_ == &target() || security_.client->plaintext.contains(target().text, clock_now());
-  options_.tls = delivery::plan_tls(security_.rules, facts);
+  delivery::TlsRules rules = security_.rules;
+  rules.require_tls = security_.require_tls && !mailboxes_here();
+  options_.tls = delivery::plan_tls(rules, facts);
   dialog_ = smtp::ClientDialog(options_);
   tls_used_.clear();
+}
+
+// A host that keeps mailboxes passes nothing on, and nothing of the way to it leaves this machine.
+bool OutboundSession::mailboxes_here() const {
+  return options_.lmtp && target_ > 0 && (target().local() || is_loopback(target()));
+}
+
+// EHLO was answered, and TLS is as it was planned.
+bool OutboundSession::fit_for_require_tls() {
+  if (!security_.require_tls || mailboxes_here()) return true;
+  protects_ = dialog_.offered().require_tls && !tls_used_.empty();
+  if (!protects_) unfit({550, {5, 7, 30}, "REQUIRETLS is needed, and not offered by " + remote_});
+  return protects_;
+}
+
+void OutboundSession::unfit(smtp::Reply why) {
+  unfit_.emplace_back(&target(), std::move(why));
+}
+
+// What may pass goes before what will not, but for a further address of a host that was met at another one. A host that was
+// authenticated goes before those that were not.
+smtp::Reply OutboundSession::why_none_protects() const {
+  const auto met = [this](const std::string& host) {
+    return std::ranges::any_of(
+        unfit_, [&](const auto& one) { return one.first->host == host && one.second.code >= 500; });
+  };
+  const smtp::Reply* worst = nullptr;
+  const auto rank = [](const smtp::Reply& reply) {
+    return reply.code < 500 ? 2 : reply.enhanced.detail == 30 ? 1 : 0;
+  };
+  for (const auto& [target, why] : unfit_) {
+    if (why.code < 500 && met(target->host)) continue;
+    if (worst == nullptr || rank(*worst) < rank(why)) worst = &why;
+  }
+  return worst != nullptr ? *worst : smtp::Reply{451, {4, 4, 1}, "REQUIRETLS: there is no host to try"};
+}
+
+// A connection ended before EHLO was answered. Behind the last target all are tried once more, for mail without REQUIRETLS.
+void OutboundSession::ended_unfit() {
+  if (!security_.require_tls) return;
+  if (!leaving_ && over_) {
+    dialog_.end(how_);
+    const delivery::Drop& drop = dialog_.drop();
+    const bool may_pass = drop.oldest == Stage::greeting || drop.how == How::timeout ||
+                          drop.how == How::reset || drop.reply.code / 100 == 4;
+    const std::string text = "REQUIRETLS: " + remote_ + ": " + drop.text;
+    unfit(may_pass ? smtp::Reply{451, {4, 7, 10}, text} : smtp::Reply{550, {5, 7, 10}, text});
+  }
+  if (target_ < targets_.size()) return;
+  security_.require_tls = false;
+  unprotected_ = why_none_protects();
+  target_ = 0;
 }
 
 Awaitable<bool> OutboundSession::handshake() {

@@ -71,6 +71,9 @@ class Disposing {
  private:
   // One function for each kind of address: without one for a new kind this does not compile.
   Fate fate_of(const smtp::Recipient& recipient) {
+    const bool is_read = !recipient.is<to::Relay>() && !recipient.is<to::Alias>() &&
+                         !recipient.is<to::Owners>() && !recipient.is<to::Leave>();
+    if (arrival_.scanned.binary && is_read) return {no_binary(recipient.address), {}};
     return std::visit([&](const auto& to) { return fate_of(recipient, to); }, recipient.to);
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Relay&) {
@@ -277,6 +280,7 @@ class Disposing {
     report_.original = arrival_.header;
     report_.arrived = report_.now = arrival_.at;
     store::NewMessage made = report_message(settings_, report_, std::move(to));
+    made.message.require_tls = transaction.require_tls;  // RFC 8689 5
     place_signatures(settings_, settings_.hostname, made);
     made_.acceptance.messages.push_back(std::move(made));
   }

@@ -69,12 +69,12 @@ store::NewMessage message_of(const conf::Settings& settings, const list::List& l
 
 }  // namespace
 
-std::optional<store::DigestPost> for_digest(const list::Settings& settings, const mail::Scanned& scanned,
-                                            TimePoint at) {
+std::optional<store::DigestPost> for_digest(const list::Settings& settings, const Arrival& arrival) {
   if (settings.digest.size == 0 && settings.digest.every == Duration{}) return std::nullopt;
   store::DigestPost post;
-  post.at = at;
-  post.scanned = scanned;
+  post.at = arrival.at;
+  post.scanned = arrival.scanned;
+  post.require_tls = arrival.transaction.require_tls;
   return post;
 }
 
@@ -118,10 +118,12 @@ std::optional<store::Acceptance> digest_of(const conf::Settings& settings, store
   }
   const list::List plain = list::for_digest(*list);
   std::vector<list::DigestPost> posts;
+  bool require_tls = false;  // a digest is protected as its posts are
   std::uint64_t octets = 0;
   for (const store::DigestPost& post : waiting) {
     if (octets > settings.smtp.max_message_size / 2) break;
     octets += post.scanned.size;
+    require_tls = require_tls || post.require_tls;
     rotation.posts.push_back(post.number);
     std::string content;
     {
@@ -151,6 +153,7 @@ std::optional<store::Acceptance> digest_of(const conf::Settings& settings, store
       message_of(settings, *list, issue, std::move(mime), 0, store::Readers::Of::mime_digests));
   made.messages.push_back(
       message_of(settings, *list, issue, std::move(text), behind, store::Readers::Of::plain_digests));
+  for (store::NewMessage& message : made.messages) message.message.require_tls = require_tls;
   store::HistoryEvent event;
   event.at = now;
   event.event = "digest";

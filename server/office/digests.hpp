@@ -7,6 +7,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/ids.hpp"
+#include "server/office/arrival.hpp"
 #include "store/spool/acceptance.hpp"
 
 namespace spoold::store {
@@ -23,6 +24,6 @@ std::optional<store::Acceptance> digest_of(const conf::Settings&, store::Store&,
 std::vector<list::ListId> due_digests(store::Store&, TimePoint now);
 
 /// A post that was accepted for a list with digests.
-std::optional<store::DigestPost> for_digest(const list::Settings&, const mail::Scanned&, TimePoint at);
+std::optional<store::DigestPost> for_digest(const list::Settings&, const Arrival&);
 
 }  // namespace spoold::server

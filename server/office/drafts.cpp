@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "protocol/auth/results.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/domain.hpp"
 #include "server/office/signing.hpp"
 #include "store/spool/spool.hpp"
@@ -52,6 +53,7 @@ std::string unique_text(TimePoint at) {
 void put(mail::Outgoing outgoing, store::NewMessage& message) {
   message.message.size = outgoing.size;
   message.message.eight_bit = outgoing.octets.eight_bit;
+  message.message.utf8 = message.message.utf8 && outgoing.header_eight_bit;
   message.message.leading_dots = outgoing.octets.leading_dots;
   message.message.personal =
       std::ranges::any_of(outgoing.body, [](const mail::Splice& piece) { return piece.blank != 0; });
@@ -79,6 +81,9 @@ store::NewMessage Drafts::message() {
   made.message.id = arrival_.id != 0 && !std::exchange(id_used_, true) ? arrival_.id : store_.new_id();
   if (!arrival_.quarantine.empty()) made.message.state = store::MessageState::held;
   made.message.arrived = arrival_.at;
+  made.message.utf8 = arrival_.transaction.utf8;
+  made.message.binary = arrival_.scanned.binary;
+  made.message.require_tls = arrival_.transaction.require_tls;
   made.message.from = from();
   made.message.subject = subject();
   made.message.message_id = cut(mail::message_id(header_));
@@ -117,7 +122,9 @@ mail::Draft Drafts::of(const store::NewMessage& message, bool whence) const {
   received.append("by ").append(settings_.hostname);
   received.append(" (spoold) with ").append(arrival_.protocol).append(" id ");
   received.append(store::id_text(message.message.id));
-  if (whence && arrival_.transaction.recipients.size() == 1)
+  // The field stays ASCII: where the recipient is not, whoever it leads to may be (RFC 6531 3.7.3).
+  if (whence && arrival_.transaction.recipients.size() == 1 &&
+      mail::is_ascii(arrival_.transaction.recipients.front().address))
     received.append("\r\n\tfor <").append(arrival_.transaction.recipients.front().address).append(">");
   append_tls(received, arrival_.tls);
   received.append("; ").append(rfc5322_date(arrival_.at)).append("\r\n");

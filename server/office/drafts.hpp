@@ -52,7 +52,7 @@ class Drafts {
   bool id_used_ = false;        // that of the arrival
 };
 
-/// The octets of the message are these.
+/// The octets of the message are these. Of one that came with SMTPUTF8 (Message::utf8) the header decides whether it needs it.
 void put(mail::Outgoing outgoing, store::NewMessage& message);
 
 /// Unique on this host: the time, and a number for those of one millisecond.

@@ -44,8 +44,11 @@ store::Decision decided(const Moderation& asked) {
   return decision;
 }
 
-void add(store::Acceptance& into, ModerationMail::Mail mail) {
-  if (mail) into.messages.push_back(std::move(*mail));
+/// `post`: the mail quotes it, and is protected as it is (RFC 8689 6).
+void add(store::Acceptance& into, ModerationMail::Mail mail, const store::HeldPost* post = nullptr) {
+  if (!mail) return;
+  mail->message.require_tls = post != nullptr && post->require_tls;
+  into.messages.push_back(std::move(*mail));
 }
 
 void use_content(store::Acceptance& acceptance, const store::HeldPost& post) {
@@ -60,6 +63,8 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
   smtp::Transaction transaction;
   transaction.open = true;
   transaction.reverse_path = post.reverse_path;
+  transaction.utf8 = post.utf8;
+  transaction.require_tls = post.require_tls;
   transaction.recipients.push_back({post.list_address, smtp::to::Post{post.list}});
   Arrival arrival{.transaction = transaction,
                   .header = header,
@@ -133,13 +138,15 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
   post.client = arrival.client;
   post.protocol = arrival.protocol;
   post.tls = arrival.tls;
+  post.utf8 = arrival.transaction.utf8;
+  post.require_tls = arrival.transaction.require_tls;
   post.told = book != nullptr && (judgement.member || !arrival.user.empty());
   if (book != nullptr) {
     const ModerationMail mail(book->settings(), list, post);
     std::vector<std::string> moderators = book->moderators_of(read, list);
     if (!moderators.empty())
-      add(into, mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id)));
-    if (post.told) add(into, mail.to_poster());
+      add(into, mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id)), &post);
+    if (post.told) add(into, mail.to_poster(), &post);
   }
   into.events.push_back(moderation_event(arrival.at, list.id, post.id, {}, post.poster, "held: " + why));
   into.held.push_back(std::move(post));
@@ -174,14 +181,15 @@ store::Result<Moderated> moderate(const conf::Settings& settings, store::Store& 
   };
   if (asked.what == Moderation::What::forward) {
     use_content(made.acceptance, made.post);
-    add(made.acceptance, ModerationMail(settings, *list, made.post).forwarded(asked.address, asked.who, now));
+    add(made.acceptance, ModerationMail(settings, *list, made.post).forwarded(asked.address, asked.who, now),
+        &made.post);
     note("forwarded to " + asked.address);
     return made;
   }
   made.acceptance.decision = decided(asked);
   if (asked.what == Moderation::What::reject) {
     use_content(made.acceptance, made.post);
-    add(made.acceptance, ModerationMail(settings, *list, made.post).rejection(asked.reason, now));
+    add(made.acceptance, ModerationMail(settings, *list, made.post).rejection(asked.reason, now), &made.post);
   }
   note(std::string(text(made.acceptance.decision->what)) + (asked.reason.empty() ? "" : ": " + asked.reason));
   return made;

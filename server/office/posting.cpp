@@ -14,6 +14,7 @@
 #include "server/office/authors.hpp"
 #include "server/office/cross_posts.hpp"
 #include "server/office/digests.hpp"
+#include "server/office/refusals.hpp"
 #include "server/office/requests.hpp"
 #include "store/directory/directory.hpp"
 
@@ -124,6 +125,7 @@ class Posting::Inside {
   Fate judged_post(list::ListId id, const Posted* through = nullptr) {
     auto list = directory::list(read_, id);
     if (!list) return {smtp::Reply{550, {5, 1, 1}, "this list does not exist any more"}, {}};
+    if (arrival_.scanned.binary) return {no_binary(list->address()), {}};
     // An operator's post is not judged; its author is still left out where own_posts says so.
     list::Judgement judgement;
     const bool by_operator = arrival_.by_operator && through == nullptr;
@@ -184,7 +186,7 @@ class Posting::Inside {
     const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
     put(draft.outgoing(), made);
     if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
-    made.for_digest = for_digest(list->settings, arrival_.scanned, arrival_.at);
+    made.for_digest = for_digest(list->settings, arrival_);
     drafts_.sign(made, by_author);
     std::string been_there = list::been_there(*list);
     if (through != nullptr) been_there.insert(0, through->been_there);

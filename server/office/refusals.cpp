@@ -23,6 +23,10 @@ std::optional<smtp::Reply> refusal(const smtp::Transaction& transaction, const m
                          std::to_string(posts) + " lists in one transaction"};
 }
 
+smtp::Reply no_binary(const std::string& address) {
+  return {554, {5, 6, 3}, address + " takes no BINARYMIME: send the message again as 8BITMIME"};
+}
+
 std::string delivered_to(const std::string& address) {
   return "Delivered-To: " + address + "\r\n";
 }

@@ -17,6 +17,9 @@ namespace spoold::server {
 /// Of the whole transaction.
 std::optional<smtp::Reply> refusal(const smtp::Transaction&, const mail::Header&, std::size_t header_octets);
 
+/// BINARYMIME (RFC 3030) is passed on as it is, or not taken: lists, and addresses whose mail is read here, work on lines.
+smtp::Reply no_binary(const std::string& address);
+
 /// The field that says where mail was sent on from, and whether a message has it.
 std::string delivered_to(const std::string& address);
 bool was_delivered_to(const mail::Header&, std::string_view address);

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "protocol/mail/ascii.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/brake.hpp"
 #include "server/office/drafts.hpp"
@@ -35,6 +36,7 @@ store::NewMessage report_message(const conf::Settings& settings, const smtp::Dsn
   text.size = text.head.size();
   text.octets = mail::octets_of(text.head);
   put(std::move(text), made);
+  made.message.utf8 = !mail::is_ascii(report.to);  // its To; the rest of its header is ASCII
   for (std::string& address : to) made.recipients.push_back({std::move(address)});
   return made;
 }
@@ -59,6 +61,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
 
   store::NewMessage mail = report_message(settings, report, std::move(to));
   mail.message.report = !to_postmaster;
+  mail.message.require_tls = about.require_tls;  // RFC 8689 5
   // It may return all of a message: a content of its own is kept in chunks.
   auto bytes = std::make_shared<const std::string>(std::exchange(mail.head, std::string()));
   mail.body.push_back({0, bytes->size(), {}});

@@ -26,6 +26,7 @@ DigestPost unpack(std::string_view key, std::string_view record) {
     octets->eight_bit = in.flag();
     octets->leading_dots = in.flag();
   }
+  post.require_tls = !in.at_end() && in.flag();  // a version before this wrote none
   return post;
 }
 
@@ -37,6 +38,7 @@ void put_digest_post(Write& write, const DigestPost& post) {
   out.num(post.scanned.size).num(post.scanned.header_size);
   for (const mail::Octets& octets : {post.scanned.header, post.scanned.body})
     out.flag(octets.eight_bit).flag(octets.leading_dots);
+  out.flag(post.require_tls);
   write.put(Table::digest, digest_key(post.list, post.number), out.bytes());
 }
 

@@ -22,7 +22,8 @@ struct DigestPost {
   std::uint32_t number = 0;  // of the post
   Id message = 0, content = 0;
   TimePoint at{};
-  mail::Scanned scanned;  // of the content
+  mail::Scanned scanned;     // of the content
+  bool require_tls = false;  // it came with REQUIRETLS
 };
 
 struct DigestNumbers {

@@ -25,7 +25,8 @@ struct HeldPost {
   bool told = false;                      // the poster was, that his post waits
   std::string from, subject, message_id;  // for tables, as of Message
   mail::Scanned scanned;
-  std::string client, protocol, tls;  // for Received (server/office/arrival.hpp)
+  std::string client, protocol, tls;       // for Received (server/office/arrival.hpp)
+  bool utf8 = false, require_tls = false;  // of MAIL (smtp/transaction.hpp)
 };
 
 /// What ends the wait of a held post. It is recorded with it, so that whoever decides after that is told.

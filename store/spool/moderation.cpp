@@ -47,7 +47,8 @@ std::string pack(const HeldPost& post) {
   out.num(post.scanned.size).num(post.scanned.header_size);
   put(out, post.scanned.header);
   put(out, post.scanned.body);
-  return out.str(post.client).str(post.protocol).str(post.tls).take();
+  out.str(post.client).str(post.protocol).str(post.tls);
+  return out.u8(static_cast<std::uint8_t>((post.utf8 ? 1 : 0) | (post.require_tls ? 2 : 0))).take();
 }
 
 HeldPost unpack(std::string_view key, std::string_view record) {
@@ -76,6 +77,9 @@ HeldPost unpack(std::string_view key, std::string_view record) {
   post.client = in.text();
   post.protocol = in.text();
   post.tls = in.text();
+  const std::uint8_t flags = in.at_end() ? 0 : in.u8();  // a version before this wrote none
+  post.utf8 = (flags & 1) != 0;
+  post.require_tls = (flags & 2) != 0;
   return post;
 }
 

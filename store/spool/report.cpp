@@ -123,7 +123,10 @@ std::optional<DueReport> take_report(Write& write, Id id) {
   const bool failures = std::any_of(rows.begin(), rows.end(),
                                     [](const auto& entry) { return entry.second.report == Action::failed; });
   DueReport due;
-  due.report = begun(write, message, failures && smtp::returns_whole(message.dsn.ret, message.size));
+  // A report of a binary message must not be one; RFC 8689 5: as if RET=HDRS had been asked for.
+  const bool whole = failures && !message.binary && !message.require_tls &&
+                     smtp::returns_whole(message.dsn.ret, message.size);
+  due.report = begun(write, message, whole);
   Requests requests(write, message);
   for (auto& [number, row] : rows) {
     const Action action = std::exchange(row.report, Action::none);

@@ -16,8 +16,10 @@ enum Flag : std::uint8_t {  // of a message
   few = 8,
   asked = 16,
   unwarned = 32,
-  personal = 64
+  personal = 64,
+  more = 128  // a further octet of flags stands behind all else
 };
+enum MoreFlag : std::uint8_t { utf8 = 1, binary = 2, require_tls = 4 };
 enum RecipientFlag : std::uint8_t {
   duplicate = 1,
   isolated = 2,
@@ -37,6 +39,7 @@ std::uint8_t flags_of(std::initializer_list<std::pair<bool, std::uint8_t>> flags
 
 void pack(Packer& p, const MessageRow& m) {
   const bool reports = m.dsn.given() || m.requests || m.report || m.report_at != TimePoint{};
+  const std::uint8_t further = flags_of({{m.utf8, utf8}, {m.binary, binary}, {m.require_tls, require_tls}});
   p.word(m.state).num(m.content).str(m.reverse_path).num(m.list).str(m.list_address).num(m.post);
   p.word(m.copies).word(m.verp_format).num(m.roster_version).num(m.size);
   p.u8(flags_of({{m.eight_bit, eight_bit},
@@ -45,7 +48,8 @@ void pack(Packer& p, const MessageRow& m) {
                  {m.few, few},
                  {reports, asked},
                  {m.unwarned, unwarned},
-                 {m.personal, personal}}));
+                 {m.personal, personal},
+                 {further != 0, more}}));
   p.time(m.arrived).time(m.finished);
   const Counts& c = m.counts;
   for (const auto n : {c.queued, c.deferred, c.held, c.delivered, c.failed, c.expired, c.removed}) p.num(n);
@@ -53,6 +57,7 @@ void pack(Packer& p, const MessageRow& m) {
   p.str(m.from).str(m.subject).str(m.message_id);
   if (m.few) p.num(m.few_done).str(m.page);
   if (reports) p.word(m.dsn.ret).str(m.dsn.envid).flag(m.requests).flag(m.report).time(m.report_at);
+  if (further != 0) p.u8(further);
 }
 
 MessageRow unpack_message(Id id, std::string_view value) {
@@ -98,6 +103,12 @@ MessageRow unpack_message(Id id, std::string_view value) {
     m.requests = u.flag();
     m.report = u.flag();
     m.report_at = u.time();
+  }
+  if (flags & more) {
+    const auto further = u.u8();
+    m.utf8 = further & utf8;
+    m.binary = further & binary;
+    m.require_tls = further & require_tls;
   }
   if (m.few && m.originals > few_recipients) u.bad("keeps more recipients in itself than there is room for");
   if (m.originals > ~m.added) u.bad("counts more recipients than there can be");

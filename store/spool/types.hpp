@@ -70,6 +70,10 @@ struct Message {
   bool eight_bit = false;     // outgoing bytes hold octets above 127
   bool leading_dots = false;  // some line of them begins with '.' (else the bytes are their own wire form)
   bool personal = false;      // it has blanks: each copy has octets of its own besides `size`
+  // What a next hop must offer, whatever the addresses are:
+  bool utf8 = false;    // SMTPUTF8: it came with it, and its header as it goes out is not ASCII (RFC 6531)
+  bool binary = false;  // BINARYMIME: not made of lines, so it goes by BDAT only (RFC 3030)
+  bool require_tls = false;  // REQUIRETLS, under TLS whose certificate is verified (RFC 8689)
   TimePoint arrived{};
   TimePoint finished{};
   Counts counts;

@@ -2,6 +2,7 @@
 """DANE for SMTP (RFC 7672) end to end: signed zones by knot, TLS peers on loopback addresses. What a peer heard, in
 plain text or under TLS, judges; `last_reply.tls` and the log say what the operator is told."""
 import hashlib
+import smtplib
 
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -49,11 +50,12 @@ class Test(harness.Case):
     def owner(self, host):
         return f"_{self.port}._tcp.{host}"
 
-    def house(self, zones, signed, broken=(), post=(), relay=None, destinations=()):
+    def house(self, zones, signed, broken=(), post=(), relay=None, destinations=(), **more):
         dns = Knot(self.folder, zones, signed, broken)
         self.addCleanup(dns.stop)
         self.house_of = self.spoold(settings={
-            "resolver": {"forward": [dns.address], "trust_anchor": dns.anchors()}, "delivery": {"retry": ["1h"]},
+            **more,
+            "resolver": {"forward": [dns.address], "trust_anchor": dns.anchors()}, "delivery": {"retry": ["1h"], **more.get("delivery", {})},
             "destination": [*destinations, {"match": "mx:*", "port": self.port}], **({"relay": relay} if relay else {})})
         if post:
             self.house_of.post(post[0], rcpts=post)
@@ -126,6 +128,33 @@ class Test(harness.Case):
         self.held("a@short.secure.test", "TLS handshake failed")
         for name in ("alien", "short"):
             self.nothing_in_plain(self.peers[name])
+
+    def test_requiretls_goes_to_hosts_whose_names_are_validated(self):
+        """RFC 8689 4.2.1: by DANE, or by the certificate of a host that a signed zone names."""
+        certificates = {name: self.authority.certificate(host) for name, host in
+                        (("key", "strange.example"), ("pkix", "mx.pkix.secure.test"), ("other", "strange.example"), ("open", "mx.open.plain.test"))}
+        make = lambda name, *tlsa: self.one(name, certificates[name], tlsa, keywords=["REQUIRETLS"])
+        signed = make("key", f"3 1 1 {of_key(certificates['key'])}") + make("pkix") + make("other")
+        here, port = str(self.authority.certificate("localhost")), harness.free_port()
+        spoold = self.house({"plain.test": make("open")}, {"secure.test": signed}, tls=[{"certificate": here, "key": here}],
+                            listen=[{"address": f"127.0.0.1:{port}", "tls": "starttls"}], delivery={"ca_file": str(self.authority.file)})
+        addresses = ["a@key.secure.test", "a@pkix.secure.test", "a@other.secure.test", "a@open.plain.test"]
+        with smtplib.SMTP("127.0.0.1", port, timeout=60 * harness.SLOW) as client:
+            client.starttls()
+            client.ehlo()
+            client.mail("s@key.secure.test", ["REQUIRETLS"])
+            self.assertEqual([client.rcpt(a)[0] for a in addresses], [250] * 4)
+            self.assertEqual(client.data(b"Subject: secret\r\n\r\n")[0], 250)
+        failed = harness.wait_until(lambda: len(lines := spoold.lines("failed")) == 2 and lines, 20, "two failures")
+        for address, words in (("a@other.secure.test", "ostname mismatch"), ("a@open.plain.test", "not validated by DNSSEC")):
+            [line] = [x for x in failed if f"to={address} " in x]
+            self.assertIn(words, line)
+            self.assertIn("dsn=5.7.10", line)
+        for name, mails in (("pkix", 1), ("key", 2)):  # and a report
+            harness.wait_until(lambda: len(self.peers[name].mails) >= mails, 20, "delivered")
+            for under_tls, mail, _, _ in self.peers[name].mails:
+                self.assertTrue(under_tls and mail.endswith(" REQUIRETLS"), mail)
+        self.assertEqual(self.peers["other"].mails + self.peers["open"].mails, [])
 
     def test_records_that_do_not_match(self):
         """Wrong records hold the mail until the certificate is the right one; meanwhile another MX host may do."""

@@ -36,6 +36,9 @@ inline void fuzz_client_dialog(std::string_view data) {
         mail.plan.recipients = {1, 2, 3};
         mail.addresses = {"a@b", "j\xc3\xb6rg@b", "c@b"};
         mail.size = 100;
+        mail.utf8 = mail.plan.message == 3;
+        mail.binary = mail.plan.message == 2;
+        mail.require_tls = mail.plan.message == 4;
         mail.dsn = {smtp::Ret::headers, "id"};
         mail.list_copies = (mail.plan.message & 1) != 0;
         if (!mail.list_copies) mail.requests = {{smtp::notify_never, ""}, {}, {0, "rfc822;c+2Bb"}};
@@ -64,8 +67,9 @@ inline void fuzz_client_dialog(std::string_view data) {
     must(seen[i].message == i && seen[i].rcpt.size() == 3 && seen[i].rcpts_sent <= 3);
     must(!seen[i].dot_sent || seen[i].content_sent);
     must(!seen[i].content_sent || seen[i].chunked || (seen[i].data && seen[i].data->code / 100 == 3));
-    must(!seen[i].chunked || (chunked && !seen[i].data_sent && seen[i].dot.size() <= 1));
+    must(!seen[i].chunked || ((chunked || i == 2) && !seen[i].data_sent && seen[i].dot.size() <= 1));
     must(!seen[i].data_sent || seen[i].mail_sent);
+    must(i != 2 || (!seen[i].data_sent && (choice & 1) * seen[i].content_sent == 0));
   }
   must(!dialog.drop().text.empty());
 }

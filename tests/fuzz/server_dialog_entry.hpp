@@ -4,6 +4,7 @@
 #pragma once
 #include <string>
 
+#include "protocol/mail/ascii.hpp"
 #include "tests/fuzz/input.hpp"
 #include "tests/protocol/smtp/dialog_script.hpp"
 
@@ -35,14 +36,19 @@ inline void fuzz_server_dialog(std::string_view data) {
     must(driver.content.size() <= profile.content.size);
   }
   must(driver.out.size() < 4 || driver.out.ends_with("\r\n"));
+  must(mail::is_ascii(driver.out));
 }
 
 /// Framing of BDAT. Of each pair of octets one chooses the size of a chunk and what is wrong with it, the other how it is cut;
-/// the rest is content. No octet of a chunk may be read as a command, whatever is answered: the QUIT behind all of them is.
+/// the rest is content, of BINARYMIME where the second bit of
+/// the first octet is set. No octet of a chunk may be read as a command, whatever is answered: the QUIT behind all of them is.
 inline void fuzz_bdat(std::string_view data) {
   Input input{data};
   smtp::ServerProfile profile;
-  profile.lmtp = (input.octet() & 1) != 0;
+  const unsigned choice = input.octet();
+  profile.lmtp = (choice & 1) != 0;
+  const std::string mail =
+      (choice & 2) != 0 ? "MAIL FROM:<a@c.example> BODY=BINARYMIME\r\n" : "MAIL FROM:<a@c.example>\r\n";
   profile.content = {.size = 500, .line = 100, .header = 300, .received = 3};
   profile.max_errors = 1 << 30;
   Driver driver(profile, true, {.trusted_network = true, .local = false});
@@ -56,7 +62,7 @@ inline void fuzz_bdat(std::string_view data) {
   for (int i = 0; i < 20 && !input.data.empty(); ++i) {
     const unsigned what = input.octet(), piece = 1 + input.octet() % 40;
     if (what % 4 == 0) {
-      feed("RSET\r\nMAIL FROM:<a@c.example>\r\nRCPT TO:<b@mx.example>\r\n", piece);
+      feed("RSET\r\n" + mail + "RCPT TO:<b@mx.example>\r\n", piece);
       whole.clear();
       in_doubt = false;
     }
@@ -72,6 +78,9 @@ inline void fuzz_bdat(std::string_view data) {
     if (driver.committed.size() == commits) continue;
     const std::string& got = driver.committed.back();
     must(last && !in_doubt && (got == whole || got == whole + "\r\n"));
+    const bool ends_in_header = driver.last.header_size == driver.last.size;
+    must((choice & 2) == 0 || got == whole || ends_in_header);
+    must((choice & 2) != 0 || !driver.last.binary);
   }
   feed("QUIT\r\n", 3);
   must(driver.closed && driver.out.ends_with("221 2.0.0 bye\r\n"));

@@ -301,7 +301,8 @@ class Peer(asyncio.Protocol):
         elif verb in ("EHLO", "LHLO", "HELO"):
             self.forget()
             words = ["peer.example"] + (["PIPELINING"] if self.plan.pipelining else []) + (["CHUNKING"] if self.plan.chunking else [])
-            words += self.plan.keyword + (["8BITMIME", "SMTPUTF8"] if self.plan.eight_bit else []) + ["SIZE 0", "ENHANCEDSTATUSCODES"]
+            words += self.plan.keyword + (["8BITMIME"] if self.plan.eight_bit else [])
+            words += (["SMTPUTF8"] if self.plan.eight_bit and self.plan.smtputf8 else []) + ["SIZE 0", "ENHANCEDSTATUSCODES"]
             self.step("ehlo", line, "\r\n".join("250" + (" " if w is words[-1] else "-") + w for w in words))
         elif verb == "RSET":
             self.forget()
@@ -411,6 +412,7 @@ def parse(arguments):
     p.add_argument("--no-pipelining", dest="pipelining", action="store_false")
     p.add_argument("--no-chunking", dest="chunking", action="store_false")
     p.add_argument("--no-8bitmime", dest="eight_bit", action="store_false")
+    p.add_argument("--no-smtputf8", dest="smtputf8", action="store_false")
     p.add_argument("--bdat-keeps", action="store_true", help="a BDAT refused for want of recipients leaves the transaction open, as Exchange does")
     p.add_argument("--keyword", action="append", default=[], help="one more line of the EHLO reply: LIMITS RCPTMAX=10")
     p.add_argument("--lone-dot", action="store_true", help="354 to DATA although every RCPT was refused")

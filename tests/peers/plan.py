@@ -43,7 +43,7 @@ class Plan:
             if what not in ("rcpt", "rejects", "messages", "seconds") or not number:
                 raise SystemExit(f"--close-after {text}: expected rcpt:N, rejects:N, messages:N or seconds:S")
             self.close_after[what] = float(number)
-        for name in ("how", "replies", "greylist", "lmtp", "pipelining", "chunking", "eight_bit", "keyword", "lone_dot", "lmtp_cut", "max_connections", "bdat_keeps",
+        for name in ("how", "replies", "greylist", "lmtp", "pipelining", "chunking", "eight_bit", "smtputf8", "keyword", "lone_dot", "lmtp_cut", "max_connections", "bdat_keeps",
                      "content"):
             setattr(self, name, o[name])
 

@@ -60,10 +60,11 @@ class Connection:
 
 class TlsPeer:
     """`starttls`: "ok", None (not offered), a reply, or one of close, garbage, stall, inject, half (220, then no TLS), late
-    (closes after the handshake). `auth`: (username, password) that it takes; `implicit`: smtps; `listen`: address and port."""
+    (closes after the handshake). `keywords`: further ones of EHLO under TLS; `refused`: recipients; `auth`: (username, password) that it takes; `implicit`: smtps; `listen`: address and port."""
 
     def __init__(self, certificate, starttls="ok", implicit=False, auth=None, mechanisms="PLAIN LOGIN", tls13=True,
-                 listen=("127.0.0.1", 0)):
+                 listen=("127.0.0.1", 0), keywords=(), refused=()):
+        self.keywords, self.refused = list(keywords), refused
         self.starttls, self.implicit, self.auth, self.mechanisms = starttls, implicit, auth, mechanisms
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         self.context.load_cert_chain(certificate)
@@ -126,6 +127,8 @@ class TlsPeer:
                 offers = ["peer.example", "PIPELINING", "8BITMIME"]
                 if self.starttls is not None and not isinstance(sock, ssl.SSLSocket):
                     offers.append("STARTTLS")
+                if isinstance(sock, ssl.SSLSocket):
+                    offers += self.keywords
                 if self.auth:
                     offers.append("AUTH " + self.mechanisms)
                 say("\r\n".join(f"250{' ' if o is offers[-1] else '-'}{o}" for o in offers))
@@ -170,8 +173,14 @@ class TlsPeer:
                 sender, rcpts = line, []
                 say("250 2.1.0 ok")
             elif verb == "RCPT":
-                rcpts.append(line[line.index("<") + 1:line.index(">")])
-                say("250 2.1.5 ok")
+                address = line[line.index("<") + 1:line.index(">")]
+                if address in self.refused:
+                    say("550 5.1.1 no such user")
+                else:
+                    rcpts.append(address)
+                    say("250 2.1.5 ok")
+            elif verb == "DATA" and not rcpts:
+                say("554 5.5.1 no valid recipients")
             elif verb == "DATA":
                 say("354 go")
                 content = b""

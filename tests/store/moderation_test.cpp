@@ -27,6 +27,7 @@ HeldPost held(Opened& s, const list::List& list) {
   post.scanned.size = 14 + 102;
   post.scanned.header_size = 14;
   post.scanned.body.leading_dots = true;
+  post.utf8 = true;
   return post;
 }
 
@@ -95,6 +96,7 @@ TEST_CASE("moderation: a held post is kept as it came, and shown with all that i
   CHECK(post.until == expected.until);
   CHECK(post.scanned == expected.scanned);
   CHECK(post.reason == expected.reason);
+  CHECK((post.utf8 && !post.require_tls));
   const Read read(*h.s.store);
   CHECK(spool::content(read, post.content, 0, 1000).starts_with("Subject: x\r\n\r\nyyy"));
   CHECK(spool::held_post(read, h.list.id, 1)->id == id);

@@ -68,6 +68,32 @@ TEST_CASE("keys sort as their parts do") {
   CHECK_THROWS_AS(Key().str(std::string_view("a\0b", 3)), Broken);
 }
 
+TEST_CASE(
+    "a message row: what a next hop must offer is kept; a row without any is as a version before wrote it") {
+  spool::MessageRow row;
+  row.eight_bit = row.personal = true;
+  const auto packed = [&row] {
+    Packer out;
+    spool::pack(out, row);
+    return out.take();
+  };
+  const std::string before = packed();
+  const auto old = spool::unpack_message(7, before);
+  CHECK((old.eight_bit && old.personal && !old.utf8 && !old.binary && !old.require_tls));
+  for (const unsigned bits : {1u, 2u, 4u, 5u, 7u}) {
+    row.utf8 = (bits & 1) != 0;
+    row.binary = (bits & 2) != 0;
+    row.require_tls = (bits & 4) != 0;
+    row.requests = bits == 5;
+    const std::string now = packed();
+    CHECK(now.size() > before.size());
+    const auto read = spool::unpack_message(7, now);
+    CHECK((read.utf8 == row.utf8 && read.binary == row.binary && read.require_tls == row.require_tls));
+    CHECK((read.eight_bit && read.personal && read.requests == row.requests));
+    CHECK_THROWS_AS(spool::unpack_message(7, now.substr(0, now.size() - 1)), Broken);
+  }
+}
+
 TEST_CASE("a message row that claims to hold more recipients than fit is corrupt, not undefined") {
   spool::MessageRow row;
   row.few = true;

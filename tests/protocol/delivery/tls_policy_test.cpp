@@ -66,6 +66,32 @@ TEST_CASE("each policy, with and without TLSA records") {
   }
 }
 
+TEST_CASE(
+    "mail with REQUIRETLS asks for an authenticated host, whatever else is configured, and never less than "
+    "that") {
+  for (const Tls policy : {Tls::none, Tls::opportunistic, Tls::required, Tls::verified, Tls::dane}) {
+    CAPTURE(static_cast<int>(policy));
+    for (const auto* tlsa : {static_cast<const std::vector<Tlsa>*>(nullptr), &good, &useless}) {
+      TlsFacts facts = mx();
+      facts.tlsa = tlsa;
+      facts.failed_lately = true;
+      TlsRules strict = rules(policy);
+      strict.require_tls = true;
+      const TlsPlan plan = plan_tls(strict, facts);
+      CHECK(plan.use == Use::must);
+      CHECK_FALSE(plan.may_fall_back);
+      CHECK(plan.trust == (tlsa == &good && policy != Tls::verified ? Trust::dane : Trust::pkix));
+      CHECK(plan.names == std::vector<std::string>{"mx1.example.net"});  // RFC 8689 4.2.1: the host's own
+    }
+  }
+  TlsRules strict = rules(std::nullopt, true);
+  strict.require_tls = true;
+  TlsFacts loopback;
+  loopback.host = "127.0.0.1";
+  loopback.loopback = true;
+  CHECK(plan_tls(strict, loopback).trust == Trust::pkix);
+}
+
 TEST_CASE("names: the MX host and the recipients' domain; for DANE the base domain first") {
   TlsFacts facts = mx();
   CHECK(plan_tls(rules(Tls::verified), facts).names ==

@@ -88,3 +88,21 @@ TEST_CASE("draft: what delivery must know is computed from what goes out, not co
   none.remove("A");
   CHECK(none.octets() == Octets{});
 }
+
+TEST_CASE("draft: whether the header that goes out is ASCII, whatever the body is") {
+  const auto high = [](Drafted& drafted) { return drafted.draft.outgoing().header_eight_bit; };
+  Drafted header("A: \xc3\xa9\r\nB: 1\r\n\r\nbody\r\n"), body("A: 1\r\n\r\n\xc3\xa9\r\n");
+  CHECK(high(header));
+  CHECK_FALSE(high(body));
+  for (Drafted* one : {&header, &body}) one->draft.prepend("R: x\r\n");
+  CHECK(high(header));
+  CHECK_FALSE(high(body));
+  header.remove("A");
+  CHECK_FALSE(high(header));
+  header.draft.append("Z: \xc3\xa9\r\n");
+  CHECK(high(header));
+  body.draft.insert(body.draft.body_begin(), {{"\xc3\xa9\r\n", 0}});
+  CHECK_FALSE(high(body));
+  body.draft.prepend("S: \xc3\xa9\r\n");
+  CHECK(high(body));
+}

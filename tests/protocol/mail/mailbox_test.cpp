@@ -75,6 +75,22 @@ TEST_CASE("mailbox: each fault has its sentence") {
   CHECK(fault("m\xc2\x85x@x", Mailbox::Allow::utf8) == "the local part is not valid UTF-8");
 }
 
+TEST_CASE("mailbox: a domain in UTF-8 is kept as A-labels, where UTF-8 is allowed") {
+  const auto utf8 = [](std::string_view text) { return Mailbox::parse(text, Mailbox::Allow::utf8); };
+  CHECK(utf8("j\xc3\xb6rg@B\xc3\x9c"
+             "cher.Example")
+            ->text() == "j\xc3\xb6rg@xn--bcher-kva.example");
+  CHECK(utf8("anne@b\xc3\xbc"
+             "cher.example") == utf8("anne@xn--bcher-kva.example"));
+  CHECK(utf8("\"\xc3\xb6@x\"@\xc3\xa4.example")->domain() == "xn--4ca.example");
+  CHECK(fault("a@\xe2\x80\xae.example", Mailbox::Allow::utf8) ==
+        "the domain must be written in its A-label form (xn--...)");
+  for (const std::string_view bad :
+       {std::string_view("a@\xff\xfe.example"), std::string_view("a@x\0\xc3\xa4", 6),
+        std::string_view("a@[\xc3\xa4]"), std::string_view("a@\xe2\x80\xae.example")})
+    CHECK_FALSE(utf8(bad));
+}
+
 TEST_CASE("mailbox: lengths") {
   const std::string local64(64, 'a'), local65(65, 'a');
   CHECK(Mailbox::parse(local64 + "@x.example"));

@@ -177,3 +177,58 @@ TEST_CASE("CHUNKING: with contents in flight the oldest unanswered command is th
     CHECK(talk.dialog.take_open().size() == c.open);
   }
 }
+
+TEST_CASE(
+    "BINARYMIME goes by BDAT behind the reply to each RCPT, in lock-step too, or is refused without asking") {
+  const char* const binary = "250-hello\n250-PIPELINING\n250-CHUNKING\n250-8BITMIME\n250 BINARYMIME";
+  auto one = mail(1, {"a@y"});
+  one.size = 5;
+  one.binary = one.eight_bit = true;
+  auto trusted = one;
+  trusted.plan.chunked = true;
+  auto stepped = trusted;
+  stepped.plan.window = 1;
+  replay({one, mail(2, {"b@y"})},
+         {S("220 hi"), C("EHLO me"), S(binary), C("MAIL FROM:<s@x> BODY=BINARYMIME\nRCPT TO:<a@y>"),
+          S("250 ok"), S("250 ok"), C("BDAT 5 LAST\n<1>\nMAIL FROM:<s@x>\nRCPT TO:<b@y>\nDATA"),
+          S("250 queued\n250 ok\n250 ok\n354 go"), C("<2>\n."), S("250 queued"), C("QUIT"), S("221 bye")});
+  replay({one}, {S("220 hi"), C("EHLO me"), S(binary), C("MAIL FROM:<s@x> BODY=BINARYMIME\nRCPT TO:<a@y>"),
+                 S("250 ok\n550 no"), C("QUIT"), S("221 bye")});
+  for (const auto& each : {stepped, one, trusted})
+    replay({each}, {S("220 hi"), C("EHLO me"), S("250-hello\n250-CHUNKING\n250 BINARYMIME"),
+                    C("MAIL FROM:<s@x> BODY=BINARYMIME"), S("250 ok"), C("RCPT TO:<a@y>"), S("250 ok"),
+                    C("BDAT 5 LAST\n<1>"), S("250 queued"), C("QUIT"), S("221 bye")});
+  replay({trusted}, {S("220 hi"), C("EHLO me"), S(binary),
+                     C("MAIL FROM:<s@x> BODY=BINARYMIME\nRCPT TO:<a@y>\nBDAT 5 LAST\n<1>"),
+                     S("250 ok\n250 ok\n250 queued"), C("QUIT"), S("221 bye")});
+  const auto refused = [&](const char* ehlo, bool lmtp = false) {
+    Talk talk(ClientDialog::Options{lmtp, "me", ClientDialog::Pipelining::connection, {}});
+    talk.mails = {trusted, mail(2, {"b@y"})};
+    talk.dialog.received("220 hi\r\n");
+    talk.pull();
+    talk.dialog.received(crlf(ehlo));
+    CHECK(talk.pull().starts_with("MAIL FROM:<s@x>"));
+    const auto finished = talk.dialog.take_finished();
+    REQUIRE(finished.size() == 1);
+    CHECK((finished[0].message == 1 && !finished[0].mail_sent));
+    CHECK(finished[0].mail->enhanced == EnhancedStatus{5, 6, 3});
+  };
+  refused(chunking);
+  refused("250-hello\n250-8BITMIME\n250 BINARYMIME");
+  refused(binary, true);
+}
+
+TEST_CASE("REQUIRETLS goes with MAIL to a host that offers it, and is refused without asking for any other") {
+  auto one = mail(1, {"a@y"});
+  one.require_tls = true;
+  const auto script = [&](const char* ehlo) {
+    Talk talk = greeted({one, mail(2, {"b@y"})}, ehlo);
+    const std::string said = talk.pull();
+    const auto finished = talk.dialog.take_finished();
+    if (!finished.empty()) CHECK(finished[0].mail->enhanced == EnhancedStatus{5, 7, 30});
+    return said;
+  };
+  CHECK(script("250-hello\n250-PIPELINING\n250 REQUIRETLS") ==
+        crlf("MAIL FROM:<s@x> REQUIRETLS\nRCPT TO:<a@y>\nDATA"));
+  CHECK(script("250-hello\n250 PIPELINING") == crlf("MAIL FROM:<s@x>\nRCPT TO:<b@y>\nDATA"));
+}

@@ -155,6 +155,29 @@ TEST_CASE("an address that needs SMTPUTF8 is refused without asking, the others 
   CHECK(talk.pull() == "QUIT\r\n");
 }
 
+TEST_CASE(
+    "a message whose header needs SMTPUTF8 goes with it, or is refused without asking; the next one is "
+    "sent") {
+  const auto script = [](const char* offers, const char* mails) {
+    auto one = mail(1, {"a@y"}), two = mail(2, {"b@y"});
+    one.utf8 = true;
+    Talk talk;
+    talk.mails = {one, two};
+    talk.dialog.received("220 hi\r\n");
+    talk.pull();
+    talk.dialog.received(crlf(offers));
+    CHECK(talk.pull() == crlf(mails));
+    return talk.dialog.take_finished();
+  };
+  const auto refused = script("250-hello\n250 PIPELINING", "MAIL FROM:<s@x>\nRCPT TO:<b@y>\nDATA");
+  REQUIRE(refused.size() == 1);
+  CHECK(refused[0].message == 1);
+  CHECK(refused[0].mail->enhanced == EnhancedStatus{5, 6, 7});
+  CHECK(!refused[0].mail_sent);
+  CHECK(script("250-hello\n250-PIPELINING\n250 SMTPUTF8", "MAIL FROM:<s@x> SMTPUTF8\nRCPT TO:<a@y>\nDATA")
+            .empty());
+}
+
 TEST_CASE("a message that its owner refused for this host is not sent; those around it are") {
   Talk talk;
   talk.mails = {mail(1, {"a@y"}), mail(2, {"a@y", "b@y"}), mail(3, {"c@y"})};

@@ -63,10 +63,22 @@ TEST_CASE("command: what is wrong with MAIL") {
   }
   CHECK(code("FROM:<a>") == 501107);
   CHECK(code("FROM:<a@b..c>") == 501107);
-  CHECK(code("FROM:<\xc3\xa4@b.example>") == 553607);
-  CHECK(code("FROM:<> SMTPUTF8") == 555504);
+  CHECK(code("FROM:<\xc3\xa4@b.example>") == 550607);
+  CHECK(code("FROM:<a@\xe2\x80\xae.example> SMTPUTF8") == 501107);
   CHECK(code("FROM:<> AUTH=<>") == 555504);
-  CHECK(code("FROM:<> BODY=BINARYMIME") == 504504);
+  CHECK(code("FROM:<> BODY=BINARYMIME BODY=BINARYMIME") == 501504);
+  CHECK(code("FROM:<> REQUIRETLS") == 530710);
+  CHECK(code("FROM:<> REQUIRETLS=1") == 501504);
+}
+
+TEST_CASE("command: what MAIL says of content and transport") {
+  const auto binary = parse_mail("FROM:<> body=BinaryMime");
+  CHECK((binary->binary && binary->eight_bit));
+  const PathRules secure{.tls = true};
+  CHECK(parse_mail("FROM:<a@b.example> requiretls SIZE=1", secure)->require_tls);
+  CHECK_FALSE(parse_mail("FROM:<a@b.example>", secure)->require_tls);
+  CHECK(parse_mail("FROM:<> REQUIRETLS REQUIRETLS", secure).error().text == "REQUIRETLS given twice");
+  CHECK_FALSE(parse_rcpt("TO:<a@b.example> REQUIRETLS", secure));
 }
 
 TEST_CASE("command: RCPT") {
@@ -77,6 +89,30 @@ TEST_CASE("command: RCPT") {
   CHECK(parse_rcpt("TO:<a@b.example> FORWARD=NO").error().code == 555);
   CHECK(parse_rcpt("TO:<a@b.example> N\x01\xff").error().text == "parameter not recognized: N??");
   CHECK(parse_rcpt("TO:<a@\xc3\xa4.example>").error().code == 553);
+}
+
+TEST_CASE("command: with SMTPUTF8 paths may hold UTF-8, and their domains become A-labels") {
+  const PathRules rules{.utf8 = true};
+  const auto mail = parse_mail("FROM:<j\xc3\xb6rg@\xc3\xa4.example> SMTPUTF8", rules);
+  REQUIRE(mail);
+  CHECK(mail->utf8);
+  CHECK(mail->reverse_path->text() == "j\xc3\xb6rg@xn--4ca.example");
+  CHECK_FALSE(parse_mail("FROM:<a@b.example>", rules)->utf8);
+  const auto rcpt = parse_rcpt("TO:<\"\xc3\xb6@x\"@\xc3\xa4.example>", rules);
+  REQUIRE(rcpt);
+  CHECK(rcpt->forward_path->local() == "\xc3\xb6@x");
+  CHECK(rcpt->forward_path->domain() == "xn--4ca.example");
+  CHECK(parse_rcpt("TO:<anne@\xc3\xa4.example>", rules)->forward_path->text() == "anne@xn--4ca.example");
+  CHECK_FALSE(parse_rcpt("TO:<\xc3\xa4.example>", rules));
+  CHECK_FALSE(parse_rcpt("TO:<\"\xc3\xa4@x\">", rules));
+  CHECK(parse_rcpt("TO:<a@b.example> ORCPT=utf-8;j\xc3\xb6rg@b.example", rules)->dsn.orcpt ==
+        "utf-8;j\\x{F6}rg@b.example");
+  for (const char* bad :
+       {"TO:<a@b.example> ORCPT=utf-8;j\xf6rg@b.example", "TO:<a@b.example> ORCPT=utf-8;\xc3\xb6=x",
+        "TO:<a@b.example> ORCPT=utf-8;\xc2\x85", "TO:<a@b.example> ORCPT=rfc822;\xc3\xb6"}) {
+    CAPTURE(bad);
+    CHECK_FALSE(parse_rcpt(bad, rules));
+  }
 }
 
 TEST_CASE("command: the name of EHLO") {

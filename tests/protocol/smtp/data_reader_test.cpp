@@ -145,3 +145,81 @@ TEST_CASE("data reader: agrees with the plain definition") {
     RC_ASSERT(out.scanned == mail::scan(content));
   });
 }
+
+namespace {
+
+// BDAT of BINARYMIME, cut into pieces of `step`.
+Outcome run_binary(std::string_view input, std::size_t step, DataLimits limits = {}) {
+  DataReader reader(limits, DataReader::Framing::binary);
+  Outcome out;
+  for (; !input.empty(); input.remove_prefix(std::min(step, input.size())))
+    out.taken += reader.read(input.substr(0, step), out.content);
+  reader.finish(out.content);
+  out.refusal = reader.refusal();
+  if (reader.refused()) out.content.clear();
+  out.ended = reader.ended();
+  out.scanned = reader.scanned();
+  return out;
+}
+
+}  // namespace
+
+TEST_CASE(
+    "data reader: a body of BINARYMIME is kept octet for octet, and is binary only if it is not made of "
+    "lines") {
+  const std::string header = "a: b\r\nc: d\r\n\r\n";
+  struct Row {
+    std::string body;
+    bool binary;
+  };
+  for (const Row& row : std::vector<Row>{{"", false},
+                                         {"line\r\n", false},
+                                         {".\r\n..\r\n\xc3\xbc\r\n", false},
+                                         {"no end", true},
+                                         {"\n", true},
+                                         {"a\nb\r\n", true},
+                                         {"a\rb\r\n", true},
+                                         {"a\r", true},
+                                         {"a\r\r\n", true},
+                                         {"a\n\rb\r\n", true},
+                                         {"\0\r\n"s, true},
+                                         {"\r\n.\n"s, true},
+                                         {std::string(300, 'x') + "\r\n", true}}) {
+    CAPTURE(row.body);
+    for (const std::size_t step : {1u, 2u, 3u, 7u, 1000u}) {
+      const Outcome out = run_binary(header + row.body, step, {.size = 1000, .line = 200});
+      CHECK(out.refusal.code == 0);
+      CHECK(out.content == header + row.body);
+      CHECK(out.scanned.binary == row.binary);
+      CHECK(out.scanned.size == out.content.size());
+      CHECK(out.scanned.header_size == header.size());
+    }
+  }
+}
+
+TEST_CASE("data reader: the header of BINARYMIME is made of lines, and limits hold") {
+  for (const std::size_t step : {1u, 2u, 5u, 1000u}) {
+    for (const std::string& bad :
+         {"a: b\nc: d\r\n\r\nx"s, "a: \rb\r\n\r\nx"s, "a: \0b\r\n\r\nx"s, "a: b\r\r\n\r\n\n\n\n"s})
+      CHECK(run_binary(bad, step).refusal.enhanced == EnhancedStatus{5, 5, 2});
+    CHECK(run_binary("a: b\r\n\r\n" + std::string(100, '\0'), step, {.size = 50}).refusal.code == 552);
+    CHECK(run_binary("a: b", step).content == "a: b\r\n");  // a message that ends within its header
+  }
+}
+
+TEST_CASE("data reader: what BINARYMIME finds does not depend on how the chunks were cut (property)") {
+  rc::check([] {
+    const auto body = *rc::gen::container<std::string>(rc::gen::element('\r', '\n', '\0', '.', 'x', '\xff'));
+    const auto step = *rc::gen::inRange<std::size_t>(1, 9);
+    const std::string input = "a: b\r\n\r\n" + body;
+    const Outcome whole = run_binary(input, input.size());
+    RC_ASSERT(whole.content == input && whole.refusal.code == 0);
+    RC_ASSERT(run_binary(input, step) == whole);
+    // Not binary is what DATA would have carried, as it is.
+    DataReader lines({}, DataReader::Framing::chunks);
+    std::string content;
+    lines.read(input, content);
+    lines.finish(content);
+    RC_ASSERT(whole.scanned.binary == (lines.refused() || content != input));
+  });
+}

@@ -160,6 +160,7 @@ class Driver {
         const std::size_t wanted = dialog.profile().lmtp ? dialog.transaction().recipients.size() : 1;
         if (commit.size() != wanted) commit.assign(wanted, smtp::Reply{250, {2, 0, 0}, "taken"});
         committed.push_back(std::exchange(content, {}));
+        last = dialog.reader().scanned();
         dialog.committed(commit, said);
       }
       most_said = std::max(most_said, said.size());
@@ -201,6 +202,7 @@ class Driver {
   bool room;
   std::string out, content, pending;
   std::vector<std::string> committed;
+  mail::Scanned last;  // of the last of them
   std::vector<smtp::Reply> commit;
   bool closed = false;
   int pauses = 0;             // that a session would have made
