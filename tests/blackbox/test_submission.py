@@ -313,6 +313,23 @@ class Submission(harness.Case):
         self.assertEqual((stats["logins"], stats["failed_logins"]), (4, 62))
         self.assertTrue(any("454 4.7.0 too many failed logins" in line and "client=127.0.2.1 user=anne" in line for line in spoold.lines("refused")))
 
+    def test_networks_of_logins_are_known_after_a_restart(self):
+        spoold = self.house()
+        for _ in range(3):
+            self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
+        self.assertTrue(self.login("127.0.3.1")[1].startswith("235 "))
+        self.assertEqual(spoold.stop(), 0)
+        spoold.start()
+        for i in range(50):
+            self.assertTrue(self.login(f"127.0.4.{i + 1}", "anne", "x")[1].startswith("535 "))
+        self.assertTrue(self.login("127.0.5.1")[1].startswith("454 4.7.0 too many failed logins"))
+        self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
+        for i in range(10):
+            self.assertTrue(self.login("127.0.3.1", f"user{i}", "x")[1].startswith("535 "))
+        self.assertTrue(self.login("127.0.3.1", "bart")[1].startswith("454 "))
+        self.assertTrue(self.login("127.0.3.1")[1].startswith("235 "))
+        spoold.check()
+
     def test_many_logins_at_a_time_let_nobody_else_wait(self):
         """On one network thread: passwords are judged elsewhere, and the line before them is bounded."""
         spoold = self.house(server={"threads": 1}, smtp={"max_connections": 2000, "trusted_networks": ["127.0.0.1"]})
