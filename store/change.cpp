@@ -13,6 +13,8 @@ Job::Kind kind_of(const directory::Change& change) {
   const bool adds = std::holds_alternative<directory::BeginImport>(change) ||
                     std::holds_alternative<directory::ImportRows>(change) ||
                     std::holds_alternative<directory::FinishImport>(change);
+  if (std::holds_alternative<directory::KnowNetwork>(change))
+    return Job::Kind::patient;  // nobody waits for it
   return adds ? Job::Kind::intake : Job::Kind::change;
 }
 

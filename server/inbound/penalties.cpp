@@ -69,4 +69,10 @@ void Penalties::succeeded(const std::string& network, const std::string& user, C
   known_.touch(pair_of(network, user)).login = now;
 }
 
+void Penalties::remember(const std::string& network, const std::string& user, Clock::duration ago,
+                         Clock::time_point now) {
+  const std::scoped_lock lock(mutex_);
+  if (known_.find(pair_of(network, user)) == nullptr) known_.touch(pair_of(network, user)).login = now - ago;
+}
+
 }  // namespace spoold::server

@@ -5,8 +5,9 @@
 // `network` failures, a user name above `user`. So nobody is locked out by an attacker: from a network where a user has
 // logged in before, neither counts for him; what fails there under his name counts by itself, up to `network`.
 //
-// Guarantees: tables are bounded: the entry that was touched longest ago is forgotten for a new one. Nothing is kept over a
-// restart. Any thread. The clock is an argument. See also: session_auth.cpp.
+// Guarantees: tables are bounded: the entry that was touched longest ago is forgotten for a new one. Failures are
+// forgotten at a restart; logins are in the store (directory::KnownNetwork), and remembered by whoever looks the user up. Any
+// thread. The clock is an argument. See also: session_auth.cpp.
 #pragma once
 #include <chrono>
 #include <cstddef>
@@ -35,6 +36,10 @@ class Penalties {
   bool refuses(const std::string& network, const std::string& user, Clock::time_point now);
   void failed(const std::string& network, const std::string& user, Clock::time_point now);
   void succeeded(const std::string& network, const std::string& user, Clock::time_point now);
+
+  /// He has logged in there so long ago, as the store says. What is known already stays.
+  void remember(const std::string& network, const std::string& user, Clock::duration ago,
+                Clock::time_point now);
 
  private:
   struct Entry {

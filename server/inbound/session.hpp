@@ -32,6 +32,7 @@
 #include "server/inbound/session_log.hpp"
 #include "server/tls/channel.hpp"
 #include "server/watchdog.hpp"
+#include "store/directory/users.hpp"
 #include "store/txn.hpp"
 
 namespace spoold::server {
@@ -69,6 +70,7 @@ class Session : public std::enable_shared_from_this<Session> {
   smtp::ServerDialog::Answer may_send(const smtp::MailArgument& mail, std::optional<store::Read>& read);
   // session_auth.cpp
   Awaitable<smtp::ServerDialog::Answer> log_in();
+  void know(const std::string& user, store::directory::KnownNetwork network);
   smtp::sasl::Answer login_failed(const std::string& user, smtp::Reply reply);
   // session_screening.cpp and session_filters.cpp
   void take_filters();

@@ -228,6 +228,8 @@ class Applying {
     return {};
   }
 
+  Done operator()(KnowNetwork& c) { return know_network(write_, c.name, c.known); }
+
   Done operator()(ScoreMember& c) {
     auto found = load(write_, c.list);
     if (!found) return no_list();

@@ -211,6 +211,15 @@ void read(Unpacker& in, RemoveUser& c) {
   c.name = in.text();
 }
 
+void put(Packer& out, const KnowNetwork& c) {
+  out.str(c.name).str(c.known.network).num(c.known.day);
+}
+void read(Unpacker& in, KnowNetwork& c) {
+  c.name = in.text();
+  c.known.network = in.text();
+  c.known.day = in.num32();
+}
+
 void put(Packer& out, const ScoreMember& c) {
   out.word(c.what).num(c.list).str(c.address);
   out.time(c.failure.at).flag(c.failure.soft).str(c.failure.cause);

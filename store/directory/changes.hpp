@@ -162,10 +162,17 @@ struct MoveMember {
   list::MemberId member = 0;  // filled in: the new id
 };
 
+/// A user has logged in from a network. Reception submits it once a day for a network, so that few logins cost a write.
+struct KnowNetwork {
+  std::string name;  // of the user
+  KnownNetwork known;
+};
+
 /// The order is that of the numbers on the disk: a new change goes to the end.
-using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
-                            ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser,
-                            ScoreMember, UndoBounces, AcceptSender, Ask, Redeem, ForgetAsked, MoveMember>;
+using Change =
+    std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport, ImportRows,
+                 FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser, ScoreMember, UndoBounces,
+                 AcceptSender, Ask, Redeem, ForgetAsked, MoveMember, KnowNetwork>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:

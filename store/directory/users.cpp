@@ -16,6 +16,8 @@ std::string pack(const User& user) {
   const Verifiers& v = user.verifiers;
   out.str(v.crypt).str(v.salt).num(v.iterations).str(v.stored_key).str(v.server_key);
   out.time(user.created).time(user.password_set);
+  out.num(user.networks.size());
+  for (const KnownNetwork& known : user.networks) out.str(known.network).num(known.day);
   return out.take();
 }
 
@@ -32,6 +34,11 @@ User unpack_user(std::string_view name, std::string_view record) {
   v.server_key = in.text();
   user.created = in.time();
   user.password_set = in.time();
+  if (in.at_end()) return user;  // of a version that kept no networks
+  for (std::uint64_t left = in.num(); left > 0; --left) {
+    std::string network = in.text();
+    user.networks.push_back({std::move(network), in.num32()});
+  }
   return user;
 }
 
@@ -65,6 +72,11 @@ std::optional<std::string> user_name_fault(std::string_view name) {
   return {};
 }
 
+std::uint32_t day_of(TimePoint at) {
+  const auto days = std::chrono::floor<std::chrono::days>(at).time_since_epoch().count();
+  return static_cast<std::uint32_t>(std::max<std::int64_t>(days, 0));
+}
+
 std::optional<User> find_user(const Read& read, std::string_view name) {
   if (user_name_fault(name)) return std::nullopt;  // also: no key is made of a peer's long text
   const auto record = read.get(Table::user, name);
@@ -93,6 +105,16 @@ Result<void> set_user(Write& write, const User& user) {
   if (auto wrong = fault(user)) return fail(Error::Kind::invalid, *std::move(wrong));
   if (!write.has(Table::user, user.name)) return no_user(user.name);
   write.put(Table::user, user.name, pack(user));
+  return {};
+}
+
+Result<void> know_network(Write& write, std::string_view name, KnownNetwork known) {
+  auto user = find_user(write, name);
+  if (!user) return no_user(name);
+  std::erase_if(user->networks, [&](const KnownNetwork& one) { return one.network == known.network; });
+  user->networks.insert(user->networks.begin(), std::move(known));
+  if (user->networks.size() > most_known_networks) user->networks.resize(most_known_networks);
+  write.put(Table::user, user->name, pack(*user));
   return {};
 }
 

@@ -27,15 +27,24 @@ struct Verifiers {
   bool operator==(const Verifiers&) const = default;
 };
 
+/// A network that a user has logged in from, as clients are counted by: an IPv4 address, the /64 of an IPv6 address.
+struct KnownNetwork {
+  std::string network;
+  std::uint32_t day = 0;  // of the last login: days since 1970, UTC
+  bool operator==(const KnownNetwork&) const = default;
+};
+
 struct User {
   std::string name;                    // visible ASCII in lower case
   std::vector<std::string> addresses;  // Mailbox texts: whom he may send as
   Verifiers verifiers;
   TimePoint created{}, password_set{};
+  std::vector<KnownNetwork> networks = {};  // the last one first
   bool operator==(const User&) const = default;
 };
 
-inline constexpr std::size_t longest_user_name = 254;
+inline constexpr std::size_t longest_user_name = 254, most_known_networks = 16;
+std::uint32_t day_of(TimePoint);  // as in KnownNetwork
 
 /// `name` in lower case. Throws Broken(corrupt).
 std::optional<User> find_user(const Read&, std::string_view name);
@@ -49,6 +58,9 @@ std::optional<std::string> user_name_fault(std::string_view name);
 Result<void> add_user(Write&, const User&);  // conflict: there is one of this name
 Result<void> set_user(Write&, const User&);  // not_found
 Result<void> remove_user(Write&, std::string_view name);
+/// The network becomes the first one of the user; beyond most_known_networks the last ones are forgotten. not_found: there is no
+/// such user (any more).
+Result<void> know_network(Write&, std::string_view name, KnownNetwork);
 
 }  // namespace directory
 }  // namespace spoold::store

@@ -313,6 +313,23 @@ class Submission(harness.Case):
         self.assertEqual((stats["logins"], stats["failed_logins"]), (4, 62))
         self.assertTrue(any("454 4.7.0 too many failed logins" in line and "client=127.0.2.1 user=anne" in line for line in spoold.lines("refused")))
 
+    def test_networks_of_logins_are_known_after_a_restart(self):
+        spoold = self.house()
+        for _ in range(3):
+            self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
+        self.assertTrue(self.login("127.0.3.1")[1].startswith("235 "))
+        self.assertEqual(spoold.stop(), 0)
+        spoold.start()
+        for i in range(50):
+            self.assertTrue(self.login(f"127.0.4.{i + 1}", "anne", "x")[1].startswith("535 "))
+        self.assertTrue(self.login("127.0.5.1")[1].startswith("454 4.7.0 too many failed logins"))
+        self.assertTrue(self.login("127.0.1.1")[1].startswith("235 "))
+        for i in range(10):
+            self.assertTrue(self.login("127.0.3.1", f"user{i}", "x")[1].startswith("535 "))
+        self.assertTrue(self.login("127.0.3.1", "bart")[1].startswith("454 "))
+        self.assertTrue(self.login("127.0.3.1")[1].startswith("235 "))
+        spoold.check()
+
     def test_many_logins_at_a_time_let_nobody_else_wait(self):
         """On one network thread: passwords are judged elsewhere, and the line before them is bounded."""
         spoold = self.house(server={"threads": 1}, smtp={"max_connections": 2000, "trusted_networks": ["127.0.0.1"]})
@@ -414,19 +431,28 @@ class Submission(harness.Case):
     # Never an open relay
 
     def test_no_open_relay(self):
-        """All that nmap's smtp-open-relay tries, and more forms of addresses that lead elsewhere."""
+        """All that nmap's smtp-open-relay tries, and more forms of addresses that lead elsewhere; here, and where we relay for a domain."""
         spoold = self.house()
         spoold.ctl("list", "create", "test@lists.example", "--owner", "owner@far.example")
-        ip, host, domain = "127.0.0.1", "mx.lists.example", "lists.example"
-        senders = ("", "antispam@far.example", f"antispam@{host}", f"antispam@[{ip}]", f"antispam@{domain}")
-        forms = ("relaytest@far.example", f"relaytest%far.example@[{ip}]", f"relaytest%far.example@{host}", f"relaytest%far.example@{domain}", '"relaytest@far.example"',
-                 '"relaytest%far.example"', f"relaytest@far.example@[{ip}]", f'"relaytest@far.example"@[{ip}]', f"relaytest@far.example@{host}",
-                 f'"relaytest@far.example"@{host}', f'"relaytest@far.example"@{domain}', f"@[{ip}]:relaytest@far.example", f"@{host}:relaytest@far.example",
-                 f"@{domain},@{host}:relaytest@far.example", "far.example!relaytest", f"far.example!relaytest@[{ip}]", f"far.example!relaytest@{host}",
-                 f"far.example!relaytest@{domain}", "relaytest@[192.0.2.1]", "relaytest@far.example.", "relaytest", f"test+relaytest=far.example@{domain}",
-                 f"test-request+relaytest@far.example@{domain}", "<relaytest@far.example>", "relaytest@far.example,test@lists.example")
+        self.nothing_leads_out(spoold, ("mx.lists.example", "lists.example"))
+        spoold.stop()
+        spoold.configure(domain=[{"name": "relayed.example", "deliver_to": "smtp://127.0.0.1:9"}])
+        spoold.start()
+        self.nothing_leads_out(spoold, ("mx.lists.example", "relayed.example"))
+
+    def nothing_leads_out(self, spoold, ours):
+        ip, (host, domain), far = "127.0.0.1", ours, "far.example"
+        senders = ("", f"antispam@{far}", f"antispam@{host}", f"antispam@[{ip}]", f"antispam@{domain}")
+        forms = [f"relaytest@{far}", f'"relaytest@{far}"', f'"relaytest%{far}"', f"{far}!relaytest", f'"{far}!relaytest"', "relaytest@[192.0.2.1]",
+                 "relaytest@[IPv6:2001:db8::1]", f"relaytest@{far}.", "relaytest", f"<relaytest@{far}>", f"relaytest@{far},test@{domain}",
+                 f"test+relaytest={far}@lists.example", f"test-request+relaytest@{far}@lists.example", f"test@lists.example> <relaytest@{far}"]
+        for place in (f"[{ip}]", host, domain):
+            forms += [f"relaytest%{far}@{place}", f"relaytest@{far}@{place}", f'"relaytest@{far}"@{place}', f'"relaytest%{far}"@{place}',
+                      f"{far}!relaytest@{place}", f'"{far}!relaytest"@{place}', f"{place}!{far}!relaytest@{place}", f"relaytest%{far}%{place}@{place}",
+                      f"@{place}:relaytest@{far}", f"@{place},@{host}:relaytest@{far}", f"@{far}:relaytest%{far}@{place}",
+                      f"\\relaytest%{far}@{place}", f'relaytest"@{far}"@{place}', f"relaytest({far})@{far}"]
         for port, tls in ((spoold.port, None), (spoold.port, "starttls"), (self.starttls, None), (self.starttls, "starttls"), (self.implicit, "implicit")):
-            for sender in senders:
+            for sender in senders if tls is None else senders[:2]:
                 client = Client(self, port, tls=tls)
                 tried = 0
                 for form in forms:

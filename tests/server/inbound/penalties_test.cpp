@@ -80,3 +80,17 @@ TEST_CASE("penalties: the tables are bounded, and forget what was touched longes
   t.fail("home", "x", 10);
   CHECK_FALSE(t.refused("home", "anne"));  // no stranger gets into the table of logins
 }
+
+TEST_CASE("penalties: a login that the store remembers counts as one from here, as long ago as it was") {
+  Tried t;
+  for (int i = 0; i < 40; ++i) t.fail("192.0.2." + std::to_string(i), "anne");
+  CHECK(t.refused("198.51.100.7", "anne"));
+  t.penalties.remember("198.51.100.7", "anne", 25h, t.now);  // too long ago
+  CHECK(t.refused("198.51.100.7", "anne"));
+  t.penalties.remember("198.51.100.8", "anne", 23h, t.now);
+  CHECK_FALSE(t.refused("198.51.100.8", "anne"));
+  // What failed there since is not forgotten by remembering it again.
+  t.fail("198.51.100.8", "anne", 5);
+  t.penalties.remember("198.51.100.8", "anne", 0h, t.now);
+  CHECK(t.refused("198.51.100.8", "anne"));
+}

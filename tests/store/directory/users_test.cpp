@@ -107,12 +107,50 @@ TEST_CASE("users: what cannot be one is refused, and nothing is written") {
   CHECK(place.read([](const Read& r) { return dir::last_change(r); }) == 0);
 }
 
+TEST_CASE("users: the networks that he has logged in from, the last one first, are bounded") {
+  Place place;
+  REQUIRE(place.apply(dir::AddUser{user("anne")}));
+  const auto networks = [&] { return place.find("anne")->networks; };
+  CHECK(networks().empty());
+  const auto known = place.apply(dir::KnowNetwork{"anne", {"192.0.2.1", 20'000}});
+  REQUIRE(known);
+  CHECK(known->events.empty());
+  for (std::uint32_t i = 2; i <= dir::most_known_networks; ++i)
+    REQUIRE(place.apply(dir::KnowNetwork{"anne", {"192.0.2." + std::to_string(i), 20'000}}));
+  REQUIRE(place.apply(dir::KnowNetwork{"anne", {"192.0.2.1", 20'001}}));
+  REQUIRE(networks().size() == dir::most_known_networks);
+  CHECK(networks().front() == dir::KnownNetwork{"192.0.2.1", 20'001});
+  CHECK(networks().back() == dir::KnownNetwork{"192.0.2.2", 20'000});
+  REQUIRE(place.apply(dir::KnowNetwork{"anne", {"2001:db8:1:2::/64", 20'001}}));
+  CHECK(networks().size() == dir::most_known_networks);
+  CHECK(networks().back().network == "192.0.2.3");
+  // Another password, other addresses: they stay.
+  REQUIRE(place.apply(dir::SetUser{"anne", {}, verifiers('b')}));
+  CHECK(networks().size() == dir::most_known_networks);
+  CHECK(place.apply(dir::KnowNetwork{"bart", {"192.0.2.1", 1}}).error().kind == Error::Kind::not_found);
+}
+
+TEST_CASE("users: a row of a version that kept no networks") {
+  Place place;
+  REQUIRE(place.apply(dir::AddUser{user("anne")}));
+  place.write([](Write& w) {
+    std::string row(*w.get(Table::user, "anne"));
+    row.pop_back();  // the number of networks
+    w.put(Table::user, "anne", row);
+    return 0;
+  });
+  REQUIRE(place.find("anne"));
+  CHECK(place.find("anne")->networks.empty());
+  CHECK(place.find("anne")->created == now);
+}
+
 TEST_CASE("users: a follower has the same ones, and check() finds a row that cannot be read") {
   Place first, second;
   REQUIRE(first.apply(dir::AddUser{user("anne")}));
   first.at += std::chrono::hours(1);
   REQUIRE(first.apply(dir::AddUser{user("bart", {})}));
   REQUIRE(first.apply(dir::SetUser{"bart", std::vector<std::string>{"b@x.example"}, verifiers('c')}));
+  REQUIRE(first.apply(dir::KnowNetwork{"bart", {"192.0.2.1", 20'000}}));
   REQUIRE(first.apply(dir::RemoveUser{"anne"}));
   const auto log = first.read([](const Read& r) { return dir::changes(r, 0, 100); });
   REQUIRE(log);
