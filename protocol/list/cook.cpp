@@ -8,6 +8,7 @@
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/personal.hpp"
 #include "protocol/list/subject.hpp"
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailto.hpp"
@@ -301,7 +302,7 @@ class Cook {
                         ": receivers would refuse it, because no DKIM signature of that domain holds in what "
                         "members get (DMARC); post "
                         "from another address. Help: " +
-                        list_.local + "-owner@" + list_.domain};
+                        owner_address(list_)};
     did("dmarc", "refused: " + why());
   }
 

@@ -5,6 +5,7 @@
 
 #include "protocol/list/cook.hpp"
 #include "protocol/list/text.hpp"
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/header.hpp"
@@ -97,7 +98,7 @@ std::string title_of(const mail::Header& header) {
 }
 
 std::string contents(const List& list, const DigestIssue& issue, const std::vector<Read>& posts) {
-  const std::string owner = list.local + "-owner@" + list.domain;
+  const std::string owner = owner_address(list);
   std::string out = digest_title(list, issue) + "\r\n\r\n";
   if (!list.settings.description.empty()) out += list.settings.description + "\r\n\r\n";
   out += "Send posts to " + list.address() +

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mime/file_name.hpp"
 
@@ -296,8 +297,7 @@ void judge(Judgement& judgement, const List& list, const Filtered& filtered) {
                                                         : Outcome::reject;
   // RFC 3463 3.7: the media of the message is not supported.
   if (judgement.outcome == Outcome::reject)
-    judgement.refusal =
-        smtp::Reply{550, {5, 6, 1}, judgement.reason + ". Help: " + list.local + "-owner@" + list.domain};
+    judgement.refusal = smtp::Reply{550, {5, 6, 1}, judgement.reason + ". Help: " + owner_address(list)};
 }
 
 }  // namespace spoold::list

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocol/list/cook.hpp"
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
 
@@ -146,7 +147,7 @@ class Judging {
     made_.refusal = smtp::Reply{code, enhanced, made_.reason};
     return true;
   }
-  std::string help() const { return ". Help: " + list_.local + "-owner@" + list_.domain; }
+  std::string help() const { return ". Help: " + owner_address(list_); }
 
   bool not_a_post() {
     if (post_.reverse_path.empty())

@@ -7,6 +7,7 @@
 #include "conf/near_miss.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/personal.hpp"
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
 
@@ -34,7 +35,7 @@ constexpr std::array<OfList, 13> of_list = {
      {"unsubscribe_email", 320, [](const List& list) { return list.local + "-leave@" + list.domain; }},
      {"subscribe_address", 320, [](const List& list) { return list.local + "-join@" + list.domain; }},
      {"request_address", 320, [](const List& list) { return list.local + "-request@" + list.domain; }},
-     {"owner_address", 320, [](const List& list) { return list.local + "-owner@" + list.domain; }}}};
+     {"owner_address", 320, owner_address}}};
 
 struct Name {
   std::string_view name;  // empty: "$$", or a '$' that begins no name

@@ -92,6 +92,10 @@ std::string bounces_address(const List& list) {
   return list.local + "-bounces@" + list.domain;
 }
 
+std::string owner_address(const List& list) {
+  return list.local + "-owner@" + list.domain;
+}
+
 std::optional<DecodedVerp> decode_verp(std::string_view detail, std::uint32_t epoch, const Hmac& hmac) {
   DecodedVerp decoded{};
   if (auto token = opaque_token(detail)) {

@@ -50,6 +50,8 @@ class VerpEncoder {
 
 /// The plain envelope sender of a list's posts: test-bounces@lists.example.
 std::string bounces_address(const List&);
+/// Of those who answer for a list: test-owner@lists.example.
+std::string owner_address(const List&);
 
 struct DecodedVerp {
   enum class Kind {

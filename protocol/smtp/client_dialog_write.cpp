@@ -123,6 +123,7 @@ bool ClientDialog::write_mail(Open& open, std::string& out) {
     put(out, " BODY=8BITMIME");
   if (offered_.utf8 && needs_utf8(mail)) put(out, " SMTPUTF8");
   if (mail.require_tls) put(out, " REQUIRETLS");
+  if (options_.credentials) put(out, " AUTH=<>");  // RFC 4954 5: for nobody in particular
   if (offered_.dsn) {
     const std::size_t before = out.size();
     append_parameters(out, mail.dsn);

@@ -134,7 +134,12 @@ Awaitable<Filters::Refusal> Filters::mail(const smtp::MailArgument& mail) {
   macros_.set("i", {});
   std::string parameters;
   if (mail.size != 0) parameters = "SIZE=" + std::to_string(mail.size);
-  if (mail.eight_bit) parameters += " BODY=8BITMIME";
+  if (mail.binary)
+    parameters += " BODY=BINARYMIME";
+  else if (mail.eight_bit)
+    parameters += " BODY=8BITMIME";
+  if (mail.utf8) parameters += " SMTPUTF8";
+  if (mail.require_tls) parameters += " REQUIRETLS";
   smtp::append_parameters(parameters, mail.dsn);
   const std::string path = path_of(mail.reverse_path);
   for (const auto& slot : slots_) {

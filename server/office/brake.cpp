@@ -74,7 +74,7 @@ std::optional<store::Acceptance> brake_of(const AddressBook& book, const store::
     if (owners.empty()) return made;
     store::NewMessage mail =
         own_mail(book.settings(), *list,
-                 {.to = list->local + "-owner@" + list->domain,
+                 {.to = list::owner_address(*list),
                   .from = list::bounces_address(*list),
                   .subject = "A post to " + list->address() + " is held: too many copies fail",
                   .at = failures.all.front().outcome.last.at});

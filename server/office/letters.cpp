@@ -4,6 +4,7 @@
 #include "conf/templates.hpp"
 #include "protocol/list/addresses.hpp"
 #include "protocol/list/letter.hpp"
+#include "protocol/list/verp.hpp"
 #include "server/office/own_mail.hpp"
 #include "server/office/requests.hpp"
 
@@ -124,7 +125,7 @@ class Writing {
     const auto made = text("request");
     if (to.empty() || !made) return;
     store::NewMessage mail = own_mail(book_.settings(), list_,
-                                      {.to = list_.local + "-owner@" + list_.domain,
+                                      {.to = list::owner_address(list_),
                                        .from = address(list::Role::confirm),
                                        .subject = made->subject,
                                        .at = asked_.since});

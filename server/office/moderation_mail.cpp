@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
 #include "protocol/mime/transfer.hpp"
@@ -31,10 +32,6 @@ std::string answering(const std::string& message_id) {
                     message_id.back() == '>' &&
                     std::ranges::all_of(message_id, [](char c) { return c > 32 && c < 127; });
   return good ? "In-Reply-To: " + message_id + "\r\n" : std::string();
-}
-
-std::string owner_address(const list::List& list) {
-  return list.local + "-owner@" + list.domain;
 }
 
 /// RFC 3834 5, and its section 4: to whoever wrote, from nobody, so that no answer can follow.

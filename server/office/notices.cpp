@@ -70,8 +70,6 @@ class Writing {
     return mail::is_utf8(text) ? text : "(words that are no UTF-8 text)";
   }
 
-  std::string owner_address() const { return list_.local + "-owner@" + list_.domain; }
-
   void probe() {
     const std::string from = list::token_address(list::Role::bounces, list_.address(), change_.token,
                                                  book_.settings().verp.delimiter);
@@ -114,7 +112,7 @@ class Writing {
                                           {"most", std::to_string(list_.settings.bounces.warnings)},
                                           {"count", std::to_string(score.warnings)}});
     if (!letter) return;
-    store::NewMessage made = message(member_.address, owner_address(), letter->subject);
+    store::NewMessage made = message(member_.address, list::owner_address(list_), letter->subject);
     address_to(made, list_, member_.address, member_.id);
     add_text(book_.settings(), made, letter->text);
     made_.messages.push_back(std::move(made));
@@ -124,7 +122,8 @@ class Writing {
     std::vector<std::string> to = book_.owners_of(read_, list_.id);
     const auto letter = text(name);
     if (to.empty() || !letter) return;
-    store::NewMessage made = message(owner_address(), list::bounces_address(list_), letter->subject);
+    store::NewMessage made =
+        message(list::owner_address(list_), list::bounces_address(list_), letter->subject);
     address_to_all(made, list_, std::move(to));
     add_text(book_.settings(), made, letter->text);
     made_.messages.push_back(std::move(made));

@@ -240,6 +240,32 @@ TEST_CASE("AUTH PLAIN: a response that makes the line too long waits to be asked
   }
 }
 
+TEST_CASE("logged in, each MAIL says AUTH=<> (RFC 4954 5); else none does") {
+  for (const bool credentials : {true, false}) {
+    CAPTURE(credentials);
+    ClientDialog dialog(options(Use::never, credentials, true));
+    hear(dialog, "220 hi");
+    (void)said_by(dialog);
+    hear(dialog, auth_offer);
+    if (credentials) {
+      (void)said_by(dialog);
+      hear(dialog, "235 2.7.0 ok");
+    }
+    REQUIRE(dialog.established());
+    ClientDialog::Mail mail;
+    mail.plan.message = 1;
+    mail.plan.recipients = {0};
+    mail.sender = "a@b.example";
+    mail.addresses = {"c@d.example"};
+    mail.size = 10;
+    dialog.begin(std::move(mail));
+    ClientDialog::Output out;
+    REQUIRE(dialog.output(out, {}));
+    CHECK(out.commands.find(credentials ? "MAIL FROM:<a@b.example> AUTH=<>\r\n"
+                                        : "MAIL FROM:<a@b.example>\r\n") != std::string::npos);
+  }
+}
+
 TEST_CASE("a refused password is a fault of the host at AUTH, in its words") {
   for (const char* words : {"535 5.7.8 no", "454 4.7.0 later", "504 5.5.4 what"}) {
     const Ended ended =
