@@ -75,7 +75,8 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
                   .tls = post.tls,
                   .at = post.at,
                   .by_operator = true,
-                  .numbers = asked.dry_run ? nullptr : &store.post_numbers()};
+                  .numbers = asked.dry_run ? nullptr : &store.post_numbers(),
+                  .vouched = post.vouched};
   arrival.content.kept = post.content;
   arrival.content.size = post.scanned.size;
   Disposition disposition = dispose(settings, store, std::move(arrival));
@@ -140,6 +141,7 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
   post.tls = arrival.tls;
   post.utf8 = arrival.transaction.utf8;
   post.require_tls = arrival.transaction.require_tls;
+  post.vouched = arrival.vouched;
   post.told = book != nullptr && (judgement.member || !arrival.user.empty());
   if (book != nullptr) {
     const ModerationMail mail(book->settings(), list, post);

@@ -27,6 +27,7 @@ struct HeldPost {
   mail::Scanned scanned;
   std::string client, protocol, tls;       // for Received (server/office/arrival.hpp)
   bool utf8 = false, require_tls = false;  // of MAIL (smtp/transaction.hpp)
+  bool vouched = false;                    // a user or a client of a trusted network handed it over
 };
 
 /// What ends the wait of a held post. It is recorded with it, so that whoever decides after that is told.

@@ -48,7 +48,10 @@ std::string pack(const HeldPost& post) {
   put(out, post.scanned.header);
   put(out, post.scanned.body);
   out.str(post.client).str(post.protocol).str(post.tls);
-  return out.u8(static_cast<std::uint8_t>((post.utf8 ? 1 : 0) | (post.require_tls ? 2 : 0))).take();
+  return out
+      .u8(static_cast<std::uint8_t>((post.utf8 ? 1 : 0) | (post.require_tls ? 2 : 0) |
+                                    (post.vouched ? 4 : 0)))
+      .take();
 }
 
 HeldPost unpack(std::string_view key, std::string_view record) {
@@ -80,6 +83,7 @@ HeldPost unpack(std::string_view key, std::string_view record) {
   const std::uint8_t flags = in.at_end() ? 0 : in.u8();  // a version before this wrote none
   post.utf8 = (flags & 1) != 0;
   post.require_tls = (flags & 2) != 0;
+  post.vouched = (flags & 4) != 0;
   return post;
 }
 
