@@ -18,12 +18,7 @@ namespace {
 /// Failed and deferred ones: more are not looked at, whatever a list has.
 constexpr std::size_t most_rows = 20'000;
 
-std::string one_line(std::string text) {
-  for (char& c : text)
-    if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) c = ' ';
-  if (text.size() > 300) text.resize(300);
-  return mail::is_utf8_text(text) ? text : "(words that are no UTF-8 text)";
-}
+constexpr std::size_t most_said = 300;
 
 struct Reason {
   std::uint64_t failed = 0;
@@ -54,7 +49,7 @@ std::optional<store::Acceptance> brake_of(const AddressBook& book, const store::
                                  : std::string(conf::text(reply_table().classify(last.reply, host).action));
     Reason& reason = reasons[name];
     ++reason.failed;
-    if (reason.example.empty()) reason.example = one_line(last.reply.oneline());
+    if (reason.example.empty()) reason.example = mail::utf8_front(last.reply.oneline(), most_said);
   });
   for (const auto& [name, reason] : reasons) {
     if (!list::brakes(rules, before, reason.failed)) continue;
@@ -71,22 +66,26 @@ std::optional<store::Acceptance> brake_of(const AddressBook& book, const store::
     event.detail = list::print_brake(rules) + ": " + why + ": " + reason.example;
     made.events.push_back(std::move(event));
     std::vector<std::string> owners = book.owners_of(read, list->id);
-    if (owners.empty()) return made;
-    store::NewMessage mail =
-        own_mail(book.settings(), *list,
-                 {.to = list::owner_address(*list),
-                  .from = list::bounces_address(*list),
-                  .subject = "A post to " + list->address() + " is held: too many copies fail",
-                  .at = failures.all.front().outcome.last.at});
+    const auto text = [](const std::string& said) {
+      return mail::is_utf8(said) ? said : std::string("(words that are no UTF-8 text)");
+    };
+    const auto letter = letter_named(book.settings(), *list, "braked",
+                                     {{"post_id", id},
+                                      {"post_subject", text(post.subject)},
+                                      {"count", std::to_string(reason.failed)},
+                                      {"most", std::to_string(outcomes)},
+                                      {"cause", name},
+                                      {"limit", list::print_brake(rules)},
+                                      {"words", text(reason.example)},
+                                      {"waiting", std::to_string(post.counts.open())}});
+    if (owners.empty() || !letter) return made;
+    store::NewMessage mail = own_mail(book.settings(), *list,
+                                      {.to = list::owner_address(*list),
+                                       .from = list::bounces_address(*list),
+                                       .subject = letter->subject,
+                                       .at = failures.all.front().outcome.last.at});
     address_to_all(mail, *list, std::move(owners));
-    add_text(book.settings(), mail,
-             "The post " + id + " to " + list->address() + " is held: " + why +
-                 ".\r\nThe limit of the list is " + list::print_brake(rules) +
-                 " (setting \"brake\").\r\n\r\nSubject of the post: " + one_line(post.subject) +
-                 "\r\nAn answer of a next hop:\r\n\r\n    " + reason.example + "\r\n\r\nStill to get it: " +
-                 std::to_string(post.counts.open()) + " recipients. `spoolctl show " + id +
-                 "` shows what was answered to whom,\r\n`spoolctl release " + id +
-                 "` sends the post on, `spoolctl remove " + id + "` gives it up.\r\n");
+    add_text(book.settings(), mail, letter->text);
     made.content.bytes = std::make_shared<const std::string>();
     made.messages.push_back(std::move(mail));
     return made;
