@@ -249,7 +249,7 @@ TEST_CASE("server dialog: 100 commands that carry no mail end the session, messa
     }
   }
   CHECK(idle.closed);
-  CHECK(std::count(idle.out.begin(), idle.out.end(), '\n') < 110);
+  CHECK(std::count(idle.out.begin(), idle.out.end(), '\n') < 115);
   CHECK(idle.out.ends_with("421 4.7.0 too many errors: too many commands without a message\r\n"));
   CHECK_FALSE(busy.closed);
   CHECK_FALSE(trusted.closed);
