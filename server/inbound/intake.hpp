@@ -12,6 +12,7 @@
 #include "protocol/smtp/server_dialog.hpp"
 #include "server/inbound/content.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/replies.hpp"
 #include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
 #include "server/inbound/verification.hpp"
@@ -54,7 +55,8 @@ class Intake {
   std::optional<smtp::Reply> refused_by_policy(const auth::Verified& verified);
   std::optional<smtp::Reply> greylisted(const auth::Verified* verified);
   Disposition decide(store::ContentSource source, const auth::Verified* verified) const;
-  std::vector<smtp::Reply> refuse_all(const store::Error& error);
+  std::vector<smtp::Reply> refuse_all(const store::Error& error) { return refuse_all(reply_of(error)); }
+  std::vector<smtp::Reply> refuse_all(const smtp::Reply& reply);
 
   Reception& reception_;
   const Rules& rules_;
@@ -64,8 +66,8 @@ class Intake {
   SessionLog& log_;
   const asio::any_io_executor executor_;
   Content content_;
-  store::Announcement announced_;  // of the job with this content
-  std::optional<store::Error> staging_failed_;
+  store::Announcement announced_;              // of the job with this content
+  std::optional<smtp::Reply> staging_failed_;  // what its end is answered with
   const Verifies verifies_;
   std::shared_ptr<Verification> verification_;
   bool asked_lists_ = false;  // verify_post() was called in this transaction
