@@ -29,7 +29,13 @@ std::uint64_t Room::used() const {
   return used_.load(std::memory_order_relaxed);
 }
 
+std::uint64_t Room::left() const {
+  open();
+  return left_.load(std::memory_order_relaxed);
+}
+
 void Room::found_full() {
+  left_.store(0);
   open_.store(false);
   next_look_.store((Clock::now() + interval).time_since_epoch().count());
 }
@@ -46,7 +52,9 @@ void Room::look() const {
   // Pages that a killed reader pins count as used; they may be all that is missing.
   if (used >= max_size_ && env_.check_readers() > 0) used = env_.used(max_size_);
   used_.store(used, std::memory_order_relaxed);
-  open_.store(known && free >= reserve_ && used < max_size_, std::memory_order_relaxed);
+  const bool room = known && free >= reserve_ && used < max_size_;
+  left_.store(room ? std::min(free - reserve_, max_size_ - used) : 0, std::memory_order_relaxed);
+  open_.store(room, std::memory_order_relaxed);
   // A file that has reached its size is looked at page list by page list: a twentieth of a thread at most.
   const auto ended = Clock::now();
   const auto next = ended + std::max<Clock::duration>(interval, 20 * (ended - begun));

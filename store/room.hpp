@@ -16,6 +16,7 @@ class Room {
   Room(Env& env, std::uint64_t max_size, std::uint64_t reserve);
   bool open() const;
   std::uint64_t used() const;
+  std::uint64_t left() const;  // octets until it closes
   /// A commit found the disk full: closed until the next look.
   void found_full();
 
@@ -25,7 +26,7 @@ class Room {
   const std::uint64_t max_size_, reserve_;
   mutable std::mutex looking_;
   mutable std::atomic<bool> open_{true};
-  mutable std::atomic<std::uint64_t> used_{0};
+  mutable std::atomic<std::uint64_t> used_{0}, left_{0};
   mutable std::atomic<std::chrono::steady_clock::rep> next_look_{0};
 };
 

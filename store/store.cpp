@@ -372,6 +372,12 @@ std::uint64_t Store::possible_duplicates() const {
 bool Store::has_room() const {
   return state_->room->open();
 }
+std::uint64_t Store::room_left() const {
+  return state_->room->left();
+}
+std::chrono::steady_clock::duration Store::oldest_wait() const {
+  return state_->writer ? state_->writer->oldest_wait() : std::chrono::steady_clock::duration::zero();
+}
 std::string Store::trouble() const {
   return state_->writer ? state_->writer->trouble() : std::string();
 }

@@ -201,7 +201,10 @@ class Store {
   /// When the newest message came that the store knew of when it was opened; the epoch: it knew none.
   TimePoint newest_at_open() const;
   std::uint64_t possible_duplicates() const;
-  bool has_room() const;  // intake is open
+  bool has_room() const;            // intake is open
+  std::uint64_t room_left() const;  // octets until intake is closed; looked at 10 times a second at most
+  /// How long the oldest job has waited for the commit that is under way: seconds where the disk is slow.
+  std::chrono::steady_clock::duration oldest_wait() const;
   std::string trouble()
       const;  // empty, or why the writer cannot commit now: lanes stop starting transactions
   const std::string& secret() const;  // 32 random octets, made with the store (VERP tags)

@@ -85,7 +85,7 @@ void Writer::enqueue(Job job) {
     ++urgent_;
     ++owed_;
   }
-  queue_.push_back({std::move(job), {}, false});
+  queue_.push_back({std::move(job), Clock::now(), {}, false});
 }
 
 /// Jobs that were to wait and whose time is there, or all of them at the end.
@@ -120,6 +120,11 @@ bool Writer::enough(Clock::duration worked) const {
   return worked >= (owed_ > 1 ? slice_in_company : slice_alone);
 }
 
+Writer::Clock::duration Writer::oldest_wait() const {
+  const Clock::rep since = oldest_.load(std::memory_order_relaxed);
+  return since == 0 ? Clock::duration::zero() : Clock::now() - Clock::time_point(Clock::duration(since));
+}
+
 std::string Writer::trouble() const {
   const Lock lock(mutex_);
   return trouble_;
@@ -145,7 +150,11 @@ void Writer::run() {
     busy_ = true;
     take(batch);
     lock.unlock();
-    while (!batch.empty()) transact(batch, Try::first);
+    while (!batch.empty()) {
+      oldest_.store(batch.front().since.time_since_epoch().count(), std::memory_order_relaxed);
+      transact(batch, Try::first);
+    }
+    oldest_.store(0, std::memory_order_relaxed);
     lock.lock();
     busy_ = false;
   }

@@ -56,6 +56,8 @@ class Writer {
   /// else waits for a commit. Writer thread, within a job.
   bool enough(Clock::duration worked) const;
   std::string trouble() const;
+  /// How long the oldest job has waited for the commit that the writer is at; zero when it is at none. Any thread.
+  Clock::duration oldest_wait() const;
   bool stopping() const { return stopping_.load(); }
   std::uint64_t commits() const { return commits_.load(); }
   std::uint64_t jobs() const { return jobs_.load(); }
@@ -63,6 +65,7 @@ class Writer {
  private:
   struct Waiting {
     Job job;
+    Clock::time_point since;
     Result<void> result;
     bool answered = false;
   };
@@ -108,7 +111,8 @@ class Writer {
   std::atomic<bool> stopping_{false};
   std::atomic<std::size_t> owed_{0};  // answers, but those to the patient
   std::atomic<std::uint64_t> commits_{0}, jobs_{0};
-  Mutex closing_;  // held by the one thread that joins
+  std::atomic<Clock::rep> oldest_{0};  // since when; 0: nobody waits
+  Mutex closing_;                      // held by the one thread that joins
   std::thread thread_;
   std::thread::id writer_;  // of thread_, also after it was joined
 };

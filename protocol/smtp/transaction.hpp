@@ -26,6 +26,7 @@ struct Owners {  // those of these lists, never none: of the one that is named, 
 };
 struct Post {  // the posting address of a list
   list::ListId list = 0;
+  std::uint64_t members = 0;  // at RCPT: what the post expands to
   bool operator==(const Post&) const = default;
 };
 struct

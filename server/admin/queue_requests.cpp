@@ -238,6 +238,10 @@ Json stats(const Request& request) {
   answer["greylisted"] = s.greylisted.load();
   answer["milter_refused"] = s.milter_refused.load();
   answer["milter_troubles"] = s.milter_troubles.load();
+  answer["room_refused"] = s.room_refused.load();
+  answer["slow_disk_refused"] = s.slow_disk_refused.load();
+  answer["memory_refused"] = s.memory_refused.load();
+  answer["connections_refused"] = s.connections_refused.load();
   answer["dns_questions"] = s.dns_questions.load();
   answer["dns_failures"] = s.dns_failures.load();
   answer["sessions_in"] = s.sessions_in.load();
@@ -266,10 +270,13 @@ Json stats(const Request& request) {
   std::error_code error;
   const auto size = std::filesystem::file_size(request.settings.spool.path + "/data.mdb", error);
   answer["queue"] = {{"messages", messages}, {"queued", queued}, {"deferred", deferred}, {"held", held}};
-  answer["store"] = {{"file_size", error ? Json(nullptr) : Json(size)},
-                     {"max_size", request.settings.spool.max_size},
-                     {"has_room", request.store.has_room()},
-                     {"trouble", request.store.trouble()}};
+  answer["store"] = {
+      {"file_size", error ? Json(nullptr) : Json(size)},
+      {"max_size", request.settings.spool.max_size},
+      {"has_room", request.store.has_room()},
+      {"oldest_wait_ms",
+       std::chrono::duration_cast<std::chrono::milliseconds>(request.store.oldest_wait()).count()},
+      {"trouble", request.store.trouble()}};
   return answer;
 }
 

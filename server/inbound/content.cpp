@@ -33,7 +33,7 @@ bool Content::full(std::uint64_t header_size) {
   count(bytes_.capacity());
   if (bytes_.size() >= slice) return true;
   // Memory is short: the header must be whole before the first slice goes; the smallest slice is 16 KiB.
-  return *memory_ > all_sessions && bytes_.size() >= 16 * 1024 &&
+  return *memory_ > all_sessions && bytes_.size() >= small_slice &&
          (staged_ != 0 || header_size < bytes_.size());
 }
 

@@ -38,7 +38,9 @@ class ContentMemory {
 class Content {
  public:
   static constexpr std::size_t slice = 256 * 1024;
-  static constexpr std::int64_t all_sessions = 64 << 20;
+  // Of all sessions together: from where small slices are staged, from where no new sender is taken, and from where what
+  // comes is read and thrown away: its message is refused.
+  static constexpr std::int64_t all_sessions = 64 << 20, no_new_sender = 128 << 20, most = 256 << 20;
 
   using Memory = std::shared_ptr<ContentMemory>;  // of all sessions
   Content(store::Store& store, asio::any_io_executor executor, Memory memory)
@@ -52,6 +54,8 @@ class Content {
   void expect(std::uint64_t size);
   /// To be called after each append: counts memory; true: await room() before reading on.
   bool full(std::uint64_t header_size);
+  /// To be called after full(): all sessions hold too much, and this one is to give its message up.
+  bool too_much() const { return *memory_ > most && bytes_.size() >= small_slice; }
   /// Sends the bytes at hand to the store; waits while two slices are on their way.
   Awaitable<store::Result<void>> room(std::uint64_t header_size);
   /// The content is complete: everything is in memory, or everything is staged.
@@ -72,6 +76,8 @@ class Content {
     int slices = 0;
     std::optional<store::Error> error;
   };
+
+  static constexpr std::size_t small_slice = 16 * 1024;
 
   void count(std::size_t octets);
   Awaitable<store::Result<void>> send(std::uint64_t header_size);

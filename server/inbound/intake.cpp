@@ -86,7 +86,13 @@ void Intake::follow(smtp::ServerDialog::Action action) {
 
 bool Intake::is_full() {
   if (!dialog_.receiving()) return false;
-  if (!staging_failed_) return content_.full(dialog_.reader().header_size());
+  if (!staging_failed_) {
+    const bool full = content_.full(dialog_.reader().header_size());
+    if (!content_.too_much()) return full;
+    ++reception_.stats.memory_refused;
+    staging_failed_ = no_memory();
+    forget();
+  }
   content_.bytes().clear();  // the rest of the message is only read to its end
   return false;
 }
@@ -94,7 +100,7 @@ bool Intake::is_full() {
 Awaitable<> Intake::make_room() {
   announced_.reset();  // a large message takes its time: nobody is to wait for it
   store::Result<void> room = co_await content_.room(dialog_.reader().header_size());
-  if (!room) staging_failed_ = room.error();
+  if (!room) staging_failed_ = reply_of(room.error());
 }
 
 void Intake::forget() {
@@ -103,8 +109,7 @@ void Intake::forget() {
   announced_.reset();
 }
 
-std::vector<smtp::Reply> Intake::refuse_all(const store::Error& error) {
-  const smtp::Reply reply = reply_of(error);
+std::vector<smtp::Reply> Intake::refuse_all(const smtp::Reply& reply) {
   const smtp::Transaction& transaction = dialog_.transaction();
   log_.refused(transaction.reverse_path, "", reply);
   return std::vector<smtp::Reply>(dialog_.profile().lmtp ? transaction.recipients.size() : 1, reply);

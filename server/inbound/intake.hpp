@@ -13,6 +13,7 @@
 #include "server/inbound/content.hpp"
 #include "server/inbound/filters.hpp"
 #include "server/inbound/reception.hpp"
+#include "server/inbound/replies.hpp"
 #include "server/inbound/screening.hpp"
 #include "server/inbound/session_log.hpp"
 #include "server/inbound/verification.hpp"
@@ -68,7 +69,8 @@ class Intake {
   Disposition decide(const Subject& subject, const auth::Verified* verified) const;
   Awaitable<std::optional<smtp::Reply>> filter(Subject& subject, const auth::Verified* verified);
   Awaitable<smtp::Reply> discard();
-  std::vector<smtp::Reply> refuse_all(const store::Error& error);
+  std::vector<smtp::Reply> refuse_all(const store::Error& error) { return refuse_all(reply_of(error)); }
+  std::vector<smtp::Reply> refuse_all(const smtp::Reply& reply);
 
   Reception& reception_;
   const Rules& rules_;
@@ -79,8 +81,8 @@ class Intake {
   SessionLog& log_;
   const asio::any_io_executor executor_;
   Content content_;
-  store::Announcement announced_;  // of the job with this content
-  std::optional<store::Error> staging_failed_;
+  store::Announcement announced_;              // of the job with this content
+  std::optional<smtp::Reply> staging_failed_;  // what its end is answered with
   const Verifies verifies_;
   std::shared_ptr<Verification> verification_;
   bool asked_lists_ = false;  // verify_post() was called in this transaction

@@ -11,6 +11,10 @@ smtp::Reply reply_of(const store::Error& error) {
   return {451, {4, 3, 0}, "the message could not be stored; try again later"};
 }
 
+smtp::Reply no_memory() {
+  return {452, {4, 3, 1}, "too much mail arrives here at a time; try again later"};
+}
+
 std::vector<smtp::Reply> replies_of(const Disposition& disposition, const store::Accepted& accepted,
                                     bool lmtp) {
   // A recipient without a message is a bounce report, or what a list discards: recorded, nothing is queued.

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 
+#include "server/inbound/pressure.hpp"
 #include "server/office/senders.hpp"
 
 namespace spoold::server {
@@ -244,10 +245,13 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   if (rcpt == nullptr) {
     intake_.new_sender();
     // A sender: nothing is asked of it but that there is room for its mail.
-    if (!reception_.store.has_room())
-      return smtp::Reply{452, {4, 3, 1}, "no room for mail now; try again later"};
+    const auto& mail = std::get<smtp::MailArgument>(dialog_.asked());
+    if (auto later = refused_for_now(reception_, mail.size)) {
+      log_.refused(mail.reverse_path ? mail.reverse_path->text() : std::string(), "", *later);
+      return *std::move(later);
+    }
     if (auto later = over_rate(false)) return *std::move(later);
-    return may_send(std::get<smtp::MailArgument>(dialog_.asked()), read);
+    return may_send(mail, read);
   }
   const smtp::Transaction& transaction = dialog_.transaction();
   if (screens_) {
@@ -261,6 +265,10 @@ Dialog::Answer Session::answer(std::optional<store::Read>& read) {
   AddressBook::Answer found = rules_->addresses.look_up(*read, rcpt->forward_path, transaction,
                                                         dialog_.may_relay(), reception_.store.now());
   if (found) {
+    if (auto later = refused_for_now(reception_, transaction, *found)) {
+      log_.refused(transaction.reverse_path, found->address, *later);
+      return *std::move(later);
+    }
     if (auto later = over_rate(true)) return *std::move(later);
     return std::move(*found);
   }

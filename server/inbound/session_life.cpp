@@ -89,6 +89,7 @@ Session::Action Session::admit() {
     take_filters();
     return door_.implicit_tls ? dialog_.implicit_tls() : dialog_.open(out_);
   }
+  if (place.error() != Census::Refusal::stopping) ++reception_.stats.connections_refused;
   switch (place.error()) {
     case Census::Refusal::too_many:
       return turn_away("421 4.3.2 too many connections; try again later");

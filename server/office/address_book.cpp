@@ -307,7 +307,7 @@ AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Ma
   const auto sender = Mailbox::parse(list::without_batv(transaction.reverse_path), Mailbox::Allow::utf8);
   if (sender && is_banned(read, *list, sender->key()))
     return Answer(refuse(550, {5, 7, 1}, "this sender must not post to " + list->address()));
-  return Answer(recipient(path.text(), to::Post{list->id}));
+  return Answer(recipient(path.text(), to::Post{list->id, list->members}));
 }
 
 AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::optional<Mailbox>& path,

@@ -27,6 +27,22 @@ smtp::Reply no_binary(const std::string& address) {
   return {554, {5, 6, 3}, address + " takes no BINARYMIME: send the message again as 8BITMIME"};
 }
 
+std::optional<smtp::Reply> too_many_members(const smtp::Transaction& transaction,
+                                            const smtp::Recipient& found, std::uint64_t room) {
+  constexpr std::uint64_t row = 32;  // of `recipients`: a local part, numbers, what a page wastes
+  const auto* post = std::get_if<to::Post>(&found.to);
+  if (post == nullptr) return {};
+  std::uint64_t members = post->members;
+  for (const smtp::Recipient& recipient : transaction.recipients)
+    if (const auto* before = std::get_if<to::Post>(&recipient.to)) members += before->members;
+  if (members * row + transaction.declared_size <= room) return {};
+  return smtp::Reply{452,
+                     {4, 3, 1},
+                     "no room now for a post to the " + std::to_string(members) + " members of " +
+                         (members == post->members ? found.address : "the lists of this transaction") +
+                         "; try again later"};
+}
+
 std::string delivered_to(const std::string& address) {
   return "Delivered-To: " + address + "\r\n";
 }

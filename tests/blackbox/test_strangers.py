@@ -50,6 +50,14 @@ def opened(port, *commands):
     return s
 
 
+def read_all(s):
+    try:
+        while s.recv(1 << 20):
+            pass
+    except OSError:
+        pass
+
+
 def forever(attack, port, started):
     """Repeats the attack; a connection that the server ends is no end of the attack."""
     while True:
@@ -64,13 +72,7 @@ def flood(command, reads):
     def attack(port, started):
         s = opened(port, b"MAIL FROM:<a@b.example>")
         if reads:
-            def take():
-                try:
-                    while s.recv(1 << 20):
-                        pass
-                except OSError:
-                    pass
-            threading.Thread(target=take, daemon=True).start()
+            threading.Thread(target=read_all, args=(s,), daemon=True).start()
         started.set()
         block = command * ((1 << 18) // len(command))
         while True:
@@ -108,6 +110,11 @@ class Strangers(harness.Case):
                 worst = max(worst, greeted - begun, time.monotonic() - greeted)
             time.sleep(0.01)
         return worst
+
+    def anonymous(self, spoold):
+        """KiB of its own memory."""
+        with open(f"/proc/{spoold.process.pid}/status") as status:
+            return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
 
     def others_do_not_wait(self, spoold, seconds=1.5):
         waits = []
@@ -192,6 +199,44 @@ class Strangers(harness.Case):
         self.others_do_not_wait(spoold)
         self.stops_in_time(spoold)
 
+    def test_chunks_of_one_octet_and_of_none(self):
+        spoold = self.server()
+        spoold.list()
+        for chunk in (b"BDAT 1\r\nx", b"BDAT 0\r\n"):
+            def attack(port, started, chunk=chunk):
+                s = opened(port, b"MAIL FROM:<a@b.example>", b"RCPT TO:<test@lists.example>")
+                threading.Thread(target=read_all, args=(s,), daemon=True).start()
+                started.set()
+                while True:
+                    s.sendall(chunk * 5000)
+            processes = self.attacked(spoold, attack, processes=3)
+            self.others_do_not_wait(spoold)
+            for process in processes:
+                process.kill()
+        self.assertEqual(spoold.queue(), [])
+        self.stops_in_time(spoold)
+
+    def test_a_million_recipients(self):
+        """What a session keeps of them is bounded by max_recipients, however many it names."""
+        outside = dict(os.environ)
+        self.addCleanup(lambda: (os.environ.clear(), os.environ.update(outside)))
+        os.environ["ASAN_OPTIONS"] = f"{outside.get('ASAN_OPTIONS', '')}:quarantine_size_mb=1"  # what is freed is not kept
+        spoold = self.server(max_recipients=1000, trusted_networks=["127.0.0.0/8"])  # not ended after its errors
+        self.worst_wait(spoold, 0.5)
+        before, total = self.anonymous(spoold), 1_000_000 // harness.SLOW
+        with opened(spoold.port, b"MAIL FROM:<a@b.example>") as s:
+            reader = threading.Thread(target=read_all, args=(s,), daemon=True)
+            reader.start()
+            try:
+                for begin in range(0, total, 5000):
+                    s.sendall(b"".join(b"RCPT TO:<user%09d@relayed.example>\r\n" % i for i in range(begin, begin + 5000)))
+            except OSError:
+                pass  # the session was ended: that bounds it too
+            self.others_do_not_wait(spoold)
+            grown = self.anonymous(spoold) - before
+        self.assertLess(grown, 8192 * harness.SLOW, "KiB")
+        self.stops_in_time(spoold)
+
     def test_role_addresses_of_a_domain_with_1000_lists(self):
         spoold = self.server()
         for i in range(1000):
@@ -236,11 +281,8 @@ class Strangers(harness.Case):
     def test_replies_that_nobody_reads(self):
         spoold = self.server(trusted_networks=["127.0.0.0/8"])  # not ended after 100 commands
 
-        def anonymous():
-            with open(f"/proc/{spoold.process.pid}/status") as status:
-                return next(int(line.split()[1]) for line in status if line.startswith("RssAnon"))
         self.worst_wait(spoold, 0.5)
-        before, clients = anonymous(), []
+        before, clients = self.anonymous(spoold), []
         for _ in range(50):
             s = socket.socket()
             s.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
@@ -256,7 +298,7 @@ class Strangers(harness.Case):
                     pass
             time.sleep(0.02)
         self.others_do_not_wait(spoold)
-        each = (anonymous() - before) / len(clients)
+        each = (self.anonymous(spoold) - before) / len(clients)
         self.assertLess(each, 150 * harness.SLOW, "KiB for each client that does not read")
         self.stops_in_time(spoold)
 

@@ -132,6 +132,7 @@ TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {
     std::this_thread::sleep_for(std::chrono::milliseconds(150));
   }
   CHECK_FALSE(s.store->has_room());
+  CHECK(s.store->room_left() == 0);
   const auto refused = s.accept(plain({"a@b.example"}));
   REQUIRE_FALSE(refused);
   CHECK(refused.error().kind == Error::Kind::full);
@@ -140,6 +141,27 @@ TEST_CASE("intake closes at max_size and below the reserve, settling goes on") {
   CHECK(s.problems() == "");
   std::this_thread::sleep_for(std::chrono::milliseconds(150));
   if (s.options.reserve == 0) CHECK(s.accept(plain({"a@b.example"})));
+  if (s.options.reserve == 0) CHECK(s.store->room_left() > 0);
+  if (s.options.reserve == 0) CHECK(s.store->room_left() <= s.options.max_size);
+}
+
+TEST_CASE("the oldest job that waits for a commit is as old as the writer is slow") {
+  Fresh s;
+  CHECK(s.store->oldest_wait().count() == 0);
+  Gate gate;
+  gate.close(*s.store);
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  CHECK(s.store->oldest_wait() >= std::chrono::milliseconds(20));
+  // Who comes later does not make it younger.
+  std::promise<void> done;
+  s.store->submit(
+      {Job::Kind::intake, [](Write&) { return Result<void>{}; }, [&](Result<void>) { done.set_value(); }});
+  CHECK(s.store->oldest_wait() >= std::chrono::milliseconds(20));
+  gate.open();
+  done.get_future().wait();
+  REQUIRE(s.change([](Write&) { return Result<void>{}; }));
+  s.store->close();
+  CHECK(s.store->oldest_wait().count() == 0);
 }
 
 TEST_CASE(

@@ -84,4 +84,12 @@ TEST_CASE("memory of contents: where it is short, small slices are staged, but n
   CHECK(content.full(1000));
   CHECK_FALSE(content.full(20 * 1024));  // all of it may be header
   memory->add(-Content::all_sessions);
+
+  // What is small is let in whatever the others hold, so that their ends can come.
+  CHECK_FALSE(content.too_much());
+  memory->add(Content::most);
+  CHECK(content.too_much());
+  content.bytes().resize(1024);
+  CHECK_FALSE(content.too_much());
+  memory->add(-Content::most);
 }
