@@ -36,11 +36,13 @@ EnvelopeEdits edited(const smtp::Transaction& transaction, const std::vector<mil
   };
   if (std::ranges::none_of(edits, of_envelope)) return made;
   smtp::Transaction envelope = transaction;
+  // Whether addresses may be UTF-8 was said at MAIL.
+  const smtp::PathRules rules{.auth = true, .utf8 = transaction.utf8};
   const store::Read read(store);
   for (const milter::Edit& edit : edits) {
     const std::string words = edit.value.empty() ? edit.name : edit.name + " " + edit.value;
     if (edit.what == What::sender) {
-      const auto mail = smtp::parse_mail("FROM:" + words, true);
+      const auto mail = smtp::parse_mail("FROM:" + words + (transaction.utf8 ? " SMTPUTF8" : ""), rules);
       if (!mail) {
         made.fault = "a sender that is none: " + mail.error().oneline();
         return made;
@@ -52,7 +54,7 @@ EnvelopeEdits edited(const smtp::Transaction& transaction, const std::vector<mil
       std::erase_if(envelope.recipients,
                     [&](const smtp::Recipient& one) { return mail::same(one.address, address); });
     } else if (edit.what == What::add_recipient) {
-      const auto rcpt = smtp::parse_rcpt("TO:" + words);
+      const auto rcpt = smtp::parse_rcpt("TO:" + words, rules);
       if (!rcpt) {
         made.fault = "a recipient that is none: " + rcpt.error().oneline();
         return made;
