@@ -15,7 +15,8 @@ struct LoadSettings {
   std::string to, from = "load@sender.example", rcpt = "u%n-%r@rcpt.example", header_from, run = "0",
                   accepted;
   std::vector<std::string> rcpt_list;
-  bool lmtp = false, connection_per_message = false, pipelining = false, chain = false, persist = false;
+  bool lmtp = false, connection_per_message = false, pipelining = false, chain = false, starttls = false,
+       persist = false;
   long sessions = 1, messages = 1, size = 4096, recipients = 1;
   double timeout = 600, rate = 0;
 };

@@ -20,6 +20,11 @@ medians, ratios as median (least-most), and whether the budgets are met.
   fairness                          a post to three, and other senders, while a post to 1,000,000 is expanded and delivered
   many-destinations                 1,000,000 recipients over 5,000 next hops: memory, restart to first delivery, rate
   hangup                            what becomes of 99 recipients when the hundredth kills the connection
+  idle-10k                          memory of 10,000 idle inbound connections, plain and under TLS
+  busy-1000, storm, handshakes      how late the loops and a session in progress are beside 1,000 busy sessions, a storm of
+                                    connections, 1,000 TLS handshakes at once
+  accept-tls-kept, accept-tls-each  durable acceptance under STARTTLS, 20 sessions, kept or a connection a message
+  verification                      processor for SPF, DKIM and DMARC of a message
   growth                            growth-accept, -expand, -fanout, -queue, -hops, -connections: cost for each at 1,000 to 1,000,000 recipients,
                                     10,000 to 1,000,000 waiting, 1 to 5,000 next hops, 10 to 10,000 connections
 
@@ -34,12 +39,13 @@ import growth
 import hangup
 import harness
 import lists
+import reception
 import rows
 import size
 from peers.postfix import available
 from table import Report
 
-ROWS = {**rows.ROWS, **lists.ROWS, **size.ROWS, **hangup.ROWS, **growth.ROWS}
+ROWS = {**rows.ROWS, **lists.ROWS, **size.ROWS, **reception.ROWS, **hangup.ROWS, **growth.ROWS}
 GROUPS = {"growth": list(growth.ROWS)}
 
 

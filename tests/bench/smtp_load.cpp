@@ -12,6 +12,7 @@
 
 #include "load_plan.hpp"
 #include "net.hpp"
+#include "tls_line.hpp"
 
 namespace {
 
@@ -30,6 +31,7 @@ latency of a message (from its first byte sent to the reply to its end) as p50, 
   --header-from ADDRESS From: of the message (the same as --from)
   --run WORD            part of every Message-ID (0)
   --connection-per-message     a new connection for each message
+  --starttls            TLS, a whole handshake for each connection
   --pipelining          MAIL, RCPT and DATA in one write
   --chain               also the content with the next MAIL, RCPT, DATA in one write (RFC 2920)
   --rate N              begin N messages a second, however fast the replies come; latency counts from the moment a message
@@ -46,7 +48,7 @@ bench::Content content;
 bench::LoadTotals totals;
 FILE* accepted_file = nullptr;
 
-enum class Stage { banner, ehlo, mail, rcpt, data, end, quit };
+enum class Stage { banner, ehlo, starttls, mail, rcpt, data, end, quit };
 struct Awaited {
   Stage stage;
   long message;
@@ -54,6 +56,7 @@ struct Awaited {
 
 struct Session {
   int fd = -1;
+  bench::TlsLine tls;
   bool connecting = false, wants_write = false, finished = false;
   double retry_at = 0;
   std::string out, in;
@@ -104,6 +107,7 @@ void start_connection(Session& s) {
 }
 
 void lose(Session& s) {
+  s.tls.end();
   if (s.fd >= 0) close(s.fd);
   s.fd = -1;
   const bool in_work = s.message >= 0 || (!s.awaited.empty() && s.awaited.front().stage == Stage::end);
@@ -120,7 +124,10 @@ void lose(Session& s) {
 
 void send_out(Session& s) {
   while (s.out_at < s.out.size()) {
-    const ssize_t n = send(s.fd, s.out.data() + s.out_at, s.out.size() - s.out_at, MSG_NOSIGNAL);
+    const char* const from = s.out.data() + s.out_at;
+    const std::size_t left = s.out.size() - s.out_at;
+    const ssize_t n = s.tls ? s.tls.send(from, left) : send(s.fd, from, left, MSG_NOSIGNAL);
+    if (n < 0 && s.tls.waits_to_read()) return;  // in the handshake: goes on when something comes
     if (n < 0 && errno == EINTR) continue;
     if (n < 0 && errno == EAGAIN) {
       if (!s.wants_write) watch(s, EPOLLIN | EPOLLOUT, EPOLL_CTL_MOD);
@@ -213,7 +220,16 @@ void reply(Session& s, const std::string& line, const char digit) {
       break;
     case Stage::ehlo:
       if (!good) return lose(s);
+      if (settings.starttls && !s.tls) {
+        say(s, "STARTTLS\r\n", Stage::starttls);
+        break;
+      }
       begin_message(s);
+      break;
+    case Stage::starttls:
+      if (!good) return lose(s);
+      s.tls.begin(s.fd);
+      say(s, settings.lmtp ? "LHLO load.example\r\n" : "EHLO load.example\r\n", Stage::ehlo);
       break;
     case Stage::mail:
       if (!settings.pipelining) {
@@ -264,6 +280,7 @@ void reply(Session& s, const std::string& line, const char digit) {
       break;
     }
     case Stage::quit:
+      s.tls.end();
       close(s.fd);
       s.fd = -1;
       if (totals.started >= settings.messages)
@@ -276,8 +293,8 @@ void reply(Session& s, const std::string& line, const char digit) {
 
 void read_in(Session& s) {
   static char buffer[65536];
-  const ssize_t n = recv(s.fd, buffer, sizeof buffer, 0);
-  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return;
+  const ssize_t n = s.tls ? s.tls.recv(buffer, sizeof buffer) : recv(s.fd, buffer, sizeof buffer, 0);
+  if (n < 0 && (errno == EAGAIN || errno == EINTR)) return send_out(s);  // TLS: what waited for the handshake
   if (n <= 0) return lose(s);
   s.in.append(buffer, static_cast<std::size_t>(n));
   std::size_t at = 0;
@@ -346,8 +363,9 @@ void run() {
       auto& s = *static_cast<Session*>(events[static_cast<std::size_t>(i)].data.ptr);
       if (s.fd < 0) continue;
       if (events[static_cast<std::size_t>(i)].events & EPOLLOUT) send_out(s);
-      if (s.fd >= 0 && events[static_cast<std::size_t>(i)].events & ~static_cast<std::uint32_t>(EPOLLOUT))
-        read_in(s);
+      if (s.fd >= 0 && events[static_cast<std::size_t>(i)].events & ~static_cast<std::uint32_t>(EPOLLOUT)) do
+          read_in(s);
+        while (s.fd >= 0 && s.tls.pending());
     }
   }
   const double seconds = bench::now() - start;
@@ -396,6 +414,8 @@ int main(int argc, char** argv) {
       settings.connection_per_message = true;
     else if (options.is("--pipelining"))
       settings.pipelining = true;
+    else if (options.is("--starttls"))
+      settings.starttls = true;
     else if (options.is("--chain"))
       settings.chain = settings.pipelining = true;
     else if (options.is("--accepted"))

@@ -9,6 +9,7 @@ import time
 import unittest
 
 import harness
+from peers.tls_peer import Authority
 
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 from table import Budget, spread  # noqa: E402
@@ -46,6 +47,24 @@ class Sink(harness.Case):
                 client.sendmail("load@sender.example", ["anne@north.example"], f"Message-ID: <{n}@client.example>\r\n\r\ntext\r\n")
                 self.assertIn(b"Message-ID: <%d@client.example>\r\n\r\ntext\r\nanne@north.example" % n, file.read_bytes())
         self.assertEqual(sink.summary()["distinct_deliveries"], 3)
+
+
+class Tls(harness.Case):
+    def test_messages_under_starttls_kept_in_one_write_and_a_connection_each(self):
+        sink = self.sink("--sender", "load@sender.example")
+        pem = str(Authority(self.folder).certificate("localhost"))
+        spoold = harness.Spoold(self.folder, sink.url, {"tls": [{"certificate": pem, "key": pem}]}, start=False)
+        self.daemons.append(spoold)
+        spoold.settings["listen"] = [{"address": spoold.address, "tls": "starttls"}]
+        spoold.start()
+        for run, options in (("kept", ("--pipelining",)), ("chain", ("--chain", "--size", 100000)), ("each", ("--connection-per-message",))):
+            report = self.load("--to", spoold.address, "--sessions", 10, "--messages", 60, "--starttls", "--run", run, *options)
+            self.assertEqual((report["accepted"], report["lost"]), (60, 0))
+            self.assertTrue(report["connections"] >= 60 if run == "each" else report["connections"] == 10, report)
+        sink.wait(180)
+        self.assertEqual(sink.summary()["distinct_deliveries"], 180)
+        lines = spoold.lines("accepted")
+        self.assertEqual(len([line for line in lines if "tls=" in line]), 180, lines[:2])
 
 
 class Rate(harness.Case):
