@@ -162,7 +162,8 @@ Awaitable<tl::expected<std::optional<smtp::Reply>, Filtered::Fault>> Filtered::a
 Awaitable<tl::expected<std::optional<store::Error>, Filtered::Fault>> Filtered::make(Unwanted unwanted) {
   using Answer = tl::expected<std::optional<store::Error>, Fault>;
   made_ = new_content();
-  smtp::DataReader reader(limits(), smtp::DataReader::Framing::chunks);
+  using Framing = smtp::DataReader::Framing;
+  smtp::DataReader reader(limits(), transaction_.binary ? Framing::binary : Framing::chunks);
   const std::string& hostname = rules_.settings->hostname;
   std::string piece = edited_->text(
       [&](const mail::Field& field) { return unwanted != nullptr && unwanted(field, hostname); });
