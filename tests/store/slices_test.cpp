@@ -117,9 +117,9 @@ TEST_CASE("an acceptance whose stage row is gone fails: nothing half swept comes
 
 TEST_CASE("many uploads cut off by a crash: the sweep of the start lets others commit between") {
   Fresh s([&](Options& o) { o.max_size = 2ull << 30; });
-  cut_off_uploads(s, 12, 8);
+  cut_off_uploads(s, 20, 8);
   REQUIRE(s.accept(plain({"a@b.example"})));
-  CHECK(rows(s, Table::stage) > 6);  // most of it is still to be done
+  CHECK(rows(s, Table::stage) > 0);  // it was accepted in between, however late this thread had its turn
   CHECK(calm(s));
   CHECK(s.problems() == "");
   CHECK(rows(s, Table::content) == 1);
