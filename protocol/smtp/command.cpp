@@ -141,7 +141,8 @@ std::optional<Reply> mail_parameter(MailArgument& mail, bool& have_size, bool& h
     const auto [end, error] = std::from_chars(value.data(), value.data() + value.size(), mail.size);
     if (value.empty() || value.size() > 20 || end != value.data() + value.size())
       return Reply{501, bad_argument, "SIZE must be a number of octets"};
-    if (error == std::errc::result_out_of_range) mail.size = UINT64_MAX;  // 20 digits are allowed (RFC 1870 3)
+    if (error == std::errc::result_out_of_range)
+      mail.size = UINT64_MAX;  // 20 digits are allowed (RFC 1870 3)
     return std::nullopt;
   }
   if (same(keyword, "body")) {

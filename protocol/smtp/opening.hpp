@@ -46,7 +46,18 @@ class Opening {
   const Capabilities& offered() const { return offered_; }
 
  private:
-  enum class Step : std::uint8_t { greeting, ehlo, helo, starttls, handshake, auth, plain, user, password, done };
+  enum class Step : std::uint8_t {
+    greeting,
+    ehlo,
+    helo,
+    starttls,
+    handshake,
+    auth,
+    plain,
+    user,
+    password,
+    done
+  };
   void to(Step step);
   std::optional<Fault> after_hello();
   std::string plain_response() const;

@@ -68,7 +68,7 @@ Lane::~Lane() {
 }
 
 delivery::Planner Lane::make_planner(const delivery::HostMemory& memory) {
-  return delivery::Planner(limits_of(*settings_, way_, lifetimes_), random_(), memory, now());
+  return delivery::Planner(limits_of(*settings_, way_, context_.lifetimes), random_(), memory, now());
 }
 
 // What applies to it may depend on its MX hosts.

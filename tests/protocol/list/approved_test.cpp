@@ -31,7 +31,8 @@ List list_with(std::string_view password) {
 }
 
 bool approved(const List& list, const std::string& fields) {
-  return is_approved(list, *mail::Header::scan(fields + "From: eve@x.example\r\n\r\n"), mixed);
+  const std::string head = fields + "From: eve@x.example\r\n\r\n";
+  return is_approved(list, *mail::Header::scan(head), mixed);
 }
 
 }  // namespace
@@ -57,7 +58,8 @@ TEST_CASE("approved: the password of the list, in one of four fields") {
 TEST_CASE("approved: goes before emergency and membership, not before loops and bans") {
   List list = list_with("correct horse");
   const auto rule = [&](const std::string& fields, bool approves) {
-    const auto header = mail::Header::scan(fields + "From: eve@x.example\r\n\r\n");
+    const std::string head = fields + "From: eve@x.example\r\n\r\n";
+    const auto header = mail::Header::scan(head);
     const auto made = judge(list, Rules(list.settings.moderation.rules), Post(*header, "eve@x.example"),
                             [](const std::string&) { return std::nullopt; }, {.approved = approves});
     return std::string(made.rule) + " " + text(made.outcome);

@@ -115,5 +115,6 @@ TEST_CASE("settings table: a style sets several settings, and each style the sam
   CHECK(style("newsletter").error() ==
         "style: 'newsletter' is none of: discussion, announcement, transparent");
   Settings settings;
-  for (const auto& [key, text] : *style("discussion")) CHECK(*print(settings, key) == text);
+  const auto discussion = style("discussion");
+  for (const auto& [key, text] : *discussion) CHECK(*print(settings, key) == text);
 }
