@@ -102,8 +102,9 @@ std::string placed(std::string_view text, std::string_view prefix, std::uint32_t
   const std::size_t at = answers(bare);
   std::string own = prefix_of(prefix, post);
   const std::string_view rest = std::string_view(bare).substr(at);
-  if (rest.empty()) own.pop_back();
   const bool ascii = mail::is_ascii(own);
+  // A blank between two encoded words is not shown (RFC 2047 6.2), so it stands within the first; before other text it is.
+  if (rest.empty() || (!ascii && !rest.starts_with("=?"))) own.pop_back();
   std::string out = bare.substr(0, at);
   if (ascii && (out.empty() || !mail::is_space(out.back()))) out += ' ';
   out += ascii ? own : mail::encoded_words(own) + (rest.empty() ? "" : " ");

@@ -51,7 +51,8 @@ TEST_CASE("subject: encoded words stay, unless the prefix or Re: is in one") {
   CHECK(with(" =?iso-8859-1?q?Gr=FC=DFe?=") == " [Test] =?iso-8859-1?q?Gr=FC=DFe?=");
   CHECK(with(" =?utf-8?q?Re=3A_Gr=C3=BC=C3=9Fe?=") == " =?utf-8?q?Re=3A_=5BTest=5D_Gr=C3=BC=C3=9Fe?=");
   CHECK(with(" =?iso-8859-1?q?Re=3A_Gr=FC=DFe?=") == " [Test] =?iso-8859-1?q?Re=3A_Gr=FC=DFe?=");
-  CHECK(with(" Hello", "[T\xc3\xa4st]") == " =?utf-8?q?=5BT=C3=A4st=5D_?= Hello");
+  CHECK(with(" Hello", "[T\xc3\xa4st]") == " =?utf-8?q?=5BT=C3=A4st=5D?= Hello");
+  CHECK(with(" Re: =?utf-8?q?=5BT=C3=A4st=5D?= Hello", "[T\xc3\xa4st]").starts_with("(as it is)"));
   CHECK(with(" =?utf-8?q?=C3=A4?=", "[T\xc3\xa4st]") == " =?utf-8?q?=5BT=C3=A4st=5D_?= =?utf-8?q?=C3=A4?=");
   CHECK(with(" Re: =?utf-8?q?=5BT=C3=A4st=5D_?= Hello", "[T\xc3\xa4st]").starts_with("(as it is)"));
 }
