@@ -108,6 +108,12 @@ const char* text(Outcome outcome) {
   return words[static_cast<std::size_t>(outcome)];
 }
 
+std::optional<smtp::Reply> form_refusal(const Post& post) {
+  if (const char* fault = no_author(post.author.kind)) return smtp::Reply{550, {5, 6, 0}, fault};
+  if (post.doubled == nullptr) return std::nullopt;
+  return smtp::Reply{550, {5, 6, 0}, std::string("the message has more than one ") + post.doubled + " field"};
+}
+
 namespace {
 
 /// The rules, in the order in which judge() asks them. Each answers whether it has decided.
@@ -147,6 +153,9 @@ class Judging {
     made_.refusal = smtp::Reply{code, enhanced, made_.reason};
     return true;
   }
+  bool refuse(const char* rule, const smtp::Reply& reply) {
+    return refuse(rule, reply.code, reply.enhanced, reply.text);
+  }
   std::string help() const { return ". Help: " + owner_address(list_); }
 
   bool not_a_post() {
@@ -164,15 +173,14 @@ class Judging {
   }
 
   bool from() {
-    if (const char* fault = no_author(post_.author.kind)) return refuse("from", 550, {5, 6, 0}, fault);
+    if (post_.author.kind != Kind::one) return refuse("from", *form_refusal(post_));
     made_.poster = post_.author.address->mailbox.key();
     return false;
   }
 
   bool form() {
     if (post_.doubled == nullptr) return false;
-    return refuse("form", 550, {5, 6, 0},
-                  std::string("the message has more than one ") + post_.doubled + " field");
+    return refuse("form", *form_refusal(post_));
   }
 
   /// The entry that fits the author or the envelope's sender.

@@ -72,6 +72,9 @@ struct Membership {
 };
 using MemberOf = std::function<std::optional<Membership>(const std::string& key)>;
 
+/// What no list sends on, whoever wants it to: a post without exactly one author, or with two of a field that may stand once.
+std::optional<smtp::Reply> form_refusal(const Post& post);
+
 /// What is known besides the list's own rules.
 struct Besides {
   bool approved = false;                               // the post holds the moderator password (approved.hpp)

@@ -130,7 +130,8 @@ class Posting::Inside {
     list::Judgement judgement;
     const bool by_operator = arrival_.by_operator && through == nullptr;
     if (by_operator) {
-      if (const auto& author = the_post().author.address) judgement.poster = author->mailbox.key();
+      if (auto unfit = list::form_refusal(the_post())) return {std::move(unfit), {}};
+      judgement.poster = the_post().author.address->mailbox.key();
     } else if (through == nullptr) {
       judgement = judgement_of(*list, the_post());
     } else {

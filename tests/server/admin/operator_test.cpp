@@ -426,6 +426,9 @@ TEST_CASE_FIXTURE(House, "a post by hand") {
         list::Copies::each_verp);
   CHECK(post("", false)["exit"] == 2);
   CHECK(post("no header at all", false)["exit"] == 2);
+  const auto two = post("From: a@b.example\nFrom: c@d.example\nSubject: x\n\nx\n", false);
+  CHECK(two["ok"] == false);
+  CHECK(two.dump().find("more than one From field") != std::string::npos);
   CHECK(post(std::string("From: a@b.example\n\n\0", 21), false)["exit"] == 2);
   CHECK(opened.problems() == "");
 }
