@@ -119,6 +119,21 @@ def relayed(each, messages, few, fewest):
                [Budget("messages/s", "raw"), Budget("messages/s", "Postfix", least=8 if each else 15), Budget("messages/s", "Exim")])
 
 
+def fanned_out(people, senders, config=lambda folder: {}, **settings):
+    """Figures of one post by spoold, from its dot to the last copy. `settings`: of the list."""
+    with Bench() as bench:
+        sink = bench.sink(**senders)
+        daemon = bench.spoold(sink.url, {"spool": {"max_size": "16GiB"}} | config(bench.folder))
+        daemon.list(members=harness.members(people, domains=100), **settings)
+        cost = Cost(bench.folder, daemon.process.pid)
+        at, took = post(daemon.port)
+        sink.wait(people, 600)
+        harness.wait_until(lambda: not daemon.queue(), 60, "an empty queue")
+        costs = cost.end(people)
+        last = exactly_once(sink, people)["last"]
+        return {"recipients/s": people / (last - at), "250 ms": took * 1000, "last ms": (last - at) * 1000} | costs
+
+
 def fan_out(verp, people, with_peers=False, most_ms=None):
     """From the dot of one post to the last copy. Peers get the members as RCPTs."""
     senders = {"sender": None, "verp": BOUNCES} if verp else {"sender": BOUNCES}
@@ -132,17 +147,7 @@ def fan_out(verp, people, with_peers=False, most_ms=None):
             return {"recipients/s": people / report["seconds"]}
 
     def spoold():
-        with Bench() as bench:
-            sink = bench.sink(**senders)
-            daemon = bench.spoold(sink.url, {"spool": {"max_size": "16GiB"}})
-            daemon.list(members=harness.members(people, domains=100), verp="always" if verp else "never")
-            cost = Cost(bench.folder, daemon.process.pid)
-            at, took = post(daemon.port)
-            sink.wait(people, 600)
-            harness.wait_until(lambda: not daemon.queue(), 60, "an empty queue")
-            costs = cost.end(people)
-            last = exactly_once(sink, people)["last"]
-            return {"recipients/s": people / (last - at), "250 ms": took * 1000, "last ms": (last - at) * 1000} | costs
+        return fanned_out(people, senders, verp="always" if verp else "never")
 
     def peer(start, pid):
         with Bench() as bench:
