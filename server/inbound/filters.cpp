@@ -12,7 +12,9 @@ using Got = milter::Conversation::Got;
 constexpr std::size_t enough = 64 * 1024;  // octets that are sent in one write
 
 std::string path_of(const std::optional<Mailbox>& mailbox) {
-  return mailbox ? "<" + mailbox->text() + ">" : std::string("<>");
+  std::string path("<");
+  if (mailbox) path += mailbox->text();
+  return path += '>';
 }
 
 std::string domain_in(std::string_view address) {
