@@ -207,6 +207,7 @@ void year(const std::string& folder) {
           settled.outcomes[i].verdict = Verdict::failed;
           settled.outcomes[i].last.reply = {550, {5, 1, 1}, "user unknown"};
           settled.outcomes[i].last.stage = Stage::rcpt;
+          settled.outcomes[i].last.at = site.now();
         }
         copies += claim.recipients.size();
         good(site.settle(std::move(settled)));
@@ -217,6 +218,8 @@ void year(const std::string& folder) {
   }
   const double seconds = since(begin);
   const auto list = directory::list(store::Read(*site.store), site.list.id);
+  if (list->members != count - count / every)
+    fail("the dead are members still: " + std::to_string(list->members));
   if (site.problems() != "") fail(site.problems());
   std::printf("{\"s\":%.1f,\"copies\":%llu,\"members left\":%llu}\n", seconds,
               static_cast<unsigned long long>(copies), static_cast<unsigned long long>(list->members));
