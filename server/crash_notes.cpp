@@ -71,11 +71,8 @@ std::vector<Row> rows_in(const std::string& file) {
   return rows;
 }
 
+/// An open file that is appended to goes on behind them.
 void write_anew(const std::string& file, const std::vector<Row>& rows) {
-  if (rows.empty()) {
-    ::unlink(file.c_str());
-    return;
-  }
   const int fd = ::open(file.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
   if (fd < 0) return;
   [[maybe_unused]] const ssize_t written = ::write(fd, rows.data(), rows.size() * sizeof(Row));
@@ -119,11 +116,7 @@ std::vector<Note> watch(const std::string& spool, TimePoint now) {
 void forget(const std::string& spool, store::Id message) {
   std::vector<Row> rows = rows_in(file_of(spool));
   std::erase_if(rows, [&](const Row& row) { return row.message == message; });
-  // The open file goes on to be appended to, so it is shortened and not replaced.
-  const int fd = ::open(file_of(spool).c_str(), O_WRONLY | O_TRUNC | O_CLOEXEC);
-  if (fd < 0) return;
-  [[maybe_unused]] const ssize_t written = ::write(fd, rows.data(), rows.size() * sizeof(Row));
-  ::close(fd);
+  write_anew(file_of(spool), rows);
 }
 
 }  // namespace spoold::server::crash

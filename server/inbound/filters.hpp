@@ -59,8 +59,8 @@ class Filters {
     Slot(const conf::Milter& settings, const asio::any_io_executor& executor) : filter(settings, executor) {}
     Filter filter;
     bool away = false;       // for the rest of this message
-    std::string hello, tls;  // what it was told
-    bool greeted = false;    // of both
+    std::string hello, tls;  // of the client, as the last HELO to the filter had them
+    bool greeted = false;    // the filter had a HELO on this connection
     std::optional<smtp::Reply> client_refused, hello_refused;
   };
   using Refusal = std::optional<smtp::Reply>;

@@ -1,5 +1,6 @@
 #include "server/office/rule_book.hpp"
 
+#include "protocol/list/settings_table.hpp"
 #include "store/directory/directory.hpp"
 
 namespace spoold::server {
@@ -35,12 +36,10 @@ std::shared_ptr<const list::Rules> RuleBook::of(const store::Read& read, const l
 }
 
 std::optional<std::string> bans_fault(const conf::Settings& settings) {
-  std::vector<std::string> faults;
-  for (const list::AddressPattern& one : list::read_address_patterns(settings.lists.bans, faults))
-    if (one.kind == list::AddressPattern::Kind::expression)
-      if (auto wrong = list::expression_fault(one.text)) faults.push_back(*std::move(wrong));
-  if (faults.empty()) return std::nullopt;
-  return "[lists] bans: " + faults.front();
+  list::Settings of_a_list;  // they are written as those of a list
+  const auto read = list::set(of_a_list, "bans", settings.lists.bans);
+  if (read) return std::nullopt;
+  return "[lists] " + read.error();
 }
 
 list::MemberOf member_of(const store::Read& read, list::ListId list) {

@@ -3,45 +3,23 @@
 reception recovers by itself."""
 # ctest: slow
 import os
-import socket
 import time
 
 import harness
+from peers import client
 
 NOWHERE = "smtp://127.0.0.1:1"
 
 
-class Client:
-    def __init__(self, spoold):
-        self.socket = socket.create_connection(("127.0.0.1", spoold.port), timeout=60 * harness.SLOW)
-        self.lines = self.socket.makefile("rb")
-
+class Client(client.Client):
     def reply(self):
-        """The last line of a reply."""
-        while True:
-            line = self.lines.readline()
-            if line[3:4] != b"-":
-                return line.decode()
-
-    def say(self, *lines):
-        self.socket.sendall("".join(line + "\r\n" for line in lines).encode())
-
-    def ask(self, *lines):
-        for line in lines:
-            self.say(line)
-            last = self.reply()
-        return last
-
-    def close(self):
-        self.lines.close()
-        self.socket.close()
+        return super().reply().decode()
 
 
 class BackPressure(harness.Case):
     def client(self, spoold, *lines):
         client = Client(spoold)
         self.addCleanup(client.close)
-        client.reply()
         client.ask("EHLO client.example", *lines)
         return client
 
@@ -143,7 +121,7 @@ class BackPressure(harness.Case):
     def test_places_for_connections(self):
         spoold = self.spoold(NOWHERE, {"smtp": {"max_connections": 2, "max_connections_per_host": 2}})
         first, second, third = self.client(spoold), self.client(spoold), Client(spoold)
-        self.assertRegex(third.reply(), "^421 4.3.2 too many connections; try again later")
+        self.assertRegex(third.greeting, "^421 4.3.2 too many connections; try again later")
         third.close()
         self.assertEqual(spoold.ctl("stats")["connections_refused"], 1)
         self.assertIn('reply="421 4.3.2 too many', "".join(spoold.lines("refused")))
@@ -153,7 +131,7 @@ class BackPressure(harness.Case):
         def greeted():
             client = Client(spoold)
             self.addCleanup(client.close)
-            return client.reply().startswith("220")
+            return client.greeting.startswith("220")
         harness.wait_until(greeted, what="220 again")
 
 

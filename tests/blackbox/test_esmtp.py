@@ -8,7 +8,7 @@ import smtplib
 import ssl
 
 import harness
-from peers.tls_peer import Authority, TlsPeer
+from peers.tls_peer import TlsPeers
 
 UTF8_HEADER = "From: Jörg <jörg@bücher.example>\r\nTo: <anne@dest.example>\r\nSubject: Grüße\r\nMessage-ID: <u@here.example>\r\n\r\nÜber\r\n"
 ASCII_HEADER = "From: <s@here.example>\r\nTo: <anne@dest.example>\r\nSubject: hello\r\nMessage-ID: <a@here.example>\r\n\r\nÜber\r\n"
@@ -206,17 +206,7 @@ class Binary(Esmtp):
         spoold.check()
 
 
-class RequireTls(Esmtp):
-    def setUp(self):
-        super().setUp()
-        self.authority = Authority(self.folder)
-        self.good = self.authority.certificate("localhost", "127.0.0.1")
-
-    def tls_peer(self, certificate=None, **options):
-        peer = TlsPeer(certificate or self.good, **options)
-        self.addCleanup(peer.close)
-        return peer
-
+class RequireTls(TlsPeers, Esmtp):
     def house(self, *urls, **settings):
         """A spoold that takes REQUIRETLS, and sends to these next hops in order."""
         certificate = str(self.authority.certificate("localhost"))

@@ -14,42 +14,11 @@ import threading
 import time
 
 import harness
+from peers.client import Client
 
 GRACE = 1        # seconds, of the daemons here
 LONGEST = 10     # after the grace, whatever hangs (server/stop.hpp)
 NOWHERE = "smtp://127.0.0.1:1"
-
-
-class Client:
-    """An SMTP client that may be left waiting in the middle."""
-
-    def __init__(self, spoold, seconds=60):
-        self.socket = socket.create_connection(("127.0.0.1", spoold.port), timeout=seconds * harness.SLOW)
-        self.lines = self.socket.makefile("rb")
-        self.reply()
-
-    def reply(self):
-        """The last line of a reply; empty: the connection has ended."""
-        while True:
-            try:
-                line = self.lines.readline()
-            except ConnectionError:
-                return b""
-            if line[3:4] != b"-":
-                return line
-
-    def say(self, line):
-        self.socket.sendall(line.encode() + b"\r\n")
-
-    def ask(self, *lines):
-        for line in lines:
-            self.say(line)
-            last = self.reply()
-        return last
-
-    def close(self):
-        self.lines.close()
-        self.socket.close()
 
 
 class Test(harness.Case):

@@ -6,22 +6,12 @@ import subprocess
 import unittest
 
 import harness
-from peers.tls_peer import Authority, TlsPeer
+from peers.tls_peer import TlsPeers
 
 TO = "anne@dest.example"
 
 
-class Tls(harness.Case):
-    def setUp(self):
-        super().setUp()
-        self.authority = Authority(self.folder)
-        self.good = self.authority.certificate("localhost", "127.0.0.1")
-
-    def tls_peer(self, certificate=None, **options):
-        peer = TlsPeer(certificate or self.good, **options)
-        self.addCleanup(peer.close)
-        return peer
-
+class Tls(TlsPeers, harness.Case):
     def house(self, peer, host="127.0.0.1", relay=None, delivery=None, post=True, patience=60):
         """A spoold that relays to the peer, and one message on its way to TO. `patience` (seconds) is short only where the peer stalls:
         a handshake on a busy machine takes its time."""

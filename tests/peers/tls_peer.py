@@ -197,3 +197,17 @@ class TlsPeer:
                 return
             else:
                 say("502 5.5.1 what")
+
+
+class TlsPeers:
+    """Of a harness.Case: an authority of its own, and peers with certificates by it."""
+
+    def setUp(self):
+        super().setUp()
+        self.authority = Authority(self.folder)
+        self.good = self.authority.certificate("localhost", "127.0.0.1")
+
+    def tls_peer(self, certificate=None, **options):
+        peer = TlsPeer(certificate or self.good, **options)
+        self.addCleanup(peer.close)
+        return peer
