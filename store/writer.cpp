@@ -46,6 +46,7 @@ Writer::~Writer() {
   close();
 }
 
+// The thread first commits what is queued and what was to wait; only then may the environment be closed.
 void Writer::close() {
   {
     const Lock lock(mutex_);
@@ -71,6 +72,8 @@ void Writer::submit(Job job, Clock::duration delay) {
     if (delay > Clock::duration::zero()) {
       later_.push_back({Clock::now() + delay, std::move(job)});
     } else {
+      // A busy writer looks at the queue before it sleeps. One that waits is woken by the first job of a kind only: it has
+      // a time for the patient ones already.
       wake = !busy_ && (patient ? queue_.empty() : urgent_ == 0);
       enqueue(std::move(job));
     }
@@ -101,6 +104,8 @@ void Writer::admit() {
   }
 }
 
+// Somebody has begun what will end in a job: a session that got the last octets of a message. A flush costs so much that
+// the commit waits for those (gather()), but only for those that were announced before it began.
 Announcement Writer::announce() {
   const Lock lock(mutex_);
   ++*announced_;
@@ -116,6 +121,7 @@ int Writer::expected() const {
   return announced();
 }
 
+// `owed_`: jobs that somebody waits for, the one at work among them.
 bool Writer::enough(Clock::duration worked) const {
   return worked >= (owed_ > 1 ? slice_in_company : slice_alone);
 }
@@ -143,10 +149,11 @@ void Writer::run() {
       wake_.wait_until(lock.inner(), Clock::time_point(first->at), something);
     admit();
     if (queue_.empty() && !stopping_) continue;
+    // Patient jobs wait for company, together at most patient_wait from the first one on.
     if (urgent_ == 0 && !stopping_)
       wake_.wait_until(lock.inner(), oldest_patient_ + patient_wait,
                        [this]() REQUIRES(mutex_) { return urgent_ > 0 || stopping_; });
-    if (queue_.empty() && stopping_) return;
+    if (queue_.empty() && stopping_) return;  // admit() took in all that was to wait
     busy_ = true;
     take(batch);
     lock.unlock();
@@ -241,6 +248,7 @@ void Writer::aborted(std::span<Waiting> applied, bool alone) {
   answer(w);
 }
 
+// This ends: a job that was tried alone is not tried a third time.
 void Writer::again(std::span<Waiting> batch) {
   std::vector<Waiting> rest(std::make_move_iterator(batch.begin()), std::make_move_iterator(batch.end()));
   while (!rest.empty()) transact(rest, Try::again);
@@ -326,12 +334,14 @@ void Writer::commit_failed(std::span<Waiting> batch, int code, Try which) {
   again(rest);
 }
 
+// Once: jobs of a batch that was tried twice come by here twice.
 void Writer::answer(Waiting& w) {
   if (std::exchange(w.answered, true)) return;
   if (w.job.kind != Job::Kind::patient) --owed_;
   if (w.job.done) w.job.done(std::move(w.result));
 }
 
+// Nothing is accepted or claimed from here on; the daemon ends, and the next start finds what the disk holds.
 void Writer::stop_for_good(const Error& why) {
   if (stopped_) return;
   stopped_ = true;

@@ -23,6 +23,8 @@ bool Session::between_transactions() const {
          dialog_.phase() == Phase::authenticating;
 }
 
+// `self` keeps the session alive in the coroutine's frame. Each round writes what is owed, does what the dialog asked for,
+// and hands it the next octets; the dialog decides, this loop only waits.
 Awaitable<> Session::run(std::shared_ptr<Session> self) {
   Session& s = *self;
   std::error_code error;
@@ -131,6 +133,7 @@ Awaitable<> Session::wait(std::chrono::milliseconds pause) {
   deadline_.waited(pause);
 }
 
+// What the kernel takes without waiting: nearly always all of it.
 bool Session::write_now() {
   std::error_code error;
   while (!out_.empty()) {
@@ -139,7 +142,7 @@ bool Session::write_now() {
     if (error) return false;
     out_.erase(0, octets);
   }
-  if (out_.capacity() > 2048) out_ = std::string();
+  if (out_.capacity() > 2048) out_ = std::string();  // an idle client keeps no large buffer
   return true;
 }
 
@@ -157,6 +160,7 @@ Awaitable<bool> Session::write() {
 
 Awaitable<bool> Session::read() {
   for (;;) {
+    // A client in the middle of a message may finish it, until the stop's own limit.
     if (stopping_ && between_transactions()) {
       dialog_.stopping(out_);
       write_now();
@@ -241,6 +245,8 @@ Session::Action Session::step(std::string_view& input) {
 }
 
 Dialog::Answer Session::answer(std::optional<store::Read>& read) {
+  // From cheap to dear, and what concerns all mail before what concerns this recipient: a server without room looks up
+  // nobody's address, and a rate is spent only by a recipient that exists.
   const auto* rcpt = std::get_if<smtp::RcptArgument>(&dialog_.asked());
   if (rcpt == nullptr) {
     intake_.new_sender();

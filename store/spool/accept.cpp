@@ -110,12 +110,14 @@ Accepted Accepting::take() {
   return accepted;
 }
 
+// Called when the slice's commit is on the disk, so what it did is not done again.
 void Accepting::advance() {
   if (next_) progress_ = std::move(next_);
 }
 
 Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   if (acceptance_.messages.empty() && acceptance_.held.empty()) {
+    // A refused, discarded or rejected message is a decision too: its events and operations are one commit.
     if (acceptance_.events.empty() && acceptance_.operations.empty() && !acceptance_.decision &&
         !acceptance_.digest)
       return fail(Kind::invalid, "there is no recipient to accept a message for");
@@ -189,7 +191,7 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
 Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, const Enough& enough) const {
   const NewMessage& m = acceptance_.messages[index];
   Part& part = p.parts[index];
-  const bool due = m.message.state != MessageState::held;
+  const bool due = m.message.state != MessageState::held;  // what is held gets its due rows at its release
   const auto add = [&](std::string_view address, std::uint64_t member) {
     // Recipients come in domain order: the route is asked for once a domain.
     const auto domain = domain_of(address);
@@ -231,6 +233,8 @@ Result<void> Accepting::expand(Write& write, Progress& p, std::size_t index, con
   return {};
 }
 
+// The commit of this transaction is what the 250 promises: before it nothing of the message can be seen, behind it all of
+// it can. So the rows that only a whole message has are written here: content, message, post number, digest and archive.
 Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   std::uint64_t size =
       acceptance_.content.bytes ? acceptance_.content.bytes->size() : acceptance_.content.size;
@@ -241,6 +245,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     size = Unpacker(*stage, "stage", key).num();
     write.del(Table::stage, key);
   }
+  // Each message, held post and post that waits for a digest holds the content once: the last of them drops it.
   const auto users = static_cast<std::uint32_t>(std::ranges::count(p.parts, false, &Part::skipped) +
                                                 std::ssize(acceptance_.held)) +
                      waiting(p);
@@ -285,6 +290,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
     row.counts = {};
     (row.state == MessageState::held ? row.counts.held : row.counts.queued) = part.count;
     if (row.state != MessageState::held) row.state = MessageState::queued;
+    // Recipients that are few stand in the message's own row: mail to one person costs no page.
     if (part.count <= few_recipients && part.page.size() <= few_octets) {
       row.few = true;
       row.page = part.page.take();
@@ -307,6 +313,7 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
       put_digest_post(write, post);
     }
     if (m.archive) write.put(Table::archive, Key().u64(row.id), m.archive->place);
+    // Only what cooking made differs from the content is kept: all copies share the rest.
     const bool cooked = !m.head.empty() || !m.body.empty();
     if (cooked) put_head(write, row.id, m.head, m.body);
     if (row.size == 0) {
@@ -331,6 +338,8 @@ Result<void> Accepting::make_exist(Write& write, Progress& p) const {
   return note(write);
 }
 
+// The content of a held post that a moderator decides now. Two of them at once: the second finds it gone, or finds the
+// decision, and is told whose it was.
 Result<std::uint64_t> Accepting::use_kept_content(Write& write, std::uint32_t users) const {
   const auto row = find_content(write, acceptance_.content.kept);
   if (!row) {
@@ -362,6 +371,7 @@ Result<void> Accepting::note(Write& write) const {
   return {};
 }
 
+// The rows in `stage` go at once, so that no later slice makes this exist; the pages are swept as work of the background.
 void Accepting::abandon(Write& write) const {
   const auto give_up = [&](StageKind kind, Id id) {
     if (write.del(Table::stage, stage_key(kind, id)))
