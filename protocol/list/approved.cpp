@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/secret.hpp"
 
 namespace spoold::list {
 namespace {
@@ -40,10 +41,7 @@ bool is_approved(const List& list, const mail::Header& header, const Hmac& hmac)
     const auto fits = [&](std::string_view name) { return mail::same(field.name, name); };
     if (std::ranges::none_of(fields, fits) || field.value.size() > 1000) continue;
     const std::string given = sealed_password(list.address(), mail::trim(field.value), hmac);
-    unsigned difference = given.size() == kept.size() ? 0 : 1;
-    for (std::size_t i = 0; i < std::min(given.size(), kept.size()); ++i)
-      difference |= static_cast<unsigned>(given[i] ^ kept[i]);
-    approved = approved || difference == 0;
+    approved = mail::same_secret<char>(given, kept) || approved;
   }
   return approved;
 }

@@ -4,6 +4,7 @@
 
 #include "protocol/list/base32.hpp"
 #include "protocol/mail/mailto.hpp"
+#include "protocol/mail/secret.hpp"
 
 namespace spoold::list {
 
@@ -44,10 +45,7 @@ std::optional<Leaving> decode_leave(std::string_view detail, const Hmac& hmac) {
   if (!base32_decode(detail, token) || token[0] != version_and_kind) return std::nullopt;
   Token expected = token;
   sign(expected, hmac);
-  unsigned difference = 0;  // in constant time: the peer must not learn how far a guess was right
-  for (std::size_t i = tag_begin; i < octets; ++i)
-    difference |= static_cast<unsigned>(token[i] ^ expected[i]);
-  if (difference != 0) return std::nullopt;
+  if (!mail::same_secret<std::uint8_t>(token, expected)) return std::nullopt;
   Leaving leaving;
   for (std::size_t i = 0; i < 4; ++i) leaving.list = leaving.list << 8 | token[1 + i];
   for (std::size_t i = 0; i < 5; ++i) leaving.member = leaving.member << 8 | token[5 + i];

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "protocol/list/base32.hpp"
+#include "protocol/mail/secret.hpp"
 
 namespace spoold::list {
 namespace {
@@ -51,10 +52,7 @@ std::optional<std::uint64_t> post_of_token(std::string_view token) {
 bool proves(std::string_view token, ListId list, std::uint64_t post, const Hmac& hmac) {
   Token octets{};
   if (!base32_decode(token, octets)) return false;
-  const Token good = made(list, post, hmac);
-  unsigned differs = 0;
-  for (std::size_t i = 0; i < good.size(); ++i) differs |= static_cast<unsigned>(good[i] ^ octets[i]);
-  return differs == 0;
+  return mail::same_secret<std::uint8_t>(made(list, post, hmac), octets);
 }
 
 }  // namespace spoold::list

@@ -12,6 +12,7 @@
 #include <stdexcept>
 
 #include "protocol/mail/base64.hpp"
+#include "protocol/mail/saslprep.hpp"
 
 namespace spoold::server {
 namespace {
@@ -70,14 +71,17 @@ std::string crypted(const std::string& password, const std::string& setting) {
 
 std::optional<std::string> password_fault(std::string_view password) {
   if (password.empty()) return "the password is empty";
-  if (password.size() > longest_password)
-    return "a password has at most " + std::to_string(longest_password) + " characters";
-  if (!std::all_of(password.begin(), password.end(), [](char c) { return c >= ' ' && c <= '~'; }))
-    return "a password is of printable ASCII characters: clients do not agree on how to send others";
+  const auto prepared = mail::saslprep(password, mail::Prepared::to_keep);
+  if (!prepared)
+    return "a password is text in UTF-8 of characters that can be seen: this one has a control character, or one that "
+           "RFC 4013 prohibits";
+  if (std::max(password.size(), prepared->size()) > longest_password)
+    return "a password has at most " + std::to_string(longest_password) + " octets";
   return {};
 }
 
-Verifiers make_verifiers(const std::string& password) {
+Verifiers make_verifiers(const std::string& given) {
+  const std::string password = mail::saslprep(given, mail::Prepared::to_keep).value();
   Verifiers made;
   std::array<char, CRYPT_GENSALT_OUTPUT_SIZE> setting{};
   must(::crypt_gensalt_rn("$y$", 0, nullptr, 0, setting.data(), static_cast<int>(setting.size())) != nullptr,
@@ -104,10 +108,10 @@ PasswordJudge::PasswordJudge(std::string secret)
 
 bool PasswordJudge::right(const std::optional<User>& user, const std::string& password) const {
   const Verifiers& v = user ? user->verifiers : nobody_;
-  const std::string made = crypted(password, v.crypt);
-  // crypt() reads up to the first NUL: what is behind it must not be ignored.
-  const bool whole = password.find('\0') == std::string::npos;
-  return same(made, v.crypt) && user && whole;
+  // By PLAIN and LOGIN it comes as it was typed. What cannot be prepared is wrong, and takes as long.
+  const auto prepared = mail::saslprep(password, mail::Prepared::to_compare);
+  const std::string made = crypted(prepared.value_or(""), v.crypt);
+  return same(made, v.crypt) && user && prepared;
 }
 
 smtp::sasl::Salt PasswordJudge::salt(std::string_view name, const std::optional<User>& user) const {

@@ -16,12 +16,12 @@
 
 namespace spoold::server {
 
-/// Why this must not be a password, in one sentence. ASCII only: what other characters are on the wire is up to the client
-/// (RFC 4013).
+/// Why this must not be a password, in one sentence.
 std::optional<std::string> password_fault(std::string_view password);
 
-/// yescrypt (crypt(5) "$y$") and SCRAM-SHA-256 keys, each with a salt of its own.
-store::directory::Verifiers make_verifiers(const std::string& password);
+/// yescrypt (crypt(5) "$y$") and SCRAM-SHA-256 keys, each with a salt of its own, of the password as SASLprep makes it (RFC
+/// 4013): clients of SCRAM send nothing else. It must have no password_fault().
+store::directory::Verifiers make_verifiers(const std::string& given);
 
 class PasswordJudge {
  public:

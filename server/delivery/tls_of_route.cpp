@@ -3,6 +3,7 @@
 #include <fstream>
 
 #include "conf/load.hpp"
+#include "protocol/mail/saslprep.hpp"
 
 namespace spoold::server {
 
@@ -39,6 +40,9 @@ std::shared_ptr<const smtp::Credentials> credentials_of(const conf::Settings& se
   std::getline(file, credentials->password);
   while (!credentials->password.empty() && credentials->password.back() == '\r')
     credentials->password.pop_back();
+  // RFC 4616 section 2; one that is no UTF-8 is sent as it is, as the other side may have been told it so.
+  if (auto prepared = mail::saslprep(credentials->password, mail::Prepared::to_compare))
+    credentials->password = *std::move(prepared);
   if (credentials->password.empty())
     credentials->fault =
         "[relay] password_file " + relay.password_file + " holds no password that can be read";

@@ -192,6 +192,10 @@ class Binary(Esmtp):
         messages, mails = self.mails(peer, 2)
         self.assertEqual(sorted(m["rcpts"][0] for m in messages), ["anne@dest.example", "bart@dest.example"])
         self.assertTrue(all(" BODY=8BITMIME" in line for line in mails), mails)
+        # RFC 3030 3: what says binary of itself, and comes by DATA, is accepted.
+        self.assertEqual(self.send(spoold, "s@here.example", ["cris@dest.example"], content.decode(), options=("BODY=8BITMIME",))[-1][0], 250)
+        messages, _ = self.mails(peer, 3)
+        self.assertIn("cris@dest.example", [m["rcpts"][0] for m in messages])
 
     def test_a_list_takes_none(self):
         peer, spoold = self.hop("--keyword", "BINARYMIME")
@@ -303,6 +307,52 @@ class RequireTls(TlsPeers, Esmtp):
         _, mail, rcpts = self.arrived(peer, 3)[2]
         self.assertEqual(rcpts, ["s@here.example"])
         self.assertTrue(mail.startswith("MAIL FROM:<>") and mail.endswith(" REQUIRETLS"), mail)
+
+    def test_aliases_and_digests_keep_it(self):
+        """RFC 8689 4.1, 6: whoever else gets the message gets it as protected."""
+        peer = self.tls_peer(keywords=["REQUIRETLS"])
+        spoold = self.house(peer.url("localhost"), aliases={"all@here.example": ["p@far.example", "q@far.example"]})
+        self.post(spoold, to="all@here.example")
+        harness.wait_until(lambda: sum(len(rcpts) for _, _, rcpts, _ in peer.mails) == 2, 30, "both")
+        before = len(peer.mails)
+        spoold.list(members=["bart@people.example"], dmarc="accept", nonmembers="accept")
+        spoold.ctl("member", "set", harness.LIST, "bart@people.example", "delivery=digest")
+        self.post(spoold, to=harness.LIST)
+        spoold.ctl("digest", harness.LIST)
+        self.assertEqual(self.arrived(peer, before + 1)[-1][2], ["bart@people.example"])
+        self.assertEqual([c.endswith(" REQUIRETLS") and tls for tls, c, _ in self.arrived(peer)], [True] * (before + 1))
+
+    def test_a_report_holds_no_more_than_the_header(self):
+        """Also where RET=FULL asks for all of it: the way back may be open to all (RFC 8689 5)."""
+        peer = self.tls_peer(refused=["gone@dest.example"], keywords=["REQUIRETLS"])
+        spoold = self.house(peer.url("localhost"))
+        self.post(spoold, to="gone@dest.example", options=("REQUIRETLS", "RET=FULL"))
+        self.arrived(peer)
+        self.assertIn(b"Subject: secret", peer.mails[0][3])
+        self.assertNotIn(b"Secret.", peer.mails[0][3])
+
+    def test_mailboxes_on_this_machine_get_it_without_tls(self):
+        peer = self.tls_peer()
+        boxes = self.peer("--lmtp", name="boxes")
+        spoold = self.house(peer.url("localhost"), domain=[{"name": "boxes.example", "deliver_to": boxes.url.replace("smtp:", "lmtp:")}])
+        self.post(spoold, to="anne@boxes.example")
+        harness.wait_until(lambda: harness.Judge(boxes.log).messages, 30, "the mail")
+        self.assertEqual(spoold.lines("failed") + peer.mails, [])
+
+    def test_users_ask_for_it(self):
+        """RFC 8689 4.3: submission."""
+        peer = self.tls_peer(keywords=["REQUIRETLS"])
+        spoold = self.house(peer.url("localhost"))
+        port = harness.free_port()
+        spoold.stop()
+        spoold.settings["listen"].append({"address": f"127.0.0.1:{port}", "protocol": "submission", "tls": "implicit"})
+        spoold.start()
+        spoold.ctl("user", "add", "anne", "--address", "anne@here.example", input="correct horse\n")
+        with smtplib.SMTP_SSL("localhost", port, timeout=60 * harness.SLOW, context=ssl.create_default_context(cafile=self.authority.file)) as client:
+            client.ehlo()
+            client.login("anne", "correct horse")
+            client.sendmail("anne@here.example", "p@far.example", ASCII_HEADER.replace("s@here", "anne@here").encode(), mail_options=["REQUIRETLS"])
+        self.assertTrue(self.arrived(peer)[0][1].endswith(" REQUIRETLS"))
 
     def test_members_are_not_scored_for_a_next_hop_without_it(self):
         peer = self.tls_peer()

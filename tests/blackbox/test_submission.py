@@ -179,6 +179,21 @@ class Submission(harness.Case):
                                       timeout=60 * harness.SLOW)
                 self.assertIn(words, done.stdout + done.stderr, mechanism)
 
+    def test_passwords_that_are_not_ascii(self):
+        """SASLprep (RFC 4013): composed or not, with a space that breaks or not, by a client that prepares it and by one that does not."""
+        spoold = self.house()
+        composed, typed = "Gr\u00fc\u00dfe aus K\u00f6ln", "Gru\u0308\u00dfe\u00a0aus Ko\u0308ln"
+        spoold.ctl("user", "add", "karl", "--address", ANNE, input=typed + "\n")
+        for mechanism in ("PLAIN", "SCRAM-SHA-256"):
+            for password in (composed, typed):
+                done = subprocess.run(["gsasl", "--smtp", f"--mechanism={mechanism}", "--authentication-id=karl", "--no-cb", f"--password={password}",
+                                       f"--x509-ca-file={self.authority.file}", "localhost", str(self.starttls)], input="QUIT\n", capture_output=True, text=True,
+                                      timeout=60 * harness.SLOW)
+                self.assertIn("235 2.7.0", done.stdout + done.stderr, mechanism)
+        for password, code in ((composed, "235"), (typed, "235"), (composed + "!", "535")):
+            self.assertTrue(self.login(user="karl", password=password)[1].startswith(code), password)
+        self.assertIn("prohibits", spoold.run("user", "add", "kaj", "--address", ANNE, input="bell\x07\n").stderr)
+
     def test_spoold_submits_to_spoold(self):
         """Our own client logs in: [relay] username."""
         spoold = self.house()

@@ -29,6 +29,22 @@ TEST_CASE("password: what is kept of one judges it, and no other") {
   CHECK_FALSE(judge.right(anne, "correct horse"));
 }
 
+// RFC 4013 section 3: the octets that a client sends depend on its keyboard, those that are judged do not.
+TEST_CASE("password: SASLprep, however it was typed") {
+  const PasswordJudge judge("secret");
+  User anne;
+  anne.name = "anne";
+  anne.verifiers = make_verifiers("Gr\xc3\xbc\xc3\x9f e \xe2\x85\xa8");
+  CHECK(judge.right(anne, "Gr\xc3\xbc\xc3\x9f e \xe2\x85\xa8"));
+  CHECK(judge.right(anne,
+                    "Gru\xcc\x88\xc3\x9f\xc2\xa0"
+                    "e IX"));                         // u and dots apart, a space that does not break
+  CHECK_FALSE(judge.right(anne, "Gr\xfc\xdf e IX"));  // Latin-1
+  CHECK_FALSE(judge.right(anne, "Gruess e IX"));
+  anne.verifiers = make_verifiers("I\xc2\xadX");  // an invisible hyphen is nothing
+  CHECK(judge.right(anne, "IX"));
+}
+
 TEST_CASE("password: SCRAM-SHA-256, the example of RFC 7677") {
   const PasswordJudge judge("secret");
   User user;
@@ -92,7 +108,11 @@ TEST_CASE("password: a user who does not exist looks like one who does") {
 
 TEST_CASE("password: what must not be one") {
   CHECK_FALSE(password_fault("~ Pass w0rd"));
-  for (const std::string& bad : {std::string(), std::string(501, 'x'), std::string("p\xc3\xa4ss"),
-                                 std::string("a\tb"), std::string("a\0b", 3)})
+  for (const std::string& bad :
+       {std::string(), std::string(501, 'x'), std::string("p\xe4ss"), std::string("a\tb"),
+        std::string("a\0b", 3), std::string("a\xc2\x80"), std::string("\xc2\xad"),
+        std::string("a\xd8\xa7"
+                    "1"),
+        std::string("\xf0\x9f\x98\x80")})
     CHECK(password_fault(bad));
 }
