@@ -24,7 +24,7 @@ medians, ratios as median (least-most), and whether the budgets are met.
   busy-1000, storm, handshakes      how late the loops and a session in progress are beside 1,000 busy sessions, a storm of
                                     connections, 1,000 TLS handshakes at once
   accept-tls-kept, accept-tls-each  durable acceptance under STARTTLS, 20 sessions, kept or a connection a message
-  verification                      processor for SPF, DKIM and DMARC of a message
+  verification, filtering           processor for SPF, DKIM and DMARC of a message; for a filter (milter) that looks at it
   growth                            growth-accept, -expand, -fanout, -queue, -hops, -connections: cost for each at 1,000 to 1,000,000 recipients,
                                     10,000 to 1,000,000 waiting, 1 to 5,000 next hops, 10 to 10,000 connections
 
