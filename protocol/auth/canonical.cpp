@@ -23,16 +23,20 @@ std::size_t up_to_blank(std::string_view octets) {
 /// Folding undone, runs of blanks as one, none at the ends (3.4.2).
 std::string relaxed_value(std::string_view value) {
   std::string out;
+  out.reserve(value.size());
   bool blank = false;
-  for (const char c : value) {
-    if (c == '\r' || c == '\n') continue;
-    if (is_blank(c)) {
-      blank = true;
+  for (std::size_t at = 0; at < value.size();) {
+    const char c = value[at];
+    if (c == '\r' || c == '\n' || is_blank(c)) {
+      blank = blank || is_blank(c);
+      ++at;
       continue;
     }
     if (blank && !out.empty()) out += ' ';
     blank = false;
-    out += c;
+    const std::size_t begin = at;
+    while (at < value.size() && value[at] != '\r' && value[at] != '\n' && !is_blank(value[at])) ++at;
+    out.append(value, begin, at - begin);
   }
   return out;
 }
@@ -102,13 +106,15 @@ void BodyHash::put(std::string_view octets) {
   size_ += octets.size();
   octets = octets.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left, octets.size())));
   if (octets.size() >= piece) {
-    digest_->update(buffer_);
-    buffer_.clear();
+    hash_now();
     digest_->update(octets);
     return;
   }
   buffer_ += octets;
-  if (buffer_.size() < piece) return;
+  if (buffer_.size() >= piece) hash_now();
+}
+
+void BodyHash::hash_now() {
   digest_->update(buffer_);
   buffer_.clear();
 }
@@ -157,7 +163,7 @@ std::optional<std::string> BodyHash::finish() {
   }
   // The last line has an end; an empty body is one empty line in the simple form, and nothing in the relaxed one.
   if (size_ > 0 || !relaxed_) put("\r\n");
-  digest_->update(buffer_);
+  hash_now();
   std::string hash = digest_->finish();
   return limit_ && size_ < *limit_ ? std::nullopt : std::optional(std::move(hash));
 }

@@ -50,8 +50,9 @@ class BodyHash {
   BodyHash(BodyHash&&) = default;
 
   void update(std::string_view octets);
-  /// Of all so far: for bodies that begin in the same way.
+  /// Of all so far: for bodies that begin in the same way. What one holds back is hashed by each of its copies: hash_now() before.
   BodyHash copy() const { return *this; }
+  void hash_now();
   /// Once. The hash, or nothing: the body is shorter than the limit.
   std::optional<std::string> finish();
 

@@ -163,6 +163,7 @@ Signing::Shared Signing::read(const store::Message& message, std::shared_ptr<con
       body.update(octets.substr(0, before));
       octets.remove_prefix(before);
       at = *first;
+      body.hash_now();
       out.before.emplace(body.copy());
       out.from = at;
     }
@@ -193,6 +194,7 @@ Signing::Shared Signing::read(const store::Message& message, std::shared_ptr<con
     if (slice.empty()) break;
   }
   if (first && !out.before) {  // it stands at the very end
+    body.hash_now();
     out.before.emplace(body.copy());
     out.from = at;
   }
