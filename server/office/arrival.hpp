@@ -3,6 +3,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "protocol/auth/verified.hpp"
 #include "protocol/list/settings.hpp"
@@ -41,6 +42,9 @@ struct Arrival {
   std::string quarantine = {};
   bool rewritten = false;
   const auth::Verified* holds = nullptr;
+  // Of a held post (store::HeldPost) that is accepted now.
+  std::string_view been_there = {};
+  const std::vector<list::ListId>* given_to = nullptr;
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

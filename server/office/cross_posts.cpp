@@ -28,9 +28,10 @@ void append(Ids& to, const Ids& more) {
 }  // namespace
 
 void arrange_readers(const store::Read& read, const std::vector<Posted>& posts,
-                     const std::vector<std::string>& addressed, store::Acceptance& into) {
-  Ids before,
-      named_before;  // whose members have got a post already; of these the lists that the sender names
+                     const std::vector<std::string>& addressed, const Ids& given_to,
+                     store::Acceptance& into) {
+  // Whose members have got a post already; of these the lists that the sender names.
+  Ids before = given_to, named_before = given_to;
   for (const Posted& post : posts) {
     store::Readers& readers = into.messages[post.message].readers;
     readers.include = lists_of(read, post.list.settings.include_lists, addressed, false);

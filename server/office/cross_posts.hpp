@@ -26,8 +26,10 @@ struct Posted {
   std::string been_there;  // fields: the lists through which it came, and this one
 };
 
-/// Fills in Readers of each, in the order in which they were accepted. `addressed`: list::Post::addressed().
+/// Fills in Readers of each, in the order in which they were accepted. `addressed`: list::Post::addressed(). `given_to`: lists whose
+/// members have got it already (store::HeldPost).
 void arrange_readers(const store::Read& read, const std::vector<Posted>& posts,
-                     const std::vector<std::string>& addressed, store::Acceptance& into);
+                     const std::vector<std::string>& addressed, const std::vector<list::ListId>& given_to,
+                     store::Acceptance& into);
 
 }  // namespace spoold::server

@@ -76,7 +76,9 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
                   .at = post.at,
                   .by_operator = true,
                   .numbers = asked.dry_run ? nullptr : &store.post_numbers(),
-                  .vouched = post.vouched};
+                  .vouched = post.vouched,
+                  .been_there = post.been_there,
+                  .given_to = &post.given_to};
   arrival.content.kept = post.content;
   arrival.content.size = post.scanned.size;
   Disposition disposition = dispose(settings, store, std::move(arrival));

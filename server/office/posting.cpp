@@ -45,9 +45,18 @@ class Posting::Inside {
     const bool siblings = std::ranges::any_of(posted_, [](const Posted& post) {
       return !post.list.settings.include_lists.empty() || !post.list.settings.exclude_lists.empty();
     });
-    if (siblings || posted_.size() > 1)
+    std::vector<list::ListId> given_to;
+    if (arrival_.given_to != nullptr) given_to = *arrival_.given_to;
+    if (siblings || posted_.size() > 1 || !given_to.empty())
       arrange_readers(read_, posted_, siblings ? the_post().addressed() : std::vector<std::string>(),
-                      made_.acceptance);
+                      given_to, made_.acceptance);
+    // Who decides later about a post that is held must know who has it.
+    for (const Posted& post : posted_) {
+      const auto& include = made_.acceptance.messages[post.message].readers.include;
+      given_to.push_back(post.list.id);
+      given_to.insert(given_to.end(), include.begin(), include.end());
+    }
+    for (store::HeldPost& held : made_.acceptance.held) held.given_to = given_to;
   }
 
   bool by_member(list::ListId list) const { return members_posts_.contains(list); }
@@ -60,7 +69,7 @@ class Posting::Inside {
         const auto nested = directory::list(read_, id);
         if (!nested) continue;
         made_.acceptance.messages[posted_[i].message].readers.except.push_back(nested->address());
-        if (posts_.contains(id)) continue;
+        if (posts_.contains(id) || was_given_to(id)) continue;
         const Posted through = posted_[i];
         const Fate fate = is_too_much()
                               ? Fate{smtp::Reply{552, {5, 3, 4}, "too many lists for this header"}, {}}
@@ -70,6 +79,16 @@ class Posting::Inside {
         if (fate.refusal) not_nested(through, nested->address(), *fate.refusal);
       }
     }
+  }
+
+  bool was_given_to(list::ListId id) const {
+    return arrival_.given_to != nullptr &&
+           std::ranges::find(*arrival_.given_to, id) != arrival_.given_to->end();
+  }
+
+  // The lists through which the post comes.
+  std::string_view been_there(const Posted* through) const {
+    return through != nullptr ? std::string_view(through->been_there) : arrival_.been_there;
   }
 
   std::string_view tail_for(const list::Settings& settings) {
@@ -150,8 +169,11 @@ class Posting::Inside {
       if (!by_operator) list::judge(judgement, *list, *filter);
     }
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
-    if (judgement.outcome != list::Outcome::accept)
-      return {{}, {}, set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_)};
+    if (judgement.outcome != list::Outcome::accept) {
+      const auto held = set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_);
+      if (held) made_.acceptance.held[*held].been_there = been_there(through);
+      return {{}, {}, held};
+    }
     std::uint32_t number = 0;
     if (arrival_.numbers != nullptr) {
       number = arrival_.numbers->take(read_, id).value_or(0);
@@ -169,7 +191,7 @@ class Posting::Inside {
     made.message.verp_format = list->settings.verp_format;
     made.readers.except = list::left_out(*list, the_post(), judgement.poster);
     mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
-    if (through != nullptr) draft.prepend(through->been_there);
+    draft.prepend(std::string(been_there(through)));
     const std::string unique = store::id_text(made.message.id),
                       poster = Authors::name_of(read_, id, the_post(), judgement.poster);
     const std::string date = header_.find("Date") == nullptr ? rfc5322_date(arrival_.at) : std::string();
@@ -189,10 +211,9 @@ class Posting::Inside {
     if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
     made.for_digest = for_digest(list->settings, arrival_);
     drafts_.sign(made, by_author);
-    std::string been_there = list::been_there(*list);
-    if (through != nullptr) been_there.insert(0, through->been_there);
-    posted_.push_back(
-        {made_.acceptance.messages.size(), *std::move(list), through != nullptr, std::move(been_there)});
+    const std::string before(been_there(through));
+    std::string all = before + list::been_there(*list);
+    posted_.push_back({made_.acceptance.messages.size(), *std::move(list), !before.empty(), std::move(all)});
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
   }
@@ -207,7 +228,7 @@ class Posting::Inside {
     same_for_all.settings.personalize = list::Personalize::none;
     same_for_all.settings.one_click = false;
     mail::Draft draft = drafts_.of(made, !list.settings.anonymous);
-    if (through != nullptr) draft.prepend(through->been_there);
+    draft.prepend(std::string(been_there(through)));
     list::cook(draft, same_for_all, cooking);
     mail::Outgoing outgoing = draft.outgoing();
     archived.head = std::move(outgoing.head);

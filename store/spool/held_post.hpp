@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "protocol/ids.hpp"
 #include "protocol/mail/draft.hpp"
@@ -28,6 +29,9 @@ struct HeldPost {
   std::string client, protocol, tls;       // for Received (server/office/arrival.hpp)
   bool utf8 = false, require_tls = false;  // of MAIL (smtp/transaction.hpp)
   bool vouched = false;                    // a user or a client of a trusted network handed it over
+  std::string
+      been_there;  // fields: the lists whose member this list is, through which it came; empty: its sender named this list
+  std::vector<list::ListId> given_to;  // the other lists that accepted it: their members have it
 };
 
 /// What ends the wait of a held post. It is recorded with it, so that whoever decides after that is told.

@@ -48,10 +48,11 @@ std::string pack(const HeldPost& post) {
   put(out, post.scanned.header);
   put(out, post.scanned.body);
   out.str(post.client).str(post.protocol).str(post.tls);
-  return out
-      .u8(static_cast<std::uint8_t>((post.utf8 ? 1 : 0) | (post.require_tls ? 2 : 0) |
-                                    (post.vouched ? 4 : 0)))
-      .take();
+  out.u8(
+      static_cast<std::uint8_t>((post.utf8 ? 1 : 0) | (post.require_tls ? 2 : 0) | (post.vouched ? 4 : 0)));
+  out.str(post.been_there).num(post.given_to.size());
+  for (const list::ListId id : post.given_to) out.num(id);
+  return out.take();
 }
 
 HeldPost unpack(std::string_view key, std::string_view record) {
@@ -84,6 +85,9 @@ HeldPost unpack(std::string_view key, std::string_view record) {
   post.utf8 = (flags & 1) != 0;
   post.require_tls = (flags & 2) != 0;
   post.vouched = (flags & 4) != 0;
+  if (in.at_end()) return post;  // as did one before this of what follows
+  post.been_there = in.text();
+  for (std::uint64_t left = in.num(); left > 0; --left) post.given_to.push_back(in.num32());
   return post;
 }
 

@@ -28,6 +28,8 @@ HeldPost held(Opened& s, const list::List& list) {
   post.scanned.header_size = 14;
   post.scanned.body.leading_dots = true;
   post.utf8 = true;
+  post.been_there = "X-BeenThere: outer@lists.example\r\n";
+  post.given_to = {7, 9};
   return post;
 }
 
@@ -97,6 +99,8 @@ TEST_CASE("moderation: a held post is kept as it came, and shown with all that i
   CHECK(post.scanned == expected.scanned);
   CHECK(post.reason == expected.reason);
   CHECK((post.utf8 && !post.require_tls));
+  CHECK(post.been_there == expected.been_there);
+  CHECK(post.given_to == expected.given_to);
   const Read read(*h.s.store);
   CHECK(spool::content(read, post.content, 0, 1000).starts_with("Subject: x\r\n\r\nyyy"));
   CHECK(spool::held_post(read, h.list.id, 1)->id == id);

@@ -6,6 +6,7 @@
 
 #include "protocol/list/leave_token.hpp"
 #include "protocol/list/verp.hpp"
+#include "server/office/moderation.hpp"
 #include "store/directory/directory.hpp"
 #include "store/directory/scores.hpp"
 #include "store/spool/moderation.hpp"
@@ -44,6 +45,18 @@ struct Crossing : Served {
     Copies found;
     for (const store::Message& message : messages()) found[message.list_address] = recipients(message.id);
     return found;
+  }
+  void accept_the_held_post() {
+    const auto held = store::spool::held_posts(store::Read(*opened.store), 0, {}, 10);
+    REQUIRE(held.size() == 1);
+    auto made = moderate(settings, *opened.store, {.post = held[0].id, .who = "mo"});
+    while (made && made->unnumbered) {
+      REQUIRE(opened.post_number(*made->unnumbered));
+      made = moderate(settings, *opened.store, {.post = held[0].id, .who = "mo"});
+    }
+    REQUIRE(made);
+    REQUIRE(store::await<store::Accepted>(
+        [&](auto cb) { opened.store->accept(std::move(made->acceptance), cb); }));
   }
   std::vector<store::HistoryEvent> failed() {
     std::vector<store::HistoryEvent> found;
@@ -130,6 +143,31 @@ TEST_CASE(
   REQUIRE(deliver(served, "anne@far.example", {"test@lists.example"}, text).starts_with("250"));
   CHECK(store::spool::held_posts(store::Read(*served.opened.store), served.list("inner").id, {}, 10).size() ==
         1);
+  CHECK(served.opened.problems() == "");
+}
+
+TEST_CASE("cross-posts: what a moderator accepts later goes to nobody who has the post") {
+  Crossing served;
+  served.make_list("inner", {"bart@near.example", "emil@near.example"}, list::Action::accept);
+  served.add("test", "inner@lists.example");
+  served.set("inner", "emergency", "true");
+  REQUIRE(deliver(served, "anne@far.example", {"test@lists.example"}, post_to("test@lists.example"))
+              .starts_with("250"));
+  served.accept_the_held_post();
+  CHECK(served.copies()["inner@lists.example"] == std::vector<std::string>{"emil@near.example"});
+  for (const store::Message& message : served.messages())
+    CHECK(has(served.outgoing(message), "X-BeenThere: test@lists.example\r\n"));
+
+  // The outer list holds it, the inner one is named and has it.
+  served.set("inner", "emergency", "false");
+  served.set("test", "emergency", "true");
+  const std::size_t before = served.messages().size();
+  REQUIRE(deliver(served, "anne@far.example", {"test@lists.example", "inner@lists.example"}, post_to("both"))
+              .starts_with("250"));
+  served.accept_the_held_post();
+  REQUIRE(served.messages().size() == before + 2);  // no second post to the inner list
+  CHECK(served.copies()["test@lists.example"] ==
+        std::vector<std::string>{"anne@far.example", "bart@near.example", "cris@near.example"});
   CHECK(served.opened.problems() == "");
 }
 
