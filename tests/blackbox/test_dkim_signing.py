@@ -11,6 +11,7 @@ import harness
 from peers import dkim_oracles
 
 DOMAIN = "lists.example"
+LATER = {"delivery": {"retry": ["1h"]}}  # nobody is tried again before the test says so
 MAIL = (b"From: Anne Person <anne@north.example>\r\nTo: test@lists.example\r\nSubject:  Two  blanks,\r\n  folded \r\n"
         b"Date: Sun, 22 Nov 2026 10:31:07 +0000\r\nMessage-ID: <1@north.example>\r\n\r\n"
         b"Hello  Bart, \r\n.dots\r\n\r\nthis is the body.\r\n\r\n\r\n")
@@ -262,7 +263,7 @@ class Delivery(Case):
         self.assertEqual(dkim_oracles.signatures(octets), [])
 
     def test_the_same_octets_come_after_a_restart_and_a_key_file_is_read_at_the_start_only(self):
-        peer, spoold, records = self.hop("restart")
+        peer, spoold, records = self.hop("restart", settings=LATER)
         peer.plan(rcpt=["bart@east.example=451 4.2.1 later"])
         self.send(spoold)
         harness.wait_until(lambda: peer.judge().messages, 60, "the copy of Cris")
@@ -285,7 +286,7 @@ class Delivery(Case):
         self.verified(bart, records, self.selectors)
 
     def test_keys_that_are_rotated_between_acceptance_and_delivery(self):
-        peer, spoold, records = self.hop("rotate")
+        peer, spoold, records = self.hop("rotate", settings=LATER)
         peer.plan(rcpt=["bart@east.example=451 4.2.1 later"])
         self.send(spoold)
         harness.wait_until(lambda: peer.judge().messages, 60, "the copy of Cris")
