@@ -33,9 +33,9 @@ struct Traced {
 
 Json accepted_row(const store::Message& message) {
   Json row{{"at", time_json(message.arrived)}, {"event", "accepted"}, {"id", store::id_text(message.id)}};
-  row["detail"] = std::to_string(message.size) + " octets from <" +
-                  (message.list ? message.from : message.reverse_path) + ">" +
-                  (message.list ? " for list " + message.list_address : "");
+  row["detail"] =
+      std::to_string(message.size) + " octets from " +
+      (message.list ? message.from + " for list " + message.list_address : "<" + message.reverse_path + ">");
   return row;
 }
 

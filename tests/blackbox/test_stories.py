@@ -78,26 +78,24 @@ class Test(harness.Case):
         spoold.post(sender=BERT)
         self.drained(spoold)
         self.assertEqual([row["address"] for row in spoold.ctl("members", harness.LIST)], [BERT])
-        story = self.story(spoold, ANNA)
         self.in_order(
-            story,
+            self.story(spoold, ANNA),
             "asked | join: confirm",
             "accepted | ",                            # the letter
             "delivered | 250",                        # what the host said to it
             f"edited | added {ANNA} to {harness.LIST}",
             "asked | join: joined",
             "delivered | 250",                        # the welcome
-            f"from <Some One <{ANNA}>> for list",     # her post
+            f"from Some One <{ANNA}> for list",       # her post
             "delivered | 250",                        # her copy of it
             "asked | set: confirm",
             f"edited | changed {ANNA} of {harness.LIST}",
             "asked | set: changed",
             f"edited | added anna@home.example to the addresses of {ANNA}",
             f"moderation | accepted: member, as {ANNA}",
+            "bounce | no-such-user, 1 point: 0.0 of 1.0; removed from the list; 550 5.1.1 no such user",  # in the commit of:
             "failed | 550 5.1.1 no such user",
-            "bounce | no-such-user, 1 point: ",
-            )
-        self.assertIn("removed from the list", "\n".join(line for line in story if line.startswith("bounce")))
+        )
         # A post: from the arrival to what each host said.
         self.in_order(self.story(spoold, posted), "accepted | ", "delivered | 250")
         self.in_order(self.story(spoold, from_home), "accepted | ", f"moderation | accepted: member, as {ANNA}", "delivered | 250")

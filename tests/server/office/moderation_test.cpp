@@ -30,6 +30,7 @@ struct Office {
   std::shared_ptr<conf::Settings> settings = std::make_shared<conf::Settings>();
   std::unique_ptr<AddressBook> book;
   list::List list;
+  const auth::Verified* verified = nullptr;  // of what comes
 
   Office() {
     settings->hostname = "lists.example";
@@ -66,7 +67,8 @@ struct Office {
                     .protocol = "ESMTP",
                     .at = s.now(),
                     .numbers = &s.store->post_numbers(),
-                    .addresses = book.get()};
+                    .addresses = book.get(),
+                    .verified = verified};
     arrival.content.bytes = std::make_shared<const std::string>(text);
     arrival.content.size = text.size();
     REQUIRE(s.post_number(list.id));  // there are some
@@ -120,6 +122,16 @@ TEST_CASE(
   REQUIRE(to);
   CHECK(to->to == smtp::Resolved(smtp::to::Moderation{o.list.id, held[0].id}));
   CHECK(o.problems().empty());
+}
+
+TEST_CASE("office: the notice to the moderators says what SPF, DKIM and DMARC found") {
+  Office o;
+  auth::Verified verified;
+  verified.spf.emplace().result = auth::SpfResult::fail;
+  o.verified = &verified;
+  o.post("eve@x.example");
+  REQUIRE(o.messages().size() == 1);
+  CHECK(o.text(o.messages()[0]).find("\r\n  Checks:   spf=fail") != std::string::npos);
 }
 
 TEST_CASE(
