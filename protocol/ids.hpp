@@ -6,6 +6,7 @@
 namespace spoold::list {
 
 using ListId = std::uint32_t;
+using PersonId = std::uint64_t;  // of a user with several addresses; 40 bits like a member's
 using MemberId = std::uint64_t;  // 40 bits: fits the 5 octets of the opaque VERP form
 
 }  // namespace spoold::list

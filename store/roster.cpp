@@ -2,7 +2,9 @@
 
 #include <algorithm>
 
+#include "protocol/mail/mailbox.hpp"
 #include "store/directory/directory.hpp"
+#include "store/directory/persons.hpp"
 #include "store/directory/rows.hpp"
 
 namespace spoold::store {
@@ -22,13 +24,53 @@ class Left {
       : read_(read),
         readers_(readers),
         usual_(readers.of == Readers::Of::posts ? list::DigestForm::mime : usual_form(read, list)) {}
-  bool out(const directory::MemberView& v) const {
+  /// `of`: the list whose member this is.
+  bool out(list::ListId of, const directory::MemberView& v) const {
     if (!gets(v.delivery)) return true;
     if (std::binary_search(readers_.except.begin(), readers_.except.end(), v.key)) return true;
+    if (v.person != 0) {
+      if (out_by_person(of, v)) return true;
+    } else if (away(v) || (avoids(v.avoid_duplicates) && is_named(v.key))) {
+      return true;
+    }
     return gets_it_from(readers_.without, v.key) || (v.one_copy && gets_it_from(readers_.one_copy, v.key));
   }
 
  private:
+  bool away(const directory::MemberView& v) const {
+    return v.away_from <= readers_.at && readers_.at < v.away_until;
+  }
+  bool avoids(std::optional<bool> wish) const {
+    return readers_.named != nullptr && wish.value_or(readers_.avoid_duplicates);
+  }
+  bool is_named(std::string_view key) const {
+    return std::binary_search(readers_.named->begin(), readers_.named->end(), key);
+  }
+  static std::string key_of(const directory::PersonAddress& one) {
+    const auto mailbox = Mailbox::parse(one.address, Mailbox::Allow::utf8);
+    return mailbox ? mailbox->key() : std::string();
+  }
+  /// What his preferences say, and whether another membership of his gets the copy: the first one in the order of his addresses.
+  bool out_by_person(list::ListId of, const directory::MemberView& v) const {
+    const auto person = directory::person(read_, v.person);
+    const auto wishes = [&](const list::Preferences& own) {
+      return person ? list::layered(own, person->preferences) : own;
+    };
+    const list::Preferences his = wishes({{}, v.avoid_duplicates, {}, v.away_from, v.away_until});
+    if (his.away(readers_.at)) return true;
+    if (!person) return avoids(his.avoid_duplicates) && is_named(v.key);
+    bool first = true;
+    for (const directory::PersonAddress& one : person->addresses) {
+      if (!one.is_verified()) continue;
+      const std::string key = key_of(one);
+      if (avoids(his.avoid_duplicates) && is_named(key)) return true;
+      if (key == v.key) first = false;
+      if (!first) continue;
+      const auto other = directory::find_member(read_, of, key);
+      if (other && gets(other->delivery) && !wishes(other->preferences).away(readers_.at)) return true;
+    }
+    return false;
+  }
   bool gets(list::Delivery delivery) const {
     using list::Delivery;
     if (readers_.of == Readers::Of::posts) return delivery == Delivery::regular;
@@ -39,7 +81,7 @@ class Left {
   bool gets_it_from(const std::vector<list::ListId>& lists, std::string_view key) const {
     return std::ranges::any_of(lists, [&](list::ListId list) {
       const auto member = directory::find_member(read_, list, key);
-      return member && member->delivery == list::Delivery::regular;
+      return member && member->delivery == list::Delivery::regular && !member->preferences.away(readers_.at);
     });
   }
   const Read& read_;
@@ -57,7 +99,7 @@ class DirectoryRoster : public spool::Roster {
     const Left left(read, list, readers);
     page.after = directory::visit_members(read, list, after, [&](const directory::MemberView& v) {
       page.digests = page.digests || list::is_digest(v.delivery);
-      if (left.out(v)) return ++skipped < members_a_page;
+      if (left.out(list, v)) return ++skipped < members_a_page;
       page.addresses.append(v.address);
       page.members.emplace_back(v.id, page.addresses.size());
       return page.members.size() < members_a_page;
@@ -89,7 +131,7 @@ class DirectoryRoster : public spool::Roster {
       std::size_t count = 0;
       const std::string end = directory::visit_members(read, one, after, [&](const directory::MemberView& v) {
         page.digests = page.digests || (one == list && list::is_digest(v.delivery));
-        all.push_back({directory::place_of(v.key), std::string(v.address), v.id, left.out(v)});
+        all.push_back({directory::place_of(v.key), std::string(v.address), v.id, left.out(one, v)});
         return ++count < most;
       });
       if (!end.empty() && (page.after.empty() || end < page.after)) page.after = end;

@@ -47,17 +47,19 @@ enum class Table : unsigned {
   list_rules,
   asked,
   asked_token,
+  person,
+  person_address,
 };
 
 inline constexpr std::array table_names{
-    "meta",      "content",     "message",     "finished",  "head",         "recipients",   "done",
-    "recipient", "due",         "claim",       "stage",     "suspect",      "history",      "host",
-    "request",   "report",      "post_blocks", "outbox",    "held",         "held_id",      "told",
-    "archive",   "digest",      "list",        "list_name", "member",       "member_by_id", "membership",
-    "import",    "change",      "applied",     "user",      "member_score", "probe",        "list_rules",
-    "asked",     "asked_token",
+    "meta",      "content",     "message",     "finished",       "head",         "recipients",   "done",
+    "recipient", "due",         "claim",       "stage",          "suspect",      "history",      "host",
+    "request",   "report",      "post_blocks", "outbox",         "held",         "held_id",      "told",
+    "archive",   "digest",      "list",        "list_name",      "member",       "member_by_id", "membership",
+    "import",    "change",      "applied",     "user",           "member_score", "probe",        "list_rules",
+    "asked",     "asked_token", "person",      "person_address",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::asked_token) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::person_address) + 1 == table_count);
 
 }  // namespace spoold::store

@@ -274,10 +274,10 @@ Digest digest(const List& list, const DigestIssue& issue, const std::vector<Dige
   } else {
     head += "Content-Type: text/plain; charset=utf-8\r\nContent-Transfer-Encoding: 8bit\r\n";
   }
-  List same_for_all = list;
-  same_for_all.settings.one_click = false;
-  for (const mail::Own& own : list_fields(same_for_all)) head += own.text;
-  head += "X-BeenThere: " + list.address() + "\r\n\r\n";
+  std::vector<mail::Own> fields = list_fields(list);
+  fields.back().text += "X-BeenThere: " + list.address() + "\r\n\r\n";
+  head += std::exchange(fields.front().text, std::string());
+  if (fields.front().blank != 0) made.more = std::move(fields);
   return made;
 }
 

@@ -15,6 +15,7 @@
 #include <vector>
 
 #include "protocol/list/settings.hpp"
+#include "protocol/mail/draft.hpp"
 #include "protocol/time.hpp"
 
 namespace spoold::list {
@@ -32,12 +33,14 @@ struct DigestIssue {
 };
 
 struct Digest {
-  std::string head;  // with the blank line
+  std::string head;             // with the blank line; where there is `more`: up to the first blank of it
+  std::vector<mail::Own> more;  // of the head: a blank and what is behind it (one_click)
   std::string body;
 };
 
 /// "Test Digest, Vol 3, Issue 12"
 std::string digest_title(const List&, const DigestIssue&);
+/// Where the list has one_click, List-Unsubscribe is an address of each member's own: `more`.
 Digest digest(const List&, const DigestIssue&, const std::vector<DigestPost>&, DigestForm);
 
 /// The list as it cooks posts for digests and for archives: without what stands around a post, and without values of members.

@@ -11,10 +11,12 @@
 namespace spoold::list {
 namespace {
 
-constexpr std::array<std::string_view, 23> names = {
-    "user_address", "confirm_address", "delivery",  "who_did_it",     "words", "reason", "members", "post_id",
-    "post_from",    "post_date",       "post_size", "post_subject",   "posts", "count",  "most",    "since",
-    "until",        "outcome",         "cause",     "answer_address", "info",  "limit",  "waiting"};
+constexpr std::array<std::string_view, 25> names = {
+    "user_address", "confirm_address", "delivery", "who_did_it",  "words",
+    "reason",       "members",         "post_id",  "post_from",   "post_date",
+    "post_size",    "post_subject",    "posts",    "count",       "most",
+    "since",        "until",           "outcome",  "cause",       "answer_address",
+    "info",         "limit",           "waiting",  "preferences", "authentication"};
 constexpr std::string_view subject_field = "Subject:";
 
 struct Split {
@@ -73,7 +75,8 @@ std::optional<Letter> letter(const List& list, std::string_view text, const Lett
     }
     if (found == values.end() || found->second.empty()) return std::string();
     any_value = true;
-    return name == "members" || name == "posts" ? found->second : one_line(found->second);
+    return name == "members" || name == "posts" || name == "preferences" ? found->second
+                                                                         : one_line(found->second);
   };
   Letter made;
   const std::string subject = one_line(filled(list, parts.subject, value));
@@ -102,6 +105,29 @@ std::string_view delivery_text(Delivery delivery, std::string_view language) {
     default:
       return german ? "nichts" : "nothing";
   }
+}
+
+std::string preferences_text(const PreferenceTexts& preferences, std::string_view language) {
+  const bool german = language == "de";
+  const auto named = [german](std::string_view name) -> std::string_view {
+    if (name == "own_posts") return german ? "eigene Nachrichten" : "your own posts";
+    if (name == "avoid_duplicates")
+      return german ? "keine Nachrichten, deren To oder Cc Sie nennt" : "no posts whose To or Cc names you";
+    if (name == "language") return german ? "Sprache" : "language";
+    if (name == "vacation") return german ? "nichts im Urlaub" : "nothing during the vacation";
+    return name;
+  };
+  const auto said = [german](const std::string& text) -> std::string_view {
+    if (text == "true") return german ? "ja" : "yes";
+    if (text == "false") return german ? "nein" : "no";
+    if (text == "default") return german ? "wie die Liste" : "as the list has it";
+    if (text == "off") return german ? "kein Urlaub" : "no vacation";
+    return text;
+  };
+  std::string lines;
+  for (const auto& [name, text] : preferences)
+    lines.append(lines.empty() ? "    " : "\r\n    ").append(named(name)).append(": ").append(said(text));
+  return lines;
 }
 
 std::string_view outcome_text(Action held_expiry, std::string_view language) {

@@ -206,7 +206,9 @@ class Judging {
 
   bool approved() {
     if (!besides_.approved) return false;
-    made_.member = member_of_(made_.poster).has_value();
+    const auto found = member_of_(made_.poster);
+    made_.member = found.has_value();
+    if (found && !found->key.empty()) made_.poster = found->key;
     return decide("approved", Action::accept, {});
   }
 
@@ -221,6 +223,7 @@ class Judging {
       if (found) made_.poster = post_.sender;
     }
     if (!found) return false;
+    if (!found->key.empty()) made_.poster = found->key;
     made_.member = true;
     made_.rule = "member";
     return decide("member_moderation", found->moderation.value_or(said_.members),
@@ -289,15 +292,6 @@ class Judging {
 Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of,
                 const Besides& besides) {
   return Judging(list, rules, post, member_of, besides).run();
-}
-
-std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster) {
-  std::vector<std::string> keys;
-  if (list.settings.avoid_duplicates) keys = post.addressed();
-  if (list.settings.own_posts || poster.empty()) return keys;
-  const auto at = std::lower_bound(keys.begin(), keys.end(), poster);
-  if (at == keys.end() || *at != poster) keys.insert(at, poster);
-  return keys;
 }
 
 }  // namespace spoold::list

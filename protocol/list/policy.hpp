@@ -62,13 +62,15 @@ struct Judgement {
   Outcome outcome = Outcome::accept;
   std::string reason;                  // in words; empty: accepted
   std::optional<smtp::Reply> refusal;  // of reject
-  std::string poster;   // Mailbox key: the member that From or the envelope names, else the author
+  std::string
+      poster;  // Mailbox key: the member whom From or the envelope names by one of his addresses, else the author
   bool member = false;  // the poster is a member
 };
 
 /// A member, whatever his delivery mode. `moderation`: the action for his posts; none: the list's member_moderation.
 struct Membership {
   std::optional<Action> moderation;
+  std::string key = {};  // he is a member with another address of his: its Mailbox key
 };
 using MemberOf = std::function<std::optional<Membership>(const std::string& key)>;
 
@@ -83,10 +85,6 @@ struct Besides {
 /// `rules`: those of the list.
 Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of,
                 const Besides& besides = {});
-
-/// The Mailbox keys that this post is not sent to although they are members: the poster when
-/// own_posts = false; To, Cc, Resent-To and Resent-Cc when avoid_duplicates = true.
-std::vector<std::string> left_out(const List& list, const Post& post, const std::string& poster);
 
 /// `prvs=1234abcdef=anna@a.example` -> `anna@a.example` (draft-levine-smtp-batv); anything else stays as it
 /// is.

@@ -1,10 +1,9 @@
 // The rows of the table of settings that say how people join and leave by mail (settings_table.hpp).
-#include <algorithm>
 #include <array>
 
+#include "protocol/list/preferences.hpp"
 #include "protocol/list/setting_words.hpp"
 #include "protocol/list/settings_table.hpp"
-#include "protocol/mail/ascii.hpp"
 
 namespace spoold::list {
 namespace {
@@ -17,10 +16,7 @@ constexpr std::array<Word<LeaveBy>, 2> leaving_words = {
     {{"open", LeaveBy::open}, {"confirm", LeaveBy::confirm}}};
 
 tl::expected<void, std::string> read_language(Settings& settings, std::string_view text) {
-  const bool tag = !text.empty() && text.size() <= 16 && std::ranges::all_of(text, [](char c) {
-    return mail::is_alpha(c) || mail::is_digit(c) || c == '-';
-  });
-  if (!tag)
+  if (!is_language(text))
     return tl::unexpected("'" + std::string(text) + "' is no language: expected a tag such as en, de, pt-BR");
   settings.language = text;
   return {};

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "protocol/ids.hpp"
+#include "protocol/list/preferences.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "protocol/time.hpp"
 
@@ -175,6 +176,8 @@ struct Member {
   TimePoint joined{};
   std::optional<Action> moderation = {};  // of his posts; nothing: what the list says of its members
   bool one_copy = false;  // of a post to several lists: not from this one when another one sends it to him
+  Preferences preferences = {};  // his own for this list: what counts may also come from his user (layered())
+  PersonId person = 0;           // whose verified address it is; 0: nobody has said so. The store keeps it
 };
 
 /// How one post goes out; decided once, in the accepting transaction, with the post's own number. The table

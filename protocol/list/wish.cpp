@@ -60,6 +60,38 @@ std::string harmless(std::string_view line) {
   return std::string(mail::trim(out));
 }
 
+/// "set own off", "set vacation 2026-12-24 2027-01-06", "set vacation until 2027-01-06": name and text of a preference.
+std::optional<std::pair<std::string, std::string>> preference_named(
+    const std::vector<std::string_view>& words) {
+  if (words.size() < 3) return {};
+  const std::string first = lower(words[1]), value = lower(words[2]);
+  std::string name, text = value;
+  const auto choice = [&](const char* preference, bool on) {
+    name = preference;
+    if (value == "on" || value == "yes") text = on ? "true" : "false";
+    if (value == "off" || value == "no") text = on ? "false" : "true";
+    return words.size() == 3;
+  };
+  bool good = false;
+  if (first == "own" || first == "myposts" || first == "own_posts") {
+    good = choice("own_posts", true);
+  } else if (first == "duplicates") {  // as Mailman says it: whether he gets them
+    good = choice("avoid_duplicates", false);
+  } else if (first == "language") {
+    name = "language";
+    text = words[2] == "default" ? std::string("default") : std::string(words[2]);
+    good = words.size() == 3;
+  } else if (first == "vacation" || (first == "nomail" && value == "until")) {
+    name = "vacation";
+    if (value == "until" && words.size() == 4) text = words[3];
+    if (value != "until" && words.size() == 4) text = std::string(words[2]) + ".." + std::string(words[3]);
+    good = words.size() <= 4;
+  }
+  Preferences any;
+  if (!good || !set(any, name, text)) return {};
+  return std::pair(std::move(name), std::move(text));
+}
+
 /// Nothing: the line is no command.
 std::optional<Wish> wish_of(std::string_view line) {
   const auto words = words_of(line);
@@ -73,7 +105,11 @@ std::optional<Wish> wish_of(std::string_view line) {
       if (words.size() != 2) return {};
       wish.words = lower(words[1]);
       break;
-    case What::set:  // set delivery digest; set digest; set digest plain
+    case What::set:  // set delivery digest; set digest; set digest plain; set duplicates off
+      if (auto preference = preference_named(words)) {
+        wish.preferences.push_back(*std::move(preference));
+        break;
+      }
       for (const std::string_view word : words)
         if (const auto delivery = delivery_named(word)) wish.delivery = delivery;
       if (!wish.delivery || words.size() > 4) return {};
@@ -98,6 +134,20 @@ std::optional<Wish> wish_of(std::string_view line) {
 std::string_view without_answer_marks(std::string_view subject) {
   while (mail::starts_with(subject, "re:")) subject = mail::trim(subject.substr(3));
   return subject;
+}
+
+/// All lines with `set` are one wish: they are confirmed by one token.
+void add(std::vector<Wish>& found, Wish wish) {
+  const auto before = std::ranges::find_if(found, [&](const Wish& other) {
+    return other == wish || (wish.what == What::set && other.what == What::set);
+  });
+  if (before == found.end()) {
+    found.push_back(std::move(wish));
+    return;
+  }
+  if (*before == wish) return;
+  if (wish.delivery) before->delivery = wish.delivery;
+  std::ranges::move(wish.preferences, std::back_inserter(before->preferences));
 }
 
 /// The first plain text, its transfer encoding undone.
@@ -132,7 +182,7 @@ std::vector<Wish> wishes(Role role, std::string_view detail, const mail::Header&
   if (role == Role::confirm) return {{What::confirm, {}, lower(detail)}};
   std::vector<Wish> found;
   const std::string subject = mime::decoded_words(mail::subject(header), most_line);
-  if (auto wish = wish_of(without_answer_marks(mail::trim(subject)))) found.push_back(std::move(*wish));
+  if (auto wish = wish_of(without_answer_marks(mail::trim(subject)))) add(found, std::move(*wish));
   const std::string body = plain_text(message);
   for (std::size_t at = 0; at < body.size() && found.size() < most_wishes;) {
     const std::size_t end = std::min(body.find('\n', at), body.size());
@@ -146,7 +196,7 @@ std::vector<Wish> wishes(Role role, std::string_view detail, const mail::Header&
       found.push_back({What::unknown, {}, harmless(line)});
       break;
     }
-    if (std::ranges::find(found, *wish) == found.end()) found.push_back(std::move(*wish));
+    add(found, std::move(*wish));
   }
   if (found.empty()) found.push_back({What::help, {}, {}});
   return found;

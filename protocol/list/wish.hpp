@@ -27,6 +27,7 @@ struct Wish {
   What what = What::help;
   std::optional<Delivery> delivery = {};  // of join and set
   std::string words = {};                 // of confirm: the token; of echo and unknown: the line
+  PreferenceTexts preferences = {};       // of set
   bool operator==(const Wish&) const = default;
 };
 
@@ -66,6 +67,10 @@ struct Asked {
   std::string words;  // of What::echo and What::unknown
   std::string token;  // of Answer::confirm and Answer::moderate
   TimePoint since{}, until{};
+  PreferenceTexts preferences = {};  // of What::set
+  /// Whom it is about: another address of the same person, who is a member with it. Empty: `address`.
+  std::string about = {};
+  const std::string& member_address() const { return about.empty() ? address : about; }
 };
 
 struct Decision {

@@ -94,6 +94,10 @@ Json with_list(const Request& request, list::List list) {
   return answer;
 }
 
+std::string member_settings() {
+  return "name, delivery, moderation, one_copy, " + list::preference_names();
+}
+
 /// Of settings that name lists of this server: the first that is none.
 std::optional<std::string> unknown_list(const Request& request, const Wishes& wishes,
                                         const list::Settings& settings) {
@@ -271,12 +275,15 @@ Json member_set(const Request& request) {
       if (auto read = list::read_flag(flag, text); !read)
         return failure(Exit::usage, "one_copy: " + read.error());
       change.one_copy = flag;
+    } else if (std::ranges::find(list::preference_keys(), what, &list::PreferenceKey::name) !=
+               list::preference_keys().end()) {
+      list::Preferences any;
+      if (const auto read = list::set(any, what, text); !read) return failure(Exit::usage, read.error());
+      change.preferences.emplace_back(what, text);
     } else
-      return failure(Exit::usage,
-                     "a member has no setting '" + what + "': name, delivery, moderation, one_copy");
+      return failure(Exit::usage, "a member has no setting '" + what + "': " + member_settings());
   }
-  if (!change.name && !change.delivery && !change.moderation && !change.one_copy)
-    return failure(Exit::usage, "name settings as KEY=VALUE: name, delivery, moderation, one_copy");
+  if (settings.empty()) return failure(Exit::usage, "name settings as KEY=VALUE: " + member_settings());
   const auto current = [&]() -> std::optional<list::Member> {
     const store::Read read(request.store);
     return directory::find_member(read, found->id, key);
@@ -289,6 +296,7 @@ Json member_set(const Request& request) {
   if (change.delivery) member.delivery = *change.delivery;
   if (change.moderation) member.moderation = *change.moderation;
   if (change.one_copy) member.one_copy = *change.one_copy;
+  member.preferences = list::with(member.preferences, change.preferences).value_or(member.preferences);
   if (!request.dry_run) {
     Done done = submit(request, std::move(change));
     if (!done.failure.is_null()) return done.failure;

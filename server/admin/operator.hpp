@@ -5,8 +5,10 @@
 //   {"verb":"edit-recipients","id":"...","remove":["a@b"],"add":[],"replace":[{"old":"...","new":"..."}],"isolate":[],
 //    "all_or_nothing":false,"dry_run":false}
 //   {"verb":"hold"|"release"|"retry"|"remove"|"bounce","filter":{...},"dry_run":false}
+//   {"verb":"resend","id":"...","addresses":[]}
 //   {"verb":"edit-sender","id":"...","sender":"..."}
 //   {"verb":"user-add"|"user-set"|"user-password"|"user-remove","user":"anne","addresses":[],"verifiers":{...}}
+//   {"verb":"address-add"|"address-remove"|"address-set","address":"anne@home.example","addresses":[],"unverified":false,"settings":{}}
 //   {"verb":"list-create"|"list-set"|"list-remove"|"member-add"|"member-remove"|"member-set"|"import"|"post"|"stats",...}
 //
 // Every answer has "ok", and "exit" (0 done, 1 could not be done, 2 wrong request, 3 nothing matched); a

@@ -30,7 +30,6 @@ namespace {
 constexpr std::size_t recipients_looked_at = 5000;  // of a message, for one line of `queue`
 constexpr std::size_t slice = 256 << 10;
 constexpr std::size_t rows_at_once = 1000;
-constexpr std::size_t addresses_named = 100;  // of one event
 
 bool waits(const store::Recipient& r) {
   return store::is_waiting(r.state);
@@ -216,121 +215,6 @@ void Reads::content(const store::Message& message,
     at += part.size();
     sink(part);
   }
-}
-
-namespace {
-
-/// A message that `trace` looks for, and the numbers of the address in question; none: all its recipients.
-struct Traced {
-  store::Message message;
-  std::vector<std::uint32_t> numbers;
-};
-
-bool among(const std::vector<std::uint32_t>& numbers, std::uint32_t number) {
-  return std::find(numbers.begin(), numbers.end(), number) != numbers.end();
-}
-
-Json accepted_row(const store::Message& message) {
-  Json row{{"at", time_json(message.arrived)}, {"event", "accepted"}, {"id", store::id_text(message.id)}};
-  row["detail"] = std::to_string(message.size) + " octets from <" +
-                  (message.list ? message.from : message.reverse_path) + ">" +
-                  (message.list ? " for list " + message.list_address : "");
-  return row;
-}
-
-/// The event as it concerns the traced recipients; nothing when it does not. `key`: of the address in question.
-std::optional<Json> event_row(const store::Read& read, const store::HistoryEvent& event, const Traced& traced,
-                              const std::string& key) {
-  const auto ours = [&](std::uint32_t number) { return key.empty() || among(traced.numbers, number); };
-  const bool of_all = event.recipients.empty() && event.address.empty();
-  const bool concerns = key.empty() || of_all || (!event.address.empty() && key_of(event.address) == key) ||
-                        std::any_of(event.recipients.begin(), event.recipients.end(),
-                                    [&](const auto& one) { return ours(one.first); });
-  if (!concerns) return std::nullopt;
-  Json row = history_json(event);
-  if (event.recipients.empty()) return row;
-  row["recipients"] = event.recipients.size();
-  row["addresses"] = Json::array();
-  for (const auto& [number, words] : event.recipients) {
-    if (!ours(number) || row["addresses"].size() >= addresses_named) continue;
-    const auto found = store::spool::recipients(read, traced.message.id, number, 1);
-    if (found.empty() || found[0].number != number) continue;
-    row["addresses"].push_back(found[0].address);
-    if (words.empty() || (key.empty() && event.recipients.size() > 1)) continue;
-    if (row["last_reply"].is_object())
-      row["last_reply"]["text"] = words;
-    else
-      row["detail"] = words;
-  }
-  if (!key.empty()) row["recipients"] = row["addresses"].size();
-  return row;
-}
-
-}  // namespace
-
-void Reads::trace(const std::string& what, const RowSink& sink) const {
-  std::vector<Traced> found;  // in the order of ids, which is that of arrival
-  std::string key;            // of an address: only events that concern it
-  if (const auto id = store::parse_id(what)) {
-    if (auto one = message(*id))
-      found.push_back({std::move(*one), {}});
-    else
-      trace_held(*id, sink);
-  } else {
-    std::string bare = what;
-    if (bare.starts_with('<') && bare.ends_with('>')) bare = bare.substr(1, bare.size() - 2);
-    key = key_of(what);
-    bool by_message_id = false;
-    scan_.messages(Filter{}, store_.now(), true, [&](const store::Message& message) {
-      if (message.message_id == bare || message.message_id == "<" + bare + ">") {
-        by_message_id = true;
-        found.push_back({message, {}});
-      } else if (!key.empty() && !by_message_id) {
-        const store::Read read(store_);
-        std::vector<std::uint32_t> numbers;
-        for (const auto& recipient : store::spool::find_recipients(read, message.id, key))
-          numbers.push_back(recipient.number);
-        if (!numbers.empty()) found.push_back({message, std::move(numbers)});
-      }
-      return true;
-    });
-    if (by_message_id) {
-      key.clear();
-      std::erase_if(found, [](const Traced& traced) { return !traced.numbers.empty(); });
-    }
-  }
-  if (found.empty() && key.empty()) return;
-  const auto events = [&](const std::vector<store::HistoryEvent>& page, std::size_t& accepted) {
-    std::vector<Json> rows;
-    {
-      const store::Read read(store_);
-      for (const auto& event : page) {
-        // What became of a member belongs to no message: asked, confirmed, failures counted.
-        if (event.message == 0 && !key.empty() && mail::lower(event.address) == key) {
-          rows.push_back(history_json(event));
-          continue;
-        }
-        const auto traced = std::lower_bound(found.begin(), found.end(), event.message,
-                                             [](const Traced& t, store::Id id) { return t.message.id < id; });
-        if (traced == found.end() || traced->message.id != event.message) continue;
-        for (; accepted < found.size() && found[accepted].message.arrived <= event.at; ++accepted)
-          rows.push_back(accepted_row(found[accepted].message));
-        if (auto row = event_row(read, event, *traced, key)) rows.push_back(std::move(*row));
-      }
-    }
-    for (Json& row : rows) sink(std::move(row));
-  };
-  // One walk through the history, whatever the number of messages.
-  std::size_t accepted = 0;
-  const auto each = [&](const std::vector<store::HistoryEvent>& page) { events(page, accepted); };
-  if (!key.empty())  // what belongs to no message may be older than all of them
-    scan_.events({}, store_.now() + std::chrono::hours(1), 0, each);
-  else if (found.size() == 1)
-    scan_.history(found[0].message, each);
-  else
-    scan_.events(found[0].message.arrived - std::chrono::hours(1), store_.now() + std::chrono::hours(1), 0,
-                 each);
-  for (; accepted < found.size(); ++accepted) sink(accepted_row(found[accepted].message));
 }
 
 void Reads::lists(const RowSink& sink) const {

@@ -43,6 +43,8 @@ class Reads {
 
   void lists(const RowSink&) const;
   void users(const RowSink&) const;
+  void persons(const RowSink&) const;
+  std::optional<Json> person(const std::string& address) const;  // who has it
   std::optional<list::List> list(const std::string& address) const;
   void members(const list::List&, const std::function<void(const list::Member&)>&) const;
   /// What a post to the list meets, by the rules that decide on arrival. `reverse_path`: Mailbox text; empty: <>.

@@ -51,6 +51,9 @@ Json wake(const Request&);
 // post_request.cpp
 Json post(const Request&);
 
+// resend_request.cpp
+Json resend(const Request&);
+
 // digest_request.cpp
 Json digest(const Request&);
 
@@ -64,6 +67,11 @@ Json member_set(const Request&);
 Json member_move(const Request&);
 Json member_decide(const Request&);  // accept, refuse who asks to join: join_requests.cpp
 Json import_members(const Request&);
+
+// address_requests.cpp
+Json address_add(const Request&);
+Json address_remove(const Request&);
+Json address_set(const Request&);
 
 // user_requests.cpp
 Json user_add(const Request&);

@@ -124,7 +124,29 @@ Json member_json(const list::Member& m) {
           {"moderation", m.moderation ? list::text(*m.moderation) : "default"},
           {"one_copy", m.one_copy},
           {"joined", time_json(m.joined)},
-          {"id", m.id}};
+          {"id", m.id},
+          {"preferences", preferences_json(m.preferences)}};
+}
+
+Json preferences_json(const list::Preferences& p) {
+  const auto choice = [](const std::optional<bool>& wish) { return wish ? Json(*wish) : Json(); };
+  Json vacation;
+  if (p.has_vacation()) vacation = {{"from", time_json(p.away_from)}, {"until", time_json(p.away_until)}};
+  return {{"own_posts", choice(p.own_posts)},
+          {"avoid_duplicates", choice(p.avoid_duplicates)},
+          {"language", p.language.empty() ? Json() : Json(p.language)},
+          {"vacation", std::move(vacation)}};
+}
+
+Json person_json(const store::directory::Person& person) {
+  Json addresses = Json::array();
+  for (const store::directory::PersonAddress& one : person.addresses)
+    addresses.push_back({{"address", one.address}, {"verified", time_json(one.verified)}});
+  return {{"person", person.uuid},
+          {"name", person.name},
+          {"addresses", std::move(addresses)},
+          {"preferences", preferences_json(person.preferences)},
+          {"created", time_json(person.created)}};
 }
 
 Json user_json(const store::directory::User& user) {

@@ -3,6 +3,7 @@
 #pragma once
 #include "protocol/list/settings.hpp"
 #include "server/admin/json.hpp"
+#include "store/directory/persons.hpp"
 #include "store/directory/users.hpp"
 #include "store/spool/held_post.hpp"
 #include "store/spool/types.hpp"
@@ -20,6 +21,10 @@ Json held_json(const store::HeldPost&);
 Json history_json(const store::HistoryEvent&);
 Json list_json(const list::List&);
 Json member_json(const list::Member&);
+/// What is not set is null: the next layer decides (protocol/list/preferences.hpp).
+Json preferences_json(const list::Preferences&);
+/// A person with his addresses, the preferred one first.
+Json person_json(const store::directory::Person&);
 /// Without anything of the password.
 Json user_json(const store::directory::User&);
 /// As the requests user-add and user-password have them.

@@ -16,7 +16,7 @@
 
 #include "protocol/auth/verified.hpp"
 #include "protocol/dns/records.hpp"
-#include "server/inbound/recent.hpp"
+#include "protocol/recent.hpp"
 
 namespace spoold::server {
 

@@ -232,6 +232,9 @@ std::optional<smtp::Reply> Intake::greylisted(const auth::Verified* verified) {
 
 Disposition Intake::decide(const Subject& subject, const auth::Verified* verified) const {
   const bool changed = subject.filtered != nullptr && subject.filtered->changed();
+  const std::string network = dialog_.stranger() && !peer_.unix_socket
+                                  ? Greylist::who(nullptr, octets(peer_.address))
+                                  : std::string();
   Arrival arrival{.transaction = *subject.transaction,
                   .header = subject.header,
                   .content = subject.source,
@@ -247,6 +250,8 @@ Disposition Intake::decide(const Subject& subject, const auth::Verified* verifie
                   .user = dialog_.user(),
                   .verified = verified,
                   .vouched = dialog_.may_relay(),
+                  .pace = &reception_.pace,
+                  .network = network,
                   .id = subject.id,
                   .quarantine = subject.filtered != nullptr ? subject.filtered->quarantined() : std::string(),
                   .rewritten = changed,

@@ -11,7 +11,7 @@
 #include <string_view>
 
 #include "conf/settings.hpp"
-#include "server/inbound/recent.hpp"
+#include "protocol/recent.hpp"
 
 namespace spoold::server {
 

@@ -31,6 +31,7 @@
 #include "server/inbound/penalties.hpp"
 #include "server/inbound/rates.hpp"
 #include "server/inbound/rules.hpp"
+#include "server/office/request_pace.hpp"
 #include "server/stats.hpp"
 #include "server/threads.hpp"
 #include "server/work_line.hpp"
@@ -73,6 +74,7 @@ class Reception {
   Penalties penalties;
   Rates rates;
   Greylist greylist;
+  RequestPace pace;
   std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
   std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures
   const Content::Memory memory = std::make_shared<ContentMemory>();

@@ -97,9 +97,13 @@ class Disposing {
 
   // What is asked of a list. Its operations and the letters that answer are one commit with the message.
   Fate fate_of(const smtp::Recipient&, const to::Command& to) {
-    RequestRead request = read_request(
-        read_, to,
-        {.header = header_, .content = content(), .reverse_path = arrival_.transaction.reverse_path});
+    RequestRead request = read_request(read_, to,
+                                       {.header = header_,
+                                        .content = content(),
+                                        .reverse_path = arrival_.transaction.reverse_path,
+                                        .pace = arrival_.pace,
+                                        .network = arrival_.network,
+                                        .at = arrival_.at});
     if (request.refusal) return {std::move(request.refusal), {}};
     if (is_banned(to.list, request)) return {smtp::Reply{550, {5, 7, 1}, "you cannot join lists here"}, {}};
     for (const store::directory::Operation& one : request.operations)

@@ -16,6 +16,7 @@
 namespace spoold::server {
 
 class AddressBook;
+class RequestPace;
 
 struct Arrival {
   const smtp::Transaction& transaction;
@@ -36,6 +37,8 @@ struct Arrival {
   const auth::Verified* verified = nullptr;  // what was found out about the message; absent: nothing
   bool vouched =
       false;  // by a user or a client of a trusted network: what we have keys for is signed as its author's
+  RequestPace* pace = nullptr;    // of what is asked by mail; absent: it is not counted
+  std::string_view network = {};  // of the client, for `pace`; empty: it speaks for others
   // What filters left: the id of the first message, which they were told (0: a new one); why what is made of it is held; the header is not
   // the one that came, and has lost what strangers said in our name; what of `verified` still holds (absent: all).
   store::Id id = 0;

@@ -50,7 +50,9 @@ store::NewMessage message_of(const conf::Settings& settings, const list::List& l
   m.message.list = list.id;
   m.message.list_address = list.address();
   m.message.reverse_path = list::bounces_address(list);
-  m.message.copies = list::copies_for(list::for_digest(list).settings, issue.issue);
+  list::Settings copies = list::for_digest(list).settings;
+  copies.one_click = list.settings.one_click;
+  m.message.copies = list::copies_for(copies, issue.issue);
   m.message.verp_format = list.settings.verp_format;
   m.message.from = list.local + "-request@" + list.domain;
   m.message.subject = list::digest_title(list, issue);
@@ -61,6 +63,13 @@ store::NewMessage message_of(const conf::Settings& settings, const list::List& l
   out.octets = mail::octets_of(made.head);
   out.octets |= mail::octets_of(made.body);
   out.head = std::move(made.head);
+  for (mail::Own& own : made.more) {
+    out.size += own.text.size();
+    mail::Splice piece;
+    piece.own = std::move(own.text);
+    piece.blank = own.blank;
+    out.body.push_back(std::move(piece));
+  }
   out.body.push_back({offset, made.body.size(), {}});
   put(std::move(out), m);
   place_signatures(settings, list.domain, m);

@@ -56,8 +56,11 @@ class Writing {
  public:
   Writing(const AddressBook& book, const store::Read& read, const directory::Applied& applied)
       : book_(book), read_(read), list_(applied.list), asked_(*applied.asked) {
-    for (const list::Member& member : applied.members)
+    for (const list::Member& member : applied.members) {
       if (asked_.answer != Answer::left) member_ = member.id;
+      if (const std::string his = directory::preferences_of(read, member).language; !his.empty())
+        language_ = his;
+    }
   }
 
   store::Acceptance write() {
@@ -74,14 +77,14 @@ class Writing {
 
   std::optional<list::Letter> text(std::string_view name) const {
     list::LetterValues values{
-        {"user_address", asked_.address}, {"words", asked_.words}, {"reason", asked_.words}};
-    if (is_one_click())
-      values.emplace_back("who_did_it", list::left_by_text(asked_.words, list_.settings.language));
+        {"user_address", asked_.member_address()}, {"words", asked_.words}, {"reason", asked_.words}};
+    if (is_one_click()) values.emplace_back("who_did_it", list::left_by_text(asked_.words, language_));
     if (!asked_.token.empty()) values.emplace_back("confirm_address", address(list::Role::confirm));
-    if (asked_.delivery)
-      values.emplace_back("delivery", list::delivery_text(*asked_.delivery, list_.settings.language));
+    if (asked_.delivery) values.emplace_back("delivery", list::delivery_text(*asked_.delivery, language_));
+    if (!asked_.preferences.empty())
+      values.emplace_back("preferences", list::preferences_text(asked_.preferences, language_));
     if (asked_.answer == Answer::who) values.emplace_back("members", members());
-    return letter_named(book_.settings(), list_, name, values);
+    return letter_named(book_.settings(), list_, name, values, language_);
   }
 
   bool is_one_click() const { return asked_.answer == Answer::left && !asked_.words.empty(); }
@@ -122,6 +125,7 @@ class Writing {
 
   void to_owners() {
     std::vector<std::string> to = book_.owners_of(read_, list_.id);
+    language_ = list_.settings.language;
     const auto made = text("request");
     if (to.empty() || !made) return;
     store::NewMessage mail = own_mail(book_.settings(), list_,
@@ -139,6 +143,7 @@ class Writing {
   const list::List& list_;
   const list::Asked& asked_;
   list::MemberId member_ = 0;
+  std::string language_ = list_.settings.language;  // of the letter
   store::Acceptance made_;
 };
 

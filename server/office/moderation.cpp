@@ -92,10 +92,22 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
   made.acceptance.decision->message = message;
   made.acceptance.events.push_back(moderation_event(store.now(), post.list, post.id, asked.who, post.poster,
                                                     "accepted as message " + store::id_text(message)));
+  made.acceptance.events.push_back(moderation_event(
+      store.now(), post.list, message, asked.who, post.poster,
+      "accepted; it was held as " + store::id_text(post.id) + ": " + post.rule + ": " + post.reason));
   if (asked.remember)
     made.acceptance.operations.push_back(directory::pack(directory::Operation{
         directory::new_operation_id(), asked.who, directory::AcceptSender{post.list, post.poster}}));
   return {};
+}
+
+}  // namespace
+
+namespace {
+
+/// For `spoolctl trace MESSAGE-ID`, when no message of it is there.
+std::string named(const std::string& message_id) {
+  return message_id.empty() ? std::string() : " (Message-ID " + message_id + ")";
 }
 
 }  // namespace
@@ -119,8 +131,8 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
   const AddressBook* const book = arrival.addresses;
   const std::string why = std::string(judgement.rule) + ": " + judgement.reason;
   if (judgement.outcome == list::Outcome::discard) {
-    into.events.push_back(
-        moderation_event(arrival.at, list.id, 0, {}, judgement.poster, "discarded: " + why));
+    into.events.push_back(moderation_event(arrival.at, list.id, 0, {}, judgement.poster,
+                                           "discarded: " + why + named(drafts.message().message.message_id)));
     return std::nullopt;
   }
   const store::NewMessage shown = drafts.message();
@@ -149,10 +161,14 @@ std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&
     const ModerationMail mail(book->settings(), list, post);
     std::vector<std::string> moderators = book->moderators_of(read, list);
     if (!moderators.empty())
-      add(into, mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id)), &post);
+      add(into,
+          mail.to_moderators(std::move(moderators), book->moderation_address(list, post.id),
+                             arrival.verified == nullptr ? std::string() : auth::summary(*arrival.verified)),
+          &post);
     if (post.told) add(into, mail.to_poster(), &post);
   }
-  into.events.push_back(moderation_event(arrival.at, list.id, post.id, {}, post.poster, "held: " + why));
+  into.events.push_back(moderation_event(arrival.at, list.id, post.id, {}, post.poster,
+                                         "held: " + why + named(post.message_id)));
   into.held.push_back(std::move(post));
   return into.held.size() - 1;
 }

@@ -65,9 +65,10 @@ std::string ModerationMail::boundary() const {
   return "=_held_" + store::id_text(post_.id);
 }
 
-ModerationMail::Mail ModerationMail::to_moderators(std::vector<std::string> to,
-                                                   const std::string& answers) const {
+ModerationMail::Mail ModerationMail::to_moderators(std::vector<std::string> to, const std::string& answers,
+                                                   const std::string& authentication) const {
   list::LetterValues values = about_post(post_.reason);
+  values.emplace_back("authentication", authentication);
   values.emplace_back("answer_address", answers);
   values.emplace_back("until", rfc5322_date(post_.until));
   values.emplace_back("outcome",

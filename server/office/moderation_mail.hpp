@@ -23,7 +23,9 @@ class ModerationMail {
       : settings_(settings), list_(list), post_(post) {}
 
   /// With the post, or its begin. `answers`: the address that takes a moderator's answer.
-  Mail to_moderators(std::vector<std::string> to, const std::string& answers) const;
+  /// `authentication`: what was found of the sender (auth::summary()); empty: nothing was looked for.
+  Mail to_moderators(std::vector<std::string> to, const std::string& answers,
+                     const std::string& authentication) const;
   Mail to_poster() const;
   Mail rejection(const std::string& reason, TimePoint now) const;
   Mail forwarded(const std::string& to, const std::string& who, TimePoint now) const;

@@ -7,6 +7,7 @@
 #include "server/office/bounces.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/own_mail.hpp"
+#include "store/directory/persons.hpp"
 #include "store/directory/scores.hpp"
 
 namespace spoold::server {
@@ -59,12 +60,15 @@ class Writing {
   }
 
   /// With what the other side said.
-  std::optional<list::Letter> text(std::string_view name, list::LetterValues values = {}) const {
+  std::optional<list::Letter> text(std::string_view name, list::LetterValues values = {},
+                                   std::string_view language = {}) const {
     values.emplace_back("user_address", member_.address);
     values.emplace_back("cause", change_.failure.cause);
     values.emplace_back("words", utf8(change_.said));
-    return letter_named(book_.settings(), list_, name, values);
+    return letter_named(book_.settings(), list_, name, values, language);
   }
+
+  std::string language() const { return directory::preferences_of(read_, member_).language; }
 
   static std::string utf8(const std::string& text) {
     return mail::is_utf8(text) ? text : "(words that are no UTF-8 text)";
@@ -73,7 +77,7 @@ class Writing {
   void probe() {
     const std::string from = list::token_address(list::Role::bounces, list_.address(), change_.token,
                                                  book_.settings().verp.delimiter);
-    const auto letter = text("probe");
+    const auto letter = text("probe", {}, language());
     if (!letter) return;
     store::NewMessage made = message(member_.address, from, letter->subject);
     made.message.reverse_path = from;
@@ -108,9 +112,11 @@ class Writing {
   void warning() {
     const bounce::Score score =
         change_.after.empty() ? bounce::Score{} : directory::unpack_score(change_.after);
-    const auto letter = text("disabled", {{"since", rfc5322_date(score.disabled)},
-                                          {"most", std::to_string(list_.settings.bounces.warnings)},
-                                          {"count", std::to_string(score.warnings)}});
+    const auto letter = text("disabled",
+                             {{"since", rfc5322_date(score.disabled)},
+                              {"most", std::to_string(list_.settings.bounces.warnings)},
+                              {"count", std::to_string(score.warnings)}},
+                             language());
     if (!letter) return;
     store::NewMessage made = message(member_.address, list::owner_address(list_), letter->subject);
     address_to(made, list_, member_.address, member_.id);

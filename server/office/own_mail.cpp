@@ -25,9 +25,11 @@ void close(const conf::Settings& settings, mail::Outgoing out, store::NewMessage
 }  // namespace
 
 std::optional<list::Letter> letter_named(const conf::Settings& settings, const list::List& list,
-                                         std::string_view name, const list::LetterValues& values) {
+                                         std::string_view name, const list::LetterValues& values,
+                                         std::string_view language) {
+  if (language.empty()) language = list.settings.language;
   return list::letter(
-      list, conf::template_text(settings.templates, list.address(), list.settings.language, name), values);
+      list, conf::template_text(settings.templates, list.address(), std::string(language), name), values);
 }
 
 store::NewMessage own_mail(const conf::Settings& settings, const list::List& list, const OwnMail& mail) {

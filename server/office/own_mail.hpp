@@ -20,9 +20,11 @@ struct OwnMail {
   std::string_view automatic = "auto-generated";  // RFC 3834 5: "auto-replied" where it answers somebody
   std::string more = {};                          // further fields, each with its line end
 };
-/// The letter of this name, as the list's language and the site's templates have it; nothing: it is not to be sent.
+/// The letter of this name, as the language and the site's templates have it; nothing: it is not to be sent. `language`: of the member
+/// who gets it; empty: the list's.
 std::optional<list::Letter> letter_named(const conf::Settings& settings, const list::List& list,
-                                         std::string_view name, const list::LetterValues& values);
+                                         std::string_view name, const list::LetterValues& values,
+                                         std::string_view language = {});
 /// Its fields up to MIME-Version: whoever asks adds recipients and a text.
 store::NewMessage own_mail(const conf::Settings& settings, const list::List& list, const OwnMail& mail);
 /// Adds a plain text and closes the message.

@@ -17,6 +17,7 @@
 #include "server/office/refusals.hpp"
 #include "server/office/requests.hpp"
 #include "store/directory/directory.hpp"
+#include "store/directory/persons.hpp"
 
 namespace spoold::server {
 
@@ -41,7 +42,6 @@ class Posting::Inside {
   void finish() {
     to_nested_lists();
     if (made_.unnumbered) return;
-    // To and Cc are read only for a list that asks for them.
     const bool siblings = std::ranges::any_of(posted_, [](const Posted& post) {
       return !post.list.settings.include_lists.empty() || !post.list.settings.exclude_lists.empty();
     });
@@ -189,7 +189,7 @@ class Posting::Inside {
     made.message.list_address = list->address();
     made.message.reverse_path = list::bounces_address(*list);
     made.message.verp_format = list->settings.verp_format;
-    made.readers.except = list::left_out(*list, the_post(), judgement.poster);
+    leave_out(made.readers, *list, judgement.poster);
     mail::Draft draft = drafts_.of(made, !list->settings.anonymous);
     draft.prepend(std::string(been_there(through)));
     const std::string unique = store::id_text(made.message.id),
@@ -211,11 +211,37 @@ class Posting::Inside {
     if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
     made.for_digest = for_digest(list->settings, arrival_);
     drafts_.sign(made, by_author);
+    note_rule(judgement, *list, made.message.id);
     const std::string before(been_there(through));
     std::string all = before + list::been_there(*list);
     posted_.push_back({made_.acceptance.messages.size(), *std::move(list), !before.empty(), std::move(all)});
     made_.acceptance.messages.push_back(std::move(made));
     return {{}, made_.acceptance.messages.size() - 1};
+  }
+
+  /// The poster where he does not want his own posts, by each of his addresses; and whom the sender has named, for those who avoid
+  /// duplicates.
+  void leave_out(store::Readers& readers, const list::List& list, const std::string& poster) {
+    const auto member = directory::find_member(read_, list.id, poster);
+    const bool own_posts =
+        member ? directory::preferences_of(read_, *member).own_posts.value_or(list.settings.own_posts)
+               : list.settings.own_posts;
+    if (!own_posts && !poster.empty())
+      readers.except = member ? directory::address_keys_of(read_, *member) : std::vector<std::string>{poster};
+    readers.avoid_duplicates = list.settings.avoid_duplicates;
+    if (!named_) named_ = std::make_shared<const std::vector<std::string>>(the_post().addressed());
+    readers.named = named_;
+  }
+
+  /// Which rule has let it in: where it is not that a member wrote it, from the address that he is a member with.
+  void note_rule(const list::Judgement& judgement, const list::List& list, store::Id id) {
+    const std::string_view rule = judgement.rule;
+    const auto& author = the_post().author.address;
+    const bool plain = author && author->mailbox.key() == judgement.poster;
+    if (rule.empty() || (rule == "member" && plain)) return;
+    made_.acceptance.events.push_back(
+        moderation_event(arrival_.at, list.id, id, {}, judgement.poster,
+                         "accepted: " + std::string(rule) + (plain ? "" : ", as " + judgement.poster)));
   }
 
   /// What members get, but without the values of single members.
@@ -242,9 +268,10 @@ class Posting::Inside {
   Disposition& made_;
   Authors authors_;
   std::optional<list::Post> post_;
-  std::optional<std::string> tail_;   // of the content
-  std::optional<std::string> whole_;  // the content, where it was staged
-  std::optional<list::Parts> parts_;  // of it
+  std::optional<std::string> tail_;                        // of the content
+  std::optional<std::string> whole_;                       // the content, where it was staged
+  std::optional<list::Parts> parts_;                       // of it
+  std::shared_ptr<const std::vector<std::string>> named_;  // by To and Cc
   std::unordered_map<list::ListId, Fate> posts_;
   std::vector<Posted> posted_;                      // of these the accepted ones
   std::unordered_set<list::ListId> members_posts_;  // lists whose member the poster is

@@ -8,6 +8,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mime/transfer.hpp"
 #include "store/directory/asked.hpp"
+#include "store/directory/persons.hpp"
 
 namespace spoold::server {
 namespace {
@@ -37,6 +38,29 @@ bool says_no(const RequestMail& mail) {
 std::string name_of(const mail::NameAddr& author) {
   const std::string name = mime::decoded_words(author.name, 200);
   return list::member_name_fault(name) ? std::string() : name;
+}
+
+list::Decision decision_of(const store::Read& read, const list::List& list, const directory::Ask& ask,
+                           bool member, TimePoint now) {
+  const auto mailbox = Mailbox::parse(ask.address, Mailbox::Allow::utf8);
+  const std::string key = mailbox ? mailbox->key() : std::string();
+  return list::answer_to(list.settings, {ask.what, member, list::is_owner(list.settings, key)},
+                         directory::asked_of(read, list.id, key, ask.what), now);
+}
+
+/// Counts what would lead to a letter with a token. A reply: it comes too fast.
+std::optional<smtp::Reply> too_fast(const store::Read& read, const directory::Ask& ask,
+                                    const RequestMail& mail) {
+  const auto list = directory::list(read, ask.list);
+  const auto mailbox = Mailbox::parse(ask.address, Mailbox::Allow::utf8);
+  if (mail.pace == nullptr || !list || !mailbox) return std::nullopt;
+  const bool member = directory::find_member_or_person(read, list->id, mailbox->key()).has_value();
+  if (!decision_of(read, *list, ask, member, mail.at).with_token()) return std::nullopt;
+  const auto wait = mail.pace->wait(mail.network, list->id, mail.at);
+  if (!wait) return std::nullopt;
+  return refusal(451, {4, 7, 1},
+                 "too many requests that nobody has confirmed; try again in " +
+                     std::to_string(std::chrono::ceil<std::chrono::seconds>(*wait).count()) + " s");
 }
 
 directory::Operation operation(const std::string& who, directory::Change change) {
@@ -71,6 +95,7 @@ RequestRead read_request(const store::Read& read, const smtp::to::Command& to, c
       const auto row = directory::asked_by_token(read, wish.words);
       if (row && row->list == to.list) {
         directory::Redeem redeem{.token = wish.words};
+        if (mail.pace != nullptr) mail.pace->confirmed(mail.network, to.list, mail.at);
         redeem.refuse = row->asked.answer == list::Answer::moderate && says_no(mail);
         made.operations.push_back(operation(from, std::move(redeem)));
         continue;
@@ -82,7 +107,13 @@ RequestRead read_request(const store::Read& read, const smtp::to::Command& to, c
     ask.address = from;
     ask.name = name_of(*author.address);
     ask.delivery = wish.delivery;
+    ask.preferences = wish.preferences;
     ask.words = wish.what == list::What::confirm ? "confirm" : wish.words;
+    if (auto refusal = too_fast(read, ask, mail)) {
+      made.operations.clear();
+      made.refusal = std::move(refusal);
+      return made;
+    }
     made.operations.push_back(operation(from, std::move(ask)));
   }
   return made;
@@ -97,16 +128,12 @@ std::vector<WouldDo> would_do(const store::Read& read, const smtp::to::Command& 
   if (!list) return {};
   const auto is_member = [&](const std::string& address) {
     const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-    return mailbox && directory::find_member(read, to.list, mailbox->key()).has_value();
+    return mailbox && directory::find_member_or_person(read, to.list, mailbox->key()).has_value();
   };
   for (const directory::Operation& one : request.operations) {
     if (const auto* ask = std::get_if<directory::Ask>(&one.change)) {
-      const auto mailbox = Mailbox::parse(ask->address, Mailbox::Allow::utf8);
-      const bool owner = list::is_owner(list->settings, mailbox->key());
       const bool member = is_member(ask->address);
-      const auto decision =
-          list::answer_to(list->settings, {ask->what, member, owner},
-                          directory::asked_of(read, to.list, mailbox->key(), ask->what), now);
+      const auto decision = decision_of(read, *list, *ask, member, now);
       all.push_back({list::text(ask->what), ask->address, list::text(decision.answer),
                      decision.answer == list::Answer::silence
                          ? "a letter about this went out lately"
@@ -114,7 +141,7 @@ std::vector<WouldDo> would_do(const store::Read& read, const smtp::to::Command& 
     } else if (const auto* redeem = std::get_if<directory::Redeem>(&one.change)) {
       const auto row = directory::asked_by_token(read, redeem->token);
       const auto decision =
-          list::answer_to_token(list->settings, row->asked, is_member(row->asked.address), now);
+          list::answer_to_token(list->settings, row->asked, is_member(row->asked.member_address()), now);
       all.push_back({"confirm", row->asked.address,
                      list::text(redeem->refuse ? list::Answer::refused : decision.answer),
                      std::string("the token stands for ") + list::text(row->asked.what)});

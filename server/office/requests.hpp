@@ -15,6 +15,7 @@
 #include "protocol/smtp/reply.hpp"
 #include "protocol/smtp/transaction.hpp"
 #include "server/office/address_book.hpp"
+#include "server/office/request_pace.hpp"
 #include "store/directory/changes.hpp"
 #include "store/spool/acceptance.hpp"
 #include "store/txn.hpp"
@@ -26,6 +27,9 @@ struct RequestMail {
   const mail::Header& header;
   std::string_view content;       // or its begin
   std::string_view reverse_path;  // Mailbox text; empty: <>
+  RequestPace* pace = nullptr;    // absent: nothing is counted (a dry run)
+  std::string_view network = {};  // of the client; empty: it speaks for others
+  TimePoint at{};
 };
 
 struct RequestRead {

@@ -1,7 +1,8 @@
 #include "server/office/rule_book.hpp"
 
 #include "protocol/list/settings_table.hpp"
-#include "store/directory/directory.hpp"
+#include "protocol/mail/mailbox.hpp"
+#include "store/directory/persons.hpp"
 
 namespace spoold::server {
 namespace {
@@ -44,9 +45,12 @@ std::optional<std::string> bans_fault(const conf::Settings& settings) {
 
 list::MemberOf member_of(const store::Read& read, list::ListId list) {
   return [&read, list](const std::string& key) -> std::optional<list::Membership> {
-    const auto member = store::directory::find_member(read, list, key);
+    const auto member = store::directory::find_member_or_person(read, list, key);
     if (!member) return std::nullopt;
-    return list::Membership{member->moderation};
+    list::Membership found{member->moderation, {}};
+    const auto mailbox = Mailbox::parse(member->address, Mailbox::Allow::utf8);
+    if (mailbox && mailbox->key() != key) found.key = mailbox->key();
+    return found;
   };
 }
 

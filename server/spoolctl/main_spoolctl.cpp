@@ -73,6 +73,7 @@ int main(int argc, char** argv) {
   const Verbs lists = verbs.under("Lists and members");
   declare_list_verbs(lists);
   declare_member_verbs(lists);
+  declare_address_verbs(lists);
   declare_bounce_verbs(lists);
   declare_request_verbs(lists);
   declare_moderation_verbs(lists);

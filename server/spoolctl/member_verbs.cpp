@@ -112,7 +112,11 @@ void declare_member_verbs(const Verbs& verbs) {
   Verb set = of_member.add(
       "set",
       "change a member: name=..., delivery=regular|digest|nomail..., moderation=default|hold..., "
-      "one_copy=true|false (of a post to several lists)");
+      "one_copy=true|false (of a post to several lists), and preferences");
+  set.options()->footer(
+      "Preferences:\n" + preferences_in_words() +
+      "A time is 2026-12-24 (its begin, UTC) or 2026-12-24T18:00:00+01:00. What a member does not say his "
+      "person\nsays (address set), then the list.");
   const auto list = set.list(), address = set.word("ADDR", "the member");
   const auto settings = set.words("KEY=VALUE", "settings, such as delivery=nomail");
   set.request("member-set", [=](Json& request) {

@@ -220,11 +220,44 @@ std::string lists_text(const std::vector<Json>& rows) {
   return table.text();
 }
 
+/// "own_posts=false vacation=..2027-01-06T00:00:00.000Z": those that are set.
+std::string preferences_text(const Json& row) {
+  std::string text;
+  for (const auto& [name, value] : row.at("preferences").items()) {
+    if (value.is_null()) continue;
+    text.append(text.empty() ? "" : " ").append(name).append("=");
+    if (value.is_boolean())
+      text += value.get<bool>() ? "true" : "false";
+    else if (value.is_object())
+      text += (value.at("from").is_null() ? "" : value.at("from").get<std::string>()) + ".." +
+              value.at("until").get<std::string>();
+    else
+      text += value.get<std::string>();
+  }
+  return text;
+}
+
 std::string members_text(const std::vector<Json>& rows) {
-  Table table({"ADDRESS", "NAME", "DELIVERY", "MODERATION", "JOINED"});
+  Table table({"ADDRESS", "NAME", "DELIVERY", "MODERATION", "JOINED", "PREFERENCES"});
   for (const Json& row : rows)
     table.row({text_of(row, "address"), printable(text_of(row, "name"), 40), text_of(row, "delivery"),
-               text_of(row, "moderation"), text_of(row, "joined")});
+               text_of(row, "moderation"), text_of(row, "joined"), preferences_text(row)});
+  return table.text();
+}
+
+std::string persons_text(const std::vector<Json>& rows) {
+  Table table({"PERSON", "ADDRESS", "VERIFIED", "NAME", "PREFERENCES"});
+  for (const Json& row : rows) {
+    bool first = true;
+    for (const Json& one : row.at("addresses")) {
+      const std::string verified = text_of(one, "verified");
+      table.row({first ? text_of(row, "person") : std::string(), printable(text_of(one, "address")),
+                 verified.empty() ? "no" : verified,
+                 first ? printable(text_of(row, "name"), 40) : std::string(),
+                 first ? preferences_text(row) : std::string()});
+      first = false;
+    }
+  }
   return table.text();
 }
 
@@ -328,6 +361,8 @@ std::string answer_text(const std::string& verb, const Json& answer) {
     else if (answer.contains("added"))
       out = "added " + text_of(answer, "added") + ", already members " + text_of(answer, "already") +
             ", repeated in the file " + text_of(answer, "repeated") + "\n";
+  } else if (verb.starts_with("address-") && answer.contains("addresses")) {
+    out = persons_text({answer});
   } else if (answer.value("ok", false)) {
     out = fields_text(answer);
   }

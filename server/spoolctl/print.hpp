@@ -25,6 +25,7 @@ std::string recipients_text(const std::vector<Json>& rows, TimePoint now, bool w
 std::string trace_text(const std::vector<Json>& rows);
 std::string lists_text(const std::vector<Json>& rows);
 std::string users_text(const std::vector<Json>& rows);
+std::string persons_text(const std::vector<Json>& rows);
 std::string members_text(const std::vector<Json>& rows);
 std::string held_text(const std::vector<Json>& rows);
 std::string scores_text(const std::vector<Json>& rows, TimePoint now);

@@ -170,6 +170,14 @@ void declare_queue_verbs(const Verbs& verbs) {
     });
   }
 
+  Verb resend = verbs.add("resend", "send a letter of a list (a confirmation, a notice, a probe) again");
+  const auto again = resend.word("ID", "its queue id, as `trace` shows it");
+  const auto to = resend.optional_words("--to", "only to these of its recipients", "ADDR");
+  resend.request("resend", [=](Json& request) {
+    request["id"] = *again;
+    request["addresses"] = *to;
+  });
+
   Verb trace_verb = verbs.add("trace", "show what happened to an address, a message or a post");
   const auto what = trace_verb.word("WHAT", "an address, a queue id or a Message-ID");
   trace_verb.runs([=](const Console& console) { return trace(console, *what); });

@@ -104,6 +104,19 @@ Json settings_of(const Words& words) {
   return settings;
 }
 
+std::string preferences_in_words() {
+  std::string out;
+  for (const list::PreferenceKey& key : list::preference_keys())
+    out.append("  ")
+        .append(key.name)
+        .append("=")
+        .append(key.values)
+        .append("\n      ")
+        .append(key.meaning)
+        .append("\n");
+  return out;
+}
+
 std::string without_brackets(std::string path) {
   if (path.size() >= 2 && path.front() == '<' && path.back() == '>') path = path.substr(1, path.size() - 2);
   return path;

@@ -124,6 +124,7 @@ void declare_request_verbs(const Verbs&);
 void declare_moderation_verbs(const Verbs&);
 void declare_post_verbs(const Verbs&);
 void declare_destination_verbs(const Verbs&);
+void declare_address_verbs(const Verbs&);
 void declare_user_verbs(const Verbs&);
 void declare_store_verbs(const Verbs&);
 void declare_scan_verbs(const Verbs&);
@@ -135,6 +136,8 @@ std::string without_brackets(std::string path);
 Json text_or_null(const std::string& text);
 /// {"KEY": "VALUE"} of words KEY=VALUE.
 Json settings_of(const Words&);
+/// A line for each preference of a member: what may be written, what it means.
+std::string preferences_in_words();
 /// The octets of a file, "-": standard input.
 std::string text_of_file(const std::string& path);
 /// The same in base64.

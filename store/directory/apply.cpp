@@ -116,6 +116,9 @@ class Applying {
     if (c.name) member->name = *c.name;
     if (c.moderation) member->moderation = *c.moderation;
     if (c.one_copy) member->one_copy = *c.one_copy;
+    auto preferences = list::with(member->preferences, c.preferences);
+    if (!preferences) return fail(Error::Kind::invalid, preferences.error());
+    member->preferences = *std::move(preferences);
     if (c.delivery) {
       member->delivery = *c.delivery;
       // Whoever decides about a member's delivery decides with it what was counted against him.
@@ -228,6 +231,9 @@ class Applying {
     return {};
   }
 
+  Done operator()(AddAddress& c) { return change_person(write_, c, at_, following_, applied); }
+  Done operator()(RemoveAddress& c) { return change_person(write_, c, applied); }
+  Done operator()(SetPerson& c) { return change_person(write_, c, at_, applied); }
   Done operator()(KnowNetwork& c) { return know_network(write_, c.name, c.known); }
 
   Done operator()(ScoreMember& c) {

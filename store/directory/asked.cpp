@@ -17,6 +17,10 @@ std::string pack(const list::Asked& asked) {
   out.word(asked.what).word(asked.answer).str(asked.address).str(asked.name);
   out.flag(asked.delivery.has_value()).word(asked.delivery.value_or(list::Delivery::regular));
   out.str(asked.words).str(asked.token).time(asked.since).time(asked.until);
+  if (asked.preferences.empty() && asked.about.empty()) return out.take();
+  out.num(asked.preferences.size());
+  for (const auto& [name, text] : asked.preferences) out.str(name).str(text);
+  out.str(asked.about);
   return out.take();
 }
 
@@ -34,6 +38,12 @@ list::Asked unpack_asked(std::string_view record) {
   asked.token = in.text();
   asked.since = in.time();
   asked.until = in.time();
+  if (in.at_end()) return asked;
+  for (std::uint64_t left = in.num(); left > 0; --left) {
+    std::string name = in.text();
+    asked.preferences.emplace_back(std::move(name), in.text());
+  }
+  asked.about = in.text();
   return asked;
 }
 

@@ -83,14 +83,34 @@ void read(Unpacker& in, RemoveList& c) {
   c.leftover = in.num();
 }
 
+/// What stands in a member's row besides what put(members) writes.
+std::string besides(const Member& member) {
+  MemberRow row;
+  row.moderation = member.moderation;
+  row.one_copy = member.one_copy;
+  row.preferences = member.preferences;
+  row.person = member.person;
+  return pack(row);
+}
+void read_besides(std::string_view record, Member& member) {
+  const MemberRow row = unpack_member(record);
+  member.moderation = row.moderation;
+  member.one_copy = row.one_copy;
+  member.preferences = row.preferences;
+  member.person = row.person;
+}
+
 void put(Packer& out, const Subscribe& c) {
   put(out.num(c.list), c.members);
   put(out, c.unchanged);
+  for (const Member& member : c.members) out.str(besides(member));
 }
 void read(Unpacker& in, Subscribe& c) {
   c.list = in.num32();
   c.members = read_members(in);
   c.unchanged = read_lines(in);
+  if (!in.at_end())  // of a version that kept less of a member
+    for (Member& member : c.members) read_besides(in.str(), member);
 }
 
 void put(Packer& out, const Unsubscribe& c) {
@@ -105,16 +125,17 @@ void read(Unpacker& in, Unsubscribe& c) {
   if (!in.at_end()) c.by = in.text();
 }
 
-constexpr std::uint8_t moderation_stays = 2;
+constexpr std::uint8_t moderation_stays = 2, one_copy_stays = 2;
 
 void put(Packer& out, const SetMember& c) {
   out.num(c.list).str(c.address).flag(c.name.has_value()).flag(c.delivery.has_value());
   if (c.name) out.str(*c.name);
   if (c.delivery) out.word(*c.delivery);
-  if (!c.moderation && !c.one_copy) return;
+  if (!c.moderation && !c.one_copy && c.preferences.empty()) return;
   out.u8(!c.moderation ? moderation_stays : c.moderation->has_value() ? 1 : 0);
   if (c.moderation && *c.moderation) out.word(**c.moderation);
-  if (c.one_copy) out.flag(*c.one_copy);
+  if (c.one_copy || !c.preferences.empty()) out.u8(!c.one_copy ? one_copy_stays : *c.one_copy ? 1 : 0);
+  if (!c.preferences.empty()) put(out, c.preferences);
 }
 void read(Unpacker& in, SetMember& c) {
   c.list = in.num32();
@@ -126,7 +147,9 @@ void read(Unpacker& in, SetMember& c) {
   const std::uint8_t moderation = in.u8();
   if (moderation != moderation_stays) c.moderation.emplace();
   if (moderation == 1) c.moderation->emplace(in.word(list::Action::discard));
-  if (!in.at_end()) c.one_copy = in.flag();
+  if (in.at_end()) return;
+  if (const std::uint8_t one_copy = in.u8(); one_copy != one_copy_stays) c.one_copy = one_copy != 0;
+  if (!in.at_end()) c.preferences = read_texts(in);
 }
 
 void put(Packer& out, const BeginImport& c) {
@@ -262,6 +285,9 @@ void put(Packer& out, const Ask& c) {
   out.num(c.list).word(c.what).str(c.address).str(c.name);
   put_delivery(out, c.delivery);
   out.str(c.words).word(c.answer).str(c.token).num(c.member).time(c.until);
+  if (c.preferences.empty() && c.about.empty()) return;
+  put(out, c.preferences);
+  out.str(c.about);
 }
 void read(Unpacker& in, Ask& c) {
   c.list = in.num32();
@@ -274,6 +300,9 @@ void read(Unpacker& in, Ask& c) {
   c.token = in.text();
   c.member = in.num();
   c.until = in.time();
+  if (in.at_end()) return;
+  c.preferences = read_texts(in);
+  c.about = in.text();
 }
 
 void put(Packer& out, const Redeem& c) {
@@ -313,6 +342,40 @@ void read(Unpacker& in, MoveMember& c) {
   c.address = in.text();
   c.to = in.text();
   c.member = in.num();
+}
+
+void put(Packer& out, const AddAddress& c) {
+  out.str(c.of).str(c.address).flag(c.verified).num(c.person).str(c.uuid);
+}
+void read(Unpacker& in, AddAddress& c) {
+  c.of = in.text();
+  c.address = in.text();
+  c.verified = in.flag();
+  c.person = in.num();
+  c.uuid = in.text();
+}
+
+void put(Packer& out, const RemoveAddress& c) {
+  out.str(c.address);
+}
+void read(Unpacker& in, RemoveAddress& c) {
+  c.address = in.text();
+}
+
+void put(Packer& out, const SetPerson& c) {
+  out.str(c.address).flag(c.name.has_value()).str(c.name.value_or(std::string()));
+  put(out, c.preferences);
+  out.flag(c.verified.has_value()).flag(c.verified.value_or(false)).flag(c.preferred);
+}
+void read(Unpacker& in, SetPerson& c) {
+  c.address = in.text();
+  const bool name = in.flag();
+  std::string text = in.text();
+  if (name) c.name = std::move(text);
+  c.preferences = read_texts(in);
+  const bool given = in.flag(), verified = in.flag();
+  if (given) c.verified = verified;
+  c.preferred = in.flag();
 }
 
 template <std::size_t I = 0>
@@ -391,6 +454,7 @@ std::string pack(const Applied& applied) {
   put(out, applied.unchanged);
   put(out, applied.events);
   out.num(applied.import).num(applied.added).num(applied.already);
+  for (const Member& member : applied.members) out.str(besides(member));
   return out.take();
 }
 
@@ -406,6 +470,8 @@ Applied unpack_applied(std::string_view record) {
   applied.import = in.num();
   applied.added = in.num();
   applied.already = in.num();
+  if (!in.at_end())  // of a version that kept less of a member
+    for (Member& member : applied.members) read_besides(in.str(), member);
   applied.repeated = true;
   return applied;
 }

@@ -14,6 +14,7 @@
 #include "protocol/bounce/score.hpp"
 #include "protocol/list/wish.hpp"
 #include "store/directory/directory.hpp"
+#include "store/directory/persons.hpp"
 #include "store/directory/users.hpp"
 
 namespace spoold::store::directory {
@@ -61,6 +62,7 @@ struct SetMember {
   std::optional<std::optional<list::Action>> moderation =
       {};  // of his posts; within: nothing, as the list says
   std::optional<bool> one_copy = {};
+  list::PreferenceTexts preferences = {};  // set on what he has when the change is applied
 };
 /// An import is a chain of operations (import.hpp).
 struct BeginImport {
@@ -125,11 +127,13 @@ struct Ask {
   std::string address;  // Mailbox text, as given
   std::string name;
   std::optional<list::Delivery> delivery;       // of join and set
+  list::PreferenceTexts preferences = {};       // of set
   std::string words;                            // of echo and unknown
   list::Answer answer = list::Answer::silence;  // filled in, as are:
   std::string token = {};                       // empty: there is none
   list::MemberId member = 0;                    // of who joined
   TimePoint until{};
+  std::string about = {};  // filled in: the address of the member, when it is another one of the same person
 };
 /// A token came back: from the owner of an address, or from the owners of the list. not_found: it was used, or has expired.
 struct Redeem {
@@ -162,6 +166,27 @@ struct MoveMember {
   list::MemberId member = 0;  // filled in: the new id
 };
 
+/// The address belongs to the person who has `of` (persons.hpp); without one a person is made, with `of` as his first address. An address
+/// that is his already becomes verified. conflict: it is somebody else's.
+struct AddAddress {
+  std::string of, address;  // Mailbox texts
+  bool verified = true;
+  PersonId person = 0;    // filled in, where one was made
+  std::string uuid = {};  // the same
+};
+/// The address is nobody's any more; its memberships stay. With the last one the person is gone.
+struct RemoveAddress {
+  std::string address;  // Mailbox key
+};
+/// What is given is changed, for the person who has this address.
+struct SetPerson {
+  std::string address;  // Mailbox key
+  std::optional<std::string> name = {};
+  list::PreferenceTexts preferences = {};
+  std::optional<bool> verified = {};  // this address
+  bool preferred = false;             // this address becomes the first one
+};
+
 /// A user has logged in from a network. Reception submits it once a day for a network, so that few logins cost a write.
 struct KnowNetwork {
   std::string name;  // of the user
@@ -169,10 +194,10 @@ struct KnowNetwork {
 };
 
 /// The order is that of the numbers on the disk: a new change goes to the end.
-using Change =
-    std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport, ImportRows,
-                 FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser, ScoreMember, UndoBounces,
-                 AcceptSender, Ask, Redeem, ForgetAsked, MoveMember, KnowNetwork>;
+using Change = std::variant<CreateList, SetList, RemoveList, Subscribe, Unsubscribe, SetMember, BeginImport,
+                            ImportRows, FinishImport, CutImport, LeasePosts, AddUser, SetUser, RemoveUser,
+                            ScoreMember, UndoBounces, AcceptSender, Ask, Redeem, ForgetAsked, MoveMember,
+                            KnowNetwork, AddAddress, RemoveAddress, SetPerson>;
 
 struct Operation {
   /// Whoever submits the operation makes the id (new_operation_id()), and submits the same id again when no answer came:
@@ -194,6 +219,7 @@ struct Applied {
   std::uint64_t added = 0, already = 0;    // members of an import: FinishImport, ImportRows
   bool repeated = false;                   // it had been applied before: nothing was done now
   std::optional<ScoreMember> scored = {};  // as it was filled in; not of what is repeated
+  std::optional<Person> person = {};       // AddAddress, RemoveAddress, SetPerson; not of what is repeated
   std::optional<list::Asked> asked = {};   // Ask, Redeem: with the answer; not of what is repeated
 };
 

@@ -82,6 +82,8 @@ bool Check::members(const Read& read) {
     if (!located || *located != c.key()) problems.push_back("member " + who() + " is not found by its id");
     if (!read.has(Table::membership, membership_key(place, list)))
       problems.push_back("member " + who() + " is not found by its address");
+    if (row.person != verified_person(read, place))
+      problems.push_back("member " + who() + " names another person than the one who has the address");
     if (problems.size() >= most_problems) return false;
   }
   return more;

@@ -56,6 +56,9 @@ struct MemberView {
   std::string_view domain;
   list::Delivery delivery = list::Delivery::regular;
   bool one_copy = false;
+  std::optional<bool> avoid_duplicates = {};
+  TimePoint away_from{}, away_until{};
+  list::PersonId person = 0;
 };
 std::string visit_members(const Read&, ListId, std::string_view after,
                           const std::function<bool(const MemberView&)>& visit);

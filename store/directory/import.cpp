@@ -91,6 +91,7 @@ Result<std::uint64_t> import_slice(Write& write, ImportId import, std::span<cons
     row.joined = one.member.joined == TimePoint{} ? now : one.member.joined;
     row.local = local_as_given(one.member.address);
     row.name = one.member.name;
+    row.person = verified_person(write, one.place);
     put_member(write, state->list, one.place, row);
     ++state->rows;
     if (!written) continue;

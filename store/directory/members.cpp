@@ -103,6 +103,10 @@ std::string visit_members(const Read& read, ListId list, std::string_view after,
     view.domain = std::string_view(key).substr(key.size() - end);
     view.delivery = row.delivery;
     view.one_copy = row.one_copy;
+    view.avoid_duplicates = row.preferences.avoid_duplicates;
+    view.away_from = row.preferences.away_from;
+    view.away_until = row.preferences.away_until;
+    view.person = row.person;
     // `visit` may have written through the same transaction: only copies of ours are good behind it
     if (!visit(view)) return place_of(view.key);
   }
@@ -161,6 +165,8 @@ Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now)
   row.delivery = member.delivery;
   row.moderation = member.moderation;
   row.one_copy = member.one_copy;
+  row.preferences = member.preferences;
+  row.person = verified_person(write, good->place);
   row.joined = member.joined == TimePoint{} ? now : member.joined;
   row.local = local_as_given(address);
   row.name = member.name;
@@ -183,6 +189,7 @@ Result<Member> set_member(Write& write, ListId id, const Member& member, TimePoi
   row.delivery = member.delivery;
   row.moderation = member.moderation;
   row.one_copy = member.one_copy;
+  row.preferences = member.preferences;
   if (member.joined != TimePoint{}) row.joined = member.joined;
   row.local = local_as_given(address);
   row.name = member.name;

@@ -18,6 +18,11 @@ Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: 
 Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
 Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
 
+// person_changes.cpp: persons with several addresses. They fill in what the first store decides, and `applied`.
+Result<void> change_person(Write&, AddAddress&, TimePoint at, bool following, Applied&);
+Result<void> change_person(Write&, const RemoveAddress&, Applied&);
+Result<void> change_person(Write&, const SetPerson&, TimePoint at, Applied&);
+
 // requests.cpp: what is asked by mail. They fill in what the first store decides, and `applied`.
 Result<void> ask(Write&, Ask&, TimePoint at, bool following, Applied&);
 Result<void> redeem(Write&, Redeem&, TimePoint at, bool following, Applied&);

@@ -19,10 +19,10 @@ std::string key_of(const std::string& address) {
 /// Carries out the answer: the member, and what is remembered. `joined`: the id of who joins; 0: the next one, which is filled in.
 Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::MemberId& joined,
                        TimePoint at, Applied& applied) {
-  const std::string key = key_of(asked.address);
+  const std::string key = key_of(asked.member_address());
   const auto member = find_member(write, list.id, key);
   const auto event = [&](const char* did, const char* where) {
-    applied.events.push_back(did + asked.address + where + list.address());
+    applied.events.push_back(did + asked.member_address() + where + list.address());
   };
   switch (asked.answer) {
     case list::Answer::joined: {
@@ -47,9 +47,13 @@ Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::
     }
     case list::Answer::changed: {
       Member changes = *member;
-      changes.delivery = asked.delivery.value_or(changes.delivery);
+      if (auto preferences = list::with(changes.preferences, asked.preferences))
+        changes.preferences = *std::move(preferences);
       // Whoever decides about a member's delivery decides with it what was counted against him.
-      del_score(write, list.id, place_of(key));
+      if (asked.delivery) {
+        changes.delivery = *asked.delivery;
+        del_score(write, list.id, place_of(key));
+      }
       auto set = set_member(write, list.id, changes, at);
       if (!set) return tl::unexpected(set.error());
       applied.members.push_back(std::move(*set));
@@ -60,10 +64,11 @@ Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::
       if (member) applied.members.push_back(*member);
       break;
   }
+  const std::string asker = key_of(asked.address);
   if (asked.until > at)
-    put_asked(write, list.id, key, asked);
+    put_asked(write, list.id, asker, asked);
   else
-    del_asked(write, list.id, key, asked.what);
+    del_asked(write, list.id, asker, asked.what);
   applied.list = list;
   if (const auto now = load(write, list.id)) applied.list = *now;
   applied.asked = std::move(asked);
@@ -79,7 +84,9 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
   if (key.empty()) return fail(Error::Kind::invalid, "'" + c.address + "' is no address");
   if (!following) {
     c.member = 0;
-    const bool member = find_member(write, c.list, key).has_value();
+    const auto found = find_member_or_person(write, c.list, key);
+    const bool member = found.has_value();
+    c.about = found && key_of(found->address) != key ? found->address : std::string();
     const auto before = asked_of(write, c.list, key, c.what);
     const auto decision =
         list::answer_to(list->settings, {c.what, member, list::is_owner(list->settings, key)}, before, at);
@@ -100,7 +107,9 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
                     .words = c.words,
                     .token = c.token,
                     .since = at,
-                    .until = c.until},
+                    .until = c.until,
+                    .preferences = c.preferences,
+                    .about = c.about},
                    c.member, at, applied);
 }
 
@@ -112,7 +121,7 @@ Result<void> redeem(Write& write, Redeem& c, TimePoint at, bool following, Appli
   list::Asked asked = std::move(row->asked);
   if (!following) {
     c.member = 0;
-    const bool member = find_member(write, row->list, row->address).has_value();
+    const bool member = find_member(write, row->list, key_of(asked.member_address())).has_value();
     const bool by_owners = asked.answer == list::Answer::moderate;
     const auto decision = c.refuse
                               ? list::Decision{by_owners ? list::Answer::refused : list::Answer::silence, at}

@@ -19,7 +19,7 @@ struct Counter {
   const char* what;
 };
 constexpr Counter lists_counter{"last_list", 22, "lists"}, members_counter{"last_member", 30, "members"},
-    imports_counter{"last_import", 48, "imports"};
+    imports_counter{"last_import", 48, "imports"}, persons_counter{"last_person", 30, "persons"};
 
 std::uint64_t last_number(const Read& read, const Counter& counter) {
   const auto last = read.get(Table::meta, counter.name);
@@ -190,16 +190,39 @@ void save(Write& write, const List& list, const Texts& unread) {
 
 namespace {
 constexpr std::uint8_t no_action = 0xff;  // in front of what stands behind the action
+
+// One octet says which preferences are set, and what else follows.
+constexpr std::uint8_t own_posts_set = 1, own_posts_on = 2, duplicates_set = 4, duplicates_on = 8,
+                       has_language = 16, has_vacation = 32, has_person = 64;
+
+std::uint8_t bits_of(const MemberRow& row) {
+  const list::Preferences& p = row.preferences;
+  const auto two = [](const std::optional<bool>& wish, unsigned set, unsigned on) {
+    return !wish ? 0U : *wish ? set | on : set;
+  };
+  unsigned bits =
+      two(p.own_posts, own_posts_set, own_posts_on) | two(p.avoid_duplicates, duplicates_set, duplicates_on);
+  if (!p.language.empty()) bits |= has_language;
+  if (p.has_vacation()) bits |= has_vacation;
+  if (row.person != 0) bits |= has_person;
+  return static_cast<std::uint8_t>(bits);
 }
+}  // namespace
 
 std::string pack(const MemberRow& row) {
   Packer out;
   out.num(row.import).num(row.id).word(row.delivery).time(row.joined).str(row.local).str(row.name);
+  const std::uint8_t bits = bits_of(row);
   if (row.moderation)
     out.word(*row.moderation);
-  else if (row.one_copy)
+  else if (row.one_copy || bits != 0)
     out.u8(no_action);
-  if (row.one_copy) out.flag(true);
+  if (row.one_copy || bits != 0) out.flag(row.one_copy);
+  if (bits == 0) return out.take();
+  out.u8(bits);
+  if ((bits & has_language) != 0) out.str(row.preferences.language);
+  if ((bits & has_vacation) != 0) out.time(row.preferences.away_from).time(row.preferences.away_until);
+  if ((bits & has_person) != 0) out.num(row.person);
   return out.take();
 }
 
@@ -218,6 +241,17 @@ MemberRow unpack_member(std::string_view record) {
   else
     row.moderation = in.word(list::Action::discard);
   if (!in.at_end()) row.one_copy = in.flag();
+  if (in.at_end()) return row;
+  const std::uint8_t bits = in.u8();
+  list::Preferences& p = row.preferences;
+  if ((bits & own_posts_set) != 0) p.own_posts = (bits & own_posts_on) != 0;
+  if ((bits & duplicates_set) != 0) p.avoid_duplicates = (bits & duplicates_on) != 0;
+  if ((bits & has_language) != 0) p.language = in.str();
+  if ((bits & has_vacation) != 0) {
+    p.away_from = in.time();
+    p.away_until = in.time();
+  }
+  if ((bits & has_person) != 0) row.person = in.num();
   return row;
 }
 
@@ -231,6 +265,8 @@ Member member_of(std::string_view place, const MemberRow& row) {
   member.joined = row.joined;
   member.moderation = row.moderation;
   member.one_copy = row.one_copy;
+  member.preferences = row.preferences;
+  member.person = row.person;
   return member;
 }
 
@@ -284,6 +320,9 @@ MemberId next_member_id(Write& write, MemberId given) {
 }
 ImportId next_import_id(Write& write, ImportId given) {
   return next_number(write, imports_counter, given);
+}
+PersonId next_person_id(Write& write, PersonId given) {
+  return next_number(write, persons_counter, given);
 }
 
 std::string_view local_as_given(std::string_view address) {

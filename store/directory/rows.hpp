@@ -4,7 +4,7 @@
 //   list          list id                     -> local, domain, created, roster version, last post, members,
 //                                                settings
 //   list_name     domain, local               -> list id
-//   member        list id, domain, local key  -> import, member id, delivery, joined, local as given, name
+//   member        list id, domain, local key  -> import, member id, delivery, joined, local as given, name, action, preferences
 //   member_by_id  member id                   -> list id, domain, local key (stays when the member departs)
 //   membership    domain, local key, list id  -> nothing
 //   import        import id                   -> kind, list id, rows, where a sweep goes on
@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "store/directory/changes.hpp"
+#include "store/directory/persons.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
 #include "store/txn.hpp"
@@ -62,6 +63,8 @@ struct MemberRow {
   std::string_view name;
   std::optional<list::Action> moderation = {};
   bool one_copy = false;
+  list::Preferences preferences = {};
+  PersonId person = 0;  // whose verified address it is (persons.hpp)
 };
 std::string pack(const MemberRow&);
 MemberRow unpack_member(std::string_view record);
@@ -93,6 +96,7 @@ void del_member(Write&, ListId, std::string_view place, MemberId, bool forget_id
 ListId next_list_id(Write&, ListId given = 0);
 MemberId next_member_id(Write&, MemberId given = 0);
 ImportId next_import_id(Write&, ImportId given = 0);
+PersonId next_person_id(Write&, PersonId given = 0);
 
 /// `text` as given when it differs from its own lower case, else empty: the local column of MemberRow.
 std::string_view local_as_given(std::string_view address);

@@ -126,6 +126,9 @@ Result<bool> Accepting::slice(Write& write, const Enough& enough) {
   for (const NewMessage& m : acceptance_.messages)
     if (m.message.list != 0 && m.message.post == 0 && m.recipients.empty() && !m.is_digest())
       return fail(Kind::invalid, "the post has no number");
+  // Of an acceptance in several slices the first one says when it was.
+  for (NewMessage& m : acceptance_.messages)
+    if (m.readers.at == TimePoint{}) m.readers.at = write.now();
   // On a copy: a slice whose transaction is aborted is run again from the same place, and advance() alone moves on.
   next_ = std::make_unique<Progress>(*progress_);
   Progress& p = *next_;

@@ -41,11 +41,14 @@ struct Archived {
 struct Readers {
   enum class Of : std::uint8_t { posts, mime_digests, plain_digests };
   Of of = Of::posts;
-  std::vector<std::string>
-      except;  // Mailbox keys (own_posts, avoid_duplicates, lists that get it themselves)
+  std::vector<std::string> except;  // Mailbox keys (own_posts, lists that get it themselves)
   std::vector<list::ListId> include;
   std::vector<list::ListId> without;   // regular members of these lists
   std::vector<list::ListId> one_copy;  // of these those whose own membership says one_copy
+  /// Mailbox keys in To and Cc, sorted; absent: none. Whoever avoids duplicates gets nothing when one of his addresses is among them.
+  std::shared_ptr<const std::vector<std::string>> named = {};
+  bool avoid_duplicates = false;  // of members who say nothing about it
+  TimePoint at{};                 // whose vacation it is; 1970: the time of the acceptance
 };
 
 /// One envelope of an accepted transaction: one list's post, or everything else.

@@ -3,6 +3,7 @@
 #include <optional>
 
 #include "store/spool/content.hpp"
+#include "store/spool/own_mail.hpp"
 
 namespace spoold::store::spool {
 namespace {
@@ -30,7 +31,7 @@ bool drop_message(Write& write, Id id, std::uint32_t& budget) {
 }
 
 void drop_content(Write& write, const MessageRow& message) {
-  write.del(Table::head, Key().u64(message.id));
+  if (!keeps_its_text(write, message)) write.del(Table::head, Key().u64(message.id));
   release_content(write, message.content);
 }
 

@@ -2,6 +2,8 @@
 import email
 import email.policy
 import pathlib
+import re
+import smtplib
 import unittest
 
 import harness
@@ -51,6 +53,30 @@ class Test(harness.Case):
         # What failed counts against Dirk.
         [row] = spoold.ctl("bounces", harness.LIST)
         self.assertEqual((row["address"], row["score"]), ("dirk@gone.example", 1.0))
+        spoold.check()
+
+    def test_each_member_has_an_address_to_leave_in_his_digest(self):
+        folder = self.folder / "got"
+        folder.mkdir()
+        peer = self.peer("--content", folder)
+        spoold = self.spoold(peer.url)
+        spoold.list(members=PEOPLE[:3], one_click="true", verp="never")
+        for address, delivery in zip(PEOPLE, ("digest", "digest_plain", "digest_mime")):
+            spoold.ctl("member", "set", harness.LIST, address, f"delivery={delivery}")
+        spoold.post()
+        spoold.ctl("digest", harness.LIST)
+        harness.wait_until(lambda: sum(peer.judge().deliveries().values()) == 3 and not spoold.queue(), 20, "the digests")
+        addresses = {}
+        for m in peer.judge().messages:
+            copy = email.message_from_bytes(pathlib.Path(m["file"]).read_bytes(), policy=email.policy.SMTP)
+            self.assertEqual(len(m["rcpts"]), 1)
+            self.assertEqual(copy.defects, [])
+            self.assertEqual(copy["List-Owner"], "<mailto:test-owner@lists.example>")
+            [addresses[m["rcpts"][0]]] = re.findall(r"^<mailto:(test-leave\+[a-z2-7]{28}@lists\.example)>$", copy["List-Unsubscribe"])
+        self.assertEqual(len(set(addresses.values())), 3)
+        with smtplib.SMTP("127.0.0.1", spoold.port, timeout=30 * harness.SLOW) as client:
+            client.sendmail("anybody@far.example", [addresses[PEOPLE[1]]], "From: anybody@far.example\r\nSubject: x\r\n\r\n")
+        self.assertEqual({row["address"] for row in spoold.ctl("members", harness.LIST)}, {PEOPLE[0], PEOPLE[2]})
         spoold.check()
 
 

@@ -2,6 +2,7 @@
 import email
 import email.policy
 import smtplib
+import socket
 import subprocess
 
 import harness
@@ -75,6 +76,35 @@ class Test(harness.Case):
         self.assertEqual(len(self.letters(ANNA, 2)), 2)  # the token, and the help
         harness.wait_until(lambda: not spoold.queue(), 20, "all letters are out")
         self.assertEqual(len(self.letters(ANNA, 2)), 2)
+        spoold.check()
+
+    def test_a_network_that_asks_for_many_is_slowed(self):
+        """By the PROXY header, from networks that are not ours: a victim gets one letter from a hundred networks, a network ten letters."""
+        port = harness.free_port()
+        spoold = self.start({"smtp": {"trusted_networks": [], "proxies": ["127.0.0.1"], "spf": "off", "dmarc": "off"}})
+        spoold.stop()
+        spoold.settings["listen"].append({"address": f"127.0.0.1:{port}", "proxy_protocol": True})
+        spoold.start()
+
+        def join(network, who):
+            with socket.create_connection(("127.0.0.1", port), timeout=30 * harness.SLOW) as s, s.makefile("rb") as answers:
+                mail = f"From: {who}\r\nTo: test-join@lists.example\r\n\r\n.\r\n"
+                for line in (f"PROXY TCP4 {network} 127.0.0.1 40000 25\r\n", "EHLO far.example\r\n", f"MAIL FROM:<{who}>\r\n",
+                             "RCPT TO:<test-join@lists.example>\r\n", "DATA\r\n", mail):
+                    s.sendall(line.encode())
+                    answer = answers.readline()
+                    while answer[3:4] == b"-":
+                        answer = answers.readline()
+                return answer.decode().strip()
+        for n in range(100):
+            self.assertTrue(join(f"198.51.{n}.7", ANNA).startswith("250"))
+        for n in range(10):
+            self.assertTrue(join(f"203.0.113.{n}", f"victim{n}@dest.example").startswith("250"))
+        self.assertRegex(join("203.0.113.99", "victim99@dest.example"), r"^451 4\.7\.1 too many requests that nobody has confirmed; try again in (60|59) s")
+        self.assertTrue(join("192.0.2.1", "victim99@dest.example").startswith("250"), "another network does not wait")
+        harness.wait_until(lambda: not spoold.queue(), 20, "all letters are out")
+        self.assertEqual(len(self.letters(ANNA)), 1)
+        self.assertEqual(len(spoold.ctl("requests")), 12)
         spoold.check()
 
     def test_leave_and_what_strangers_cannot_do(self):

@@ -8,6 +8,7 @@
 #include <map>
 
 #include "store/directory/directory.hpp"
+#include "store/directory/persons.hpp"
 #include "tests/store/directory/directory_folder.hpp"
 
 using namespace spoold;
@@ -117,4 +118,91 @@ TEST_CASE("roster: lists among the members of a list: regular ones, of any domai
   CHECK(nested(outer) == std::vector<list::ListId>{other, inner});
   CHECK(nested(stranger) == std::vector<list::ListId>{paused});
   CHECK(nested(inner).empty());
+}
+
+namespace {
+
+struct Wishing : DirectoryFolder {
+  list::ListId list = make("test");
+  void add(const std::string& address, list::Preferences preferences = {}) {
+    list::Member member;
+    member.address = address;
+    member.preferences = std::move(preferences);
+    REQUIRE(write([&](Write& w) { return directory::add_member(w, list, member, now); }));
+  }
+  void person(const std::string& of, const std::string& address) {
+    REQUIRE(write([&](Write& w) {
+      directory::AddedAddress made;
+      return directory::add_address(w, of, address, true, now, made);
+    }));
+  }
+  std::vector<std::string> get(const Readers& readers) {
+    return read([&](const Read& r) { return readers_of(r, list, readers); });
+  }
+};
+using Who = std::vector<std::string>;
+
+}  // namespace
+
+TEST_CASE("roster: a year with a vacation: delivery ends and comes back by the clock alone") {
+  Wishing w;
+  list::Preferences away;
+  const TimePoint leaves = now + std::chrono::hours(24 * 30), back = leaves + std::chrono::hours(24 * 14);
+  away.away_from = leaves;
+  away.away_until = back;
+  w.add("anna@x.example", away);
+  w.add("bert@x.example");
+  int days_without = 0;
+  for (int day = 0; day < 365; ++day) {
+    Readers readers;
+    readers.at = now + std::chrono::hours(24 * day);
+    const bool gets = w.get(readers).size() == 2;
+    CHECK(gets == (readers.at < leaves || readers.at >= back));
+    days_without += gets ? 0 : 1;
+  }
+  CHECK(days_without == 14);
+  Readers digests;
+  digests.of = Readers::Of::mime_digests;
+  digests.at = leaves;
+  CHECK(w.get(digests).empty());
+}
+
+TEST_CASE("roster: duplicates: what the member says comes before what the list says") {
+  Wishing w;
+  list::Preferences avoids, wants;
+  avoids.avoid_duplicates = true;
+  wants.avoid_duplicates = false;
+  w.add("anna@x.example", avoids);
+  w.add("bert@x.example", wants);
+  w.add("carl@x.example");
+  w.add("dora@x.example", avoids);
+  Readers readers;
+  readers.named = std::make_shared<const Who>(Who{"anna@x.example", "bert@x.example", "carl@x.example"});
+  CHECK(w.get(readers) == Who{"bert@x.example", "carl@x.example", "dora@x.example"});
+  readers.avoid_duplicates = true;
+  CHECK(w.get(readers) == Who{"bert@x.example", "dora@x.example"});
+}
+
+TEST_CASE(
+    "roster: of two memberships of a person one gets the copy, and duplicates count for all his addresses") {
+  Wishing w;
+  list::Preferences avoids;
+  avoids.avoid_duplicates = true;
+  w.add("anna@home.example", avoids);
+  w.add("anna@work.example");
+  w.add("bert@x.example");
+  CHECK(w.get({}) == Who{"anna@home.example", "anna@work.example", "bert@x.example"});
+  w.person("anna@work.example", "anna@home.example");
+  w.person("anna@work.example", "anna@third.example");
+  CHECK(w.get({}) == Who{"anna@work.example", "bert@x.example"});  // her first address
+  // The one that gets nothing gives way to the other.
+  REQUIRE(w.write([&](Write& write) {
+    auto member = *directory::find_member(write, w.list, "anna@work.example");
+    member.delivery = list::Delivery::nomail_by_user;
+    return directory::set_member(write, w.list, member, now);
+  }));
+  CHECK(w.get({}) == Who{"anna@home.example", "bert@x.example"});
+  Readers readers;
+  readers.named = std::make_shared<const Who>(Who{"anna@third.example"});
+  CHECK(w.get(readers) == Who{"bert@x.example"});
 }

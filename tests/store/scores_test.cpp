@@ -227,6 +227,49 @@ TEST_CASE(
   }
 }
 
+TEST_CASE("killed at each commit of a tick: each member is warned, and removed, exactly once") {
+  Folder copies;
+  int copied = 0;
+  bool copying = false;
+  constexpr std::size_t members = 400;
+  Fresh s([&](Options& options) {
+    count_failures(options);
+    options.fault = [&](const char* point) {
+      if (copying && std::string_view(point) == "committed") {
+        const std::string to = copies.path() + "/" + std::to_string(copied++);
+        std::filesystem::create_directory(to);
+        std::filesystem::copy_file(s.options.path + "/data.mdb", to + "/data.mdb");
+      }
+      return 0;
+    };
+  });
+  const list::List list = make_list(s, "test", members);
+  REQUIRE(s.change(dir::SetList{
+      list.id, {{"bounce_probe", "false"}, {"bounce_threshold", "1"}, {"bounce_warnings", "1"}}}));
+  fail_next_post(s, list);  // all are disabled, and warned at once
+  REQUIRE(told(s) == members);
+  const auto of_list = [&](const Opened& one) { return dir::list(Read(*one.store), list.id)->members; };
+  s.pass(hours(24 * 7));
+  copying = true;
+  REQUIRE(await<void>([&](auto cb) { s.store->tick_scores(s.now(), cb); }));
+  copying = false;
+  REQUIRE(of_list(s) == 0);
+  REQUIRE(told(s) == 2 * members);
+  REQUIRE(copied >= 2);
+  const int step = std::max(1, copied / 12);
+  for (int n = 0; n < copied; n += step) {
+    Opened crashed(copies.path() + "/" + std::to_string(n));
+    count_failures(crashed.options);
+    *crashed.clock = s.now().time_since_epoch().count();
+    REQUIRE(crashed.open());
+    CHECK(told(crashed) == 2 * members - of_list(crashed));  // who is removed and who is told are one commit
+    REQUIRE(await<void>([&](auto cb) { crashed.store->tick_scores(crashed.now(), cb); }));
+    CHECK(of_list(crashed) == 0);
+    CHECK(told(crashed) == 2 * members);
+    CHECK(crashed.problems() == "");
+  }
+}
+
 TEST_CASE("failures of one cause are taken back; a member that they disabled gets mail again") {
   Fresh s(count_failures);
   const list::List list = make_list(s, "test", 3);

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "protocol/list/personal.hpp"
 #include "protocol/mime/parts.hpp"
 
 using namespace spoold;
@@ -17,7 +18,6 @@ List the_list() {
   list.domain = "lists.example";
   list.settings.description = "About tests";
   list.settings.footer = "-- \n$list_name for $user_name\n";
-  list.settings.one_click = true;
   return list;
 }
 
@@ -46,6 +46,23 @@ std::vector<DigestPost> posts() {
 }
 
 }  // namespace
+
+TEST_CASE(
+    "digest: with one_click List-Unsubscribe has a blank for each member's own address, and nothing else "
+    "differs") {
+  List list = the_list();
+  const Digest plain = digest(list, the_issue(), posts(), DigestForm::plain);
+  CHECK(plain.more.empty());
+  list.settings.one_click = true;
+  const Digest made = digest(list, the_issue(), posts(), DigestForm::plain);
+  REQUIRE(made.more.size() == 2);
+  CHECK(made.head.ends_with("List-Unsubscribe: <"));
+  CHECK(made.more[0].text.empty());
+  CHECK(made.more[0].blank == blank(Value::leave_url));
+  CHECK(made.more[1].blank == 0);
+  CHECK(made.head + "mailto:test-leave@lists.example" + made.more[1].text == plain.head);
+  CHECK(made.body == plain.body);
+}
 
 TEST_CASE("digest: the MIME form") {
   const Digest made = digest(the_list(), the_issue(), posts(), DigestForm::mime);

@@ -169,17 +169,27 @@ TEST_CASE("without_batv") {
     CHECK(without_batv(other) == other);
 }
 
-TEST_CASE("left_out: own_posts and avoid_duplicates, without regard to case (Mailman's recipients.08-14)") {
+TEST_CASE(
+    "Post: whom To, Cc and their Resent- forms name, without regard to case (Mailman's recipients.08-14)") {
   auto header = mail::Header::scan(
       "To: BERT@b.example, test@lists.example\r\nCc: carl@c.example\r\nResent-Cc: dora@d.example\r\n\r\n");
+  CHECK(Post(*header, "").addressed() ==
+        std::vector<std::string>{"bert@b.example", "carl@c.example", "dora@d.example", "test@lists.example"});
+}
+
+TEST_CASE("judge: a post from another address of a member counts as the member's") {
   List list = test_list();
-  CHECK(left_out(list, Post(*header, ""), "anna@a.example").empty());
-  list.settings.own_posts = false;
-  CHECK(left_out(list, Post(*header, ""), "anna@a.example") == std::vector<std::string>{"anna@a.example"});
-  list.settings.avoid_duplicates = true;
-  CHECK(left_out(list, Post(*header, ""), "anna@a.example") ==
-        std::vector<std::string>{"anna@a.example", "bert@b.example", "carl@c.example", "dora@d.example",
-                                 "test@lists.example"});
+  const MemberOf persons = [](const std::string& key) -> std::optional<Membership> {
+    if (key == "anna@a.example") return Membership{Action::hold, {}};
+    if (key == "anna@home.example") return Membership{Action::hold, "anna@a.example"};
+    return std::nullopt;
+  };
+  auto header = mail::Header::scan("From: Anna@home.example\r\n\r\n");
+  const Judgement judged =
+      judge(list, Rules(list.settings.moderation.rules), Post(*header, "anna@home.example"), persons);
+  CHECK(judged.member);
+  CHECK(judged.poster == "anna@a.example");
+  CHECK(judged.rule == std::string("member_moderation"));
 }
 
 TEST_CASE("judge: a List-Post of 240 KB of '<' costs no more than another field, whatever follows in it") {

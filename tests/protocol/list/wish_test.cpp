@@ -53,6 +53,27 @@ TEST_CASE("wishes: the address says it, or commands in Subject and text") {
   CHECK(words_of("Subject: set the table\r\n\r\n") == "help");
 }
 
+TEST_CASE("wishes: all lines with set are one wish") {
+  const auto all = asked(
+      "Subject: set own off\r\n\r\nset duplicates off\r\nset vacation 2026-12-24 2027-01-06\r\nset language "
+      "de\r\nset "
+      "digest\r\n");
+  REQUIRE(all.size() == 1);
+  CHECK(all.front().delivery == Delivery::digest);
+  CHECK(all.front().preferences == PreferenceTexts{{"own_posts", "false"},
+                                                   {"avoid_duplicates", "true"},
+                                                   {"vacation", "2026-12-24..2027-01-06"},
+                                                   {"language", "de"}});
+  CHECK(asked("Subject: set nomail until 2027-01-06\r\n\r\n").front().preferences ==
+        PreferenceTexts{{"vacation", "2027-01-06"}});
+  CHECK(asked("Subject: set vacation off\r\n\r\n").front().preferences ==
+        PreferenceTexts{{"vacation", "off"}});
+  for (const char* wrong :
+       {"set vacation 2027-01-06 2026-12-24", "set vacation soon", "set language $list_address",
+        "set own maybe", "set vacation 2026-12-24 2027-01-06 please"})
+    CHECK(words_of(std::string("Subject: ") + wrong + "\r\n\r\n") == "help");
+}
+
 TEST_CASE("wishes: a letter quotes nothing that could be an address or a link") {
   const auto wish =
       asked("Subject: echo <b>http://spam.example/?q=1</b> a@b.example " + std::string(200, 'x') + "\r\n\r\n")

@@ -4,6 +4,9 @@
 
 #include <doctest/doctest.h>
 
+#include <filesystem>
+#include <map>
+
 #include "protocol/list/moderation_token.hpp"
 #include "protocol/mail/header.hpp"
 #include "server/office/acceptance.hpp"
@@ -27,6 +30,7 @@ struct Office {
   std::shared_ptr<conf::Settings> settings = std::make_shared<conf::Settings>();
   std::unique_ptr<AddressBook> book;
   list::List list;
+  const auth::Verified* verified = nullptr;  // of what comes
 
   Office() {
     settings->hostname = "lists.example";
@@ -63,7 +67,8 @@ struct Office {
                     .protocol = "ESMTP",
                     .at = s.now(),
                     .numbers = &s.store->post_numbers(),
-                    .addresses = book.get()};
+                    .addresses = book.get(),
+                    .verified = verified};
     arrival.content.bytes = std::make_shared<const std::string>(text);
     arrival.content.size = text.size();
     REQUIRE(s.post_number(list.id));  // there are some
@@ -117,6 +122,16 @@ TEST_CASE(
   REQUIRE(to);
   CHECK(to->to == smtp::Resolved(smtp::to::Moderation{o.list.id, held[0].id}));
   CHECK(o.problems().empty());
+}
+
+TEST_CASE("office: the notice to the moderators says what SPF, DKIM and DMARC found") {
+  Office o;
+  auth::Verified verified;
+  verified.spf.emplace().result = auth::SpfResult::fail;
+  o.verified = &verified;
+  o.post("eve@x.example");
+  REQUIRE(o.messages().size() == 1);
+  CHECK(o.text(o.messages()[0]).find("\r\n  Checks:   spf=fail") != std::string::npos);
 }
 
 TEST_CASE(
@@ -211,6 +226,106 @@ TEST_CASE("office: what nobody decides expires, as the list says") {
   REQUIRE(due.size() == 1);
   CHECK(due[0].messages.empty());
   REQUIRE(o.accept(std::move(due[0])));
+  CHECK(o.held().empty());
+  CHECK(o.problems().empty());
+}
+
+TEST_CASE("office: killed at each commit of an expiry run, each post ends once and its poster is told once") {
+  Office o;
+  o.set({{"held_expiry", "reject"}});
+  constexpr std::size_t posts = 12;
+  for (std::size_t n = 0; n < posts; ++n) o.post("eve" + std::to_string(n) + "@x.example");
+  o.s.pass(hours(24 * 8));
+  store::Folder copies;
+  int copied = 0;
+  o.s.store.reset();
+  o.s.options.fault = [&](const char* point) {
+    if (std::string_view(point) == "committed") {
+      const std::string to = copies.path() + "/" + std::to_string(copied++);
+      std::filesystem::create_directory(to);
+      std::filesystem::copy_file(o.folder.path() + "/data.mdb", to + "/data.mdb");
+    }
+    return 0;
+  };
+  REQUIRE(o.s.open());
+  const auto told = [](store::Store& store) {
+    std::map<std::string, int> by_poster;
+    for (const store::Message& m : spool::messages(store::Read(store), 0, 1000))
+      if (m.reverse_path.empty() && m.subject.find("Hello") != std::string::npos)
+        ++by_poster[spool::recipients(store::Read(store), m.id, 0, 1).at(0).address];
+    return by_poster;
+  };
+  const auto run = [&](store::Opened& s) {
+    for (;;) {
+      auto due = expired(*o.settings, *s.store, s.now(), 5);
+      if (due.empty()) return;
+      for (store::Acceptance& one : due)
+        REQUIRE(store::await<store::Accepted>([&](auto cb) { s.store->accept(std::move(one), cb); }));
+    }
+  };
+  run(o.s);
+  const auto all = told(*o.s.store);
+  REQUIRE(all.size() == posts);
+  REQUIRE(copied >= static_cast<int>(posts));
+  for (int n = 0; n < copied; ++n) {
+    store::Opened crashed(copies.path() + "/" + std::to_string(n));
+    *crashed.clock = o.s.now().time_since_epoch().count();
+    REQUIRE(crashed.open());
+    run(crashed);
+    CHECK(told(*crashed.store) == all);
+    CHECK(spool::held_posts(store::Read(*crashed.store), 0, {}, 100).empty());
+    CHECK(crashed.problems() == "");
+  }
+}
+
+TEST_CASE("office: thousands of posts wait: what is read, told and expired at a time is bounded") {
+  Office o;
+  o.post("eve@x.example");
+  // As 25 MiB each: what a list of them costs must not grow with that. The content is one, and each has a reference.
+  const store::HeldPost first = o.held()[0];
+  constexpr std::uint32_t posts = 2000;  // a fifth of the ten thousand: each ends in a commit of its own
+  for (std::uint32_t n = 1; n < posts;) {
+    store::Acceptance more;
+    const auto bytes = std::make_shared<const std::string>("Subject: x\r\n\r\nwords\r\n");
+    more.content.bytes = bytes;
+    for (; n < posts && more.held.size() < 500; ++n) {
+      store::HeldPost post = first;
+      post.id = o.s.store->new_id();
+      post.content = 0;
+      post.scanned.size = 25u << 20;
+      post.subject = std::string(200, 'x');
+      more.held.push_back(std::move(post));
+    }
+    REQUIRE(o.accept(std::move(more)));
+  }
+  // A page is a page.
+  std::size_t seen = 0;
+  for (spool::HeldPlace after;;) {
+    const auto page = spool::held_posts(store::Read(*o.s.store), 0, after, 200);
+    if (page.empty()) break;
+    CHECK(page.size() <= 200);
+    seen += page.size();
+    after = {page.back().list, page.back().number};
+  }
+  CHECK(seen == posts);
+  // The summary names some, and how many there are.
+  o.s.pass(hours(24));
+  auto due = summaries(*o.book, *o.s.store, o.s.now());
+  REQUIRE(due.size() == 1);
+  REQUIRE(o.accept(std::move(due[0])));
+  const std::string summary = o.text(o.messages().back());
+  CHECK(summary.size() < (256u << 10));
+  CHECK(summary.find("2000") != std::string::npos);
+  // Expiry takes so many at a time, whatever waits.
+  o.s.pass(hours(24 * 7));
+  CHECK(expired(*o.settings, *o.s.store, o.s.now(), 50).size() == 50);
+  std::size_t rounds = 0;
+  for (;; ++rounds) {
+    auto batch = expired(*o.settings, *o.s.store, o.s.now(), 1000);
+    if (batch.empty()) break;
+    for (store::Acceptance& one : batch) REQUIRE(o.accept(std::move(one)));
+  }
+  CHECK(rounds == 2);
   CHECK(o.held().empty());
   CHECK(o.problems().empty());
 }

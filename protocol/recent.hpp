@@ -7,7 +7,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace spoold::server {
+namespace spoold {
 
 template <class Value>
 class Recent {
@@ -49,4 +49,4 @@ class Recent {
   std::unordered_map<std::string_view, typename std::list<Entry>::iterator> by_key_;  // keys: of entries_
 };
 
-}  // namespace spoold::server
+}  // namespace spoold
