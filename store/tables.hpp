@@ -47,6 +47,7 @@ enum class Table : unsigned {
   list_rules,
   asked,
   asked_token,
+  guard,
 };
 
 inline constexpr std::array table_names{
@@ -55,9 +56,9 @@ inline constexpr std::array table_names{
     "request",   "report",      "post_blocks", "outbox",    "held",         "held_id",      "told",
     "archive",   "digest",      "list",        "list_name", "member",       "member_by_id", "membership",
     "import",    "change",      "applied",     "user",      "member_score", "probe",        "list_rules",
-    "asked",     "asked_token",
+    "asked",     "asked_token", "guard",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::asked_token) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::guard) + 1 == table_count);
 
 }  // namespace spoold::store

@@ -11,10 +11,11 @@
 namespace spoold::list {
 namespace {
 
-constexpr std::array<std::string_view, 23> names = {
-    "user_address", "confirm_address", "delivery",  "who_did_it",     "words", "reason", "members", "post_id",
-    "post_from",    "post_date",       "post_size", "post_subject",   "posts", "count",  "most",    "since",
-    "until",        "outcome",         "cause",     "answer_address", "info",  "limit",  "waiting"};
+constexpr std::array<std::string_view, 24> names = {
+    "user_address", "confirm_address", "delivery",  "who_did_it", "words",     "reason",
+    "members",      "post_id",         "post_from", "post_date",  "post_size", "post_subject",
+    "posts",        "count",           "most",      "since",      "until",     "outcome",
+    "cause",        "answer_address",  "info",      "limit",      "waiting",   "user_domain"};
 constexpr std::string_view subject_field = "Subject:";
 
 struct Split {
