@@ -2,6 +2,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -95,7 +96,8 @@ tl::expected<std::vector<Provider>, std::vector<Problem>> parse_providers(std::s
 tl::expected<std::vector<Provider>, std::vector<Problem>> load_providers(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
+  text << file.rdbuf();  // fails where there is nothing: an empty file has no rows
+  if (!file || std::filesystem::is_directory(path))
     return tl::unexpected(std::vector<Problem>{
         {path, 1, 1, "the table of providers cannot be read: " + std::string(std::strerror(errno))}});
   return parse_providers(text.str(), path);
