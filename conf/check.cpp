@@ -10,6 +10,7 @@
 
 #include "conf/addresses.hpp"
 #include "conf/reading.hpp"
+#include "conf/replies.hpp"
 
 namespace spoold::conf {
 
@@ -180,6 +181,19 @@ void check_part(Reading& reading, const std::string& part_key, int& part, const 
     part = whole;
 }
 
+/// A table in a file of its own. Its faults are named by its own lines.
+template <class Rows, class Load>
+void take_table(Reading& reading, const std::string& key, const std::string& path, Load load,
+                std::shared_ptr<const Rows>& into) {
+  if (path.empty()) return;
+  if (access(path.c_str(), R_OK) != 0) return check_file(reading, key, path);
+  auto rows = load(path);
+  if (!rows)
+    reading.problems.insert(reading.problems.end(), rows.error().begin(), rows.error().end());
+  else
+    into = std::make_shared<const Rows>(std::move(*rows));
+}
+
 }  // namespace
 
 void check_together(Reading& reading) {
@@ -249,6 +263,8 @@ void check_together(Reading& reading) {
                         "'" + s.control.socket + "': the path of a unix socket has at most 107 octets");
   check_file(reading, "delivery.ca_file", s.delivery.ca_file);
   check_file(reading, "verp.secret_file", s.verp.secret_file);
+  take_table(reading, "delivery.replies", s.delivery.replies, load_replies, s.replies);
+  take_table(reading, "delivery.providers", s.delivery.providers, load_providers, s.providers);
   if (!s.lists.templates.empty()) {
     if (auto texts = read_templates(s.lists.templates))
       s.templates = std::move(*texts);

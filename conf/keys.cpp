@@ -268,6 +268,12 @@ std::vector<Row> make_rows() {
       [](S s, std::size_t n) { s.delivery.tls = static_cast<Tls>(n); },
       [](Settings s) { return quote(tls_words[static_cast<std::size_t>(s.delivery.tls)]); }));
   add(text(
+      "delivery", "replies", "path", "own table of what replies mean, asked before the one that is built in",
+      "\"/dev/null\"", [](S s) -> auto& { return s.delivery.replies; }, path_fault));
+  add(text(
+      "delivery", "providers", "path", "own table of large providers, asked before the one that is built in",
+      "\"/dev/null\"", [](S s) -> auto& { return s.delivery.providers; }, path_fault));
+  add(text(
       "delivery", "ca_file", "path", "certificates (PEM) to trust beside those of the system",
       "\"/dev/null\"", [](S s) -> auto& { return s.delivery.ca_file; }, path_fault));
   add(several(

@@ -178,6 +178,8 @@ tl::expected<Settings, std::vector<Problem>> parse(std::string_view toml, const 
   anchor(settings.verp.secret_file, folder);
   anchor(settings.relay.password_file, folder);
   anchor(settings.delivery.ca_file, folder);
+  anchor(settings.delivery.replies, folder);
+  anchor(settings.delivery.providers, folder);
   anchor(settings.lists.templates, folder);
   anchor(settings.control.socket, folder);
   for (Certificate& one : settings.certificates) {

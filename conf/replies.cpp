@@ -3,6 +3,7 @@
 #include <cerrno>
 #include <charconv>
 #include <cstring>
+#include <filesystem>
 #include <fstream>
 #include <optional>
 #include <sstream>
@@ -182,7 +183,8 @@ tl::expected<std::vector<ReplyRule>, std::vector<Problem>> parse_replies(std::st
 tl::expected<std::vector<ReplyRule>, std::vector<Problem>> load_replies(const std::string& path) {
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
-  if (!file || !(text << file.rdbuf()))
+  text << file.rdbuf();  // fails where there is nothing: an empty file has no rows
+  if (!file || std::filesystem::is_directory(path))
     return tl::unexpected(std::vector<Problem>{
         {path, 1, 1, "the table of replies cannot be read: " + std::string(std::strerror(errno))}});
   return parse_replies(text.str(), path);

@@ -2,13 +2,12 @@
 // protocol/smtp/reply_class.hpp, the reading in conf/replies.hpp.
 #pragma once
 #include <array>
+#include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
-
-#include "conf/settings.hpp"
 
 namespace spoold::conf {
 
@@ -58,7 +57,7 @@ struct ReplyRule {
   std::vector<CodeRange> codes;
   std::vector<StatusRange> statuses;
   std::vector<std::string> texts, unless, mx;
-  Duration wait{};  // 0: the usual times
+  std::chrono::milliseconds wait{};  // 0: the usual times
 };
 
 }  // namespace spoold::conf

@@ -5,10 +5,13 @@
 #include <chrono>
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "conf/providers.hpp"
+#include "conf/reply_rule.hpp"
 #include "conf/templates.hpp"
 
 namespace spoold::conf {
@@ -171,6 +174,7 @@ struct Timeouts {
 };
 
 struct Delivery {
+  std::string replies, providers;  // files; empty: what is built in
   Duration lifetime = std::chrono::hours(24 * 5);
   std::vector<Duration> retry = {std::chrono::minutes(5), std::chrono::minutes(15), std::chrono::minutes(30),
                                  std::chrono::hours(1),   std::chrono::hours(2),    std::chrono::hours(4)};
@@ -257,7 +261,9 @@ struct Settings {
   Resolver resolver;
   Verp verp;
   Lists lists;
-  Templates templates;  // those of lists.templates
+  Templates templates;                                     // those of lists.templates
+  std::shared_ptr<const std::vector<ReplyRule>> replies;   // those of delivery.replies; null: none
+  std::shared_ptr<const std::vector<Provider>> providers;  // those of delivery.providers; null: none
   Control control;
   Log log;
 };

@@ -22,6 +22,8 @@ struct Stats {
   Counter rate_refused{0}, greylisted{0};
   // Refused by [[milter]]s, in their own words; how often one was away or in trouble.
   Counter milter_refused{0}, milter_troubles{0};
+  // Times that a next hop was left alone because its reply is about us (action `ours` of the table of replies).
+  Counter lanes_held{0};
   // Told to come again later, because something is short here: room in the spool, the disk's answers, memory, places for
   // connections.
   Counter room_refused{0}, slow_disk_refused{0}, memory_refused{0}, connections_refused{0};

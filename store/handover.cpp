@@ -26,6 +26,10 @@ std::string told(const directory::ScoreMember& c, const list::BounceRules& rules
       text += ": " + list::points_text(points) + " of " + list::points_text(rules.threshold);
     } else {
       text += ", does not count";
+      if (c.guarded == directory::ScoreMember::Guarded::suspended)
+        text += ": so many members there failed alike that scoring is suspended";
+      else if (c.guarded == directory::ScoreMember::Guarded::spike)
+        text += ": so many members there failed alike within an hour that scoring is suspended for a day";
     }
   } else if (c.what == What::probe) {
     text = "the probe bounced";

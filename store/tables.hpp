@@ -49,6 +49,7 @@ enum class Table : unsigned {
   asked_token,
   person,
   person_address,
+  guard,
 };
 
 inline constexpr std::array table_names{
@@ -57,9 +58,9 @@ inline constexpr std::array table_names{
     "request",   "report",      "post_blocks", "outbox",         "held",         "held_id",      "told",
     "archive",   "digest",      "list",        "list_name",      "member",       "member_by_id", "membership",
     "import",    "change",      "applied",     "user",           "member_score", "probe",        "list_rules",
-    "asked",     "asked_token", "person",      "person_address",
+    "asked",     "asked_token", "person",      "person_address", "guard",
 };
 inline constexpr std::size_t table_count = table_names.size();
-static_assert(static_cast<std::size_t>(Table::person_address) + 1 == table_count);
+static_assert(static_cast<std::size_t>(Table::guard) + 1 == table_count);
 
 }  // namespace spoold::store

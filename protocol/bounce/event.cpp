@@ -7,13 +7,6 @@ namespace {
 
 using conf::ReplyAction;
 
-/// "mx1.example.net[192.0.2.1]:25", "dns; mx1.example.net": the host's name.
-std::string_view host_of(std::string_view remote) {
-  if (const auto at = remote.find(';'); at != remote.npos) remote.remove_prefix(at + 1);
-  while (remote.starts_with(' ')) remote.remove_prefix(1);
-  return remote.substr(0, remote.find_first_of("[: "));
-}
-
 std::optional<Event> counted(TimePoint at, smtp::ReplyClass found) {
   if (found.action != ReplyAction::score && found.action != ReplyAction::soft) return std::nullopt;
   return Event{at, found.action == ReplyAction::soft, std::move(found.rule)};
@@ -35,7 +28,7 @@ std::optional<Event> event_of(const LastReply& last, bool expired, bool alone,
   const bool own =
       last.stage == Stage::rcpt || (alone && (last.stage == Stage::data || last.stage == Stage::dot));
   if (!own || reply.code < 400) return std::nullopt;
-  smtp::ReplyClass found = table.classify(reply, host_of(last.remote));
+  smtp::ReplyClass found = table.classify(reply, smtp::host_in(last.remote));
   if (expired) {
     if (found.action == ReplyAction::retry || found.action == ReplyAction::score)
       found.action = ReplyAction::soft;
@@ -51,7 +44,7 @@ std::optional<Event> event_of(const Failure& failure, const smtp::ReplyTable& ta
   if (failure.diagnostic.empty() && vague) return Event{at, true, "unexplained"};
   const smtp::Reply reply = reply_of(failure);
   if (!reply.permanent() || reply.enhanced.klass == 4) return std::nullopt;
-  return counted(at, table.classify(reply, host_of(failure.remote)));
+  return counted(at, table.classify(reply, smtp::host_in(failure.remote)));
 }
 
 smtp::Reply reply_of(const Failure& failure) {

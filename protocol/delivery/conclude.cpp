@@ -92,10 +92,13 @@ void Planner::State::conclude_rcpt(Reading& reading, std::size_t i, const smtp::
   Recipient& r = *reading.f.recipients[i];
   if (r.withdrawn) return hand.forget(r);
   // Whatever was said to a RCPT behind a refused MAIL follows from that.
+  if (mail_refused && !seen.mail_sent)  // on our side
+    return refused(c, r, c.words(*mail_refused, Stage::mail, reading.now), reading.now);
   if (mail_refused) return refuse(c, r, *mail_refused, Stage::mail, reading.now);
   if (i >= seen.rcpts_sent || skipped(seen, r.number)) {
     // Refused on our side: the address needs SMTPUTF8, which EHLO did not offer.
-    if (i < seen.rcpt.size() && seen.rcpt[i]) return refuse(c, r, *seen.rcpt[i], Stage::rcpt, reading.now);
+    if (i < seen.rcpt.size() && seen.rcpt[i])
+      return refused(c, r, c.words(*seen.rcpt[i], Stage::rcpt, reading.now), reading.now);
     return open.unsent.push_back(&r);
   }
   if (i >= seen.rcpt.size() || !heard(seen.rcpt[i], reading.drop)) return open.silent.push_back(&r);
@@ -146,8 +149,7 @@ void Planner::State::conclude_content(Reading& reading) {
   if (!seen.chunked && heard(seen.data, reading.drop) && !seen.data->positive()) {
     if (smaller(reading.f, open, *seen.data, reading.now)) return;
     for (Recipient* r : std::exchange(open.accepted, {})) {
-      refuse(c, *r, *seen.data, Stage::data, reading.now);
-      outcomes.back().second.alone = reading.alone();
+      refuse_content(reading, *r, *seen.data, Stage::data, reading.alone());
     }
     c.last_reject = false;
     return;
@@ -180,12 +182,18 @@ void Planner::State::conclude_content(Reading& reading) {
       ++open.delivered;
       deliver(c, r, *reply, reading.now);
     } else {
-      refuse(c, r, *reply, Stage::dot, reading.now);
-      outcomes.back().second.alone = limits.lmtp || reading.alone();
+      refuse_content(reading, r, *reply, Stage::dot, limits.lmtp || reading.alone());
     }
     c.last_reject = false;
   }
   open.accepted = std::move(unanswered);
+}
+
+void Planner::State::refuse_content(Reading& reading, Recipient& r, const smtp::Reply& reply, Stage stage,
+                                    bool alone) {
+  const std::size_t before = outcomes.size();
+  refuse(reading.c, r, reply, stage, reading.now);
+  if (outcomes.size() > before) outcomes.back().second.alone = alone;  // else he is in hand again
 }
 
 void Planner::State::committed(Connection& c, Work& work, std::uint32_t delivered, TimePoint now) {
@@ -226,8 +234,11 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
   }
   if (f.kind == Flight::Kind::chunk && open.delivered > 0) f.work->chunk = std::min(f.work->chunk * 2, 64u);
   committed(c, *f.work, open.delivered, now);
-  greylisting(c, seen, open, now);
-  whole_refused(c, *f.work, seen, open, now);
+  const bool heeded = pending.any;  // the table of replies has said what is to be done
+  if (!heeded) {
+    greylisting(c, seen, open, now);
+    whole_refused(c, *f.work, seen, open, now);
+  }
   if (open.delivered > 0 && f.overlap) host.overlap_committed();
   back(open.unsent, f.kind);
   for (auto r = open.silent.rbegin(); r != open.silent.rend(); ++r)
@@ -236,6 +247,7 @@ void Planner::State::report(Connection& c, const Observation& seen, TimePoint no
     no_reply(c, f, **r, Stage::dot, seen.dot_sent, now);
   end_flight(c, f);
   c.idle_since = now;
+  if (heeded) carry_out(&c, open.delivered > 0, now);
 }
 
 // The transaction was given up before this recipient had a reply. It is asked again, but not for ever; and

@@ -8,41 +8,19 @@
 namespace spoold::delivery {
 namespace {
 
-// Providers by the names of their MX hosts.
-struct Provider {
-  std::string_view pattern, group;
-};
-constexpr Provider providers[] = {
-    {"*.google.com", "google"},
-    {"*.googlemail.com", "google"},
-    {"*.protection.outlook.com", "microsoft"},
-    {"*.mx.microsoft", "microsoft"},
-    {"*.yahoodns.net", "yahoo"},
-    {"*.mail.icloud.com", "icloud"},
-    {"*.pphosted.com", "proofpoint"},
-    {"*.ppe-hosted.com", "proofpoint"},
-    {"*.mimecast.com", "mimecast"},
-    {"*.barracudanetworks.com", "barracuda"},
-    {"*.iphmx.com", "cisco"},
-    {"*.messagelabs.com", "messagelabs"},
-    {"*.gmx.net", "gmx"},
-    {"*.web.de", "gmx"},
-    {"*.kundenserver.de", "ionos"},
-    {"*.ionos.com", "ionos"},
-    {"*.t-online.de", "t-online"},
-    {"*.zoho.com", "zoho"},
-    {"*.zoho.eu", "zoho"},
-    {"*.messagingengine.com", "fastmail"},
-    {"*.protonmail.ch", "proton"},
-    {"*.yandex.ru", "yandex"},
-    {"*.yandex.net", "yandex"},
-    {"*.mail.ru", "mail.ru"},
-    {"*.secureserver.net", "godaddy"},
-    {"*.ovh.net", "ovh"},
-    {"*.orange.fr", "orange"},
-    {"*.free.fr", "free"},
-    {"*.comcast.net", "comcast"},
-};
+/// The first row that fits, own ones before those that are built in.
+const conf::Provider* provider_of(const conf::Settings& settings, std::string_view host) {
+  const auto fits = [host](const conf::Provider& p) {
+    return std::ranges::any_of(p.mx,
+                               [host](const std::string& pattern) { return mail::glob(pattern, host); });
+  };
+  const auto in = [&fits](const std::vector<conf::Provider>& rows) -> const conf::Provider* {
+    const auto found = std::ranges::find_if(rows, fits);
+    return found == rows.end() ? nullptr : &*found;
+  };
+  const conf::Provider* own = settings.providers ? in(*settings.providers) : nullptr;
+  return own ? own : in(conf::built_in_providers());
+}
 
 bool is_mx(const conf::Destination& d) {
   return d.match.starts_with("mx:");
@@ -111,12 +89,13 @@ std::optional<GroupRules> group_of(const conf::Settings& settings, const Whereab
     }
     return rules;
   }
-  for (const Provider& provider : providers)
-    if (mail::glob(provider.pattern, where.mx_hosts.front())) {
-      rules.name = provider.group;
-      rules.connections = at_least_one(usual);
-      return rules;
-    }
+  if (const conf::Provider* provider = provider_of(settings, where.mx_hosts.front())) {
+    rules.name = provider->name;
+    rules.connections = at_least_one(usual);
+    if (provider->connections > 0) rules.connections = std::min(rules.connections, provider->connections);
+    rules.messages = provider->messages;
+    return rules;
+  }
   if (where.mx_hosts.size() == 1 && where.mx_hosts.front() == where.domain) return std::nullopt;
   std::vector<std::string> hosts = where.mx_hosts;
   std::sort(hosts.begin(), hosts.end());

@@ -87,6 +87,8 @@ bool Group::yield() {
 
 bool Group::end_fault(TimePoint now) {
   seen_ = std::max(seen_, now);
+  if (silence_ && fault_ && now < fault_->until) return false;  // a connection that was open before
+  if (std::exchange(silence_, false)) growth_from_ = now;       // one more at a time from here
   fault_.reset();
   return std::exchange(half_open_, false);
 }
@@ -140,6 +142,23 @@ bool Group::fault(const Fault& fault, std::uint32_t own, TimePoint now) {
   half_open_ = true;
   base_ = first;
   growth_from_ = now;
+  return true;
+}
+
+bool Group::asked(const Fault& fault, const void* lane, std::uint32_t own, TimePoint now) {
+  if (!concerns_all(fault.why)) return false;
+  const bool second = asked_ != nullptr && asked_ != lane && now < asked_until_;
+  asked_ = lane;
+  asked_until_ = fault.until;
+  if (connected_ > own && !second) {
+    refused(now);
+    return false;
+  }
+  seen_ = std::max(seen_, now);
+  if (!fault_ || fault.until > fault_->until) fault_ = fault;
+  half_open_ = silence_ = true;
+  base_ = 1;
+  growth_from_ = fault_->until;
   return true;
 }
 

@@ -28,6 +28,7 @@ struct GroupRules {
   bool same_hosts = false;        // its routes have the same MX hosts
   std::uint64_t rate = 0;         // transactions in `rate_per`; 0: as many as go
   Duration rate_per = std::chrono::seconds(1);
+  std::uint32_t messages = 0;          // of one connection; 0: any number
   std::uint32_t isolation_budget = 0;  // unproductive drops in `isolation_window`; 0: any number
   Duration isolation_window{};
 };
@@ -68,6 +69,9 @@ class Group {
   bool one_too_many(const LastReply& why, std::uint32_t own, TimePoint now);
   /// False: it is not the group's.
   bool fault(const Fault& fault, std::uint32_t own, TimePoint now);
+  /// The hosts asked one lane for silence. True: it is the group's, which nobody ends before `until`: no other lane is
+  /// connected, or a second lane is asked while the first one waits. Then one connection, and one more at a time.
+  bool asked(const Fault& fault, const void* lane, std::uint32_t own, TimePoint now);
   void clear(TimePoint wished);  // an operator's wish; he did not know of later faults
 
   // The rate. A turn that was not used is given back.
@@ -97,6 +101,9 @@ class Group {
   Budget budget_;
   Rate rate_;
   std::optional<Fault> fault_;
+  bool silence_ = false;         // it was asked for
+  const void* asked_ = nullptr;  // the lane that was asked last
+  TimePoint asked_until_{};
   std::uint32_t open_ = 0, connected_ = 0, excused_ = 0, base_;
   std::size_t yielding_ = 0;
   TimePoint growth_from_{}, seen_{}, served_{};

@@ -13,6 +13,7 @@ constexpr std::uint32_t overlapped_drops_enough = 2;
 constexpr std::uint32_t most_connections = 1000;
 constexpr Duration concurrency_lasts = std::chrono::hours(24);
 constexpr std::uint32_t deepest = 32;
+constexpr Duration careful_for = std::chrono::hours(1);  // after a silence that was asked for
 }  // namespace
 
 void Host::restore(const HostMemory& m, TimePoint now) {
@@ -27,8 +28,16 @@ void Host::restore(const HostMemory& m, TimePoint now) {
   overlap_off_until_ = m.overlap_off_until;
   clean_ = m.wide_window ? clean_for_wide_window : 0;
   bore_ = m.connections;
+  silences_ = static_cast<std::uint32_t>(m.silences.value);
+  silent_until_ = m.silences.since;
+  if (silences_ > 0) careful_until_ = silent_until_ + careful_for;
+  if (m.slow.value > 0) pace_.begin(Duration(m.slow.value), m.slow.since);
   // Slow start again, from half of what it bore not long ago.
   if (now - m.last_commit < concurrency_lasts) allowed_ = std::clamp(m.connections / 2, 1u, most_connections);
+  if (now < std::max(careful_until_, pace_.until())) {
+    allowed_ = 1;
+    growth_from_ = std::max(silent_until_, pace_.until());
+  }
 }
 
 void Host::remember(HostMemory& m) const {
@@ -42,6 +51,8 @@ void Host::remember(HostMemory& m) const {
   m.last_commit = last_commit_;
   m.last_drop = last_drop_;
   m.overlap_off_until = overlap_off_until_;
+  m.silences = {silences_, silent_until_};
+  m.slow = {static_cast<std::uint64_t>(pace_.lasts().count()), pace_.since()};
 }
 
 void Host::note_error(std::string text, TimePoint now) {
@@ -73,6 +84,27 @@ void Host::rest(TimePoint until, std::string why, TimePoint now) {
   note_error(std::move(why), now);
 }
 
+void Host::silence(Duration first, std::string why, TimePoint now) {
+  if (now > silent_until_ + std::max(first, careful_for)) silences_ = 0;
+  Duration wait = first;
+  for (std::uint32_t n = 0; n < silences_ && wait < longest_silence; ++n)
+    wait = std::min(wait * 2, longest_silence);
+  ++silences_;
+  until_ = std::max(until_, now + jitter_->spread(std::max(wait, first)));
+  silent_until_ = growth_from_ = until_;
+  careful_until_ = until_ + careful_for;
+  half_open_ = true;
+  allowed_ = bore_ = 1;
+  note_error(std::move(why), now);
+}
+
+void Host::slow(Duration lasts, std::string why, TimePoint now) {
+  pace_.begin(lasts, now);
+  allowed_ = 1;
+  growth_from_ = std::max(growth_from_, pace_.until());
+  note_error(std::move(why), now);
+}
+
 // On a clock of its own, because it ends with the group's fault: what the lane waits for itself goes on.
 void Host::told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now) {
   group_until_ = std::max(group_until_, until);
@@ -93,8 +125,10 @@ void Host::freed() {
 
 // What it waits for is as far away as it was.
 void Host::set_back(Duration by) {
-  for (TimePoint* t : {&until_, &group_until_, &more_from_, &reoffer_, &growth_from_})
+  for (TimePoint* t :
+       {&until_, &group_until_, &more_from_, &reoffer_, &growth_from_, &silent_until_, &careful_until_})
     if (*t > TimePoint{} + by) *t -= by;
+  pace_.set_back(by);
   budget_.set_back(by);
 }
 
@@ -127,11 +161,16 @@ void Host::committed(TimePoint now) {
   recent_.clear();
   bore_ = std::max(bore_, allowed_);
   // Slow start: doubles with each round of deliveries, not for a minute after "one too many".
-  if (now >= growth_from_) allowed_ = std::min(allowed_ + 1, most_connections);
+  if (now < growth_from_) return;
+  allowed_ = std::min(allowed_ + 1, most_connections);
+  if (now < careful_until_) growth_from_ = now + std::chrono::minutes(1);
 }
 
 void Host::clear() {
-  until_ = group_until_ = more_from_ = {};
+  until_ = group_until_ = more_from_ = silent_until_ = careful_until_ = {};
+  silences_ = 0;
+  if (pace_.lasts() > Duration{}) growth_from_ = {};
+  pace_.end();
   reoffer_ = {};
   budget_.clear();
 }

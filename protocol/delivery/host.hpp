@@ -12,6 +12,7 @@
 #include "protocol/delivery/learned.hpp"
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/retry.hpp"
+#include "protocol/delivery/slow.hpp"
 
 namespace spoold::delivery {
 
@@ -30,6 +31,13 @@ class Host {
   void fault(TimePoint now, std::string why);
   void rest(TimePoint until, std::string why,
             TimePoint now);  // asked for by the peer (greylisting), no fault
+  /// Its reply asks for silence. `first`: the wait of the first time, doubled each time that follows soon, to four hours at
+  /// most (unless `first` is longer). Then one connection, and one more a minute.
+  void silence(Duration first, std::string why, TimePoint now);
+  /// Its reply asks for a slower pace, and for one connection, for so long.
+  void slow(Duration lasts, std::string why, TimePoint now);
+  Slow& pace() { return pace_; }
+  const Slow& pace() const { return pace_; }
   void told(TimePoint until, std::uint32_t failures, std::string why, TimePoint now);  // the group's fault
   void shared();               // its own fault is the group's too, and ends with it
   void freed();                // the group's fault is over; what this lane waits for on its own account stays
@@ -99,7 +107,11 @@ class Host {
   TimePoint until_{}, last_commit_{}, last_drop_{}, overlap_off_until_{}, growth_from_{}, reoffer_{},
       error_at_{};
   TimePoint group_until_{};  // the part of its clock that ends with the group's fault
-  TimePoint coincidence_{};  // of a fault that only connections ended side by side speak for
+  Slow pace_;
+  std::uint32_t silences_ = 0;  // asked for in a row
+  TimePoint silent_until_{};    // the last one
+  TimePoint careful_until_{};   // connections grow by one a minute
+  TimePoint coincidence_{};     // of a fault that only connections ended side by side speak for
   std::string last_error_;
   std::uint64_t commits_ = 0;
   TimePoint refused_at_{}, more_from_{};

@@ -28,7 +28,8 @@ void Planner::State::add(Batch batch, TimePoint now) {
   // Its content may kill connections: one recipient probes first.
   if (const auto n = notes.find(batch.message); n != notes.end() && n->second.in_doubt > 0)
     hand.pause(work, now);
-  if (last_fault && host.waiting(now)) share_the_fault();
+  if (last_fault && host.waiting(now)) return share_the_fault();
+  if (!resting.empty()) settle_resting(work, now);
 }
 
 // To its line. What is known against the recipient decides before how its last attempt ended.
@@ -91,6 +92,7 @@ Withdrawal Planner::State::withdraw(MessageId message, std::uint32_t number) {
 
 void Planner::State::retry_now(MessageId message, TimePoint now) {
   host.clear();
+  resting.erase(message);
   expiring = false;
   Work* work = hand.find(message);
   if (!work) return;

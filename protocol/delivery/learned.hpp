@@ -60,8 +60,13 @@ class Learned {
   std::uint32_t rcpts(TimePoint now) const;                // of a transaction; 0: no limit known
   std::uint32_t rcpts_of_connection(TimePoint now) const;  // 0: none known
   std::uint32_t rejects() const { return reject_budget_; }
-  std::uint32_t messages(TimePoint now) const { return messages_.at(now); }  // 0: none known
-  Duration age(TimePoint now) const { return Duration(age_.at(now)); }       // 0: none known
+  std::uint32_t messages(TimePoint now) const {  // 0: none known
+    const std::uint32_t found = messages_.at(now);
+    return found > 0 ? found : usual_messages_;
+  }
+  /// The limit of a connection that counts until one is found.
+  void usual_messages(std::uint32_t most) { usual_messages_ = most; }
+  Duration age(TimePoint now) const { return Duration(age_.at(now)); }  // 0: none known
   bool reject_limit_known() const { return reject_limit_; }
 
  private:
@@ -78,6 +83,7 @@ class Learned {
   std::uint32_t reject_budget_ = usual_budget;
   TimePoint rejects_since_{};
   bool reject_limit_ = false;
+  std::uint32_t usual_messages_ = 0;
   struct {
     std::uint32_t in_transaction = 0, in_connection = 0, rejects = 0, messages = 0;
     Duration age{};

@@ -13,8 +13,8 @@ bool later(TimePoint written, TimePoint now) {
 
 void forget_old(HostMemory& memory, TimePoint now) {
   const auto old = [&](TimePoint t) { return t + host_memory_lasts <= now; };
-  for (HostMemory::Fact* fact :
-       {&memory.rcpts, &memory.rcpts_of_connection, &memory.messages, &memory.age, &memory.rejects})
+  for (HostMemory::Fact* fact : {&memory.rcpts, &memory.rcpts_of_connection, &memory.messages, &memory.age,
+                                 &memory.rejects, &memory.slow, &memory.silences})
     if (old(fact->since)) *fact = {};
   if (memory.rejects.value == 0) memory.reject_limit = false;
   if (old(memory.error_at)) {

@@ -10,6 +10,8 @@
 
 namespace spoold::delivery {
 
+/// The longest wait that grows by itself.
+inline constexpr Duration longest_silence = std::chrono::hours(4);
 inline constexpr Duration host_memory_lasts = std::chrono::hours(24 * 30);
 
 struct HostMemory {
@@ -39,6 +41,10 @@ struct HostMemory {
   Fact age;                         // of a connection, milliseconds
   Fact rejects;                     // the budget of 4xx/5xx on a connection
   bool reject_limit = false;        // the budget was found by a drop
+
+  // What its replies asked for.
+  Fact slow;      // a slower pace since then, for so many milliseconds
+  Fact silences;  // how often in a row nothing was to be sent for a while; since: the end of the last time
 
   bool operator==(const HostMemory&) const = default;
 };

@@ -81,7 +81,11 @@ void Planner::State::deliver(Connection& c, Recipient& r, const smtp::Reply& rep
 void Planner::State::refuse(Connection& c, Recipient& r, const smtp::Reply& reply, Stage stage,
                             TimePoint now) {
   LastReply last = c.words(reply, stage, now);
-  if (reply.permanent()) {
+  if (!limits.replies || !heed(c, r, last, now)) refused(c, r, std::move(last), now);
+}
+
+void Planner::State::refused(Connection& c, Recipient& r, LastReply last, TimePoint now) {
+  if (last.reply.permanent()) {
     if (r.doubt && r.doubt->recorded) forget_suspicion(r.address);
     outcome(r, Verdict::failed, true, {}, std::move(last));
     return;

@@ -37,11 +37,13 @@ Planner::Planner(Limits limits, std::uint64_t seed, const HostMemory& memory, Ti
   HostMemory recent = memory;
   forget_old(recent, now);
   // Written while the clock was wrong: no host waits longer than its longest step.
-  Duration longest = std::chrono::hours(1);
+  Duration longest = recent.silences.value > 0 ? longest_silence : std::chrono::hours(1);
   for (const Duration wait : state_->limits.retry) longest = std::max(longest, wait);
   recent.until = std::min(recent.until, now + longest + longest / 5);
   state_->host.restore(recent, now);
   state_->learned.restore(recent);
+  state_->learned.usual_messages(state_->limits.messages);
+  state_->paced = state_->host.pace().lasts() > Duration{};
 }
 Planner::~Planner() = default;
 Planner::Planner(Planner&&) noexcept = default;
@@ -136,6 +138,7 @@ void Planner::closed(ConnectionId id, TimePoint now) {
   if (Connection* c = state_->find(id)) {
     state_->settle_parting(*c, false, now);
     state_->return_unbegun(*c);
+    if (state_->pending.any) state_->carry_out(nullptr, false, now);
   }
   state_->remove(id);
   state_->settle_suspects(now);
@@ -153,6 +156,9 @@ std::vector<InDoubt> Planner::take_in_doubt() {
 std::vector<MessageId> Planner::take_held() {
   return std::exchange(state_->held, {});
 }
+std::vector<HeldLane> Planner::take_alarms() {
+  return std::exchange(state_->alarms, {});
+}
 Withdrawal Planner::withdraw(MessageId message, std::uint32_t number) {
   return state_->withdraw(message, number);
 }
@@ -161,12 +167,14 @@ void Planner::retry_now(MessageId message, TimePoint now) {
 }
 
 void Planner::clear_clock() {
+  state_->resting.clear();
   state_->host.clear();
 }
 
 void Planner::join(std::shared_ptr<SharedGroup> group) {
   state_->group = std::move(group);
-  state_->paced = state_->group && state_->group->with([](const Group& g) { return g.paced(); });
+  state_->group_paced = state_->group && state_->group->with([](const Group& g) { return g.paced(); });
+  state_->paced = state_->group_paced || state_->host.pace().lasts() > Duration{};
 }
 
 void Planner::told(const HostFault& fault, TimePoint now) {
@@ -186,6 +194,8 @@ void Planner::reconfigure(Limits limits) {
   if (limits.rate != s.limits.rate || limits.rate_per != s.limits.rate_per)
     s.rate = Rate(limits.rate, limits.rate_per);
   s.limits = std::move(limits);
+  s.learned.usual_messages(s.limits.messages);
+  s.meant = {};
   s.limits.recipients_per_transaction = std::max(1u, s.limits.recipients_per_transaction);
 }
 
@@ -199,7 +209,9 @@ HostMemory Planner::memory() const {
 bool Planner::forgettable(TimePoint now) const {
   const State& s = *state_;
   return s.hand.size() == 0 && s.connections.empty() && s.outcomes.empty() && s.changes.empty() &&
-         s.held.empty() && s.host.last_drop() + evidence_lasts <= now;
+         s.held.empty() && s.alarms.empty() &&
+         std::ranges::all_of(s.resting, [now](const auto& one) { return one.second.until <= now; }) &&
+         s.host.last_drop() + evidence_lasts <= now;
 }
 
 bool Planner::untroubled() const {
@@ -217,7 +229,10 @@ void Planner::shrink() {
 Health Planner::health(TimePoint now) const {
   const State& s = *state_;
   Health h;
-  h.state = s.host.waiting(now) ? "waiting" : s.host.half_open() ? "half-open" : "up";
+  h.state = s.host.waiting(now)     ? "waiting"
+            : s.host.half_open()    ? "half-open"
+            : s.host.pace().on(now) ? "slow"
+                                    : "up";
   if (s.host.waiting(now)) h.until = s.host.until();
   h.last_error = s.host.last_error();
   h.drops = s.host.drops();

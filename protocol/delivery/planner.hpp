@@ -15,6 +15,7 @@
 #include "protocol/delivery/memory.hpp"
 #include "protocol/delivery/outcome.hpp"
 #include "protocol/delivery/suspicion.hpp"
+#include "protocol/smtp/reply_class.hpp"
 #include "protocol/smtp/transaction_plan.hpp"
 #include "protocol/time.hpp"
 
@@ -38,6 +39,9 @@ struct Limits {
   Duration isolation_window{};
   std::uint64_t rate = 0;  // transactions in `rate_per`; 0: as many as go
   Duration rate_per = std::chrono::seconds(1);
+  std::uint32_t messages = 0;  // of a connection, until a limit is learned; 0: any number
+  std::shared_ptr<const smtp::ReplyTable>
+      replies;  // what refusals ask for; null: nothing but their codes say
 };
 
 /// What the peer asked for in this connection's EHLO (RFC 9422); 0: nothing.
@@ -80,10 +84,17 @@ struct InDoubt {
   bool operator==(const InDoubt&) const = default;
 };
 
+/// The lane is held because a reply is about us (action `ours`): an operator must act.
+struct HeldLane {
+  std::string rule;
+  LastReply last;
+  TimePoint until{};  // when it tries again
+};
+
 enum class Withdrawal : std::uint8_t { idle, withdrawn, committed };
 
 struct Health {
-  std::string state;  // "up", "waiting", "half-open"
+  std::string state;  // "up", "waiting", "half-open", "slow"
   TimePoint until{};  // waiting: when the next connection may be opened
   std::string last_error;
   std::uint32_t drops = 0, unproductive = 0, parked = 0, learned_rcpts = 0, learned_rejects = 0,
@@ -152,6 +163,8 @@ class Planner {
   /// Messages whose content seems to kill connections (section 3, in doubt): their recipients here become
   /// held.
   std::vector<MessageId> take_held();
+  /// Alarms since the last call.
+  std::vector<HeldLane> take_alarms();
 
   /// idle: not in hand. withdrawn: was in hand, is no longer, its RCPT is not on the wire and will not be.
   Withdrawal withdraw(MessageId, std::uint32_t number);

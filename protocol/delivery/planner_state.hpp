@@ -81,9 +81,12 @@ struct Note {
   std::uint32_t in_doubt = 0, content = 0, sender = 0;
   std::uint64_t commits = 0;  // of the host, when the trouble began
   TimePoint last{}, doubted{};
-  std::uint32_t refused = 0;           // transactions: 4xx to MAIL, DATA or the content
-  std::uint64_t refused_at = 0;        // host.commits() then
-  std::optional<std::uint64_t> ended;  // host.commits() when a 421 about the host answered its content
+  std::uint32_t refused = 0;     // transactions: 4xx to MAIL, DATA or the content
+  std::uint64_t refused_at = 0;  // host.commits() then
+  std::optional<std::uint64_t>
+      ended;                   // host.commits() when words about the host answered its MAIL or content
+  std::uint32_t failures = 0;  // refused for good at MAIL, DATA or the content, since:
+  TimePoint failed_from{}, failed_last{};
 };
 
 struct Planner::State {
@@ -147,6 +150,7 @@ struct Planner::State {
   void conclude_rcpt(Reading&, std::size_t position, const smtp::Reply* mail_refused);
   void conclude_too_many(Reading&);
   void conclude_content(Reading&);
+  void refuse_content(Reading&, Recipient&, const smtp::Reply&, Stage, bool alone);
   void no_reply(Connection&, const Flight&, Recipient&, Stage, bool doubtful, TimePoint);
   void committed(Connection&, Work&, std::uint32_t delivered, TimePoint);
 
@@ -154,7 +158,8 @@ struct Planner::State {
   void outcome(Recipient&, Verdict, bool charged, TimePoint next, LastReply);  // and out of the hand
   void defer(Recipient&, bool charged, TimePoint next, LastReply, TimePoint now);
   void deliver(Connection&, Recipient&, const smtp::Reply&, TimePoint);
-  void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);
+  void refuse(Connection&, Recipient&, const smtp::Reply&, Stage, TimePoint);  // what it asks for is heeded
+  void refused(Connection&, Recipient&, LastReply, TimePoint);                 // by its code alone
   void refuse_at_parting(Connection&, Recipient&, LastReply, bool hung_up, TimePoint);
   void settle_parting(Connection&, bool hung_up, TimePoint);
   void back(Recipient&, Flight::Kind);  // to the line it was taken from, uncharged
@@ -167,13 +172,52 @@ struct Planner::State {
   void greylisting(Connection&, const Observation&, const Open&, TimePoint);
   void whole_refused(Connection&, Work&, const Observation&, const Open&, TimePoint);
 
+  // heed.cpp
+  /// What a reply asks of the lane as a whole.
+  struct Ask {
+    conf::ReplyAction action = conf::ReplyAction::retry;
+    std::string rule;
+    Duration wait{};  // 0: the usual one
+    LastReply last;
+  };
+  /// Replies of the transaction or drop at hand ask for this; done when it is concluded.
+  struct Pending {
+    bool any = false;
+    bool again = false;     // recipients are to be asked again at once
+    MessageId message = 0;  // it rests
+    std::optional<Ask> ask;
+  };
+  /// A message that waits here as a whole, or was stopped.
+  struct Resting {
+    TimePoint until{};
+    std::uint32_t times = 0;
+    bool failed = false;  // no further copy is tried
+    LastReply last;
+  };
+  enum class Concern : std::uint8_t { lane, message, theirs, unclear };
+  const smtp::ReplyClass& meaning(const smtp::Reply&, const std::string& remote);
+  Subject subject(const smtp::Reply&, std::string_view recipient, const std::string& remote);
+  Concern concern(conf::ReplyAction, const Recipient&, Stage, TimePoint);
+  /// True: the recipient has his outcome, or is in hand again. False: the reply's code decides.
+  bool heed(Connection&, Recipient&, const LastReply&, TimePoint);
+  void wait_for_recipient(Recipient&, const LastReply&, TimePoint);
+  void refused_post(MessageId, const LastReply&, TimePoint);
+  Resting& resting_of(MessageId, TimePoint);
+  TimePoint rest(MessageId, Duration wait, const LastReply&, TimePoint);
+  void settle_resting(Work&, TimePoint);
+  void carry_out(Connection*, bool served, TimePoint);
+  void slow_down(const Ask&, TimePoint);
+  void keep_silence(const Ask&, TimePoint);
+  bool ask_of_lane(const smtp::Reply&, const LastReply&, TimePoint);  // true: it keeps silence now
+  bool take_paced(TimePoint);
+
   // trouble.cpp
   struct Loss;
   void dropped(ConnectionId, const Drop&, const std::vector<Observation>&, TimePoint);
-  void look_at(const Connection&, Loss&, const std::vector<Observation>&) const;  // the drop as a whole
-  void lose(Connection&, Loss&, const Observation&);  // one transaction that was open
-  void return_unbegun(Connection&);                   // transactions handed out and not begun
-  void complete(const Connection&, Loss&) const;      // the record of the drop
+  void look_at(const Connection&, Loss&, const std::vector<Observation>&);  // the drop as a whole
+  void lose(Connection&, Loss&, const Observation&);                        // one transaction that was open
+  void return_unbegun(Connection&);               // transactions handed out and not begun
+  void complete(const Connection&, Loss&) const;  // the record of the drop
   void weigh(Connection&, Loss&);
   void excuse(Connection&, Loss&, bool by_limit);
   /// Everybody but the suspect goes to the line of section 2; answers the suspect, or null.
@@ -248,7 +292,8 @@ struct Planner::State {
   Host host;
   Rate rate;
   std::shared_ptr<SharedGroup> group;
-  bool paced = false;  // the group has a rate
+  bool group_paced = false;  // the group has a rate
+  bool paced = false;        // so has the host a slower pace for now
   std::vector<std::unique_ptr<Connection>> connections;
   std::size_t flying = 0;  // flights of all connections
   ConnectionId last_connection = 0;
@@ -267,6 +312,25 @@ struct Planner::State {
   std::vector<SuspectChange> changes;
   std::vector<InDoubt> named_in_doubt;
   std::vector<MessageId> held;
+  std::uint64_t again_commits = 0;  // host.commits() at the last reply of action retry_now
+  std::uint32_t again_in_a_row = 0;
+  std::vector<HeldLane> alarms;
+  Pending pending;
+  std::unordered_map<MessageId, Resting> resting;
+  std::unordered_map<std::string, std::uint64_t>
+      asked_by;  // recipients: host.commits() when they first said so
+  struct Witness {
+    conf::ReplyAction action = conf::ReplyAction::retry;
+    std::vector<MessageId> messages;  // of `ours`
+    std::string address;              // of the first one
+    std::uint64_t commits = 0;
+    TimePoint at{};
+  } witness;  // who heard, with nothing delivered in between, that we are refused, or should be slower
+  struct {
+    smtp::Reply reply;
+    std::string remote;
+    smtp::ReplyClass found;
+  } meant;           // the last look at the table
   smtp::Reply grey;  // the last 4xx of a row of identical ones
   struct {
     LastReply last;

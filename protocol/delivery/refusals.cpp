@@ -45,9 +45,13 @@ bool Planner::State::smaller(Flight& f, Open& open, const smtp::Reply& reply, Ti
 // are about the message, and the host's clock does not move.
 bool Planner::State::not_of_message(Connection& c, const Work& work, const Observation& seen,
                                     const smtp::Reply& reply, TimePoint now) {
-  const Subject subject = subject_of(reply, {});
-  if (subject == Subject::errors && c.errors + errors(seen) > 0) return true;
-  if (subject != Subject::host && subject != Subject::errors) return false;
+  const Subject about = subject(reply, {}, c.remote);
+  if (about == Subject::errors && c.errors + errors(seen) > 0) return true;
+  if (about != Subject::host && about != Subject::errors) {
+    // The message's own quota: the drop is no evidence against the host.
+    if (meaning(reply, c.remote).action == conf::ReplyAction::fallback_bulk) c.explained = true;
+    return false;
+  }
   Note& n = note(work.id, now);
   if (n.ended && host.commits() > *n.ended) {
     c.explained = true;

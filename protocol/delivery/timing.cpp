@@ -41,17 +41,21 @@ TimePoint Planner::State::reoffer_at(TimePoint now) const {
 
 TimePoint Planner::State::rate_at(TimePoint now) const {
   const TimePoint own = rate.at(now);
-  return paced ? std::max(own, group->with([now](const Group& g) { return g.turn_at(now); })) : own;
+  if (!paced) return own;
+  const TimePoint slow = std::max(own, host.pace().at(now));
+  return group_paced ? std::max(slow, group->with([now](const Group& g) { return g.turn_at(now); })) : slow;
 }
 
 bool Planner::State::take_rate(TimePoint now) {
-  if (!rate.ready(now) || (paced && !group->with([now](Group& g) { return g.take_turn(now); }))) return false;
+  if (!rate.ready(now) || (paced && !take_paced(now))) return false;
   return rate.take(now);
 }
 
 void Planner::State::give_rate() {
   rate.give_back();
-  if (paced) group->with([](Group& g) { g.give_turn(); });
+  if (!paced) return;
+  host.pace().give_back();
+  if (group_paced) group->with([](Group& g) { g.give_turn(); });
 }
 
 TimePoint Planner::State::wake_at() const {

@@ -67,10 +67,11 @@ void Planner::State::dropped(ConnectionId id, const Drop& drop, const std::vecto
   } else if (!loss.ours()) {  // our own cut is evidence of nothing
     weigh(c, loss);
   }
+  if (pending.any) carry_out(nullptr, false, now);
   settle_suspects(now);
 }
 
-void Planner::State::look_at(const Connection& c, Loss& loss, const std::vector<Observation>& open) const {
+void Planner::State::look_at(const Connection& c, Loss& loss, const std::vector<Observation>& open) {
   const Drop& drop = loss.drop;
   loss.hung_up = drop.how == Drop::How::closed || drop.how == Drop::How::reset;
   std::uint32_t refused = c.errors;
@@ -79,7 +80,7 @@ void Planner::State::look_at(const Connection& c, Loss& loss, const std::vector<
     refused += errors(seen);
   }
   if (drop.how != Drop::How::reply_421) return;
-  loss.subject = subject_of(drop.reply, {});
+  loss.subject = subject(drop.reply, {}, c.remote);
   loss.spent = refused > 0 && loss.subject == Subject::errors;
 }
 
@@ -126,7 +127,7 @@ void Planner::State::lose(Connection& c, Loss& loss, const Observation& seen) {
   // Behind a refusal it may have been the refusal that the peer hung up with.
   loss.certain = (f.window == 1 || only_one) && !finding.after_reject;
   if (finding.blame == Blame::suspect && !open.silent.empty() && drop.how == Drop::How::reply_421)
-    loss.subject = subject_of(drop.reply, open.silent.front()->address);
+    loss.subject = subject(drop.reply, open.silent.front()->address, c.remote);
   loss.suspect = sort_out(c, f, finding, open, drop, loss.subject, loss.now);
   loss.guilty = std::move(f);
 }
@@ -152,7 +153,7 @@ void Planner::State::complete(const Connection& c, Loss& loss) const {
   record.last_was_reject = c.last_reject;
   const bool hasty = loss.drop.how == Drop::How::timeout && loss.guilty.patience > Duration{};
   record.explained = loss.guilty.kind == Flight::Kind::suspect || known_sender(record) ||
-                     (hasty && record.finding.stage == Stage::mail);
+                     (hasty && record.finding.stage == Stage::mail) || (c.explained && limits.replies);
   record.named = loss.subject == Subject::recipient || loss.subject == Subject::sender;
   if (loss.suspect) record.suspect = loss.suspect->address;
 }
@@ -162,7 +163,7 @@ void Planner::State::complete(const Connection& c, Loss& loss) const {
 void Planner::State::weigh(Connection& c, Loss& loss) {
   complete(c, loss);
   const DropRecord& record = loss.record;
-  Recipient* const suspect = loss.suspect;
+  Recipient* suspect = loss.suspect;
   const TimePoint now = loss.now;
 
   std::vector<std::string> explained;
@@ -183,13 +184,21 @@ void Planner::State::weigh(Connection& c, Loss& loss) {
   if (loss.overlapped) host.overlap_dropped(now);
   if (limit == Learned::Limit::messages) host.overlap_on();
 
+  const bool by_421 = loss.drop.how == Drop::How::reply_421 && limits.replies;
+  if (suspect && by_421 && meaning(loss.drop.reply, c.remote).action == conf::ReplyAction::recipient_wait)
+    wait_for_recipient(*std::exchange(suspect, nullptr), last, now);
   if (suspect && (limit || fault || host_words))
     excuse(c, loss, limit.has_value());
   else if (suspect)
     suspect_dropped(c, loss.guilty, *suspect, record.finding, loss.drop, loss.certain, now);
   if (limit) release(explained);
   if (loss.guilty.work) end_flight(c, loss.guilty);
-  if (fault) host_fault(last, now);  // last: all that is in hand by now goes back to the queue
+  // Beside connections that are served a 421 for the pace was one too many.
+  const smtp::Reply& words = loss.drop.reply;
+  const bool asked = by_421 && host_words && loss.subject == Subject::host &&
+                     (fault || meaning(words, c.remote).action != conf::ReplyAction::lane_slow) &&
+                     ask_of_lane(words, last, now);
+  if (fault && !asked) host_fault(last, now);  // last: all that is in hand by now goes back to the queue
 }
 
 // Not this recipient's fault; all the same he is the last one in order (I3).

@@ -6,15 +6,29 @@
 #include "protocol/delivery/planner_state.hpp"
 
 namespace spoold::delivery {
+namespace {
+
+/// The host speaks for itself there. What a login or a handshake failed by is no host's wish to be left alone.
+bool of_host(Stage stage) {
+  return stage == Stage::greeting || stage == Stage::ehlo;
+}
+
+}  // namespace
 
 void Planner::State::connect_failed(Stage stage, const LastReply& why, TimePoint now) {
   LastReply last = why;
   if (last.stage == Stage::none) last.stage = stage;
   const auto own = static_cast<std::uint32_t>(connections.size());
+  const bool words = limits.replies && last.reply.code >= 400 && of_host(last.stage);
+  const bool slower = words && meaning(last.reply, last.remote).action == conf::ReplyAction::lane_slow;
+  if (words && !slower && ask_of_lane(last.reply, last, now)) return;
   // Others are open: one too many. Of this lane, or of the lanes with the same hosts.
   if (own > 0 && group) group->with([now](Group& g) { g.refused(now); });
-  if (own == 0 && !(group && group->with([&](Group& g) { return g.one_too_many(last, own, now); })))
-    return host_fault(last, now);
+  if (own == 0 && !(group && group->with([&](Group& g) { return g.one_too_many(last, own, now); }))) {
+    host_fault(last, now);
+    if (slower) ask_of_lane(last.reply, last, now);
+    return;
+  }
   host.refused(own, now);
   host.note_error(last.reply.oneline(), now);
 }

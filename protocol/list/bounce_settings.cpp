@@ -43,6 +43,18 @@ Done read_warnings(Settings& settings, std::string_view text) {
   return {};
 }
 
+/// "10%", "off".
+Done read_guard(Settings& settings, std::string_view text) {
+  std::uint32_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [rest, error] = std::from_chars(text.data(), end, value);
+  const bool percent =
+      error == std::errc() && std::string_view(rest, end) == "%" && value >= 1 && value <= 100;
+  if (!percent && text != "off") return fault("'" + std::string(text) + "' is neither 1% to 100% nor off");
+  settings.bounces.guard = percent ? value : 0;
+  return {};
+}
+
 Done read_days(Duration& value, std::string_view text) {
   const auto duration = conf::parse_duration(text);
   if (!duration) return fault(duration.error());
@@ -72,6 +84,13 @@ const std::vector<SettingKey>& bounce_setting_keys() {
       {"bounce_interval", "duration", "time between two warnings, and between the last one and the removal",
        [](Settings& s, std::string_view t) { return read_days(s.bounces.interval, t); },
        [](const Settings& s) { return conf::duration_text(s.bounces.interval); }},
+      {"bounce_guard", "X% | off",
+       "when more of the members at one domain, and at least 10, fail in the same way within an hour, that "
+       "does not count",
+       read_guard,
+       [](const Settings& s) {
+         return s.bounces.guard == 0 ? std::string("off") : std::to_string(s.bounces.guard) + "%";
+       }},
       {"complaint", "tell | nomail | leave",
        "what becomes of a member whose provider returns his copy as spam; the owners are told in any case",
        [](Settings& s, std::string_view t) { return read_word(s.complaint, t, complaint_words); },

@@ -11,12 +11,12 @@
 namespace spoold::list {
 namespace {
 
-constexpr std::array<std::string_view, 25> names = {
-    "user_address", "confirm_address", "delivery", "who_did_it",  "words",
-    "reason",       "members",         "post_id",  "post_from",   "post_date",
-    "post_size",    "post_subject",    "posts",    "count",       "most",
-    "since",        "until",           "outcome",  "cause",       "answer_address",
-    "info",         "limit",           "waiting",  "preferences", "authentication"};
+constexpr std::array<std::string_view, 26> names = {
+    "user_address",   "confirm_address", "delivery",  "who_did_it", "words",     "reason",
+    "members",        "post_id",         "post_from", "post_date",  "post_size", "post_subject",
+    "posts",          "count",           "most",      "since",      "until",     "outcome",
+    "cause",          "answer_address",  "info",      "limit",      "waiting",   "preferences",
+    "authentication", "user_domain"};
 constexpr std::string_view subject_field = "Subject:";
 
 struct Split {

@@ -1,5 +1,7 @@
 #include "protocol/list/sender_forms.hpp"
 
+#include <utility>
+
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 
@@ -19,6 +21,7 @@ std::string member_of(std::string_view detail) {
 struct Form {
   std::string_view list;    // local part
   std::string_view detail;  // where the member is; empty: nowhere
+  CopyForm of = CopyForm::classic;
 };
 
 /// Behind "17-", "warn-COOKIE-" or "probe-COOKIE-": the member.
@@ -37,12 +40,14 @@ std::optional<Form> form_of(std::string_view local) {
     if (rest.front() == '+' || rest.front() == '-' || rest.front() == '=')
       return Form{local.substr(0, at), rest.substr(1)};
   }
-  for (const std::string_view word : {"+bounces-", "-return-"})
+  constexpr std::pair<std::string_view, CopyForm> numbered[] = {{"+bounces-", CopyForm::mlmmj},
+                                                                {"-return-", CopyForm::ezmlm}};
+  for (const auto& [word, of] : numbered)
     if (const std::size_t at = lower.find(word); at != lower.npos && at > 0)
-      return Form{local.substr(0, at), behind_number(local.substr(at + word.size()))};
+      return Form{local.substr(0, at), behind_number(local.substr(at + word.size())), of};
   if (lower.starts_with("owner-")) {
     const std::size_t plus = local.find('+');
-    if (plus != local.npos) return Form{local.substr(6, plus - 6), local.substr(plus + 1)};
+    if (plus != local.npos) return Form{local.substr(6, plus - 6), local.substr(plus + 1), CopyForm::xverp};
   }
   return std::nullopt;
 }
@@ -60,7 +65,7 @@ std::optional<SenderOfCopy> sympa(std::string_view local, std::string_view domai
   const auto mailbox =
       Mailbox::parse(std::string(detail.substr(0, at)) + "@" + std::string(rest.substr(0, end)));
   if (!mailbox || name.empty()) return std::nullopt;
-  return SenderOfCopy{mail::lower(name) + "@" + mail::lower(domain), mailbox->text()};
+  return SenderOfCopy{mail::lower(name) + "@" + mail::lower(domain), mailbox->text(), CopyForm::sympa};
 }
 
 }  // namespace
@@ -71,7 +76,7 @@ std::optional<SenderOfCopy> sender_of_copy(std::string_view envelope_sender) {
   if (auto found = sympa(mailbox->local(), mailbox->domain())) return found;
   const auto form = form_of(mailbox->local());
   if (!form) return std::nullopt;
-  return SenderOfCopy{mail::lower(form->list) + "@" + mailbox->domain(), member_of(form->detail)};
+  return SenderOfCopy{mail::lower(form->list) + "@" + mailbox->domain(), member_of(form->detail), form->of};
 }
 
 }  // namespace spoold::list

@@ -48,6 +48,7 @@ struct BounceRules {
   std::uint32_t warnings = 3;
   Duration interval = std::chrono::hours(24 * 7);
   bool probe = true;
+  std::uint32_t guard = 10;  // percent of the members at one domain (bounce/guard.hpp); 0: no guard
 };
 
 enum class Dmarc : std::uint8_t { accept, munge, wrap, reject };
@@ -127,6 +128,7 @@ struct Settings {
   Verp verp = Verp::always;
   std::uint32_t verp_every = 0;  // N of every:N
   VerpFormat verp_format = VerpFormat::classic;
+  std::uint8_t verp_accept = 0;  // forms of other list managers, by CopyForm (sender_forms.hpp)
   Personalize personalize = Personalize::none;
   std::uint64_t max_size = 0;  // 0: the server's limit
   bool own_posts = true;

@@ -6,6 +6,7 @@
 
 #include "conf/near_miss.hpp"
 #include "conf/values.hpp"
+#include "protocol/list/sender_forms.hpp"
 #include "protocol/list/setting_words.hpp"
 #include "protocol/list/subject.hpp"
 #include "protocol/list/text.hpp"
@@ -23,8 +24,13 @@ tl::unexpected<std::string> fault(std::string text) {
 
 constexpr std::array<Word<Verp>, 3> verp_words = {
     {{"never", Verp::never}, {"personalized", Verp::personalized}, {"always", Verp::always}}};
-constexpr std::array<Word<VerpFormat>, 2> format_words = {
-    {{"classic", VerpFormat::classic}, {"opaque", VerpFormat::opaque}}};
+constexpr std::array<Word<VerpFormat>, 3> format_words = {
+    {{"classic", VerpFormat::classic}, {"signed", VerpFormat::signed_}, {"opaque", VerpFormat::opaque}}};
+constexpr std::array<Word<CopyForm>, 5> form_words = {{{"classic", CopyForm::classic},
+                                                       {"mlmmj", CopyForm::mlmmj},
+                                                       {"ezmlm", CopyForm::ezmlm},
+                                                       {"sympa", CopyForm::sympa},
+                                                       {"xverp", CopyForm::xverp}}};
 constexpr std::array<Word<Personalize>, 3> personalize_words = {
     {{"none", Personalize::none}, {"individual", Personalize::individual}, {"full", Personalize::full}}};
 
@@ -42,6 +48,30 @@ Done read_owner(Settings& settings, std::string_view text) {
   if (owners.empty()) return fault("a list needs at least one owner");
   settings.owners = std::move(owners);
   return {};
+}
+
+/// "mlmmj, ezmlm"; empty: none.
+Done read_accept(Settings& settings, std::string_view text) {
+  std::uint8_t all = 0;
+  while (!text.empty()) {
+    const std::size_t end = std::min(text.find_first_of(", "), text.size());
+    const std::string_view word = text.substr(0, end);
+    text.remove_prefix(std::min(end + 1, text.size()));
+    if (word.empty()) continue;
+    CopyForm form{};
+    if (auto ok = read_word(form, word, form_words); !ok) return ok;
+    all = static_cast<std::uint8_t>(all | static_cast<std::uint8_t>(form));
+  }
+  settings.verp_accept = all;
+  return {};
+}
+
+std::string print_accept(const Settings& settings) {
+  std::string text;
+  for (const auto& [word, form] : form_words)
+    if ((settings.verp_accept & static_cast<std::uint8_t>(form)) != 0)
+      text.append(text.empty() ? "" : ", ").append(word);
+  return text;
 }
 
 Done read_verp(Settings& settings, std::string_view text) {
@@ -145,7 +175,7 @@ std::string print_remove_headers(const Settings& settings) {
 }
 
 /// Settings that this version does not have: naming one is refused with that sentence, never ignored.
-constexpr std::array<std::string_view, 2> not_built = {"bounce_guard", "advertised"};
+constexpr std::array<std::string_view, 1> not_built = {"advertised"};
 
 }  // namespace
 
@@ -206,9 +236,13 @@ const std::vector<SettingKey>& general_keys() {
        [](const Settings& s) { return print_addresses(s.owners); }},
       {"verp", "never | personalized | every:N | always",
        "which posts have an envelope sender of its own for each member", read_verp, print_verp},
-      {"verp_format", "classic | opaque", "how that envelope sender names the member",
-       [](Settings& s, std::string_view t) { return read_word(s.verp_format, t, format_words, {"signed"}); },
+      {"verp_format", "classic | signed | opaque",
+       "how that envelope sender names the member; a forged one of signed and opaque is refused",
+       [](Settings& s, std::string_view t) { return read_word(s.verp_format, t, format_words); },
        [](const Settings& s) { return print_word(s.verp_format, format_words); }},
+      {"verp_accept", "classic, mlmmj, ezmlm, sympa, xverp",
+       "envelope senders in the forms of other list managers that bounces may still come to", read_accept,
+       print_accept},
       {"personalize", "none | individual | full",
        "individual: one copy a member; full: and his values in header and footer",
        [](Settings& s, std::string_view t) { return read_word(s.personalize, t, personalize_words, {}); },

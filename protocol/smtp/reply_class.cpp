@@ -158,6 +158,12 @@ ReplyClass ReplyTable::classify(const Reply& reply, std::string_view mx) const {
   return {reply.permanent() ? conf::ReplyAction::post_fails : conf::ReplyAction::retry, "none", {}};
 }
 
+std::string_view host_in(std::string_view remote) {
+  if (const auto at = remote.find(';'); at != remote.npos) remote.remove_prefix(at + 1);
+  while (remote.starts_with(' ')) remote.remove_prefix(1);
+  return remote.substr(0, remote.find_first_of("[: "));
+}
+
 Reply reply_in_line(std::string_view line) {
   line = mail::trim(line.substr(0, 2 * text_at_most));
   Reply reply;

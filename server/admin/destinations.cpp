@@ -40,7 +40,8 @@ Json memory_json(const delivery::HostMemory& m) {
 }
 
 std::string health_of(const delivery::HostMemory& m, TimePoint now) {
-  return m.until > now ? "waiting" : m.half_open ? "half-open" : "up";
+  const bool slow = m.slow.since + Duration(m.slow.value) > now;
+  return m.until > now ? "waiting" : m.half_open ? "half-open" : slow ? "slow" : "up";
 }
 
 template <class Each>

@@ -238,6 +238,7 @@ Json stats(const Request& request) {
   answer["greylisted"] = s.greylisted.load();
   answer["milter_refused"] = s.milter_refused.load();
   answer["milter_troubles"] = s.milter_troubles.load();
+  answer["lanes_held"] = s.lanes_held.load();
   answer["room_refused"] = s.room_refused.load();
   answer["slow_disk_refused"] = s.slow_disk_refused.load();
   answer["memory_refused"] = s.memory_refused.load();

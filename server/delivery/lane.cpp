@@ -8,6 +8,7 @@
 #include "server/delivery/dsn_of_hop.hpp"
 #include "server/delivery/lane_log.hpp"
 #include "server/log.hpp"
+#include "server/office/replies.hpp"
 #include "store/spool/spool.hpp"
 #include "store/txn.hpp"
 
@@ -26,6 +27,8 @@ delivery::Limits limits_of(const conf::Settings& settings, const Way& way, bool 
   limits.isolation_waits = conf.isolation_waits;
   limits.isolation_budget = static_cast<std::uint32_t>(conf.isolation_budget);
   limits.isolation_window = conf.isolation_window;
+  if (way.group()) limits.messages = way.group()->messages;
+  limits.replies = reply_table(settings);
   const bool of_group = way.group() && way.group()->rate > 0;
   if (own != nullptr && own->rate && !of_group) {
     limits.rate = own->rate->count;

@@ -62,6 +62,16 @@ void log_suspect(const delivery::SuspectChange& change, const std::string& route
               {"next", rfc3339(change.now->next)}});
 }
 
+void log_alarm(const delivery::HeldLane& held, const std::string& route) {
+  log::event(log::Level::error, "alarm",
+             {{"to", route},
+              {"relay", held.last.remote},
+              {"stage", label(held.last.stage)},
+              {"reply", held.last.reply.oneline()},
+              {"rule", held.rule},
+              {"next", rfc3339(held.until)}});
+}
+
 void log_in_doubt(store::Id message, const store::Recipient& recipient, const std::string& remote) {
   log::event(log::Level::warning, "indoubt",
              {{"qid", store::id_text(message)}, {"to", recipient.address}, {"relay", remote}});

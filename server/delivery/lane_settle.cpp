@@ -41,6 +41,10 @@ void Lane::collect() {
                   {"relay", route_},
                   {"reply", "its content seems to end connections"}});
     }
+  for (const delivery::HeldLane& held : planner_.take_alarms()) {
+    ++context_.stats.lanes_held;
+    log_alarm(held, route_);
+  }
   for (auto& [message, outcome] : planner_.take_outcomes()) {
     const store::Recipient* recipient = claims_.recipient(message, outcome.number);
     if (recipient == nullptr) continue;

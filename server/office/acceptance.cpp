@@ -89,7 +89,7 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
     if (const auto list = complained()) return to_owners(recipient, *list);
     return bounced(recipient, to.list, to.member,
-                   read_report(read_, to.list, to.member, content(), arrival_.at));
+                   read_report(settings_, read_, to.list, to.member, content(), arrival_.at));
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
     return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));

@@ -7,6 +7,7 @@
 #include "protocol/list/leave_token.hpp"
 #include "protocol/list/moderation_token.hpp"
 #include "protocol/list/policy.hpp"
+#include "protocol/list/sender_forms.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "store/directory/asked.hpp"
 #include "store/directory/scores.hpp"
@@ -24,6 +25,10 @@ tl::unexpected<smtp::Reply> refuse(int code, smtp::EnhancedStatus enhanced, std:
 
 auto no_such_address(const Mailbox& path) {
   return refuse(550, {5, 1, 1}, "no such address here: " + path.text());
+}
+
+bool accepts(const list::List& list, list::CopyForm form) {
+  return (list.settings.verp_accept & static_cast<std::uint8_t>(form)) != 0;
 }
 
 smtp::Recipient recipient(std::string address, smtp::Resolved to) {
@@ -219,7 +224,7 @@ AddressBook::Answer AddressBook::postmaster(const store::Read& read) const {
 AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& path,
                                         const list::SubAddress& sub, const std::optional<list::List>& list,
                                         TimePoint now) const {
-  const auto decoded = list::decode_verp(sub.detail, list::verp_epoch(now), hmac_);
+  const auto decoded = list::decode_verp(sub.detail, list::verp_epoch(now), hmac_, list ? list->id : 0);
   if (!decoded) {
     const std::string token = mail::lower(sub.detail);
     const auto probe = directory::probed(read, token);
@@ -235,8 +240,13 @@ AddressBook::Answer AddressBook::bounce(const store::Read& read, const Mailbox& 
     return refuse(550, {5, 1, 1}, "this bounce address was not made here, or long ago");
   if (decoded->kind == list::DecodedVerp::Kind::classic) {
     if (!list) return no_such_address(path);
+    // Anybody can write that. A list whose own senders are proven reads it only while it migrates.
+    if (list->settings.verp_format != list::VerpFormat::classic && !accepts(*list, list::CopyForm::classic))
+      return refuse(550, {5, 1, 1}, "this bounce address was not made here, or long ago");
     return recipient(path.text(), to::Bounce{list->id, decoded->address});
   }
+  if (decoded->kind == list::DecodedVerp::Kind::signed_)
+    return recipient(path.text(), to::Bounce{decoded->list, decoded->address});
   if (list && list->id != decoded->list) return no_such_address(path);
   if (!directory::list(read, decoded->list)) return no_such_address(path);
   if (decoded->member == 0)  // a recipient added by hand: the address names its list only
@@ -277,6 +287,16 @@ AddressBook::Answer AddressBook::leave(const store::Read& read, const Mailbox& p
   }
   return recipient(path.text(), to::Leave{is_one ? member->list : leaving->list, leaving->member,
                                           is_one ? mail::lower(member->member.address) : std::string()});
+}
+
+/// Bounces of mail that another list manager sent, while a site migrates.
+AddressBook::Found AddressBook::of_other_manager(const store::Read& read, const Mailbox& path) const {
+  const auto copy = list::sender_of_copy(path.text());
+  if (!copy || copy->member.empty() || copy->form == list::CopyForm::classic) return std::nullopt;
+  const mail::Address address(copy->list);
+  const auto list = directory::find_list(read, address.local, address.domain);
+  if (!list || !accepts(*list, copy->form)) return std::nullopt;
+  return Answer(recipient(path.text(), to::Bounce{list->id, mail::lower(copy->member)}));
 }
 
 AddressBook::Found AddressBook::at_list_domain(const store::Read& read, const Mailbox& path,
@@ -327,6 +347,7 @@ AddressBook::Answer AddressBook::look_up(const store::Read& read, const std::opt
   if (directory::is_list_domain(read, path->domain())) {
     ours = true;
     if (Found found = at_list_domain(read, *path, transaction, now)) return *std::move(found);
+    if (Found found = of_other_manager(read, *path)) return *std::move(found);
   }
   if (routes_.relays(path->domain())) {
     // The next hop may trust us, and read a route to a third server in the local part.

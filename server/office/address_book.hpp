@@ -85,6 +85,7 @@ class AddressBook {
   Answer postmaster(const store::Read& read) const;
   Found at_list_domain(const store::Read& read, const Mailbox& path, const smtp::Transaction& transaction,
                        TimePoint now) const;
+  Found of_other_manager(const store::Read& read, const Mailbox& path) const;
   Answer bounce(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,
                 const std::optional<list::List>& list, TimePoint now) const;
   Answer token(const store::Read& read, const Mailbox& path, const list::SubAddress& sub,

@@ -1,17 +1,15 @@
 #include "server/office/bounces.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstdint>
 #include <unordered_set>
 #include <utility>
 
-#include "conf/replies.hpp"
 #include "protocol/bounce/complaint.hpp"
 #include "protocol/bounce/event.hpp"
 #include "protocol/list/addresses.hpp"
-#include "protocol/list/base32.hpp"
+#include "protocol/list/verp.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "server/office/replies.hpp"
 #include "store/directory/scores.hpp"
 
 namespace spoold::server {
@@ -40,10 +38,11 @@ directory::Operation operation(std::string id, ScoreMember change) {
 
 /// The first failure of the report that counts in full, else one that counts half.
 std::optional<std::pair<bounce::Event, const bounce::Failure*>> worst(const bounce::Scan& scan,
+                                                                      const smtp::ReplyTable& table,
                                                                       TimePoint at) {
   std::optional<std::pair<bounce::Event, const bounce::Failure*>> found;
   for (const bounce::Failure& failure : scan.failures)
-    if (auto event = bounce::event_of(failure, reply_table(), at); event && (!found || found->first.soft))
+    if (auto event = bounce::event_of(failure, table, at); event && (!found || found->first.soft))
       if (!found || !event->soft) found.emplace(std::move(*event), &failure);
   return found;
 }
@@ -63,12 +62,13 @@ ScoreMember failed(list::ListId list, std::string address, bounce::Event event, 
   return change;
 }
 
-}  // namespace
-
-const smtp::ReplyTable& reply_table() {
-  static const smtp::ReplyTable table(conf::built_in_replies());
-  return table;
+/// Every copy has a reverse path that nobody else can write: what comes to another one is no answer to it.
+bool proves_each_copy(const list::Settings& settings) {
+  return settings.verp == list::Verp::always && settings.verp_format != list::VerpFormat::classic &&
+         settings.verp_accept == 0;
 }
+
+}  // namespace
 
 std::vector<directory::Operation> scores_of(const conf::Settings& settings, const store::Read& read,
                                             const store::spool::Failures& failures) {
@@ -76,6 +76,7 @@ std::vector<directory::Operation> scores_of(const conf::Settings& settings, cons
   const store::Message& message = failures.message;
   const std::string token =
       message.post == 0 ? token_in(message.reverse_path, settings.verp.delimiter) : std::string();
+  const auto table = reply_table(settings);
   for (const store::spool::Failures::One& one : failures.all) {
     const bool expired = one.outcome.verdict == Verdict::expired;
     const LastReply& last = one.outcome.last;
@@ -88,7 +89,7 @@ std::vector<directory::Operation> scores_of(const conf::Settings& settings, cons
       operations.push_back(operation("probe:" + token, std::move(change)));
       continue;
     }
-    auto event = bounce::event_of(last, expired, one.outcome.alone, reply_table());
+    auto event = bounce::event_of(last, expired, one.outcome.alone, *table);
     if (!event) continue;
     operations.push_back(operation(
         "failed:" + store::id_text(message.id) + ":" + std::to_string(one.outcome.number),
@@ -97,8 +98,8 @@ std::vector<directory::Operation> scores_of(const conf::Settings& settings, cons
   return operations;
 }
 
-ReportRead read_report(const store::Read& read, list::ListId list, const std::string& member,
-                       std::string_view mail, TimePoint at) {
+ReportRead read_report(const conf::Settings& settings, const store::Read& read, list::ListId list,
+                       const std::string& member, std::string_view mail, TimePoint at) {
   ReportRead report;
   const bounce::Scan scan = bounce::scan(mail);
   if (scan.failures.empty() || scan.harmless) {
@@ -106,8 +107,9 @@ ReportRead read_report(const store::Read& read, list::ListId list, const std::st
     report.what = scan.harmless ? "nothing failed for good" : "not recognised";
     return report;
   }
+  const auto table = reply_table(settings);
   if (!member.empty()) {
-    if (auto found = worst(scan, at))
+    if (auto found = worst(scan, *table, at))
       report.operations.push_back(
           operation(directory::new_operation_id(),
                     failed(list, member, std::move(found->first), said(*found->second))));
@@ -117,6 +119,10 @@ ReportRead read_report(const store::Read& read, list::ListId list, const std::st
   }
   // The report names whom it is about; each of them once.
   const auto found = directory::list(read, list);
+  if (found && proves_each_copy(found->settings)) {
+    report.what = "does not count: anybody can write to this address, and each copy had one of its own";
+    return report;
+  }
   std::unordered_set<std::string> seen;
   bool any = false;
   for (const bounce::Failure& failure : scan.failures) {
@@ -124,8 +130,7 @@ ReportRead read_report(const store::Read& read, list::ListId list, const std::st
     if (!mailbox || !failure.permanent || !found || !directory::list_of_reader(read, *found, mailbox->key()))
       continue;
     any = true;
-    if (auto event = bounce::event_of(failure, reply_table(), at);
-        event && seen.insert(mailbox->key()).second)
+    if (auto event = bounce::event_of(failure, *table, at); event && seen.insert(mailbox->key()).second)
       report.operations.push_back(operation(directory::new_operation_id(),
                                             failed(list, mailbox->key(), std::move(*event), said(failure))));
   }
@@ -155,13 +160,11 @@ ReportRead read_probe_report(const store::Read& read, const std::string& token, 
 
 namespace {
 
-/// An envelope sender in the opaque form: the address book knows only those that were made here. The classic form is one that
-/// anybody can write.
+/// An envelope sender in the opaque or the signed form: the address book knows only those that were made here. The classic form is
+/// one that anybody can write.
 bool has_tag(const std::string& address, char delimiter) {
-  std::array<std::uint8_t, 17> token{};
   const auto sub = list::sub_address(mail::Address(address).local, delimiter);
-  return sub && mail::starts_with(sub->detail, "b=") &&
-         list::base32_decode(std::string_view(sub->detail).substr(2), token);
+  return sub && list::has_tag(sub->detail);
 }
 
 /// Whose copy it is, by an address in it that only this server can have made.

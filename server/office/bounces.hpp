@@ -11,7 +11,6 @@
 #include <vector>
 
 #include "protocol/bounce/scan.hpp"
-#include "protocol/smtp/reply_class.hpp"
 #include "server/current.hpp"
 #include "server/office/address_book.hpp"
 #include "store/directory/changes.hpp"
@@ -19,9 +18,6 @@
 #include "store/spool/settle.hpp"
 
 namespace spoold::server {
-
-/// The table of replies that is built in.
-const smtp::ReplyTable& reply_table();
 
 /// store::Options::failed: of final failures of mail with a list. Each operation's id names message and recipient.
 std::vector<store::directory::Operation> scores_of(const conf::Settings&, const store::Read&,
@@ -34,8 +30,8 @@ struct ReportRead {
   bool to_owners = false;  // nobody here can tell what it says
 };
 /// `mail`: the content, or its begin. `member`: whom the address names (a key); empty: the report itself must say it.
-ReportRead read_report(const store::Read&, list::ListId, const std::string& member, std::string_view mail,
-                       TimePoint at);
+ReportRead read_report(const conf::Settings&, const store::Read&, list::ListId, const std::string& member,
+                       std::string_view mail, TimePoint at);
 /// A report to the address of a probe.
 ReportRead read_probe_report(const store::Read&, const std::string& token, std::string_view mail,
                              TimePoint at);

@@ -6,8 +6,8 @@
 #include "protocol/list/brake.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/utf8.hpp"
-#include "server/office/bounces.hpp"
 #include "server/office/own_mail.hpp"
+#include "server/office/replies.hpp"
 #include "store/directory/directory.hpp"
 #include "store/spool/brake.hpp"
 #include "store/txn.hpp"
@@ -42,11 +42,12 @@ std::optional<store::Acceptance> brake_of(const AddressBook& book, const store::
       !store::spool::is_untouched(read, post.id))
     return std::nullopt;
   std::map<std::string, Reason> reasons;
+  const auto table = reply_table(book.settings());
   store::spool::each_failed(read, post.id, most_rows, [&](const LastReply& last) {
-    const std::string host = last.remote.substr(0, last.remote.find_first_of("[: "));
-    const std::string name = last.stage == Stage::dns
-                                 ? "dns"
-                                 : std::string(conf::text(reply_table().classify(last.reply, host).action));
+    const std::string name =
+        last.stage == Stage::dns
+            ? "dns"
+            : std::string(conf::text(table->classify(last.reply, smtp::host_in(last.remote)).action));
     Reason& reason = reasons[name];
     ++reason.failed;
     if (reason.example.empty()) reason.example = mail::utf8_front(last.reply.oneline(), most_said);

@@ -31,6 +31,7 @@ class Writing {
         evidence_(evidence) {}
 
   store::Acceptance write() {
+    if (change_.guarded == ScoreMember::Guarded::spike) owners("owner-spike");
     switch (change_.act) {
       case Act::probe:
         probe();
@@ -63,6 +64,7 @@ class Writing {
   std::optional<list::Letter> text(std::string_view name, list::LetterValues values = {},
                                    std::string_view language = {}) const {
     values.emplace_back("user_address", member_.address);
+    values.emplace_back("user_domain", std::string(mail::Address(member_.address).domain));
     values.emplace_back("cause", change_.failure.cause);
     values.emplace_back("words", utf8(change_.said));
     return letter_named(book_.settings(), list_, name, values, language);
@@ -149,7 +151,9 @@ class Writing {
 
 store::Acceptance notices(const AddressBook& book, const store::Read& read, const directory::Applied& applied,
                           std::string_view evidence) {
-  if (!applied.scored || applied.scored->act == Act::nothing || applied.members.empty()) return {};
+  if (!applied.scored || applied.members.empty()) return {};
+  if (applied.scored->act == Act::nothing && applied.scored->guarded != ScoreMember::Guarded::spike)
+    return {};
   return Writing(book, read, applied, evidence).write();
 }
 

@@ -3,8 +3,10 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/bounce/guard.hpp"
 #include "protocol/list/patterns.hpp"
 #include "protocol/list/settings_table.hpp"
+#include "store/directory/guards.hpp"
 #include "store/directory/import.hpp"
 #include "store/directory/operations.hpp"
 #include "store/directory/rows.hpp"
@@ -63,6 +65,7 @@ class Applying {
     if (!following_) c.leftover = next_import_id(write_);
     auto removed = remove_list(write_, c.list, c.leftover);
     if (!removed) return tl::unexpected(removed.error());
+    forget_guards(write_, c.list);
     applied.list = std::move(*removed);
     event("removed list " + applied.list.address());
     return {};
@@ -251,6 +254,7 @@ class Applying {
     if (!following_) score(c, member);
     if (!member) return {};
     const std::string place = place_of(c.address);
+    if (c.guarded == ScoreMember::Guarded::spike) take_back(c);
     put_score(write_, c.list, place, c.after.empty() ? bounce::Score{} : unpack_score(c.after));
     if (c.act == bounce::Act::disable) {
       member->delivery = list::Delivery::nomail_by_bounce;
@@ -264,29 +268,18 @@ class Applying {
   }
 
   Done operator()(UndoBounces& c) {
-    auto found = load(write_, c.list);
+    const auto found = load(write_, c.list);
     if (!found) return no_list();
-    const list::BounceRules& rules = found->settings.bounces;
-    std::vector<ScoredMember> changed;  // first found, then written: writing moves what a cursor stands on
-    const auto take = [&](ScoredMember one) {
-      const std::string before = pack(one.score);
-      const bounce::Act act = bounce::undo(one.score, rules, c.cause, c.since);
-      if (pack(one.score) == before) return;
-      event("took back failures of " + one.address + " on " + found->address() + " (" + c.cause + ")");
-      if (act == bounce::Act::enable) enable(c.list, one.address);
-      changed.push_back(std::move(one));
-    };
+    std::vector<ScoredMember> all;  // first found, then written: writing moves what a cursor stands on
     if (!c.address.empty()) {
-      if (auto one = score_of(write_, c.list, c.address)) take({c.list, c.address, std::move(*one)});
+      if (auto one = score_of(write_, c.list, c.address)) all.push_back({c.list, c.address, std::move(*one)});
     } else {
-      std::vector<ScoredMember> all;
       visit_scores(write_, c.list, {}, [&](const ScoredMember& one) {
         all.push_back(one);
         return true;
       });
-      for (ScoredMember& one : all) take(std::move(one));
     }
-    for (const ScoredMember& one : changed) put_score(write_, c.list, place_of(one.address), one.score);
+    const std::vector<ScoredMember> changed = undo(std::move(all), *found, c.cause, c.since);
     applied.list = *load(write_, c.list);
     for (const ScoredMember& one : changed)
       if (auto member = find_member(write_, c.list, one.address))
@@ -322,10 +315,62 @@ class Applying {
   }
 
  private:
+  /// Takes failures back; those whose score it changes.
+  std::vector<ScoredMember> undo(std::vector<ScoredMember> all, const List& of, const std::string& cause,
+                                 TimePoint since) {
+    std::erase_if(all, [&](ScoredMember& one) {
+      const std::string before = pack(one.score);
+      const bounce::Act act = bounce::undo(one.score, of.settings.bounces, cause, since);
+      if (pack(one.score) == before) return true;
+      event("took back failures of " + one.address + " on " + of.address() + " (" + cause + ")");
+      if (act == bounce::Act::enable) enable(of.id, one.address);
+      return false;
+    });
+    for (const ScoredMember& one : all) put_score(write_, of.id, place_of(one.address), one.score);
+    return all;
+  }
+
+  /// The failures of a spike did not happen. That of the member at hand is not written yet.
+  void take_back(const ScoreMember& c) {
+    const mail::Address address(c.address);
+    std::vector<ScoredMember> all;
+    visit_scores(write_, c.list, {}, [&](const ScoredMember& one) {
+      if (one.address != c.address && mail::Address(one.address).domain == address.domain) all.push_back(one);
+      return true;
+    });
+    (void)undo(std::move(all), applied.list, c.failure.cause, c.since);
+  }
+
+  /// A failure, as the list's spike guard lets it count.
+  void count(ScoreMember& c, bounce::Score& score) {
+    const list::BounceRules& rules = applied.list.settings.bounces;
+    const std::string domain(mail::Address(c.address).domain);
+    bounce::Guard guard =
+        rules.guard == 0 ? bounce::Guard{} : guard_of(write_, c.list, domain, c.failure.cause);
+    if (bounce::suspended(guard, c.failure.at)) {
+      c.guarded = ScoreMember::Guarded::suspended;
+      return;
+    }
+    const bounce::Score before = score;
+    const bounce::Recorded done = bounce::record(score, rules, c.failure);
+    c.counts = done.counts;
+    c.act = done.act;
+    if (!done.counts || rules.guard == 0) return;
+    if (bounce::spike(guard, rules, c.failure.at, [&] { return members_at(write_, c.list, domain); })) {
+      c.guarded = ScoreMember::Guarded::spike;
+      c.since = guard.from;
+      c.counts = false;
+      c.act = bounce::Act::nothing;
+      score = before;
+    }
+    put_guard(write_, c.list, domain, c.failure.cause, guard, c.failure.at);
+  }
+
   /// What the first store decides about a score: `c` is filled in.
   void score(ScoreMember& c, std::optional<Member>& member) {
     c.act = bounce::Act::nothing;
     c.counts = false;
+    c.guarded = ScoreMember::Guarded::no;
     c.after.clear();
     const std::string token = std::exchange(c.token, {});
     if (!member) return;
@@ -341,9 +386,7 @@ class Applying {
     } else if (c.what == ScoreMember::What::probe) {
       if (score.token == token) c.act = bounce::probe_bounced(score, rules, at_);
     } else {
-      const bounce::Recorded done = bounce::record(score, rules, c.failure);
-      c.counts = done.counts;
-      c.act = done.act;
+      count(c, score);
     }
     if (c.act == bounce::Act::probe) {
       c.token = new_operation_id();

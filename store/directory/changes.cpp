@@ -247,6 +247,7 @@ void put(Packer& out, const ScoreMember& c) {
   out.word(c.what).num(c.list).str(c.address);
   out.time(c.failure.at).flag(c.failure.soft).str(c.failure.cause);
   out.str(c.token).str(c.said).word(c.act).flag(c.counts).str(c.after);
+  out.word(c.guarded).time(c.since);
 }
 void read(Unpacker& in, ScoreMember& c) {
   c.what = in.word(ScoreMember::What::tick);
@@ -260,6 +261,9 @@ void read(Unpacker& in, ScoreMember& c) {
   c.act = in.word(bounce::Act::enable);
   c.counts = in.flag();
   c.after = in.text();
+  if (in.at_end()) return;  // a version before this wrote no more
+  c.guarded = in.word(ScoreMember::Guarded::spike);
+  c.since = in.time();
 }
 
 void put(Packer& out, const UndoBounces& c) {

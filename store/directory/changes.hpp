@@ -112,6 +112,10 @@ struct ScoreMember {
   bounce::Act act = bounce::Act::nothing;  // filled in
   bool counts = false;                     // filled in: the score grew
   std::string after = {};                  // filled in: the row as it is then; empty: none
+  /// Filled in by the list's spike guard (protocol/bounce/guard.hpp). spike: the failures of this cause at the member's domain
+  /// since `since` are taken back, this one among them.
+  enum class Guarded : std::uint8_t { no, suspended, spike } guarded = Guarded::no;
+  TimePoint since{};
 };
 /// Failures of one cause that came at `since` or later did not happen: for all members of a list, or one.
 struct UndoBounces {

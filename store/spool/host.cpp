@@ -42,6 +42,9 @@ HostRow unpack_host(std::string_view key, std::string_view value) {
   for (HostMemory::Fact* fact : {&m.rcpts, &m.rcpts_of_connection, &m.messages, &m.age, &m.rejects})
     *fact = unpack_fact(u);
   m.reject_limit = u.flag();
+  if (u.at_end()) return row;  // a version before this wrote no more
+  m.slow = unpack_fact(u);
+  m.silences = unpack_fact(u);
   return row;
 }
 
@@ -53,6 +56,8 @@ void put_host(Write& write, std::string_view route, const HostMemory& m) {
   for (const HostMemory::Fact* fact : {&m.rcpts, &m.rcpts_of_connection, &m.messages, &m.age, &m.rejects})
     pack(p, *fact);
   p.flag(m.reject_limit);
+  pack(p, m.slow);
+  pack(p, m.silences);
   write.put(Table::host, Key().str(route), p.bytes());
 }
 
@@ -74,8 +79,12 @@ std::vector<HostRow> hosts(const Read& read, const std::string& after, std::size
 
 bool clear_host(Write& write, std::string_view route) {
   auto row = host(write, route);
-  if (!row || row->memory.until <= write.now()) return false;
-  row->memory.until = {};
+  if (!row) return false;
+  delivery::HostMemory& m = row->memory;
+  const bool slow = m.slow.since + Duration(m.slow.value) > write.now();
+  if (m.until <= write.now() && !slow) return false;
+  m.until = {};
+  m.slow = m.silences = {};
   put_host(write, route, row->memory);
   return true;
 }

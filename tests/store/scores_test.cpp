@@ -300,3 +300,82 @@ TEST_CASE("a score goes with its member, and when somebody decides about his del
   REQUIRE(s.change(dir::RemoveList{list.id}));
   CHECK(wait_until([&] { return Read(*s.store).entries(Table::member_score) == 0; }));
 }
+
+TEST_CASE(
+    "a spike: the failures of many members at one domain are taken back, the owners are told once, a day "
+    "counts nothing") {
+  std::size_t spikes = 0;
+  Fresh s([&](Options& options) {
+    count_failures(options);
+    options.notices = [&](const Read&, const dir::Applied& applied, std::string_view) -> Acceptance {
+      spikes += applied.scored && applied.scored->guarded == dir::ScoreMember::Guarded::spike;
+      return {};
+    };
+  });
+  const list::List list = make_list(s, "test", 2000);  // 20 at each of 100 domains
+  REQUIRE(s.change(dir::SetList{list.id, {{"bounce_probe", "false"}, {"bounce_threshold", "2"}}}));
+  const auto address = [](int n, int domain) {
+    return "member" + std::to_string(100 * n + domain) + "@domain" + std::to_string(domain) + ".example";
+  };
+  const auto fail = [&](const std::string& who, const char* cause = "gone") {
+    dir::ScoreMember change;
+    change.list = list.id;
+    change.address = who;
+    change.failure = {s.now(), false, cause};
+    REQUIRE(s.change(change));
+  };
+  const auto points = [&](const std::string& who) {
+    const auto found = score(s, list, who);
+    return found ? found->half_points() : 0;
+  };
+  fail(address(0, 7));  // the day before
+  s.pass(hours(24));
+  for (int n = 0; n < 9; ++n) {
+    fail(address(n, 7));
+    fail(address(n, 7));  // of another post: he is counted once
+  }
+  fail(address(0, 8));
+  fail(address(9, 7), "other");
+  CHECK(member(s, list).has_value());
+  CHECK(dir::find_member(Read(*s.store), list.id, address(0, 7))->delivery ==
+        list::Delivery::nomail_by_bounce);
+  CHECK(points(address(1, 7)) == 2);
+  CHECK(spikes == 0);
+  s.pass(std::chrono::minutes(30));
+  fail(address(9, 7));
+  CHECK(spikes == 0);  // that he failed otherwise today has used up his day
+  fail(address(10, 7));
+  CHECK(spikes == 1);
+  for (int n = 1; n < 11; ++n) CHECK(points(address(n, 7)) == (n == 9 ? 2 : 0));
+  CHECK(points(address(0, 7)) == 2);  // what was before the spike stays
+  CHECK(dir::find_member(Read(*s.store), list.id, address(0, 7))->delivery == list::Delivery::regular);
+  CHECK(points(address(0, 8)) == 2);
+  for (int n = 11; n < 20; ++n) fail(address(n, 7));
+  CHECK(points(address(15, 7)) == 0);
+  CHECK(spikes == 1);
+  fail(address(16, 7), "other");
+  CHECK(points(address(16, 7)) == 2);
+  s.reopen();
+  fail(address(17, 7));
+  CHECK(points(address(17, 7)) == 0);
+  s.pass(hours(25));
+  fail(address(17, 7));
+  CHECK(points(address(17, 7)) == 2);
+  bool named = false;
+  for (const std::string& line : history(s))
+    named = named || line.find("suspended for a day") != std::string::npos;
+  CHECK(named);
+  CHECK(s.problems() == "");
+  CHECK(Read(*s.store).entries(Table::guard) > 0);
+  REQUIRE(s.change(dir::RemoveList{list.id}));
+  CHECK(Read(*s.store).entries(Table::guard) == 0);
+}
+
+TEST_CASE("without a guard each failure counts") {
+  Fresh s(count_failures);
+  const list::List list = make_list(s, "test", 1200);
+  REQUIRE(s.change(dir::SetList{list.id, {{"bounce_guard", "off"}}}));
+  fail_next_post(s, list);
+  CHECK(Read(*s.store).entries(Table::member_score) == 1200);
+  CHECK(Read(*s.store).entries(Table::guard) == 0);
+}

@@ -56,6 +56,14 @@ TEST_CASE("groups: the shipped providers, and patterns and networks of the confi
   CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->name == "google");
   CHECK(group_of(s, by_mx("x.example", {"x-example.mail.protection.outlook.com"}))->name == "microsoft");
   CHECK(group_of(s, by_mx("x.example", {"mta5.am0.yahoodns.net"}))->connections == 20);
+  CHECK(group_of(s, by_mx("x.example", {"mta5.am0.yahoodns.net"}))->messages == 20);
+  CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->connections == 5);
+  CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->messages == 50);
+  s.providers = std::make_shared<const std::vector<conf::Provider>>(
+      std::vector<conf::Provider>{{"own", {"*.google.com"}, 2, 0}});
+  CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->name == "own");
+  CHECK(group_of(s, by_mx("x.example", {"aspmx.l.google.com"}))->connections == 2);
+  s.providers = nullptr;
   CHECK(group_of(s, by_mx("x.example", {"mx.x.example", "backup.google.com"}))->name ==
         "mx:backup.google.com,mx.x.example");
   Whereabouts hop;

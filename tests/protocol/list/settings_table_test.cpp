@@ -86,8 +86,11 @@ TEST_CASE("settings table: faults") {
   CHECK(fault("verp", "sometimes") == "verp: 'sometimes' is none of: never, personalized, always, every:N");
   CHECK(fault("verp", "every:0") == "verp: every:N needs a number of posts, 1 or more");
   CHECK(fault("verp", "every:3x") == "verp: every:N needs a number of posts, 1 or more");
-  CHECK(fault("verp_format", "signed") ==
-        "verp_format: 'signed' is known, but not built yet; now: classic, opaque");
+  CHECK(fault("verp_format", "secret") == "verp_format: 'secret' is none of: classic, signed, opaque");
+  CHECK(fault("verp_accept", "mlmmj, qmail") ==
+        "verp_accept: 'qmail' is none of: classic, mlmmj, ezmlm, sympa, xverp");
+  CHECK(fault("bounce_guard", "0%") == "bounce_guard: '0%' is neither 1% to 100% nor off");
+  CHECK(fault("bounce_guard", "10") == "bounce_guard: '10' is neither 1% to 100% nor off");
   CHECK(fault("personalize", "fully") == "personalize: 'fully' is none of: none, individual, full");
   CHECK(fault("nonmembers", "maybe") ==
         "nonmembers: 'maybe' is none of: reject, hold, accept, discard, defer");

@@ -180,3 +180,59 @@ TEST_CASE(
     RC_CLASSIFY(back.member == box->key(), "classic");
   }));
 }
+
+TEST_CASE("signed VERP: readable, verified for its list and address, in three epochs, in any case") {
+  const List list = test_list();
+  const std::string path = encode("Anne@north.example", list, VerpFormat::signed_);
+  CHECK(path.starts_with("test-bounces+Anne=north.example="));
+  const auto detail_of = [](const std::string& whole) {
+    return sub_address(Mailbox::parse(whole)->local(), '+')->detail;
+  };
+  const std::string detail = detail_of(path);
+  for (std::uint32_t later = 0; later < 3; ++later) {
+    const auto verp = decode_verp(detail, epoch + later, mixer(1), list.id);
+    REQUIRE(verp);
+    CHECK(verp->kind == Kind::signed_);
+    CHECK(verp->address == "anne@north.example");
+  }
+  CHECK(decode_verp(detail, epoch + 3, mixer(1), list.id)->kind == Kind::forged);
+  CHECK(decode_verp(detail, epoch, mixer(2), list.id)->kind == Kind::forged);
+  CHECK(decode_verp(detail, epoch, mixer(1), list.id + 1)->kind == Kind::forged);
+  CHECK(decode_verp(detail, epoch, mixer(1))->kind == Kind::forged);
+  std::string upper = detail;
+  for (char& c : upper)
+    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
+  CHECK(decode_verp(upper, epoch, mixer(1), list.id)->kind == Kind::signed_);
+  std::string other = detail;
+  other.replace(0, 4, "bart");
+  CHECK(decode_verp(other, epoch, mixer(1), list.id)->kind == Kind::forged);
+  CHECK(has_tag(detail));
+  CHECK_FALSE(has_tag("anne=north.example"));
+  // What would be too long is opaque.
+  CHECK(encode(std::string(40, 'a') + "@north.example", list, VerpFormat::signed_).find("+b=") !=
+        std::string::npos);
+}
+
+TEST_CASE("signed VERP round-trips with any address, and no tag fits another one") {
+  rc::check([] {
+    const auto local =
+        *rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::elementOf(std::string("abcXYZ019=+_-"))));
+    const auto domain =
+        *rc::gen::elementOf(std::vector<std::string>{"north.example", "abcdefgh", "x.y.example"});
+    const std::string address = local.substr(0, 30) + "@" + domain;
+    RC_PRE(Mailbox::parse(address).has_value());
+    for (const VerpFormat format : {VerpFormat::classic, VerpFormat::signed_}) {
+      const std::string path = encode(address, test_list(), format);
+      const auto sub = sub_address(Mailbox::parse(path)->local(), '+');
+      RC_ASSERT(sub.has_value());
+      const auto verp = decode_verp(sub->detail, epoch, mixer(1), test_list().id);
+      RC_ASSERT(verp.has_value());
+      RC_ASSERT(verp->kind != Kind::forged);
+      if (verp->kind == Kind::opaque)
+        RC_ASSERT(verp->member == member);
+      else
+        RC_ASSERT(verp->address == Mailbox::parse(address)->key());
+      if (format == VerpFormat::signed_) RC_ASSERT(verp->kind != Kind::classic);
+    }
+  });
+}
