@@ -15,6 +15,7 @@
 namespace spoold::server {
 
 class AddressBook;
+struct Returned;
 
 struct Arrival {
   const smtp::Transaction& transaction;
@@ -41,6 +42,7 @@ struct Arrival {
   std::string quarantine = {};
   bool rewritten = false;
   const auth::Verified* holds = nullptr;
+  const Returned* returned = nullptr;  // of a bounce that returns a copy signed by us (returned.hpp)
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.
