@@ -390,6 +390,10 @@ std::vector<std::string> review(const Settings& s, const Start& start) {
         "note: [smtp] dmarc = \"reject\": mail that another list has changed is refused where its author's "
         "domain "
         "publishes p=reject");
+  if (s.smtp.dkim2 == Smtp::Dkim2::reject && s.smtp.dmarc == Smtp::Dmarc::off)
+    out.push_back(
+        "warning: [smtp] dkim2 = \"reject\": no signature is verified, because dmarc = \"off\": nothing is "
+        "refused");
   const bool by_smtp = std::any_of(s.listen.begin(), s.listen.end(), [](const Listen& listen) {
     return listen.protocol == Listen::Protocol::smtp && listen.path.empty();
   });

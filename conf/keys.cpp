@@ -188,6 +188,11 @@ std::vector<Row> make_rows() {
       "wishes)",
       "\"reject\"", {"off", "mark", "reject"}, [](S s) -> auto& { return s.smtp.dmarc; }));
   add(choice(
+      "smtp", "dkim2",
+      "what DKIM2 says of a message whose signatures are verified (dmarc): mark, or reject (the chain is "
+      "broken)",
+      "\"reject\"", {"mark", "reject"}, [](S s) -> auto& { return s.smtp.dkim2; }));
+  add(choice(
       "smtp", "fcrdns",
       "does a client's address have a name that has its address: off (not asked), mark, or reject",
       "\"mark\"", {"off", "mark", "reject"}, [](S s) -> auto& { return s.smtp.fcrdns; }));

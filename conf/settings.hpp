@@ -135,6 +135,7 @@ struct Smtp {
   // Of clients without rights on smtp listeners (protocol/auth/verified.hpp).
   enum class Spf { off, mark, reject_fail } spf = Spf::mark;
   enum class Dmarc { off, mark, reject } dmarc = Dmarc::mark;
+  enum class Dkim2 { mark, reject } dkim2 = Dkim2::mark;
   enum class Fcrdns { off, mark, reject } fcrdns = Fcrdns::off;
   enum class Helo { off, reject } helo = Helo::off;
   Duration greeting_delay{};  // a stranger who sends something meanwhile is refused

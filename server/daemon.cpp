@@ -45,7 +45,7 @@ tl::expected<void, std::string> Daemon::open() {
   const list::Hmac hmac = s.hmac = hmac_sha256(*secret);
   s.delivery = std::make_unique<Delivery>(s.delivering.contexts(), *s.store, s.settings, hmac, s.stats);
   s.delivery->use(s.signing_keys);
-  auto made = make_rules(s.settings, hmac, s.certificates);
+  auto made = make_rules(s.settings, hmac, s.certificates, s.signing_keys);
   if (!made) return tl::unexpected(made.error());
   const auto rules = *std::move(made);
   s.reports = std::make_unique<Reports>(std::shared_ptr<const AddressBook>(rules, &rules->addresses));

@@ -60,7 +60,7 @@ bool Daemon::State::read_again() {
     tell(keys.error());
     return false;
   }
-  auto rules = make_rules(next, hmac, *read);
+  auto rules = make_rules(next, hmac, *read, *keys);
   if (!rules) {
     tell(Level::error, rules.error());
     return false;

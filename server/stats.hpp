@@ -15,7 +15,7 @@ struct Stats {
       bounced{0};
   Counter logins{0}, failed_logins{0};
   // Clients without rights: messages refused by policy, questions of reception to the DNS and those that failed.
-  Counter spf_refused{0}, dmarc_refused{0}, dns_questions{0}, dns_failures{0};
+  Counter spf_refused{0}, dmarc_refused{0}, dkim2_refused{0}, dns_questions{0}, dns_failures{0};
   // and sessions of them
   Counter dnsbl_refused{0}, fcrdns_refused{0}, helo_refused{0}, early_talkers{0};
   // Told to come again later: by rates (also of users), by greylisting.

@@ -79,6 +79,8 @@ Verified after_changes(const Verified& verified, const mail::Header& received, c
                        bool body_changed) {
   Verified left = verified;
   left.dkim.clear();
+  if (left.dkim2 && (body_changed || hashed_fields(received.fields()) != hashed_fields(now.fields())))
+    left.dkim2->result = Dkim2Result::fail;
   const Alignment before(received, &verified);
   const std::vector<bool> holds = before.intact(now);
   for (const mail::Field& field : now.fields()) {

@@ -1,6 +1,7 @@
 #include "protocol/auth/canonical.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "protocol/mail/ascii.hpp"
 
@@ -21,24 +22,27 @@ std::size_t up_to_blank(std::string_view octets) {
 }
 
 /// Folding undone, runs of blanks as one, none at the ends (3.4.2).
-std::string relaxed_value(std::string_view value) {
-  std::string out;
-  out.reserve(value.size());
+void append_relaxed(std::string& out, std::string_view value) {
+  const auto is_word = [](char c) { return c != '\r' && c != '\n' && !is_blank(c); };
+  const std::size_t begin = out.size();
   bool blank = false;
   for (std::size_t at = 0; at < value.size();) {
-    const char c = value[at];
-    if (c == '\r' || c == '\n' || is_blank(c)) {
-      blank = blank || is_blank(c);
+    if (!is_word(value[at])) {
+      blank = blank || is_blank(value[at]);
       ++at;
       continue;
     }
-    if (blank && !out.empty()) out += ' ';
-    blank = false;
-    const std::size_t begin = at;
-    while (at < value.size() && value[at] != '\r' && value[at] != '\n' && !is_blank(value[at])) ++at;
-    out.append(value, begin, at - begin);
+    std::size_t end = at + 1;
+    while (end < value.size() && is_word(value[end])) ++end;
+    if (std::exchange(blank, false) && out.size() > begin) out += ' ';
+    out.append(value, at, end - at);
+    at = end;
   }
-  return out;
+}
+
+void append_name(std::string& out, std::string_view name) {
+  for (const char c : mail::trim(name)) out += mail::lower(c);
+  out += ':';
 }
 
 /// Where the value of b= stands in the value of a signature field: from behind '=' to ';' or the end.
@@ -54,9 +58,21 @@ std::pair<std::size_t, std::size_t> place_of_b(std::string_view value) {
 
 }  // namespace
 
+void append_canonical(std::string& out, const mail::Field& field, bool relaxed) {
+  if (!relaxed) {
+    out += field.raw;
+    return;
+  }
+  append_name(out, field.name);
+  append_relaxed(out, field.value);
+  out += "\r\n";
+}
+
 std::string canonical_field(const mail::Field& field, bool relaxed) {
-  if (!relaxed) return std::string(field.raw);
-  return mail::lower(mail::trim(field.name)) + ":" + relaxed_value(field.value) + "\r\n";
+  std::string out;
+  out.reserve(field.raw.size() + 2);
+  append_canonical(out, field, relaxed);
+  return out;
 }
 
 std::string canonical_signature(const mail::Field& field, bool relaxed) {
@@ -66,7 +82,10 @@ std::string canonical_signature(const mail::Field& field, bool relaxed) {
   const auto [begin, end] = place_of_b(std::string_view(raw).substr(value));
   raw.erase(value + begin, end - begin);
   if (!relaxed) return raw;
-  return mail::lower(mail::trim(field.name)) + ":" + relaxed_value(std::string_view(raw).substr(value));
+  std::string out;
+  append_name(out, field.name);
+  append_relaxed(out, std::string_view(raw).substr(value));
+  return out;
 }
 
 SignedFields::SignedFields(const std::vector<mail::Field>& fields) {

@@ -25,6 +25,7 @@ using NewDigest = std::function<std::unique_ptr<Digest>()>;
 
 /// With its line end. `simple` is the field as it came.
 std::string canonical_field(const mail::Field& field, bool relaxed);
+void append_canonical(std::string& out, const mail::Field& field, bool relaxed);
 /// A signature's own field: the value of b= taken out, without a line end (3.5, 3.7).
 std::string canonical_signature(const mail::Field& field, bool relaxed);
 

@@ -43,12 +43,12 @@ const char* text(Dkim2Result result) {
   return names[static_cast<std::size_t>(result)];
 }
 
-Dkim2Check::Dkim2Check(const mail::Header& header, std::string_view body, const Session& session,
-                       const NewDigest& sha256, const NewDigest& sha512) {
+Dkim2Check::Dkim2Check(const mail::Header& header, const Session& session, const NewDigest& sha256,
+                       const NewDigest& sha512) {
   whole_ = read(header);
   if (whole_) return;
   whole_ = custody(session);
-  check_instances(header, body, sha256, sha512);
+  check_headers(header, sha256, sha512);
   if (!whole_) whole_ = requests();
   for (std::size_t i = signatures_.size(); i-- > 0;)
     for (const Dkim2Signature::Value& value : signatures_[i].values) {
@@ -148,33 +148,34 @@ Dkim2Check::Found Dkim2Check::custody(const Session& session) const {
   return std::nullopt;
 }
 
-// 11.7: the hashes of each instance, from the message as it is back to the first one.
-void Dkim2Check::check_instances(const mail::Header& header, std::string_view body, const NewDigest& sha256,
-                                 const NewDigest& sha512) {
+void Dkim2Check::fault(std::size_t instance, Dkim2Result result, std::string why) {
+  if (!instance_faults_[instance]) instance_faults_[instance] = std::pair(result, std::move(why));
+}
+
+// 11.7: the hashes of each instance, from the message as it is back to the first one. Here its fields; the bodies come later.
+void Dkim2Check::check_headers(const mail::Header& header, const NewDigest& sha256, const NewDigest& sha512) {
   instance_faults_.resize(instances_.size());
   modifies_.resize(instances_.size());
   Instance now;
-  now.body = body;
   for (const mail::Field& field : header.fields()) now.fields.emplace_back(field.raw);
   bool body_known = true;
+  const Recipe* recipe = nullptr;
   for (std::size_t m = instances_.size(); m-- > 0;) {
     const MessageInstance& one = instances_[m];
-    const auto fault = [&](Dkim2Result result, const std::string& why) {
-      if (!instance_faults_[m]) instance_faults_[m] = std::pair(result, why);
-    };
-    const std::string name = "Message Instance m=" + std::to_string(one.number);
+    std::map<std::string, BodyHash> of_body;
     for (const MessageInstance::Hashes& hash : one.hashes) {
       if (hash.name != "sha256" && hash.name != "sha512") continue;
       const NewDigest& digest = hash.name == "sha256" ? sha256 : sha512;
       if (header_hash(now.fields, digest) != hash.header)
-        fault(Dkim2Result::fail, name + " header hash " + hash.name + " mismatch");
-      if (!body_known) continue;
-      BodyHash of_body(false, std::nullopt, digest);
-      of_body.update(now.body);
-      if (of_body.finish() != hash.body)
-        fault(Dkim2Result::fail, name + " body hash " + hash.name + " mismatch");
+        fault(m, Dkim2Result::fail,
+              "Message Instance m=" + std::to_string(one.number) + " header hash " + hash.name + " mismatch");
+      of_body.emplace(hash.name, BodyHash(false, std::nullopt, digest));
     }
-    if (!one.recipes || m == 0) continue;
+    if (body_known) bodies_.add(recipe, std::move(of_body));
+    if (!one.recipes || m == 0) {
+      recipe = nullptr;
+      continue;
+    }
     // To add a field removes nothing: the recipe then only copies what else is there, or names none.
     modifies_[m] =
         one.recipes->body.has_value() || one.recipes->body_lost ||
@@ -182,7 +183,10 @@ void Dkim2Check::check_instances(const mail::Header& header, std::string_view bo
           return std::ranges::any_of(named.second, [](const RecipeStep& step) { return !step.data.empty(); });
         });
     body_known = body_known && !one.recipes->body_lost;
-    auto before = undone(now, *one.recipes);
+    recipe = one.recipes->body ? &*one.recipes->body : nullptr;
+    auto before = undone(now, {one.recipes->header, {}, false});
+    if (before && body_known && recipe != nullptr && bodies_.size() == most_bodies)
+      before = tl::unexpected(std::string("is one of more changes of the body than are looked at"));
     if (!before) {
       for (std::size_t earlier = 0; earlier < m; ++earlier)
         instance_faults_[earlier] =
@@ -191,6 +195,26 @@ void Dkim2Check::check_instances(const mail::Header& header, std::string_view bo
       return;
     }
     now = std::move(*before);
+  }
+}
+
+void Dkim2Check::body_end() {
+  ended_ = true;
+  const auto found = bodies_.finish();
+  for (std::size_t i = 0; i < found.size(); ++i) {
+    const std::size_t m = instances_.size() - 1 - i;
+    if (const std::uint64_t line = bodies_.missing(i); line != 0) {
+      for (std::size_t earlier = 0; earlier <= m; ++earlier)
+        instance_faults_[earlier] = std::pair(
+            Dkim2Result::permerror, "Message-Instance m=" + std::to_string(instances_[m + 1].number) +
+                                        " names line " + std::to_string(line) + ", which is not there");
+      return;
+    }
+    for (const MessageInstance::Hashes& hash : instances_[m].hashes)
+      if (const auto one = found[i].find(hash.name); one != found[i].end() && one->second != hash.body)
+        fault(m, Dkim2Result::fail,
+              "Message Instance m=" + std::to_string(instances_[m].number) + " body hash " + hash.name +
+                  " mismatch");
   }
 }
 
@@ -249,7 +273,7 @@ void Dkim2Check::take_key(Value& value, const dns::Answer& answer) {
 }
 
 std::optional<Proof> Dkim2Check::next_proof() {
-  if (lookups_.owed()) return std::nullopt;
+  if (lookups_.owed() || !ended_) return std::nullopt;
   for (const Value& value : values_)
     if (value.proof && !value.proved) return value.proof;
   return std::nullopt;
@@ -269,7 +293,7 @@ void Dkim2Check::proved(Proved proved) {
 }
 
 bool Dkim2Check::done() const {
-  return !lookups_.owed() &&
+  return ended_ && !lookups_.owed() &&
          std::ranges::all_of(values_, [](const Value& one) { return one.fault || one.proved; });
 }
 

@@ -87,12 +87,23 @@ std::optional<std::uint64_t> whole_number(std::string_view text) {
   return value;
 }
 
+std::optional<std::uint64_t> dkim2_number(std::string_view canonical, const char* tag) {
+  const auto tags = Tags::parse(text_of(canonical));
+  const std::string* value = tags ? tags->find(tag) : nullptr;
+  return value == nullptr ? std::nullopt : whole_number(*value);
+}
+
 bool is_instance(const mail::Field& field) {
   return mail::same(mail::trim(field.name), "Message-Instance");
 }
 
 bool is_signature(const mail::Field& field) {
   return mail::same(mail::trim(field.name), "DKIM2-Signature");
+}
+
+bool has_dkim2_fields(const mail::Header& header) {
+  return std::ranges::any_of(
+      header.fields(), [](const mail::Field& field) { return is_instance(field) || is_signature(field); });
 }
 
 bool dkim2_ignores(std::string_view name) {

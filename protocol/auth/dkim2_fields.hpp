@@ -61,8 +61,11 @@ struct Dkim2Signature {
 /// The field as it is signed (9.6): name in lower case, no blanks at all, with a line end. `without_values`: as its own signature
 /// covers it.
 std::string dkim2_canonical(const mail::Field& field, bool without_values);
+/// The number in that tag of a canonical field: "m", "i".
+std::optional<std::uint64_t> dkim2_number(std::string_view canonical, const char* tag);
 /// Digits; nothing: none, or more than 12 of them.
 std::optional<std::uint64_t> whole_number(std::string_view text);
+bool has_dkim2_fields(const mail::Header& header);
 bool is_instance(const mail::Field& field);
 bool is_signature(const mail::Field& field);
 /// A field of this name is no part of the header hash (4).

@@ -123,17 +123,112 @@ tl::expected<Instance, std::string> instance_of(const mail::Header& header, std:
   return instance;
 }
 
+std::string hashed_fields(const std::vector<mail::Field>& fields) {
+  std::vector<std::pair<std::string, const mail::Field*>> sorted;
+  sorted.reserve(fields.size());
+  for (auto field = fields.rbegin(); field != fields.rend(); ++field)
+    if (!field->name.empty() && !dkim2_ignores(field->name))
+      sorted.emplace_back(mail::lower(mail::trim(field->name)), &*field);
+  // Of one name the lowest first.
+  std::ranges::stable_sort(sorted, {}, [](const auto& one) -> const std::string& { return one.first; });
+  std::string octets;
+  for (const auto& [name, field] : sorted) append_canonical(octets, *field, true);
+  return octets;
+}
+
 std::string header_hash(const std::vector<std::string>& fields, const NewDigest& digest) {
-  std::multimap<std::string, std::string>
-      sorted;  // equal names in the order in which they are put: the lowest first
-  for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
-    const auto read = mail::Header::scan(*field);
-    if (!read || read->fields().empty() || dkim2_ignores(read->fields().front().name)) continue;
-    sorted.emplace(name_in(*field), canonical_field(read->fields().front(), true));
-  }
+  std::vector<mail::Field> read;
+  read.reserve(fields.size());
+  for (const std::string& field : fields)
+    if (const auto one = mail::Header::scan(field); one && !one->fields().empty())
+      read.push_back(one->fields().front());
   const auto hash = digest();
-  for (const auto& [name, text] : sorted) hash->update(text);
+  hash->update(hashed_fields(read));
   return hash->finish();
+}
+
+void BodiesBefore::add(const Recipe* recipe, std::map<std::string, BodyHash> hashes) {
+  if (recipe != nullptr || bodies_.empty()) bodies_.push_back({.recipe = recipe, .hashes = {}});
+  of_.push_back(bodies_.size() - 1);
+  bodies_.back().hashes.merge(std::move(hashes));
+}
+
+void BodiesBefore::put(std::size_t body, std::string_view octets) {
+  if (body >= bodies_.size() || octets.empty()) return;
+  for (auto& [name, hash] : bodies_[body].hashes) hash.update(octets);
+  const std::size_t before = body + 1;
+  if (before >= bodies_.size()) return;
+  if (bodies_[before].recipe == nullptr)
+    put(before, octets);
+  else
+    transform(before, octets);
+}
+
+/// Texts that stand before the line that comes in, and whether that line is copied.
+void BodiesBefore::begin_line(std::size_t body) {
+  Body& one = bodies_[body];
+  one.begins = one.copies = false;
+  for (; one.step < one.recipe->size(); ++one.step) {
+    const RecipeStep& step = (*one.recipe)[one.step];
+    if (step.data.empty() && one.line <= step.last) {
+      one.copies = one.line >= step.first;
+      return;
+    }
+    for (const std::string& text : step.data) {
+      put(body, text);
+      put(body, "\r\n");
+    }
+  }
+}
+
+/// Lines as lines_of() has them: they end with CRLF.
+void BodiesBefore::transform(std::size_t body, std::string_view octets) {
+  while (!octets.empty()) {
+    Body& one = bodies_[body];
+    if (one.begins) begin_line(body);
+    std::size_t size = 0;
+    if (one.cr && octets.front() == '\n') {
+      size = 1;
+      one.begins = true;
+    } else if (const std::size_t end = octets.find("\r\n"); end != octets.npos) {
+      size = end + 2;
+      one.begins = true;
+    } else {
+      size = octets.size();
+    }
+    const std::string_view part = octets.substr(0, size);
+    one.cr = part.back() == '\r';
+    if (one.begins) ++one.line;
+    octets.remove_prefix(size);
+    if (one.copies) put(body, part);
+  }
+}
+
+std::vector<BodiesBefore::Hashes> BodiesBefore::finish() {
+  std::vector<Hashes> all(bodies_.size()), asked;
+  for (std::size_t i = 0; i < bodies_.size(); ++i) {
+    Body& one = bodies_[i];
+    if (one.recipe != nullptr) {
+      // What is left of the recipe stands behind the last line.
+      const std::uint64_t lines = one.line - (one.begins ? 1 : 0);
+      if (one.begins) begin_line(i);
+      if (one.step < one.recipe->size()) {
+        const std::uint64_t last = (*one.recipe)[one.step].last;
+        if (last > lines) one.missing = last;
+        for (++one.step; one.missing == 0 && one.step < one.recipe->size(); ++one.step) {
+          const RecipeStep& step = (*one.recipe)[one.step];
+          if (step.data.empty()) one.missing = step.last;
+          for (const std::string& text : step.data) {
+            put(i, text);
+            put(i, "\r\n");
+          }
+        }
+      }
+    }
+    for (auto& [name, hash] : one.hashes) all[i][name] = hash.finish().value_or(std::string());
+  }
+  for (const std::size_t body : of_) asked.push_back(all[body]);
+  return asked;
 }
 
 }  // namespace spoold::auth

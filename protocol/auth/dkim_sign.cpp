@@ -2,16 +2,15 @@
 
 #include <algorithm>
 #include <array>
-#include <unordered_map>
+#include <utility>
 
 #include "protocol/auth/canonical.hpp"
+#include "protocol/auth/folded.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/base64.hpp"
 
 namespace spoold::auth {
 namespace {
-
-constexpr std::size_t longest_line = 78;
 
 enum class Cover : std::uint8_t { over, over_in_list_mail, if_there };
 
@@ -50,73 +49,42 @@ constexpr std::array<Covered, 28> covered = {{{"from", Cover::over},
                                               {"resent-to", Cover::if_there},
                                               {"resent-message-id", Cover::if_there}}};
 
-std::string name_of(const mail::Field& field) {
-  return mail::lower(mail::trim(field.name));
+/// The fields that are covered, by their place in the table; of each name the lowest first, as verifiers take them
+/// (RFC 6376 5.4.2).
+struct Found {
+  std::vector<std::pair<std::size_t, const mail::Field*>> fields;
+  bool list_mail = false;
+};
+
+Found covered_in(const std::vector<mail::Field>& fields) {
+  Found found;
+  found.fields.reserve(fields.size());
+  for (auto field = fields.rbegin(); field != fields.rend(); ++field) {
+    const std::string_view name = mail::trim(field->name);
+    const auto at =
+        std::ranges::find_if(covered, [&](const Covered& one) { return mail::same(one.name, name); });
+    if (at == covered.end()) continue;
+    found.fields.emplace_back(static_cast<std::size_t>(at - covered.begin()), &*field);
+    found.list_mail = found.list_mail || at->name == "list-id";
+  }
+  std::ranges::stable_sort(found.fields, {}, [](const auto& one) { return one.first; });
+  return found;
 }
 
-using ByName = std::unordered_map<std::string, std::vector<const mail::Field*>>;
-
-/// The lowest of each name first, as verifiers take them (RFC 6376 5.4.2).
-ByName by_name(const std::vector<mail::Field>& fields) {
-  ByName named;
-  for (auto field = fields.rbegin(); field != fields.rend(); ++field)
-    named[name_of(*field)].push_back(&*field);
-  return named;
-}
-
-std::vector<std::string> names(const ByName& fields) {
-  const bool list_mail = fields.contains("list-id");
-  std::vector<std::string> all;
-  for (const Covered& one : covered) {
-    const auto found = fields.find(std::string(one.name));
-    std::size_t times = found == fields.end() ? 0 : found->second.size();
-    if (one.cover == Cover::over || (one.cover == Cover::over_in_list_mail && list_mail)) ++times;
-    all.insert(all.end(), times, std::string(one.name));
+std::vector<std::string_view> names(const Found& found) {
+  std::vector<std::string_view> all;
+  auto next = found.fields.begin();
+  for (std::size_t i = 0; i < covered.size(); ++i) {
+    for (; next != found.fields.end() && next->first == i; ++next) all.push_back(covered[i].name);
+    const Cover cover = covered[i].cover;
+    if (cover == Cover::over || (cover == Cover::over_in_list_mail && found.list_mail))
+      all.push_back(covered[i].name);
   }
   return all;
 }
 
-/// A field whose lines are folded before a word that would pass the limit.
-class Folded {
- public:
-  /// `blank`: before the word, where the line goes on.
-  void word(std::string_view text, bool blank) {
-    if (column_ + blank + text.size() > longest_line && column_ > 1) {
-      text_ += "\r\n ";
-      column_ = 1;
-    } else if (blank) {
-      text_ += ' ';
-      ++column_;
-    }
-    text_ += text;
-    column_ += text.size();
-  }
-  /// Letters that may be folded anywhere. `end` stays with the last of them.
-  void letters(std::string_view text, std::string_view end) {
-    while (column_ + text.size() + end.size() > longest_line) {
-      const std::size_t room = std::min(text.size(), longest_line - std::min(longest_line, column_));
-      text_.append(text.substr(0, room)).append("\r\n ");
-      text.remove_prefix(room);
-      column_ = 1;
-    }
-    text_.append(text).append(end);
-    column_ += text.size() + end.size();
-  }
-  std::string take() { return std::move(text_); }
-  std::size_t column() const { return column_; }
-  void go_on(std::string text) {
-    const auto line = text.rfind('\n');
-    column_ = text.size() - (line == text.npos ? 0 : line + 1);
-    text_ = std::move(text);
-  }
-
- private:
-  std::string text_;
-  std::size_t column_ = 0;
-};
-
-std::string field_up_to_b(const std::vector<std::string>& names, std::string_view body_hash, const SignAs& as,
-                          TimePoint at) {
+std::string field_up_to_b(const std::vector<std::string_view>& names, std::string_view body_hash,
+                          const SignAs& as, TimePoint at) {
   const auto seconds = std::chrono::floor<std::chrono::seconds>(at).time_since_epoch().count();
   Folded field;
   field.word("DKIM-Signature: v=1;", false);
@@ -125,8 +93,12 @@ std::string field_up_to_b(const std::vector<std::string>& names, std::string_vie
   field.word("d=" + std::string(as.domain) + ";", true);
   field.word("s=" + std::string(as.selector) + ";", true);
   field.word("t=" + std::to_string(std::max<std::int64_t>(seconds, 0)) + ";", true);
-  for (std::size_t i = 0; i < names.size(); ++i)
-    field.word((i == 0 ? "h=" : "") + names[i] + (i + 1 < names.size() ? ":" : ";"), i == 0);
+  std::string word;
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    word = i == 0 ? "h=" : "";
+    word.append(names[i]).append(1, i + 1 < names.size() ? ':' : ';');
+    field.word(word, i == 0);
+  }
   field.word("bh=" + mail::base64_encode(body_hash) + ";", true);
   field.word("b=", true);
   return field.take();
@@ -135,21 +107,18 @@ std::string field_up_to_b(const std::vector<std::string>& names, std::string_vie
 }  // namespace
 
 std::vector<std::string> signed_fields(const std::vector<mail::Field>& fields) {
-  return names(by_name(fields));
+  const auto all = names(covered_in(fields));
+  return {all.begin(), all.end()};
 }
 
 ToSign to_sign(const std::vector<mail::Field>& fields, std::string_view body_hash, const SignAs& as,
                TimePoint at) {
-  ByName named = by_name(fields);
-  const std::vector<std::string> all = names(named);
-  ToSign made{field_up_to_b(all, body_hash, as, at), {}};
-  std::unordered_map<std::string_view, std::size_t> used;
-  for (const std::string& name : all) {
-    const auto found = named.find(name);
-    if (found == named.end()) continue;
-    std::size_t& next = used[name];
-    if (next < found->second.size()) made.octets += canonical_field(*found->second[next++], true);
-  }
+  const Found found = covered_in(fields);
+  ToSign made{field_up_to_b(names(found), body_hash, as, at), {}};
+  std::size_t size = made.field.size() + 2;
+  for (const auto& [place, field] : found.fields) size += field->raw.size() + 2;
+  made.octets.reserve(size);
+  for (const auto& [place, field] : found.fields) append_canonical(made.octets, *field, true);
   const std::string own = made.field + "\r\n";
   const auto field = mail::Header::scan(own);
   made.octets += canonical_signature(field->fields().front(), true);
@@ -157,8 +126,7 @@ ToSign to_sign(const std::vector<mail::Field>& fields, std::string_view body_has
 }
 
 std::string signed_field(const ToSign& made, std::string_view signature) {
-  Folded field;
-  field.go_on(made.field);
+  Folded field(made.field);
   field.letters(mail::base64_encode(signature), "\r\n");
   return field.take();
 }

@@ -70,6 +70,14 @@ std::string authentication_results(std::string_view authserv_id, const Verified&
     add_property(out, "header.a", one.algorithm);
     add_property(out, "header.b", one.signature);
   }
+  if (found.dkim2) {
+    out += std::string(next) + "dkim2=" + text(found.dkim2->result);
+    add_reason(out, found.dkim2->reason);
+    if (!found.dkim2->signatures.empty()) {
+      add_property(out, "header.d", found.dkim2->signatures.front().domain);
+      add_property(out, "header.i", std::to_string(found.dkim2->signatures.front().number));
+    }
+  }
   const DmarcVerdict& dmarc = *found.dmarc;
   out += std::string(next) + "dmarc=" + text(dmarc.result);
   add_reason(out, dmarc.problem);

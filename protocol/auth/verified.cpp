@@ -54,6 +54,15 @@ std::optional<smtp::Reply> by_dmarc(const Verified& found) {
                          "; send it through a server of that domain, or sign it with DKIM"};
 }
 
+// Draft 10.4: the sentence of the verifier is part of the reply; only where no key can be had another attempt helps.
+std::optional<smtp::Reply> by_dkim2(const Verified& found) {
+  const Dkim2Verdict& dkim2 = *found.dkim2;
+  if (dkim2.result == Dkim2Result::pass || dkim2.result == Dkim2Result::none) return {};
+  if (dkim2.result == Dkim2Result::temperror)
+    return smtp::Reply{451, {4, 7, 5}, "DKIM2: " + printable(dkim2.reason) + "; try again later"};
+  return smtp::Reply{550, {5, 7, 20}, "DKIM2: " + printable(dkim2.reason)};
+}
+
 }  // namespace
 
 std::vector<Identifier> identifiers(const std::optional<SpfVerdict>& spf,
@@ -71,6 +80,8 @@ std::optional<Refusal> refusal(const Verified& found, const conf::Smtp& policy) 
     if (auto reply = by_spf(found)) return Refusal{Refusal::By::spf, *std::move(reply)};
   if (policy.dmarc == conf::Smtp::Dmarc::reject && found.dmarc)
     if (auto reply = by_dmarc(found)) return Refusal{Refusal::By::dmarc, *std::move(reply)};
+  if (policy.dkim2 == conf::Smtp::Dkim2::reject && found.dkim2)
+    if (auto reply = by_dkim2(found)) return Refusal{Refusal::By::dkim2, *std::move(reply)};
   return {};
 }
 
@@ -82,6 +93,7 @@ std::string summary(const Verified& found) {
     if (found.dkim.empty()) out += "none";
     for (std::size_t i = 0; i < found.dkim.size() && i < DkimCheck::most_signatures; ++i)
       out.append(i == 0 ? "" : ",").append(text(found.dkim[i].result));
+    if (found.dkim2) out.append(" dkim2=").append(text(found.dkim2->result));
     // Without SPF a failure of DMARC says nothing.
     if (!found.handed_over) out.append(" dmarc=").append(text(found.dmarc->result));
   }

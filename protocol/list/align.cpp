@@ -100,11 +100,13 @@ std::string written(const mail::NameAddr& one) {
 
 AsksOfAuthor asks_of_author(const Settings& settings) {
   const AlignRules& rules = settings.align;
-  if (settings.anonymous || (rules.transparent && rules.dmarc != Dmarc::reject)) return AsksOfAuthor::nothing;
+  if (settings.anonymous) return AsksOfAuthor::nothing;
+  // DKIM2 continues a chain that verified on arrival.
+  const AsksOfAuthor at_least = settings.dkim2 ? AsksOfAuthor::signatures : AsksOfAuthor::nothing;
+  if (rules.transparent && rules.dmarc != Dmarc::reject) return at_least;
   const bool asks = rules.dmarc != Dmarc::accept && rules.when != DmarcWhen::always;
   if (asks && rules.when != DmarcWhen::unaligned) return AsksOfAuthor::policy;
-  return asks || rules.signatures != AuthorSignatures::keep ? AsksOfAuthor::signatures
-                                                            : AsksOfAuthor::nothing;
+  return asks || rules.signatures != AuthorSignatures::keep ? AsksOfAuthor::signatures : at_least;
 }
 
 bool is_unaligned(const Settings& settings, const Authenticity& authenticity, const mail::Draft& draft) {

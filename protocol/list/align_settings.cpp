@@ -71,6 +71,11 @@ const std::vector<SettingKey>& align_setting_keys() {
        "posts stay as they are, so that all signatures hold: fields are only added, at the top",
        [](Settings& s, std::string_view t) { return read_flag(s.align.transparent, t); },
        [](const Settings& s) { return print_flag(s.align.transparent); }},
+      {"dkim2", "true | false",
+       "each copy has a DKIM2 signature of its own by the list's domain, and says how to undo what the list "
+       "changed",
+       [](Settings& s, std::string_view t) { return read_flag(s.dkim2, t); },
+       [](const Settings& s) { return print_flag(s.dkim2); }},
   };
   return keys;
 }

@@ -92,13 +92,15 @@ std::vector<mail::Own> list_fields(const List& list) {
 
 namespace {
 
-constexpr std::array<std::string_view, 14> names_the_author = {"Reply-To",
+constexpr std::array<std::string_view, 16> names_the_author = {"Reply-To",
                                                                "Sender",
                                                                "Received",
                                                                "Message-ID",
                                                                "Resent-Message-ID",
                                                                "DKIM-Signature",
                                                                "DomainKey-Signature",
+                                                               "DKIM2-Signature",
+                                                               "Message-Instance",
                                                                "Organization",
                                                                "User-Agent",
                                                                "Return-Path",

@@ -35,6 +35,9 @@ std::string_view plain(Value value, const Reader& reader) {
     case Value::none:
     case Value::signatures:
     case Value::signatures_and_author:
+    case Value::dkim2:
+    case Value::dkim2_and_author:
+    case Value::instance_hashes:
       break;
   }
   return {};

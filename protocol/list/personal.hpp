@@ -25,6 +25,9 @@ enum class Value : mail::Blank {
       5,  // DKIM-Signature fields: the first blank of a message that we sign (server/delivery/signing.hpp)
   leave_url = 6,              // leave_token.hpp
   signatures_and_author = 7,  // as `signatures`; also by the keys of the domain in From
+  dkim2 = 8,                  // as `signatures`, with a DKIM2-Signature
+  dkim2_and_author = 9,       // as `signatures_and_author`, with a DKIM2-Signature
+  instance_hashes = 10,       // in our Message-Instance: the value of h= (auth/dkim2_make.hpp)
 };
 /// The blank stands in a part that is quoted-printable.
 constexpr mail::Blank quoted_printable = 0x80;

@@ -169,6 +169,11 @@ class Judging {
       return refuse("loop", 554, {5, 4, 6}, "loop: the message has been through " + address_ + " already");
     if (post_.received > max_received)
       return refuse("received", 554, {5, 4, 6}, "loop: the message has more than 100 Received fields");
+    if (besides_.do_not_explode)
+      return refuse(
+          "donotexplode", 550, {5, 7, 1},
+          "the sender of the message asks that it goes to one recipient (donotexplode, DKIM2), and " +
+              address_ + " is a list");
     return false;
   }
 

@@ -2,7 +2,7 @@
 //
 // The sender is the author in From, then the envelope sender with BATV's prvs= undone; never Reply-To or
 // Sender, which a stranger can fill with a member's address. The rules are asked in this order, and the first that decides ends
-// it: null reverse path and automatic mail, loop, From, the form of the header, bans, size, the moderator password, emergency, the member's own action (moderation), the list's
+// it: null reverse path and automatic mail, loop, donotexplode (DKIM2), From, the form of the header, bans, size, the moderator password, emergency, the member's own action (moderation), the list's
 // own rules about senders who are no members, nonmembers; and where these defer to the rules behind: destination, number of
 // recipients, header rules. Each refusal is a 5xx reply with a sentence that the poster can act on. Pure: whether somebody is
 // a member is asked of a function.
@@ -55,7 +55,7 @@ enum class Outcome : std::uint8_t { accept, hold, reject, discard };
 const char* text(Outcome);
 
 struct Judgement {
-  /// Which rule decided: null_sender, automatic, loop, received, banned, max_size, from, form, approved, emergency, member_moderation (of one
+  /// Which rule decided: null_sender, automatic, loop, received, donotexplode, banned, max_size, from, form, approved, emergency, member_moderation (of one
   /// member, or of the list), accept_these, hold_these, reject_these, discard_these, nonmembers, implicit_destination,
   /// max_recipients, header_rules; milter: a filter wants it held; member: none of them.
   const char* rule = "";
@@ -81,6 +81,7 @@ std::optional<smtp::Reply> form_refusal(const Post& post);
 struct Besides {
   bool approved = false;                               // the post holds the moderator password (approved.hpp)
   const AddressPatterns* banned_everywhere = nullptr;  // [lists] bans of the configuration
+  bool do_not_explode = false;  // an earlier hop asks that it goes to one recipient (auth::dkim2_requests)
 };
 /// `rules`: those of the list.
 Judgement judge(const List& list, const Rules& rules, const Post& post, const MemberOf& member_of,

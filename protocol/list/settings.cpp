@@ -43,4 +43,14 @@ Copies copies_for(const Settings& settings, std::uint32_t post_number) {
   return Copies::bulk;
 }
 
+std::optional<std::string> misfit(const Settings& settings) {
+  const bool alone =
+      copies_for(settings, 1) == Copies::each_verp && copies_for(settings, 2) == Copies::each_verp;
+  if (settings.dkim2 && !alone)
+    return "dkim2: a signature names sender and recipient of its copy, so that each copy needs an envelope "
+           "sender "
+           "of its own: verp=always, or verp=personalized with personalize=individual";
+  return std::nullopt;
+}
+
 }  // namespace spoold::list

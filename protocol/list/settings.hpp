@@ -149,6 +149,7 @@ struct Settings {
   bool anonymous = false;
   bool one_click = false;  // List-Unsubscribe differs between copies (leave_token.hpp)
   AlignRules align;
+  bool dkim2 = false;  // each copy has a DKIM2 signature of its own (auth/dkim2_make.hpp)
   ArchiveRules archive;
   DigestRules digest;
   FilterRules filter;
@@ -186,5 +187,8 @@ struct Member {
 /// is in protocol/README.md.
 enum class Copies : std::uint8_t { bulk, each_plain, each_verp };
 Copies copies_for(const Settings& settings, std::uint32_t post_number);
+
+/// Settings of which each is right and which cannot stand together: one sentence.
+std::optional<std::string> misfit(const Settings& settings);
 
 }  // namespace spoold::list

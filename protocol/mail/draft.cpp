@@ -164,6 +164,19 @@ Outgoing Draft::outgoing() const {
   return out;
 }
 
+std::vector<Splice> Draft::body() const {
+  std::vector<Splice> pieces;
+  std::uint64_t at = received_.end();
+  for (const Edit& edit : edits_) {
+    pieces.push_back({.offset = at, .length = edit.from - at, .own = {}, .blank = 0});
+    for (const Own& own : edit.own)
+      pieces.push_back({.offset = edit.from, .length = 0, .own = own.text, .blank = own.blank});
+    at = edit.to;
+  }
+  pieces.push_back({.offset = at, .length = content_.size - at, .own = {}, .blank = 0});
+  return pieces;
+}
+
 std::vector<Restored> Draft::way_back(std::string_view content) const {
   std::vector<Restored> way;
   const auto kept = [&](std::uint64_t offset, std::uint64_t length) { way.push_back({offset, length, {}}); };

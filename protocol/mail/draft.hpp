@@ -116,6 +116,8 @@ class Draft {
   void narrow(std::uint64_t begin, std::uint64_t end);
 
   Outgoing outgoing() const;
+  /// What of outgoing() is the body.
+  std::vector<Splice> body() const;
   /// `content`: all of it, as received.
   std::vector<Restored> way_back(std::string_view content) const;
 

@@ -14,6 +14,7 @@
 #include "server/admin/directory_request.hpp"
 #include "server/admin/views.hpp"
 #include "server/idna.hpp"
+#include "server/office/signing.hpp"
 #include "server/verp_key.hpp"
 #include "store/blocking.hpp"
 #include "store/directory/apply.hpp"
@@ -111,6 +112,16 @@ std::optional<std::string> unknown_list(const Request& request, const Wishes& wi
   return std::nullopt;
 }
 
+/// Settings that a list cannot have together, or not with this configuration.
+std::optional<std::string> misfit(const Request& request, const Wishes& wishes, std::string_view domain,
+                                  const list::Settings& settings) {
+  if (auto wrong = list::misfit(settings)) return wrong;
+  const bool wished = std::ranges::any_of(wishes, [](const auto& wish) { return wish.first == "dkim2"; });
+  if (!wished || !settings.dkim2 || has_keys(request.settings, domain)) return std::nullopt;
+  return "dkim2: there is no [[dkim]] table of " + std::string(domain) +
+         ", so that nothing can be signed: " + "spoolctl dkim create " + std::string(domain) + " makes keys";
+}
+
 }  // namespace
 
 Json list_create(const Request& request) {
@@ -123,6 +134,8 @@ Json list_create(const Request& request) {
   if (const auto wrong = seal_password(request, lower(address.text()), *wishes))
     return failure(Exit::usage, *wrong);
   if (const auto wrong = apply_settings(*wishes, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = misfit(request, *wishes, address.domain(), settings))
+    return failure(Exit::usage, *wrong);
   if (settings.owners.empty())
     return failure(Exit::usage, "a list needs at least one owner: --owner ADDRESS");
   const std::string local = lower(address.local());
@@ -150,6 +163,8 @@ Json list_set(const Request& request) {
   list::Settings settings = found->settings;
   if (const auto wrong = apply_settings(*wishes, settings)) return failure(Exit::usage, *wrong);
   if (const auto wrong = unknown_list(request, *wishes, settings)) return failure(Exit::usage, *wrong);
+  if (const auto wrong = misfit(request, *wishes, found->domain, settings))
+    return failure(Exit::usage, *wrong);
   if (!request.dry_run) {
     const Done done = submit(request, directory::SetList{found->id, *wishes});
     if (!done.failure.is_null()) return done.failure;

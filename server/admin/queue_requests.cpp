@@ -230,6 +230,7 @@ Json stats(const Request& request) {
   answer["failed_logins"] = s.failed_logins.load();
   answer["spf_refused"] = s.spf_refused.load();
   answer["dmarc_refused"] = s.dmarc_refused.load();
+  answer["dkim2_refused"] = s.dkim2_refused.load();
   answer["dnsbl_refused"] = s.dnsbl_refused.load();
   answer["fcrdns_refused"] = s.fcrdns_refused.load();
   answer["helo_refused"] = s.helo_refused.load();

@@ -5,6 +5,7 @@
 #include <unordered_map>
 
 #include "conf/load.hpp"
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/list/approved.hpp"
 #include "protocol/list/leave_token.hpp"
 #include "protocol/mail/ascii.hpp"
@@ -279,9 +280,10 @@ list::Judgement Reads::judge(const list::List& list, const mail::Header& header,
                              std::string_view reverse_path, std::uint64_t size) const {
   const store::Read read(store_);
   const list::AddressPatterns bans(settings_.lists.bans);
-  return list::judge(list, list::Rules(list.settings.moderation.rules),
-                     list::Post(header, reverse_path, size), member_of(read, list.id),
-                     {list::is_approved(list, header, hmac_), &bans});
+  return list::judge(
+      list, list::Rules(list.settings.moderation.rules), list::Post(header, reverse_path, size),
+      member_of(read, list.id),
+      {list::is_approved(list, header, hmac_), &bans, auth::dkim2_requests(header.fields()).do_not_explode});
 }
 
 std::string Reads::envelope_sender(const list::List& list, std::uint32_t post,

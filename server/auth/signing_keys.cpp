@@ -5,6 +5,7 @@
 #include <openssl/x509.h>
 
 #include <algorithm>
+#include <mutex>
 #include <stdexcept>
 #include <utility>
 
@@ -19,11 +20,35 @@ struct FreeContext {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
 
+using Context = std::unique_ptr<EVP_MD_CTX, FreeContext>;
+
 [[noreturn]] void failed(const char* what) {
   throw std::runtime_error(std::string(what) + ": " + openssl_reason());
 }
 
 }  // namespace
+
+/// Ed25519: a context is made ready once, and signs any number of times: to make it ready takes OpenSSL's locks. As many as
+/// threads sign at a time.
+struct SigningKey::Contexts {
+  std::mutex mutex;
+  std::vector<Context> free;
+
+  Context take() {
+    const std::lock_guard lock(mutex);
+    if (free.empty()) return nullptr;
+    Context one = std::move(free.back());
+    free.pop_back();
+    return one;
+  }
+  void put(Context one) {
+    const std::lock_guard lock(mutex);
+    free.push_back(std::move(one));
+  }
+};
+
+SigningKey::SigningKey(PrivateKey key, auth::KeyType type)
+    : key_(std::move(key)), type_(type), contexts_(std::make_shared<Contexts>()) {}
 
 tl::expected<SigningKey, std::string> SigningKey::read(const std::string& path) {
   auto key = read_private_key(path, KeyRights::owner_and_group);
@@ -84,16 +109,19 @@ std::string SigningKey::sign(std::string_view octets) const {
     digest->update(octets);
     octets = hash = digest->finish();
   }
-  const std::unique_ptr<EVP_MD_CTX, FreeContext> context(EVP_MD_CTX_new());
+  Context context = contexts_->take();
+  const bool ready = context != nullptr;
+  if (!ready) context.reset(EVP_MD_CTX_new());
   const EVP_MD* md = type_ == KeyType::rsa ? EVP_sha256() : nullptr;
   const auto* in = reinterpret_cast<const unsigned char*>(octets.data());
   std::string signature(static_cast<std::size_t>(EVP_PKEY_get_size(key_.get())), '\0');
   std::size_t size = signature.size();
-  if (!context || EVP_DigestSignInit(context.get(), nullptr, md, nullptr, key_.get()) != 1 ||
+  if (!context || (!ready && EVP_DigestSignInit(context.get(), nullptr, md, nullptr, key_.get()) != 1) ||
       EVP_DigestSign(context.get(), reinterpret_cast<unsigned char*>(signature.data()), &size, in,
                      octets.size()) != 1)
     failed("a signature could not be made");
   signature.resize(size);
+  if (type_ == KeyType::ed25519) contexts_->put(std::move(context));
   return signature;
 }
 
@@ -131,6 +159,28 @@ std::string SigningKeys::signatures(const std::string& domain, const std::vector
     all += auth::signed_field(made, one.key.sign(made.octets));
   }
   return all;
+}
+
+std::optional<bool> SigningKeys::verifies(const auth::Dkim2Returned& copy) const {
+  const auto found = by_domain_.find(copy.domain);
+  if (found == by_domain_.end()) return std::nullopt;
+  const auto one = std::ranges::find(found->second, copy.selector, &One::selector);
+  if (one == found->second.end()) return std::nullopt;
+  return verify({one->key.type(), one->key.public_key(), copy.signature, copy.octets}) == auth::Proved::yes;
+}
+
+std::string SigningKeys::dkim2_signature(const std::string& domain, const auth::Dkim2Chain& chain,
+                                         std::string_view hash_value, auth::Dkim2SignAs as) const {
+  const auto found = by_domain_.find(domain);
+  if (found == by_domain_.end()) return {};
+  const auto ed25519 =
+      std::ranges::find_if(found->second, [](const One& one) { return one.key.type() == KeyType::ed25519; });
+  const One& one = ed25519 != found->second.end() ? *ed25519 : found->second.front();
+  as.domain = domain;
+  as.selector = one.selector;
+  as.type = one.key.type();
+  const auth::Dkim2ToSign made = auth::dkim2_to_sign(chain, hash_value, as);
+  return auth::dkim2_signed_field(made, one.key.sign(made.octets));
 }
 
 }  // namespace spoold::server

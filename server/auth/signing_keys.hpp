@@ -18,6 +18,7 @@
 #include <tl/expected.hpp>
 
 #include "conf/load.hpp"
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/auth/dkim_sign.hpp"
 #include "server/auth/key_file.hpp"
 
@@ -42,9 +43,12 @@ class SigningKey {
   std::string sign(std::string_view octets) const;
 
  private:
-  SigningKey(PrivateKey key, auth::KeyType type) : key_(std::move(key)), type_(type) {}
+  struct Contexts;
+
+  SigningKey(PrivateKey key, auth::KeyType type);
   PrivateKey key_;
   auth::KeyType type_;
+  std::shared_ptr<Contexts> contexts_;
 };
 
 class SigningKeys {
@@ -58,6 +62,12 @@ class SigningKeys {
   /// those of the message as it goes out. Empty: the domain has no key.
   std::string signatures(const std::string& domain, const std::vector<mail::Field>& fields,
                          std::string_view body_hash, TimePoint at) const;
+  /// The DKIM2-Signature of one copy, by the domain's first Ed25519 key; without one, by its first key. `as`: but for what the key
+  /// says. Empty: the domain has no key.
+  std::string dkim2_signature(const std::string& domain, const auth::Dkim2Chain& chain,
+                              std::string_view hash_value, auth::Dkim2SignAs as) const;
+  /// Is it one by this key? Nothing: there is no such key. On a thread that may compute.
+  std::optional<bool> verifies(const auth::Dkim2Returned& copy) const;
   /// "FILE:LINE:COLUMN: warning: ...": keys that receivers may refuse.
   const std::vector<std::string>& warnings() const { return warnings_; }
 

@@ -69,10 +69,13 @@ std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, M
     });
   };
   const bool individual = held.blanks && is_individual(*held.blanks);
+  Envelope envelope;
+  if (held.blanks && has_dkim2(*held.blanks)) envelope = {mail.sender, mail.addresses.front()};
   if (convert) {
-    session.form = context_.seven_bit.of(held.message, individual ? mail.copy : nullptr, on_ready);
+    session.form =
+        context_.seven_bit.of(held.message, individual ? mail.copy : nullptr, on_ready, std::move(envelope));
   } else {
-    session.form = context_.signing.of(held.message, *held.blanks, mail.copy, on_ready);
+    session.form = context_.signing.of(held.message, *held.blanks, mail.copy, on_ready, std::move(envelope));
     if (!individual) held.form = session.form;
   }
   session.unready = std::move(mail);

@@ -41,12 +41,14 @@ SevenBit::~SevenBit() {
 }
 
 std::shared_ptr<Form> SevenBit::of(const store::Message& message, std::shared_ptr<const Copy> personal,
-                                   std::function<void()> on_ready) {
+                                   std::function<void()> on_ready, Envelope envelope) {
   const std::lock_guard lock(mutex_);
   if (personal) {
     const auto form = std::make_shared<Form>(message.id);
     form->when_ready(std::move(on_ready));
-    asio::post(thread_, [this, form, message, personal] { make(form, message, personal.get()); });
+    asio::post(thread_, [this, form, message, personal, envelope = std::move(envelope)] {
+      make(form, message, personal.get(), envelope);
+    });
     return form;
   }
   auto found =
@@ -55,16 +57,17 @@ std::shared_ptr<Form> SevenBit::of(const store::Message& message, std::shared_pt
     kept_.splice(kept_.begin(), kept_, found);
   } else {
     const auto& form = kept_.emplace_front(std::make_shared<Form>(message.id));
-    asio::post(thread_, [this, form, message] { make(form, message, nullptr); });
+    asio::post(thread_, [this, form, message] { make(form, message, nullptr, {}); });
   }
   kept_.front()->when_ready(std::move(on_ready));
   return kept_.front();
 }
 
-void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal) {
+void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal,
+                    const Envelope& envelope) {
   const crash::Handling handling(message.id);
   try {
-    convert(*form, message, personal);
+    convert(*form, message, personal, envelope);
   } catch (...) {
     form->failed = std::current_exception();
   }
@@ -82,7 +85,8 @@ void SevenBit::make(const std::shared_ptr<Form>& form, const store::Message& mes
   }
 }
 
-void SevenBit::convert(Form& form, const store::Message& message, const Copy* personal) const {
+void SevenBit::convert(Form& form, const store::Message& message, const Copy* personal,
+                       const Envelope& envelope) const {
   if (message.size > mime::most_converted) {
     form.why_not =
         "it is larger than the " + std::to_string(mime::most_converted) + " octets that are converted";
@@ -104,7 +108,7 @@ void SevenBit::convert(Form& form, const store::Message& message, const Copy* pe
     form.why_not = std::move(converted.error());
     return;
   }
-  if (is_signed(blanks)) *converted = signing_.signatures(message, blanks, *converted) + *converted;
+  if (is_signed(blanks)) *converted = signing_.converted(message, blanks, envelope, *std::move(converted));
   form.converted = true;
   form.size = converted->size();
   log::event(log::Level::info, "converted",

@@ -15,6 +15,7 @@
 #include <mutex>
 #include "server/asio.hpp"
 #include "server/delivery/form.hpp"
+#include "server/delivery/signing.hpp"
 #include "store/spool/types.hpp"
 
 namespace spoold::store {
@@ -22,8 +23,6 @@ class Store;
 }
 
 namespace spoold::server {
-
-class Signing;
 
 class SevenBit {
  public:
@@ -35,11 +34,13 @@ class SevenBit {
   /// Any thread. Where the form is not ready() yet, `on_ready` is called when it is: it must only hand on.
   /// `personal`: the copy of a personalised post, which is converted for itself and not kept; else nothing.
   std::shared_ptr<Form> of(const store::Message& message, std::shared_ptr<const Copy> personal,
-                           std::function<void()> on_ready);
+                           std::function<void()> on_ready, Envelope envelope = {});
 
  private:
-  void make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal);
-  void convert(Form& form, const store::Message& message, const Copy* personal) const;
+  void make(const std::shared_ptr<Form>& form, const store::Message& message, const Copy* personal,
+            const Envelope& envelope);
+  void convert(Form& form, const store::Message& message, const Copy* personal,
+               const Envelope& envelope) const;
 
   store::Store& store_;
   Signing& signing_;

@@ -9,6 +9,7 @@
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/mailbox.hpp"
 #include "server/auth/crypto.hpp"
+#include "server/auth/signed_mail.hpp"
 #include "server/crash_notes.hpp"
 #include "server/log.hpp"
 #include "store/store.hpp"
@@ -19,13 +20,41 @@ namespace {
 constexpr std::size_t most_known = 1000, most_octets = 8 << 20, most_behind = 64 << 10;
 // A header as it came in is smaller (mail::HeaderLimits); what we added stands in it, too.
 constexpr mail::HeaderLimits limits{512 * 1024, 8192};
-constexpr mail::Blank place = list::blank(list::Value::signatures),
-                      place_of_author = list::blank(list::Value::signatures_and_author);
+
+using list::Value;
+
+mail::Blank front_of(const std::vector<store::BlankAt>& blanks) {
+  return blanks.empty() ? list::blank(Value::none) : blanks.front().blank;
+}
+bool by_author(const std::vector<store::BlankAt>& blanks) {
+  return front_of(blanks) == list::blank(Value::signatures_and_author) ||
+         front_of(blanks) == list::blank(Value::dkim2_and_author);
+}
+/// In nothing but the signatures of DKIM2.
+bool differ_in_dkim2_alone(const std::vector<store::BlankAt>& blanks) {
+  return has_dkim2(blanks) && blanks.size() == 2;
+}
+
+std::string domain_for(const store::Message& message, const mail::Header& header) {
+  return mail::lower(message.list != 0 ? std::string(domain_of(message.list_address))
+                                       : auth::author_domain(header));
+}
+
+/// When its signatures are made for the first time: a post that was held has the id of its release.
+TimePoint made_at(const store::Message& message) {
+  return std::max(message.arrived, TimePoint(Duration(message.id >> 22)));
+}
 
 }  // namespace
 
+bool has_dkim2(const std::vector<store::BlankAt>& blanks) {
+  return front_of(blanks) == list::blank(Value::dkim2) ||
+         front_of(blanks) == list::blank(Value::dkim2_and_author);
+}
+
 bool is_signed(const std::vector<store::BlankAt>& blanks) {
-  return !blanks.empty() && (blanks.front().blank == place || blanks.front().blank == place_of_author);
+  return has_dkim2(blanks) || front_of(blanks) == list::blank(Value::signatures) ||
+         front_of(blanks) == list::blank(Value::signatures_and_author);
 }
 
 bool is_individual(const std::vector<store::BlankAt>& blanks) {
@@ -70,7 +99,8 @@ Signing::Known& Signing::known(store::Id message) {
 }
 
 std::shared_ptr<Form> Signing::of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                                  std::shared_ptr<const Copy> copy, std::function<void()> on_ready) {
+                                  std::shared_ptr<const Copy> copy, std::function<void()> on_ready,
+                                  Envelope envelope) {
   std::shared_ptr<Form> form;
   if (!is_individual(blanks)) {
     const std::lock_guard lock(mutex_);
@@ -85,10 +115,10 @@ std::shared_ptr<Form> Signing::of(const store::Message& message, const std::vect
     form = std::make_shared<Form>(message.id);
   }
   form->when_ready(std::move(on_ready));
-  asio::post(pool_, [this, form, message, blanks, copy = std::move(copy)] {
+  asio::post(pool_, [this, form, message, blanks, copy = std::move(copy), envelope = std::move(envelope)] {
     const crash::Handling handling(message.id);
     try {
-      make(*form, message, blanks, *copy);
+      make(*form, message, blanks, *copy, envelope);
     } catch (...) {
       form->failed = std::current_exception();
     }
@@ -98,11 +128,47 @@ std::shared_ptr<Form> Signing::of(const store::Message& message, const std::vect
 }
 
 void Signing::make(Form& form, const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                   const Copy& copy) {
+                   const Copy& copy, const Envelope& envelope) {
   auto made = std::make_shared<Copy>(copy);
-  made->values.front() = fields_for(message, blanks, hashed_of(message, blanks, copy));
+  if (has_dkim2(blanks))
+    sign_dkim2(*made, message, blanks, envelope);
+  else
+    made->values.front() = fields_for(message, blanks, hashed_of(message, blanks, copy));
   form.size = message.size + made->size();
   form.copy = std::move(made);
+}
+
+void Signing::sign_dkim2(Copy& copy, const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                         const Envelope& envelope) {
+  std::shared_ptr<const Shared> known;
+  Shared own;
+  if (differ_in_dkim2_alone(blanks)) {
+    known = shared(message, blanks);
+  } else {
+    const Hashed hashed = hashed_of(message, blanks, copy);
+    describe(own, message, blanks, hashed);
+  }
+  const Shared& of = known ? *known : own;
+  copy.values.front() = of.signatures + keys_.get()->dkim2_signature(of.domain, of.chain, of.instance_value,
+                                                                     {.domain = {},
+                                                                      .selector = {},
+                                                                      .mail_from = envelope.mail_from,
+                                                                      .rcpt_to = envelope.rcpt_to,
+                                                                      .at = made_at(message)});
+  const auto hashes = std::ranges::find(blanks, list::blank(Value::instance_hashes), &store::BlankAt::blank);
+  if (hashes != blanks.end())
+    copy.values[static_cast<std::size_t>(hashes - blanks.begin())] = of.instance_value;
+}
+
+/// What DKIM2 signs of a copy.
+void Signing::describe(Shared& out, const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                       const Hashed& hashed) {
+  const auto header = mail::Header::scan(hashed.header, limits);
+  if (!header) return;
+  out.domain = domain_for(message, *header);
+  out.signatures = fields_for(message, blanks, hashed);
+  out.instance_value = instance_value(header->fields(), hashed.simple_hash);
+  out.chain = auth::dkim2_chain(header->fields());
 }
 
 std::shared_ptr<const Signing::Shared> Signing::shared(const store::Message& message,
@@ -111,7 +177,10 @@ std::shared_ptr<const Signing::Shared> Signing::shared(const store::Message& mes
     const std::lock_guard lock(mutex_);
     if (auto shared = known(message.id).shared) return shared;
   }
-  auto shared = std::make_shared<const Shared>(read(message, nullptr, blanks));
+  auto made = std::make_shared<Shared>(read(message, nullptr, blanks, has_dkim2(blanks)));
+  if (differ_in_dkim2_alone(blanks))
+    describe(*made, message, blanks, {made->header, made->body_hash, made->simple_hash});
+  const std::shared_ptr<const Shared> shared = std::move(made);
   const std::lock_guard lock(mutex_);
   Known& one = known(message.id);
   if (!one.shared) one.shared = shared, size_ += shared->size();
@@ -121,14 +190,15 @@ std::shared_ptr<const Signing::Shared> Signing::shared(const store::Message& mes
 Signing::Hashed Signing::hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                                    const Copy& copy) {
   const auto whole = [&](std::shared_ptr<const Copy> of) {
-    Shared read_once = read(message, std::move(of), {});
-    return Hashed{std::move(read_once.header), std::move(read_once.body_hash)};
+    Shared read_once = read(message, std::move(of), {}, has_dkim2(blanks));
+    return Hashed{std::move(read_once.header), std::move(read_once.body_hash),
+                  std::move(read_once.simple_hash)};
   };
   if (!is_individual(blanks)) return whole(nullptr);
   const std::shared_ptr<const Shared> shared = this->shared(message, blanks);
   const bool in_body = blanks.back().at >= shared->header.size();
   if (in_body && !shared->before) return whole(std::make_shared<const Copy>(copy));
-  Hashed own{{}, shared->body_hash};
+  Hashed own{{}, shared->body_hash, shared->simple_hash};
   std::size_t from = 0, i = 0;
   for (; i < blanks.size() && i < copy.values.size() && blanks[i].at < shared->header.size(); ++i) {
     own.header.append(shared->header, from, blanks[i].at - from).append(copy.values[i]);
@@ -136,39 +206,56 @@ Signing::Hashed Signing::hashed_of(const store::Message& message, const std::vec
   }
   own.header.append(shared->header, from);
   if (!in_body) return own;
-  auth::BodyHash body = shared->before->copy();
-  const std::string_view behind = shared->behind;
-  for (from = 0; i < blanks.size() && i < copy.values.size(); ++i) {
-    const std::size_t at = blanks[i].at - shared->from;
-    body.update(behind.substr(from, at - from));
-    body.update(copy.values[i]);
-    from = at;
-  }
-  body.update(behind.substr(from));
-  own.body_hash = *body.finish();
+  const auto first = i;
+  const auto hash = [&](auth::BodyHash body) {
+    const std::string_view behind = shared->behind;
+    from = 0;
+    for (i = first; i < blanks.size() && i < copy.values.size(); ++i) {
+      const std::size_t at = blanks[i].at - shared->from;
+      body.update(behind.substr(from, at - from));
+      body.update(copy.values[i]);
+      from = at;
+    }
+    body.update(behind.substr(from));
+    return *body.finish();
+  };
+  own.body_hash = hash(shared->before->copy());
+  if (shared->simple_before) own.simple_hash = hash(shared->simple_before->copy());
   return own;
 }
 
 // The message once, slice by slice. The header is in memory; of the body only what is behind the first value in it (`blanks`).
 Signing::Shared Signing::read(const store::Message& message, std::shared_ptr<const Copy> copy,
-                              const std::vector<store::BlankAt>& blanks) const {
+                              const std::vector<store::BlankAt>& blanks, bool dkim2) const {
   WireStream stream(store_, message, true, std::move(copy));
   Shared out;
   auth::BodyHash body(true, std::nullopt, new_sha256);
+  std::optional<auth::BodyHash> simple;
+  if (dkim2) simple.emplace(false, std::nullopt, new_sha256);
+  const auto update = [&](std::string_view octets) {
+    body.update(octets);
+    if (simple) simple->update(octets);
+  };
+  const auto first_value = [&] {
+    body.hash_now();
+    out.before.emplace(body.copy());
+    if (!simple) return;
+    simple->hash_now();
+    out.simple_before.emplace(simple->copy());
+  };
   std::uint64_t at = 0;
   std::optional<std::uint64_t> first;  // the first value in the body
   const auto take = [&](std::string_view octets) {
     if (first && !out.before && at + octets.size() > *first) {
       const auto before = static_cast<std::size_t>(*first - at);
-      body.update(octets.substr(0, before));
+      update(octets.substr(0, before));
       octets.remove_prefix(before);
       at = *first;
-      body.hash_now();
-      out.before.emplace(body.copy());
+      first_value();
       out.from = at;
     }
     if (out.before) out.behind += octets;
-    body.update(octets);
+    update(octets);
     at += octets.size();
   };
   bool in_header = true;
@@ -194,32 +281,46 @@ Signing::Shared Signing::read(const store::Message& message, std::shared_ptr<con
     if (slice.empty()) break;
   }
   if (first && !out.before) {  // it stands at the very end
-    body.hash_now();
-    out.before.emplace(body.copy());
+    first_value();
     out.from = at;
   }
   out.body_hash = *body.finish();
+  if (simple) out.simple_hash = *simple->finish();
   return out;
 }
 
-std::string Signing::signatures(const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                                std::string_view mail) {
+std::string Signing::converted(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                               const Envelope& envelope, std::string mail) {
   const auto header = mail::Header::scan(mail, limits);
-  if (!header) return {};
-  auth::BodyHash body(true, std::nullopt, new_sha256);
-  body.update(mail.substr(header->end()));
-  return fields_for(message, blanks, {std::string(mail.substr(0, header->end())), *body.finish()});
+  if (!header) return mail;
+  SignMail how;
+  how.domain = domain_for(message, *header);
+  if (by_author(blanks)) how.author = mail::lower(auth::author_domain(*header));
+  how.at = message.arrived;
+  if (has_dkim2(blanks)) {
+    how.instance = auth::instance_field(1, {});
+    how.mail_from = envelope.mail_from;
+    how.rcpt_to = envelope.rcpt_to;
+    how.now = made_at(message);
+    std::string others;
+    std::size_t size = 0;
+    for (const mail::Field& field : header->fields()) {
+      size += field.raw.size();
+      if (!auth::is_instance(field) && !auth::is_signature(field)) others += field.raw;
+    }
+    mail.replace(0, size, others);
+  }
+  return signed_mail(*keys_.get(), how, std::move(mail));
 }
 
 std::string Signing::fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                                 const Hashed& hashed) {
   const auto header = mail::Header::scan(hashed.header, limits);
   if (!header) return {};
-  const std::string domain = mail::lower(message.list != 0 ? std::string(domain_of(message.list_address))
-                                                           : auth::author_domain(*header));
+  const std::string domain = domain_for(message, *header);
   const auto keys = keys_.get();
   std::string fields = keys->signatures(domain, header->fields(), hashed.body_hash, message.arrived);
-  if (!blanks.empty() && blanks.front().blank == place_of_author) {
+  if (by_author(blanks)) {
     const std::string author = mail::lower(auth::author_domain(*header));
     if (author != domain)
       fields.insert(0, keys->signatures(author, header->fields(), hashed.body_hash, message.arrived));

@@ -5,6 +5,9 @@
 // differ, each has its own, made when that copy is built; the hash of the body is computed once, unless a blank is in the body.
 // All of it is done on threads of their own; a transaction waits for its signature, and the loop of its lane does not.
 //
+// DKIM2 (office/dkim2.hpp) names the envelope, so that each copy has its own. What of it is the same in all copies is computed once: the
+// hash of the body; where copies differ in nothing else, the hash of the header and the signatures of DKIM too.
+//
 // Guarantees: t= is the time at which the message arrived, so that the same keys give the same octets whenever a copy is made: also
 // after a restart. The stated size is exact. No read transaction outlives a slice. The domain is that of the list, and of its author where
 // the place says so; of other mail that of its author. Keys are read at the start and at SIGHUP, never while mail goes out: a file that is gone changes nothing until
@@ -39,6 +42,13 @@ namespace spoold::server {
 bool is_signed(const std::vector<store::BlankAt>& blanks);
 /// There are other blanks: each copy is another one.
 bool is_individual(const std::vector<store::BlankAt>& blanks);
+/// The copies have signatures of DKIM2 too.
+bool has_dkim2(const std::vector<store::BlankAt>& blanks);
+
+/// Of the transaction of one copy, as MAIL and RCPT say it, without angle brackets.
+struct Envelope {
+  std::string mail_from, rcpt_to;
+};
 
 class Signing {
  public:
@@ -51,18 +61,21 @@ class Signing {
   void use(std::shared_ptr<const SigningKeys> keys);
 
   /// Any thread. `copy`: with the values of all other blanks. Where the form is not ready() yet, `on_ready` is called when it is:
-  /// it must only hand on.
+  /// it must only hand on. `envelope`: of a copy with a signature of DKIM2.
   std::shared_ptr<Form> of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                           std::shared_ptr<const Copy> copy, std::function<void()> on_ready);
-  /// Of a form of the message that is in memory: fields to stand in front of it.
-  std::string signatures(const store::Message& message, const std::vector<store::BlankAt>& blanks,
-                         std::string_view mail);
+                           std::shared_ptr<const Copy> copy, std::function<void()> on_ready,
+                           Envelope envelope = {});
+  /// A form of the message that was converted and is in memory, with its signatures. What it was before the conversion no recipe
+  /// says: its DKIM2 fields are the first ones.
+  std::string converted(const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                        const Envelope& envelope, std::string mail);
 
  private:
   /// What is signed of a copy: the header block, and the hash of what is behind it.
   struct Hashed {
     std::string header;
     std::string body_hash;
+    std::string simple_hash = {};  // of DKIM2
   };
   /// What copies that differ have in common: all of it without the values.
   struct Shared {
@@ -70,10 +83,16 @@ class Signing {
     std::string body_hash;
     // Where a value stands in the body: the hash of what is before the first one, and what is behind it. A copy then costs what
     // is behind it. Nothing: there is none, or too much is behind it.
-    std::optional<auth::BodyHash> before = {};
+    std::string simple_hash = {};
+    std::optional<auth::BodyHash> before = {}, simple_before = {};
     std::uint64_t from = 0;
     std::string behind = {};
-    std::size_t size() const { return header.size() + behind.size(); }
+    // Of DKIM2, where copies differ in nothing else.
+    std::string domain = {}, instance_value = {}, signatures = {};
+    auth::Dkim2Chain chain = {};
+    std::size_t size() const {
+      return header.size() + behind.size() + signatures.size() + chain.before.size() + chain.after.size();
+    }
   };
   struct Known {
     store::Id message = 0;
@@ -83,13 +102,17 @@ class Signing {
 
   Known& known(store::Id message);
   void make(Form& form, const store::Message& message, const std::vector<store::BlankAt>& blanks,
-            const Copy& copy);
+            const Copy& copy, const Envelope& envelope);
+  void sign_dkim2(Copy& copy, const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                  const Envelope& envelope);
   Hashed hashed_of(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                    const Copy& copy);
   std::shared_ptr<const Shared> shared(const store::Message& message,
                                        const std::vector<store::BlankAt>& blanks);
   Shared read(const store::Message& message, std::shared_ptr<const Copy> copy,
-              const std::vector<store::BlankAt>& blanks) const;
+              const std::vector<store::BlankAt>& blanks, bool dkim2) const;
+  void describe(Shared& out, const store::Message& message, const std::vector<store::BlankAt>& blanks,
+                const Hashed& hashed);
   std::string fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                          const Hashed& hashed);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "protocol/bounce/returned.hpp"
 #include "server/await_store.hpp"
 #include "server/delivery/ip.hpp"
 #include "server/inbound/by_mail.hpp"
@@ -55,7 +56,8 @@ void Intake::verify(smtp::ServerDialog::Action action) {
     verification_ = std::make_shared<Verification>(std::move(means), std::move(query));
     verification_->begin();
   }
-  if (dialog_.receiving()) verification_->content(content_.bytes(), dialog_.reader());
+  if (dialog_.receiving())
+    verification_->content(content_.bytes(), dialog_.reader(), dialog_.transaction().recipients);
 }
 
 void Intake::verify_post() {
@@ -68,7 +70,8 @@ void Intake::verify_post() {
   const auto asks = asks_of_author(read, rules_.addresses, dialog_.transaction());
   if (asks == list::AsksOfAuthor::nothing) return;
   verification_ =
-      std::make_shared<Verification>(means(true), reception_.store.now(), asks == list::AsksOfAuthor::policy);
+      std::make_shared<Verification>(means(true), reception_.store.now(), asks == list::AsksOfAuthor::policy,
+                                     dialog_.transaction().reverse_path);
 }
 
 void Intake::follow(smtp::ServerDialog::Action action) {
@@ -118,7 +121,8 @@ std::vector<smtp::Reply> Intake::refuse_all(const smtp::Reply& reply) {
 Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   // An error while slices were staged is answered now: the client heard nothing before the end of its data.
   if (const auto failed = std::exchange(staging_failed_, std::nullopt)) co_return refuse_all(*failed);
-  if (verification_) verification_->content(content_.bytes(), dialog_.reader());
+  if (verification_)
+    verification_->content(content_.bytes(), dialog_.reader(), dialog_.transaction().recipients);
   store::Result<store::ContentSource> source = co_await content_.finish(dialog_.reader().size());
   if (!source) co_return refuse_all(source.error());
 
@@ -126,7 +130,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   auth::Verified of_client;  // where neither SPF nor DMARC is asked
   if (verification_) {
     announced_.reset();  // it may wait for the DNS: nobody is to wait for it
-    verified = co_await verification_->result();
+    verified = co_await verification_->result(dialog_.transaction().recipients);
   } else if (screening_) {
     verified = &of_client;
     of_client.client = peer_.host;
@@ -153,6 +157,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     }
   }
   const smtp::Transaction& transaction = *subject.transaction;
+  co_await look_at_returned(subject);
   Disposition disposition = decide(subject, verified);
   while (disposition.unnumbered) {
     auto begin = [this, list = *disposition.unnumbered](store::Callback<void> done) {
@@ -196,10 +201,34 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
   co_return replies_of(disposition, accepted, dialog_.profile().lmtp);
 }
 
+// Only of what is in memory: a report is small.
+Awaitable<> Intake::look_at_returned(Subject& subject) {
+  const auto is_bounce = [](const smtp::Recipient& one) { return one.is<smtp::to::Bounce>(); };
+  if (!rules_.keys || !subject.source.bytes || reception_.proofs == nullptr ||
+      std::ranges::none_of(subject.transaction->recipients, is_bounce))
+    co_return;
+  const std::string text = bounce::returned_header(*subject.source.bytes);
+  const auto header = mail::Header::scan(text);
+  if (!header) co_return;
+  auto copy = auth::dkim2_returned(header->fields());
+  if (!copy) co_return;
+  auto work = [keys = rules_.keys, copy = *copy] { return keys->verifies(copy); };
+  const std::optional<bool> unknown;
+  const std::optional<bool> holds = co_await reception_.proofs->run(executor_, std::move(work), unknown);
+  if (!holds) co_return;
+  Returned returned;
+  returned.copy = *std::move(copy);
+  returned.holds = *holds;
+  subject.returned = std::move(returned);
+}
+
 std::optional<smtp::Reply> Intake::refused_by_policy(const auth::Verified& verified) {
   auto refusal = auth::refusal(verified, rules_.settings->smtp);
   if (!refusal) return {};
-  ++(refusal->by == auth::Refusal::By::spf ? reception_.stats.spf_refused : reception_.stats.dmarc_refused);
+  Stats& stats = reception_.stats;
+  ++(refusal->by == auth::Refusal::By::spf     ? stats.spf_refused
+     : refusal->by == auth::Refusal::By::dmarc ? stats.dmarc_refused
+                                               : stats.dkim2_refused);
   log_.refused(dialog_.transaction().reverse_path, "", refusal->reply);
   return std::move(refusal->reply);
 }
@@ -255,7 +284,8 @@ Disposition Intake::decide(const Subject& subject, const auth::Verified* verifie
                   .id = subject.id,
                   .quarantine = subject.filtered != nullptr ? subject.filtered->quarantined() : std::string(),
                   .rewritten = changed,
-                  .holds = subject.altered ? &*subject.altered : nullptr};
+                  .holds = subject.altered ? &*subject.altered : nullptr,
+                  .returned = subject.returned ? &*subject.returned : nullptr};
   return dispose(*rules_.settings, reception_.store, std::move(arrival));
 }
 

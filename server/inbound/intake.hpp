@@ -18,6 +18,7 @@
 #include "server/inbound/session_log.hpp"
 #include "server/inbound/verification.hpp"
 #include "server/office/acceptance.hpp"
+#include "server/office/returned.hpp"
 
 namespace spoold::server {
 
@@ -65,8 +66,10 @@ class Intake {
     const Filtered* filtered = nullptr;
     store::Id id = 0;
     std::optional<auth::Verified> altered = {};  // what still holds of what was verified
+    std::optional<Returned> returned = {};       // of a bounce
   };
   Disposition decide(const Subject& subject, const auth::Verified* verified) const;
+  Awaitable<> look_at_returned(Subject& subject);
   Awaitable<std::optional<smtp::Reply>> filter(Subject& subject, const auth::Verified* verified);
   Awaitable<smtp::Reply> discard();
   std::vector<smtp::Reply> refuse_all(const store::Error& error) { return refuse_all(reply_of(error)); }

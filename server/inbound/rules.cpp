@@ -7,7 +7,7 @@ namespace spoold::server {
 
 tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
     std::shared_ptr<const conf::Settings> settings, list::Hmac hmac,
-    const std::shared_ptr<const Certificates>& certificates) {
+    const std::shared_ptr<const Certificates>& certificates, std::shared_ptr<const SigningKeys> keys) {
   if (auto fault = templates_fault(*settings)) return tl::unexpected(*std::move(fault));
   if (auto fault = bans_fault(*settings)) return tl::unexpected(*std::move(fault));
   std::vector<std::shared_ptr<const TlsServer>> tls;
@@ -18,7 +18,7 @@ tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
     if (!made) return tl::unexpected("TLS of the listener " + listen.text + ": " + made.error());
     tls.back() = *std::move(made);
   }
-  return std::make_shared<const Rules>(std::move(settings), std::move(hmac), std::move(tls));
+  return std::make_shared<const Rules>(std::move(settings), std::move(hmac), std::move(tls), std::move(keys));
 }
 
 }  // namespace spoold::server

@@ -9,6 +9,7 @@
 
 #include "conf/settings.hpp"
 #include "protocol/smtp/server_dialog.hpp"
+#include "server/auth/signing_keys.hpp"
 #include "server/office/address_book.hpp"
 #include "server/tls/tls_server.hpp"
 
@@ -25,8 +26,9 @@ struct Door {
 struct Rules {
   /// `tls`: for each [[listen]] in order; absent ones have none.
   Rules(std::shared_ptr<const conf::Settings> the_settings, list::Hmac hmac,
-        std::vector<std::shared_ptr<const TlsServer>> tls = {})
-      : settings(std::move(the_settings)), addresses(settings, std::move(hmac)) {
+        std::vector<std::shared_ptr<const TlsServer>> tls = {},
+        std::shared_ptr<const SigningKeys> our_keys = nullptr)
+      : settings(std::move(the_settings)), addresses(settings, std::move(hmac)), keys(std::move(our_keys)) {
     tls.resize(settings->listen.size());
     for (const conf::Listen& listen : settings->listen) {
       Door& door = doors.emplace_back();
@@ -45,12 +47,13 @@ struct Rules {
 
   const std::shared_ptr<const conf::Settings> settings;
   const AddressBook addresses;
-  std::vector<Door> doors;  // of settings->listen
+  const std::shared_ptr<const SigningKeys> keys;  // by which copies that come back were signed; absent: none
+  std::vector<Door> doors;                        // of settings->listen
 };
 
 /// With a TlsServer for each listener that wants TLS; the error: what OpenSSL did not do.
 tl::expected<std::shared_ptr<const Rules>, std::string> make_rules(
     std::shared_ptr<const conf::Settings> settings, list::Hmac hmac,
-    const std::shared_ptr<const Certificates>& certificates);
+    const std::shared_ptr<const Certificates>& certificates, std::shared_ptr<const SigningKeys> keys);
 
 }  // namespace spoold::server

@@ -18,6 +18,7 @@
 #include "server/office/refusals.hpp"
 #include "server/office/report.hpp"
 #include "server/office/requests.hpp"
+#include "server/office/returned.hpp"
 #include "server/office/senders.hpp"
 #include "server/office/signing.hpp"
 #include "store/directory/directory.hpp"
@@ -88,8 +89,13 @@ class Disposing {
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
     if (const auto list = complained()) return to_owners(recipient, *list);
-    return bounced(recipient, to.list, to.member,
-                   read_report(settings_, read_, to.list, to.member, content(), arrival_.at));
+    std::string member = to.member;
+    if (arrival_.returned != nullptr)
+      if (auto refusal = forged(*arrival_.returned, recipient.address, member))
+        return {std::move(refusal), {}};
+    ReportRead report = read_report(settings_, read_, to.list, member, content(), arrival_.at);
+    if (arrival_.returned != nullptr) note_authentic(report);
+    return bounced(recipient, to.list, member, std::move(report));
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
     return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));

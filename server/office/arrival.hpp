@@ -17,6 +17,7 @@ namespace spoold::server {
 
 class AddressBook;
 class RequestPace;
+struct Returned;
 
 struct Arrival {
   const smtp::Transaction& transaction;
@@ -48,6 +49,7 @@ struct Arrival {
   // Of a held post (store::HeldPost) that is accepted now.
   std::string_view been_there = {};
   const std::vector<list::ListId>* given_to = nullptr;
+  const Returned* returned = nullptr;  // of a bounce that returns a copy signed by us (returned.hpp)
 };
 
 /// "client.example ([192.0.2.1])"; a name that is no host name is left out of the field.

@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <utility>
 
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/digest.hpp"
 #include "protocol/list/filter.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mime/parts.hpp"
+#include "server/office/dkim2.hpp"
 #include "server/office/drafts.hpp"
 #include "server/office/signing.hpp"
 #include "store/directory/directory.hpp"
@@ -72,7 +74,8 @@ store::NewMessage message_of(const conf::Settings& settings, const list::List& l
   }
   out.body.push_back({offset, made.body.size(), {}});
   put(std::move(out), m);
-  place_signatures(settings, list.domain, m);
+  const bool dkim2 = has_dkim2(settings, list, m.message.copies);
+  place_signatures(settings, list.domain, m, {}, dkim2 ? auth::instance_field(1, {}) : std::string());
   return m;
 }
 

@@ -106,10 +106,11 @@ bool Drafts::keeps_from(const mail::Draft& draft) const {
   return came != nullptr && goes != nullptr && came->raw == goes->raw;
 }
 
-void Drafts::sign(store::NewMessage& message, std::string_view author) const {
+void Drafts::sign(store::NewMessage& message, std::string_view author, std::string instance) const {
   if (settings_.dkim_keys.empty()) return;
   if (message.message.list != 0)
-    place_signatures(settings_, domain_of(message.message.list_address), message, author);
+    place_signatures(settings_, domain_of(message.message.list_address), message, author,
+                     std::move(instance));
   else if (arrival_.may_relay || !arrival_.user.empty())
     place_signatures(settings_, auth::author_domain(header_), message);
 }

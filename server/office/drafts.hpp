@@ -34,7 +34,8 @@ class Drafts {
   const std::string& own_id() const;
   /// The message gets a place for our signatures where it is ours to sign (signing.hpp): behind put(), once.
   /// `author`: the domain of its From, where that signs a post too.
-  void sign(store::NewMessage& message, std::string_view author = {}) const;
+  /// `instance`: as of place_signatures().
+  void sign(store::NewMessage& message, std::string_view author = {}, std::string instance = {}) const;
   /// From is still as it came in.
   bool keeps_from(const mail::Draft& draft) const;
   /// Its last octets, at most `most`: what is staged is read.

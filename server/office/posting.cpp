@@ -5,6 +5,7 @@
 #include <unordered_set>
 #include <utility>
 
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/filter.hpp"
@@ -14,6 +15,7 @@
 #include "server/office/authors.hpp"
 #include "server/office/cross_posts.hpp"
 #include "server/office/digests.hpp"
+#include "server/office/dkim2.hpp"
 #include "server/office/refusals.hpp"
 #include "server/office/requests.hpp"
 #include "store/directory/directory.hpp"
@@ -27,7 +29,8 @@ class Posting::Inside {
  public:
   Inside(const conf::Settings& settings, const store::Read& read, const Arrival& arrival,
          const mail::Header& header, Drafts& drafts, Disposition& made)
-      : read_(read),
+      : settings_(settings),
+        read_(read),
         arrival_(arrival),
         header_(header),
         drafts_(drafts),
@@ -137,7 +140,28 @@ class Posting::Inside {
     list::Besides besides;
     if (arrival_.addresses != nullptr)
       besides = {arrival_.addresses->approves(list, header_), &arrival_.addresses->bans()};
+    besides.do_not_explode = asked().do_not_explode;
     return list::judge(list, *rules, post, member_of(read_, list.id), besides);
+  }
+
+  const auth::Dkim2Requests& asked() {
+    if (!asked_) asked_ = auth::dkim2_requests(header_.fields());
+    return *asked_;
+  }
+
+  /// Whatever becomes of it: also a post that is held would be refused when it is accepted.
+  std::optional<smtp::Reply> unchangeable(const list::List& list, const list::Filtered* filter) {
+    if (!asked().do_not_modify) return std::nullopt;
+    mail::Draft trial(header_, arrival_.scanned);
+    const std::string_view end =
+        filter != nullptr ? whole_content().substr(0, filter->end) : std::string_view();
+    (void)list::cook(trial, list,
+                     {.message_id = drafts_.own_id(),
+                      .date = header_.find("Date") == nullptr ? "x" : "",
+                      .tail = filter != nullptr ? list::tail_of(end) : tail_for(list.settings),
+                      .authenticity = &authors_.authenticity(),
+                      .filtered = filter});
+    return forbids_changes(trial, list);
   }
 
   // `through`: the post comes from a list whose member this list is: to its rules that list is the envelope's sender.
@@ -169,6 +193,8 @@ class Posting::Inside {
       if (!by_operator) list::judge(judgement, *list, *filter);
     }
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
+    if (auto unfit = by_operator ? std::nullopt : unchangeable(*list, filter ? &*filter : nullptr))
+      return {std::move(unfit), {}};
     if (judgement.outcome != list::Outcome::accept) {
       const auto held = set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_);
       if (held) made_.acceptance.held[*held].been_there = been_there(through);
@@ -207,10 +233,15 @@ class Posting::Inside {
     list::Cooked cooked = list::cook(draft, *list, cooking);
     if (cooked.refusal && !by_operator) return {std::move(cooked.refusal), {}};
     const std::string by_author = drafts_.keeps_from(draft) ? authors_.signing_domain() : std::string();
+    std::string instance;
+    if (has_dkim2(settings_, *list, made.message.copies))
+      instance = dkim2_instance(draft, *list, whole_content(), filter && !filter->idle(),
+                                arrival_.holds != nullptr ? arrival_.holds : arrival_.verified,
+                                std::max(arrival_.at, TimePoint(Duration(made.message.id >> 22))));
     put(draft.outgoing(), made);
-    if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made);
+    if (!list->settings.archive.place.empty()) archive(*list, cooking, through, made, !instance.empty());
     made.for_digest = for_digest(list->settings, arrival_);
-    drafts_.sign(made, by_author);
+    drafts_.sign(made, by_author, std::move(instance));
     note_rule(judgement, *list, made.message.id);
     const std::string before(been_there(through));
     std::string all = before + list::been_there(*list);
@@ -246,10 +277,10 @@ class Posting::Inside {
 
   /// What members get, but without the values of single members.
   void archive(const list::List& list, const list::Cooking& cooking, const Posted* through,
-               store::NewMessage& made) {
+               store::NewMessage& made, bool dkim2) {
     store::Archived& archived = made.archive.emplace();
     archived.place = list.settings.archive.place;
-    if (!made.message.personal) return;
+    if (!made.message.personal && !dkim2) return;
     list::List same_for_all = list;
     same_for_all.settings.personalize = list::Personalize::none;
     same_for_all.settings.one_click = false;
@@ -261,12 +292,14 @@ class Posting::Inside {
     archived.body = std::move(outgoing.body);
   }
 
+  const conf::Settings& settings_;
   const store::Read& read_;
   const Arrival& arrival_;
   const mail::Header& header_;
   Drafts& drafts_;
   Disposition& made_;
   Authors authors_;
+  std::optional<auth::Dkim2Requests> asked_;
   std::optional<list::Post> post_;
   std::optional<std::string> tail_;                        // of the content
   std::optional<std::string> whole_;                       // the content, where it was staged

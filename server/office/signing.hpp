@@ -18,8 +18,8 @@ namespace spoold::server {
 bool has_keys(const conf::Settings& settings, std::string_view domain);
 
 /// Only where one of the domains has keys. `message`: with its head and body as they go out. `author`: the domain of its From,
-/// where that signs too; empty: it does not.
+/// where that signs too; empty: it does not. `instance`: of dkim2.hpp: the copies have DKIM2 signatures too; empty: they have not.
 void place_signatures(const conf::Settings& settings, std::string_view domain, store::NewMessage& message,
-                      std::string_view author = {});
+                      std::string_view author = {}, std::string instance = {});
 
 }  // namespace spoold::server

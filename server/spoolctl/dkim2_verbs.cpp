@@ -51,8 +51,9 @@ void declare_dkim2_verbs(const Verbs& verbs) {
     const mail::Header header = header_of(mail);
     auth::Dkim2Check::Session session{of_verify.now(), ascii_domains(without_brackets(*from)), {}};
     for (const std::string& rcpt : *to) session.rcpt_to.push_back(ascii_domains(without_brackets(rcpt)));
-    auth::Dkim2Check check(header, std::string_view(mail).substr(header.end()), session, new_sha256,
-                           new_sha512);
+    auth::Dkim2Check check(header, session, new_sha256, new_sha512);
+    check.body(std::string_view(mail).substr(header.end()));
+    check.body_end();
     of_verify.asker(console)->answer(check);
     while (const auto proof = check.next_proof()) check.proved(server::verify(*proof));
     return console.print(verdict_json(check.verdict()));
@@ -60,11 +61,11 @@ void declare_dkim2_verbs(const Verbs& verbs) {
 
   Verb undo =
       dkim2.add("undo", "print instance M of the mail on standard input, by the recipes that it carries");
-  const auto which = undo.word("M", "the number of the instance (m=)");
+  const auto which = undo.word("M", "the number of the instance (m=); 0: before the first signature");
   undo.runs_without_configuration([=](const Console& console) {
     std::uint64_t number = 0;
     const auto [end, error] = std::from_chars(which->data(), which->data() + which->size(), number);
-    if (error != std::errc() || end != which->data() + which->size() || number == 0)
+    if (error != std::errc() || end != which->data() + which->size())
       throw Usage{"'" + *which + "' is not the number of an instance"};
     const std::string mail = mail_from_input();
     const mail::Header header = header_of(mail);

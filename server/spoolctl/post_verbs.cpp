@@ -4,6 +4,7 @@
 #include <stdexcept>
 
 #include "protocol/auth/alignment.hpp"
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/list/cook.hpp"
 #include "protocol/list/decorate.hpp"
 #include "protocol/list/filter.hpp"
@@ -11,10 +12,13 @@
 #include "protocol/list/policy.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
+#include "protocol/mail/ascii.hpp"
 #include "protocol/mail/draft.hpp"
 #include "protocol/mail/header.hpp"
 #include "protocol/mail/mailbox.hpp"
+#include "server/auth/signed_mail.hpp"
 #include "server/idna.hpp"
+#include "server/office/dkim2.hpp"
 #include "server/spoolctl/circumstances.hpp"
 #include "server/spoolctl/mail_input.hpp"
 #include "server/spoolctl/verbs.hpp"
@@ -61,7 +65,7 @@ std::optional<auth::Verified> verified(const std::string& mail, const list::List
 class Cooked {
  public:
   Cooked(const std::string& mail, const list::List& list, const std::optional<auth::Verified>& verified,
-         const std::string& poster_name, TimePoint now)
+         const std::string& poster_name, TimePoint now, bool dkim2 = false)
       : mail_(mail), header_(header_of(mail)), scanned_(mail::scan(mail)), draft_(header_, scanned_) {
     const auth::Alignment alignment(header_, verified ? &*verified : nullptr);
     std::optional<list::Filtered> filter;
@@ -86,11 +90,22 @@ class Cooked {
       result_.steps.push_back(
           {judgement.rule, std::string(list::text(judgement.outcome)) + ": " + judgement.reason});
     }
+    unchanged_ = auth::only_adds(draft_);
+    if (dkim2)
+      instance_ =
+          dkim2_instance(draft_, list, mail, filter && !filter->idle(), verified ? &*verified : nullptr, now);
     outgoing_ = draft_.outgoing();
   }
 
   const std::vector<list::Step>& steps() const { return result_.steps; }
   const std::optional<smtp::Reply>& refusal() const { return result_.refusal; }
+  /// Of a post of which an earlier hop asks that it is not changed.
+  std::optional<smtp::Reply> forbidden(const list::List& list) const {
+    if (unchanged_ || !auth::dkim2_requests(header_.fields()).do_not_modify) return std::nullopt;
+    return forbids_changes(draft_, list);
+  }
+  /// Of dkim2.hpp.
+  const std::string& instance() const { return instance_; }
 
   /// `reader`: nothing stands in the blanks without one.
   std::string copy(const std::optional<list::Reader>& reader) const {
@@ -117,7 +132,45 @@ class Cooked {
   mail::Draft draft_;
   list::Cooked result_;
   mail::Outgoing outgoing_;
+  std::string instance_;
+  bool unchanged_ = false;  // but for fields that were added
 };
+
+/// The copy with our signatures, where the list's domain has keys. DKIM2 signs for one recipient.
+std::string signed_copy(const Cooked& cooked, const Console& console, const Reads& reads,
+                        const list::List& list, const list::Member* member, TimePoint now, std::string copy) {
+  conf::Settings of_domain;
+  for (const conf::Dkim& key : console.access.settings().dkim_keys)
+    if (mail::same(key.domain, list.domain)) of_domain.dkim_keys.push_back(key);
+  if (of_domain.dkim_keys.empty()) return copy;
+  const auto keys = SigningKeys::read(of_domain, "[[dkim]]");
+  if (!keys) {
+    std::fprintf(stderr, "spoolctl: not signed: %s\n", keys.error().front().what.c_str());
+    return copy;
+  }
+  SignMail how{.domain = list.domain, .author = {}, .at = now};
+  std::string sender;
+  if (member != nullptr) {
+    sender = reads.envelope_sender(list, list.last_post + 1, *member);
+    how.instance = cooked.instance();
+    how.mail_from = sender;
+    how.rcpt_to = member->address;
+    how.now = now;
+  }
+  return signed_mail(**keys, how, std::move(copy));
+}
+
+/// The fields that our signatures put in front of a copy.
+Json signatures_in(std::string_view copy) {
+  Json fields = Json::array();
+  const auto header = mail::Header::scan(copy, {512 * 1024, 8192});
+  for (const mail::Field& field : header->fields()) {
+    if (!mail::same(field.name, "DKIM-Signature") && !auth::is_signature(field) && !auth::is_instance(field))
+      break;
+    fields.push_back(std::string(field.name) + ": " + mail::unfolded(field.value));
+  }
+  return fields;
+}
 
 /// Of the member, where From names nobody.
 std::string poster_name(const std::string& mail, const Reads& reads, const list::List& list) {
@@ -129,14 +182,15 @@ std::string poster_name(const std::string& mail, const Reads& reads, const list:
 }
 
 Json explanation(const Cooked& cooked, const Reads& reads, const list::List& list, const list::Member* member,
-                 std::size_t size) {
+                 std::string_view copy, bool is_signed) {
   Json steps = Json::array();
   for (const list::Step& step : cooked.steps())
     steps.push_back({{"setting", step.setting}, {"what", step.what}});
   return {{"envelope_sender", member == nullptr ? list::bounces_address(list)
                                                 : reads.envelope_sender(list, list.last_post + 1, *member)},
           {"recipient", member == nullptr ? Json() : Json(member->address)},
-          {"size", size},
+          {"size", copy.size()},
+          {"signatures", is_signed ? signatures_in(copy) : Json::array()},
           {"steps", std::move(steps)}};
 }
 
@@ -157,10 +211,12 @@ void declare_cook(const Verbs& verbs) {
         member = reads.member(list, *address);
         if (!member) throw std::runtime_error(*address + " is not a member of " + list.address());
       }
+      const bool dkim2 =
+          has_dkim2(console.access.settings(), list, list::copies_for(list.settings, list.last_post + 1));
       const Cooked cooked(mail, list, verified(mail, list, how, console), poster_name(mail, reads, list),
-                          how.now());
-      if (cooked.refusal() && !*explain)
-        throw std::runtime_error("the post is refused: " + cooked.refusal()->oneline());
+                          how.now(), dkim2);
+      const auto refusal = cooked.refusal() ? cooked.refusal() : cooked.forbidden(list);
+      if (refusal && !*explain) throw std::runtime_error("the post is refused: " + refusal->oneline());
       if (*restore) {
         const bool identical = cooked.restored() == mail;
         console.print(Json{{"identical", identical}});
@@ -173,9 +229,11 @@ void declare_cook(const Verbs& verbs) {
                   .name = member->name,
                   .delivered_to = member->address,
                   .leave_url = leave_url};
-      const std::string copy = cooked.copy(reader);
+      const list::Member* const whose_copy = member ? &*member : nullptr;
+      const std::string bare = cooked.copy(reader),
+                        copy = signed_copy(cooked, console, reads, list, whose_copy, how.now(), bare);
       if (*explain || console.json)
-        return console.print(explanation(cooked, reads, list, member ? &*member : nullptr, copy.size()));
+        return console.print(explanation(cooked, reads, list, whose_copy, copy, copy.size() != bare.size()));
       std::fwrite(copy.data(), 1, copy.size(), stdout);
       return Exit::done;
     });
@@ -198,15 +256,22 @@ void declare_post_verbs(const Verbs& verbs) {
       list::Judgement judgement = reads.judge(list, header, reverse_path_of(*sender), mail.size());
       if (list.settings.filter.active() && judgement.outcome == list::Outcome::accept)
         list::judge(judgement, list, list::filtered(list, mail, mime::parts_of(mail)));
-      // A list that refuses mail for its author's domain finds that out when the post is cooked.
-      if (judgement.outcome == list::Outcome::accept && list.settings.align.dmarc == list::Dmarc::reject) {
+      // A list that refuses mail for its author's domain, or because it must not change it, finds that out when the post is
+      // cooked.
+      const bool by_author = list.settings.align.dmarc == list::Dmarc::reject;
+      const bool taken =
+          judgement.outcome == list::Outcome::accept || judgement.outcome == list::Outcome::hold;
+      if (taken && (by_author || auth::dkim2_requests(header.fields()).do_not_modify)) {
         const Cooked cooked(mail, list, verified(mail, list, how, console), {}, how.now());
-        if (cooked.refusal()) {
+        const auto refused = [&](const char* rule, const std::optional<smtp::Reply>& refusal) {
+          if (!refusal) return;
           judgement.outcome = list::Outcome::reject;
-          judgement.rule = "dmarc";
-          judgement.reason = cooked.refusal()->text;
-          judgement.refusal = cooked.refusal();
-        }
+          judgement.rule = rule;
+          judgement.reason = refusal->text;
+          judgement.refusal = refusal;
+        };
+        refused("donotmodify", cooked.forbidden(list));
+        if (judgement.outcome == list::Outcome::accept) refused("dmarc", cooked.refusal());
       }
       return console.print(judgement_json(judgement));
     });

@@ -10,6 +10,8 @@
 #include <thread>
 
 #include "protocol/auth/dkim.hpp"
+#include "protocol/auth/dkim2.hpp"
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/dns/zone_file.hpp"
 #include "protocol/list/personal.hpp"
 #include "server/auth/crypto.hpp"
@@ -52,9 +54,20 @@ struct Keys {
     for (const auto& one : check.verdicts()) all += std::string(auth::text(one.result)) + one.reason;
     return all;
   }
+  /// What DKIM2 says of it, for this envelope.
+  std::string dkim2(const std::string& mail, const std::string& from, const std::string& to) const {
+    const auto header = mail::Header::scan(mail);
+    const auto answers = dns::ZoneFile::parse(zone);
+    auth::Dkim2Check check(*header, {store::noon, from, {to}}, new_sha256, new_sha512);
+    check.body(std::string_view(mail).substr(header->end()));
+    check.body_end();
+    for (const auto& question : check.ask()) check.answered(question, answers->answer(question));
+    while (const auto proof = check.next_proof()) check.proved(verify(*proof));
+    return auth::text(check.verdict().result) + check.verdict().reason;
+  }
   /// To these recipients, with a place for signatures in front; `blanks`: further ones, behind the text that is named.
   store::Acceptance mail(std::vector<std::string> to, const std::string& text,
-                         const std::vector<std::string>& blanks_behind = {}) const {
+                         const std::vector<std::string>& blanks_behind = {}, bool dkim2 = false) const {
     store::Acceptance mail = store::plain(std::move(to), "");
     store::NewMessage& made = mail.messages[0];
     made.message.leading_dots = true;
@@ -72,7 +85,9 @@ struct Keys {
       made.head = text;
     else if (from < text.size())
       made.body.push_back({.own = text.substr(from)});
-    place_signatures(settings, "HERE.example", made);
+    made.message.reverse_path = "news@here.example";
+    place_signatures(settings, "HERE.example", made, {},
+                     dkim2 ? auth::instance_field(1, R"({"b":null})") : std::string());
     return mail;
   }
 
@@ -141,6 +156,43 @@ TEST_CASE("signing: values at several places, at the end, and far from the end o
       if (!expected.ends_with("\r\n")) expected += "\r\n";  // as DATA ends it
       CHECK(keys.result(got.content) == "pass");
       CHECK(got.content.ends_with(expected));
+    }
+  }
+}
+
+TEST_CASE("signing: with DKIM2 each copy is signed for its recipient, wherever copies differ besides") {
+  Keys keys;
+  const std::string lines(70'000, 'y');
+  const std::string head = "From: anne@here.example\r\nSubject: x\r\nX-For: <\r\nFor: <\r\n\r\n";
+  struct Case {
+    std::string text;
+    std::vector<std::string> blanks;
+  };
+  const Case cases[] = {{head + "body\r\n.\r\n\r\n", {}},
+                        {head, {}},
+                        {head + "one\r\n", {"\nFor: <"}},
+                        {head + "one <\r\n", {"\nFor: <", "one <"}},
+                        {head + lines + "one <\r\ntwo <\r\n", {"one <", "two <"}},
+                        {head + "one <" + lines + "two <\r\n", {"one <", "two <"}}};
+  for (std::size_t i = 0; i < std::size(cases); ++i) {
+    CAPTURE(i);
+    Workshop shop;
+    shop.start();
+    shop.delivery->use(keys.keys);
+    for (const char* to : {"a@dest.example", "bb@dest.example"}) {
+      const auto accepted = shop.opened.accept(keys.mail({to}, cases[i].text, cases[i].blanks, true)).value();
+      shop.delivery->wake(accepted.routes);
+      REQUIRE(shop.until([&] { return shop.delivered(accepted.ids[0]); }));
+    }
+    REQUIRE(shop.peer.got.size() == 2);
+    for (const auto& got : shop.peer.got) {
+      const std::string& to = got.rcpts.front();
+      CHECK(keys.result(got.content) == "pass");
+      CHECK(keys.dkim2(got.content, "news@here.example", to) == "pass");
+      CHECK(keys.dkim2(got.content, "news@here.example", "c@dest.example") ==
+            "permerrorDKIM2-Signature i=1 RCPT TO <c@dest.example> did not match");
+      CHECK(keys.dkim2(got.content + "more\r\n", "news@here.example", to) ==
+            "failMessage Instance m=1 body hash sha256 mismatch");
     }
   }
 }
@@ -225,7 +277,8 @@ TEST_CASE("signing: of list mail by the list's domain; also by its author's, whe
   message.arrived = store::noon;
   const auto domains = [&](const std::string& from, list::Value place) {
     const std::string mail = "From: " + from + "\r\nSubject: x\r\n\r\nbody\r\n",
-                      fields = signing.signatures(message, {{0, list::blank(place)}}, mail);
+                      signed_one = signing.converted(message, {{0, list::blank(place)}}, {}, mail),
+                      fields = signed_one.substr(0, signed_one.size() - mail.size());
     std::string found;
     for (std::size_t at = 0; (at = fields.find(" d=", at)) != fields.npos; ++at)
       found += fields.substr(at + 3, fields.find(';', at) - at - 3) + " ";

@@ -136,6 +136,45 @@ TEST_CASE("DKIM2: whatever is changed in a body, the recipe that says so restore
     const auto restored = undone(instance({}, after), *recipes);
     RC_ASSERT(restored.has_value());
     RC_ASSERT(restored->body == body);
+
+    // And as a stream, in pieces of any size.
+    const auto kept = [] { return std::make_unique<Kept>(); };
+    const auto hash = [&] {
+      std::map<std::string, BodyHash> one;
+      one.emplace("all", BodyHash(false, std::nullopt, kept));
+      return one;
+    };
+    BodiesBefore bodies;
+    bodies.add(nullptr, hash());
+    bodies.add(&*recipes->body, hash());
+    bodies.add(nullptr, hash());
+    const auto piece = *rc::gen::inRange<std::size_t>(1, 9);
+    for (std::size_t at = 0; at < after.size(); at += piece)
+      bodies.update(std::string_view(after).substr(at, piece));
+    const auto found = bodies.finish();
+    const auto simple = [&](std::string_view text) {
+      BodyHash one(false, std::nullopt, kept);
+      one.update(text);
+      return *one.finish();
+    };
+    RC_ASSERT(found.at(0).at("all") == simple(after));
+    RC_ASSERT(found.at(1).at("all") == simple(body));
+    RC_ASSERT(found.at(2).at("all") == simple(body));
+    RC_ASSERT(bodies.missing(2) == 0u);
   });
   CHECK(ok);
+}
+
+TEST_CASE("DKIM2: a line that a recipe names and the body has not") {
+  for (const char* body : {"", "one\r\n", "one\r\ntwo"}) {
+    CAPTURE(body);
+    const auto recipes = Recipes::parse(R"({"b":[{"d":["x"]},{"c":[1,1]},{"c":[3,4]},{"d":["y"]}]})");
+    BodiesBefore bodies;
+    bodies.add(nullptr, {});
+    bodies.add(&*recipes->body, {});
+    bodies.update(body);
+    (void)bodies.finish();
+    CHECK(bodies.missing(1) == (body[0] == '\0' ? 1 : 4));
+    CHECK_FALSE(undone(instance({}, body), *recipes));
+  }
 }

@@ -140,3 +140,33 @@ TEST_CASE("Authentication-Results of our name, however it is written (RFC 8601 2
   CHECK(!claimed(" mx.example.org; spf=pass", "X-Authentication-Results"));
   CHECK(claimed(" mx.example.org; spf=pass", "authentication-results"));
 }
+
+TEST_CASE("policy: dkim2 = reject refuses a broken chain with its reason, and waits for a key (draft 10.4)") {
+  conf::Smtp by = policy(conf::Smtp::Spf::mark, conf::Smtp::Dmarc::mark);
+  Verified found = verified(SpfResult::pass, DmarcResult::pass);
+  const auto refusal_of = [&](Dkim2Result result) {
+    found.dkim2 = Dkim2Verdict{result, "Message Instance m=1 body\r\nhash", {}};
+    return refused(found, by);
+  };
+  for (const auto result : {Dkim2Result::fail, Dkim2Result::permerror, Dkim2Result::temperror})
+    CHECK(refusal_of(result) == "accepted");
+  by.dkim2 = conf::Smtp::Dkim2::reject;
+  CHECK(refusal_of(Dkim2Result::pass) == "accepted");
+  CHECK(refusal_of(Dkim2Result::none) == "accepted");
+  CHECK(refusal_of(Dkim2Result::fail) == "550 5.7.20");
+  CHECK(refusal_of(Dkim2Result::permerror) == "550 5.7.20");
+  CHECK(refusal_of(Dkim2Result::temperror) == "451 4.7.5");
+  CHECK(refusal(found, by)->by == Refusal::By::dkim2);
+  found.dkim2.reset();
+  CHECK(refused(found, by) == "accepted");
+}
+
+TEST_CASE("the log and the field name the result of DKIM2, and whose the last signature is") {
+  Verified found = verified(SpfResult::pass, DmarcResult::pass);
+  found.dkim2 = Dkim2Verdict{Dkim2Result::fail, "it broke", {}};
+  found.dkim2->signatures.push_back({2, 2, "lists.example", "s", "ed25519-sha256", Dkim2Result::fail, ""});
+  CHECK(summary(found) == "spf=pass dkim=none dkim2=fail dmarc=pass");
+  CHECK(authentication_results("mx.example.org", found)
+            .find(";\r\n dkim2=fail reason=\"it broke\" header.d=lists.example header.i=2;\r\n") !=
+        std::string::npos);
+}

@@ -5,6 +5,7 @@
 #include <set>
 #include <sstream>
 
+#include "protocol/bounce/returned.hpp"
 #include "protocol/bounce/scan.hpp"
 #include "tests/source_dir.hpp"
 
@@ -50,4 +51,22 @@ TEST_CASE("reports of many mail systems") {
   }
   judge();
   CHECK(reports > 50);
+}
+
+TEST_CASE("the header of the copy that a report returns") {
+  const auto report = [](const std::string& part) {
+    return "From: MAILER-DAEMON@a.example\r\nContent-Type: multipart/report; "
+           "boundary=b\r\n\r\n--b\r\n\r\ngone\r\n--b\r\n" +
+           part + "\r\n--b--\r\n";
+  };
+  const std::string copy = "Subject: x\r\n y\r\nTo: z\r\n";
+  CHECK(bounce::returned_header(report("Content-Type: text/rfc822-headers\r\n\r\n" + copy)) == copy);
+  CHECK(bounce::returned_header(report("Content-Type: message/rfc822\r\n\r\n" + copy + "\r\nbody\r\n")) ==
+        copy);
+  CHECK(bounce::returned_header(report("Content-Type: message/rfc822\r\n\r\nSubject: outer\r\nContent-Type: "
+                                       "message/rfc822\r\n\r\n" +
+                                       copy + "\r\n")) ==
+        "Subject: outer\r\nContent-Type: message/rfc822\r\n");
+  CHECK(bounce::returned_header(report("Content-Type: text/plain\r\n\r\n" + copy)).empty());
+  CHECK(bounce::returned_header(copy).empty());
 }

@@ -206,3 +206,17 @@ TEST_CASE("judge: a List-Post of 240 KB of '<' costs no more than another field,
   CHECK(answer("List-Post: <x <mailto:test@lists.example>\r\n" + from("anna@a.example")).code == 554);
   CHECK(answer("List-Post: <mailto:test@lists.example\r\n" + from("anna@a.example")).code == 250);
 }
+
+TEST_CASE("judge: what goes to one recipient is not for a list (donotexplode)") {
+  const auto header = mail::Header::scan("From: anna@a.example\r\n\r\n");
+  const auto nobody = [](const std::string&) { return std::optional<Membership>(); };
+  Besides besides;
+  besides.do_not_explode = true;
+  const List list = test_list();
+  const auto judgement = judge(list, Rules(list.settings.moderation.rules),
+                               Post(*header, "anna@a.example", 10), nobody, besides);
+  CHECK(std::string(judgement.rule) == "donotexplode");
+  CHECK(judgement.refusal->oneline() ==
+        "550 5.7.1 the sender of the message asks that it goes to one recipient (donotexplode, DKIM2), and "
+        "test@lists.example is a list");
+}

@@ -32,3 +32,22 @@ TEST_CASE("copies_for: the table of protocol/README.md") {
           (row.verp == Verp::never ? Copies::each_plain : Copies::each_verp));
   }
 }
+
+TEST_CASE("misfit: dkim2 needs copies of one recipient each, with an envelope sender of its own") {
+  Settings settings;
+  CHECK_FALSE(misfit(settings));
+  settings.dkim2 = true;
+  CHECK_FALSE(misfit(settings));
+  settings.verp = Verp::personalized;
+  CHECK(misfit(settings)->find("verp=always") != std::string::npos);
+  settings.personalize = Personalize::individual;
+  CHECK_FALSE(misfit(settings));
+  settings.verp = Verp::never;
+  CHECK(misfit(settings));
+  settings.verp = Verp::every;
+  settings.verp_every = 2;
+  settings.personalize = Personalize::none;
+  CHECK(misfit(settings));
+  settings.dkim2 = false;
+  CHECK_FALSE(misfit(settings));
+}
