@@ -109,14 +109,16 @@ class Test(harness.Case):
             self.assertLessEqual(failed, 4)
             self.assertTrue(26 * 60 < seconds_until(self.health(spoold, name)["until"]) < 34 * 60)
         self.assertEqual(spoold.ctl("stats")["lanes_held"], 2)
-        self.assertEqual(spoold.run("bounces", harness.LIST).returncode, 3, "a member's score moved")
+        self.assertEqual(spoold.ctl("bounces", harness.LIST), [], "a member's score moved")
+        self.assertEqual(spoold.ctl("bounces", "more@lists.example"), [])
 
         # A restart forgets none of it; `wake` ends a silence.
         was = {name: self.health(spoold, name)["until"] for name in ("rate", "yahoo", "block")}
         spoold.kill()
         spoold.start()
         self.assertEqual({name: self.health(spoold, name)["until"] for name in was}, was)
-        self.assertEqual(spoold.ctl("wake", self.hops["rate"].url)["recipients"], sum(self.states(spoold, qid, "rate")["queued"] for qid in (first, second)))
+        self.assertGreater(spoold.ctl("wake", self.hops["rate"].url)["recipients"], 0)
+        harness.wait_until(lambda: self.health(spoold, "rate")["until"] != was["rate"], 30, "the lane looks again")
         spoold.check()
 
     def test_own_rows_are_asked_first_and_read_again(self):
