@@ -23,7 +23,9 @@ void tell(const std::vector<conf::Problem>& problems) {
 /// Lanes are made of these.
 bool same_for_lanes(const conf::Settings& one, const conf::Settings& other) {
   return one.hostname == other.hostname && one.domains == other.domains && one.relay == other.relay &&
-         one.delivery == other.delivery && one.destinations == other.destinations;
+         one.delivery == other.delivery && one.destinations == other.destinations &&
+         // The files that these are read from may say something else than before.
+         !one.replies && !other.replies && !one.providers && !other.providers;
 }
 
 }  // namespace

@@ -7,6 +7,7 @@ namespace spoold::bounce {
 bool spike(Guard& guard, const list::BounceRules& rules, TimePoint at,
            const std::function<std::uint32_t()>& members) {
   if (rules.guard == 0) return false;
+  if (guard.until != TimePoint{} && at < guard.until + guard_rests) return false;
   const bool same_hour = guard.failed > 0 && at < guard.from + guard_window && guard.from < at + guard_window;
   if (!same_hour) guard = {at, 0, 0, {}};
   guard.from = std::min(guard.from, at);

@@ -4,7 +4,9 @@
 // - A member counts once: only failures that moved his score are counted.
 // - A spike: within an hour of the first one at least 10 members failed, and more than `bounce_guard` percent of the list's members at
 //   this domain. The failures of this cause there since then did not happen (the caller takes them back), and for a day further
-//   ones do not count. Then counting begins again, and so may a spike.
+//   ones do not count.
+// - What goes on for longer is no spike: counting begins again, and there is no other spike of this cause there for 30 days. So a
+//   domain that is gone for good loses its members as others do.
 // See also: score.hpp, store/directory/guards.hpp (the row for each list, domain and cause).
 #pragma once
 #include <cstdint>
@@ -15,14 +17,15 @@
 namespace spoold::bounce {
 
 constexpr std::uint32_t guard_least = 10;
-constexpr Duration guard_window = std::chrono::hours(1), guard_lasts = std::chrono::hours(24);
+constexpr Duration guard_window = std::chrono::hours(1), guard_lasts = std::chrono::hours(24),
+                   guard_rests = std::chrono::hours(24 * 30);
 
 /// Failures of one cause at one domain.
 struct Guard {
   TimePoint from{};           // the first one of the hour
   std::uint32_t failed = 0;   // members, since then
   std::uint32_t members = 0;  // of the list at this domain, when enough of them had failed; 0: not asked yet
-  TimePoint until{};          // nothing counts before; the zero time: no spike
+  TimePoint until{};          // nothing counted before; the zero time: no spike yet
   bool operator==(const Guard&) const = default;
 };
 

@@ -74,12 +74,11 @@ Planner::State::Concern Planner::State::concern(ReplyAction action, const Recipi
   const MessageId message = r.work->id;
   Witness& all = witness;
   if (all.action != action || all.commits != host.commits()) {
-    all = {action, {message}, r.address, host.commits(), now};
+    all = {action, {message}, r.address, host.commits()};
     return Concern::unclear;
   }
   const bool another_message = std::ranges::find(all.messages, message) == all.messages.end();
-  const bool another_copy =
-      all.address != r.address && all.at != now;  // a reply to several recipients is one reply
+  const bool another_copy = all.address != r.address;
   if (another_message) all.messages.push_back(message);
   if (action == ReplyAction::lane_slow && all.address != r.address) return Concern::lane;
   if (all.messages.size() >= (limits.configured_next_hop ? messages_of_many_routes : messages_that_prove))
@@ -148,7 +147,7 @@ void Planner::State::refused_post(MessageId message, const LastReply& last, Time
   if (n.failures == 0 || now - n.failed_from >= an_hour) {
     n.failures = 0;
     n.failed_from = now;
-  } else if (n.failed_last == now) {
+  } else if (const Work* work = hand.find(message); n.failed_last == now && work && !work->one_each) {
     return;  // one reply for several recipients
   }
   n.failed_last = now;

@@ -324,7 +324,6 @@ struct Planner::State {
     std::vector<MessageId> messages;  // of `ours`
     std::string address;              // of the first one
     std::uint64_t commits = 0;
-    TimePoint at{};
   } witness;  // who heard, with nothing delivered in between, that we are refused, or should be slower
   struct {
     smtp::Reply reply;

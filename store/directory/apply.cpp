@@ -334,8 +334,9 @@ class Applying {
   void take_back(const ScoreMember& c) {
     const mail::Address address(c.address);
     std::vector<ScoredMember> all;
-    visit_scores(write_, c.list, {}, [&](const ScoredMember& one) {
-      if (one.address != c.address && mail::Address(one.address).domain == address.domain) all.push_back(one);
+    visit_scores(write_, c.list, "@" + std::string(address.domain), [&](const ScoredMember& one) {
+      if (mail::Address(one.address).domain != address.domain) return false;  // they are in domain order
+      if (one.address != c.address) all.push_back(one);
       return true;
     });
     (void)undo(std::move(all), applied.list, c.failure.cause, c.since);

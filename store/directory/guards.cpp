@@ -46,7 +46,7 @@ void put_guard(Write& write, ListId list, std::string_view domain, std::string_v
     Cursor cursor = write.cursor(Table::guard);
     if (cursor.seek(key.view()) && (cursor.key() != key.view() || cursor.next()))
       if (const bounce::Guard next = unpack(cursor.value());
-          std::max(next.until, next.from + bounce::guard_window) < now)
+          std::max(next.until + bounce::guard_rests, next.from + bounce::guard_window) < now)
         over = cursor.key();
   }
   if (!over.empty()) write.del(Table::guard, over);

@@ -9,7 +9,7 @@ import harness
 PROVIDERS = {
     "busy": (6, "--rcpt", "r1@busy.example=550 5.2.1 The user you are trying to contact is receiving mail at a rate that prevents additional messages"),
     "rate": (6, "--at", "dot:2=421:4.7.28 Gmail has detected an unusual rate of mail originating from your IP address"),
-    "same": (6, "--at", "dot@1-3=421:4.7.28 This message exceeded its quota for sending messages with the same Message-ID"),
+    "same": (6, "--at", "dot@1-2=421:4.7.28 This message exceeded its quota for sending messages with the same Message-ID"),
     "yahoo": (6, "--at", "mail=421:4.7.0 [TSS04] Messages from 192.0.2.1 temporarily deferred due to unexpected volume or user complaints"),
     "slow": (6, "--at", "mail=451 4.7.651 The mail server [192.0.2.1] has been temporarily rate limited due to IP reputation (RP-001)"),
     "block": (6, "--at", "mail=550 5.7.1 Unfortunately, messages from [192.0.2.1] weren't sent, part of their network is on our block list (S3150)"),
@@ -109,14 +109,16 @@ class Test(harness.Case):
             self.assertLessEqual(failed, 4)
             self.assertTrue(26 * 60 < seconds_until(self.health(spoold, name)["until"]) < 34 * 60)
         self.assertEqual(spoold.ctl("stats")["lanes_held"], 2)
-        self.assertEqual(spoold.run("bounces", harness.LIST).returncode, 3, "a member's score moved")
+        self.assertEqual(spoold.ctl("bounces", harness.LIST), [], "a member's score moved")
+        self.assertEqual(spoold.ctl("bounces", "more@lists.example"), [])
 
         # A restart forgets none of it; `wake` ends a silence.
         was = {name: self.health(spoold, name)["until"] for name in ("rate", "yahoo", "block")}
         spoold.kill()
         spoold.start()
         self.assertEqual({name: self.health(spoold, name)["until"] for name in was}, was)
-        self.assertEqual(spoold.ctl("wake", self.hops["rate"].url)["recipients"], sum(self.states(spoold, qid, "rate")["queued"] for qid in (first, second)))
+        self.assertGreater(spoold.ctl("wake", self.hops["rate"].url)["recipients"], 0)
+        harness.wait_until(lambda: self.health(spoold, "rate")["until"] != was["rate"], 30, "the lane looks again")
         spoold.check()
 
     def test_own_rows_are_asked_first_and_read_again(self):
@@ -135,7 +137,7 @@ class Test(harness.Case):
         own.write_text('[[reply]]\nrule = "fails"\ntext = ["unusual rate of mail"]\naction = "score"\n')
         self.hops["once"].plan(at=["dot=550 5.7.1 unusual rate of mail"])
         spoold.process.send_signal(signal.SIGHUP)
-        harness.wait_until(lambda: any("is in force" in line or "reloaded" in line for line in spoold.lines("reload")), 20, "the new table")
+        harness.wait_until(lambda: any("was read again" in line for line in spoold.lines("reload")), 20, "the new table")
         spoold.post()
         harness.wait_until(lambda: not spoold.queue(), 60, "the post has an outcome for each recipient", every=0.2)
         self.assertEqual({row["cause"] for row in spoold.ctl("bounces", harness.LIST)}, {"fails"})

@@ -56,7 +56,7 @@ class Postfix421(harness.Case):
         members = list(GOOD)
         for i, address in enumerate(refused + rejected):
             members.insert((i * 37 + 11) % len(members), address)
-        spoold.list("first@lists.example", members, verp=verp)
+        spoold.list("first@lists.example", members, verp=verp, bounce_guard="off")  # half of a domain may be dead here
         spoold.list("second@lists.example", ["other@dest.example"], verp=verp)
         begun = time.monotonic()
         spoold.post("first@lists.example")

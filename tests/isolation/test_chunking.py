@@ -11,7 +11,7 @@ SETTINGS = {"delivery": {"connections_per_destination": 1, "isolation_waits": ["
 class Chunking(harness.Case):
     def fan_out(self, peer, members):
         spoold = self.spoold(peer.url, settings=SETTINGS, name=peer.name + "-d")
-        spoold.list(members=members, verp="always")
+        spoold.list(members=members, verp="always", bounce_guard="off")
         spoold.post()
         return spoold
 

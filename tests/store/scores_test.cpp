@@ -373,9 +373,15 @@ TEST_CASE(
 
 TEST_CASE("without a guard each failure counts") {
   Fresh s(count_failures);
-  const list::List list = make_list(s, "test", 1200);
+  const list::List list = make_list(s, "test", 2000);
   REQUIRE(s.change(dir::SetList{list.id, {{"bounce_guard", "off"}}}));
-  fail_next_post(s, list);
-  CHECK(Read(*s.store).entries(Table::member_score) == 1200);
+  for (int n = 0; n < 20; ++n) {
+    dir::ScoreMember change;
+    change.list = list.id;
+    change.address = "member" + std::to_string(100 * n + 7) + "@domain7.example";
+    change.failure = {s.now(), false, "gone"};
+    REQUIRE(s.change(change));
+  }
+  CHECK(Read(*s.store).entries(Table::member_score) == 20);
   CHECK(Read(*s.store).entries(Table::guard) == 0);
 }

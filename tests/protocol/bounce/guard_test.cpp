@@ -52,7 +52,9 @@ TEST_CASE(
   CHECK(guard.from == start);
   CHECK(suspended(guard, now + hours(23)));
   CHECK_FALSE(suspended(guard, now + hours(24)));
-  now += hours(25);
+  now += hours(25);  // it goes on: that is no spike
+  for (int n = 0; n < 50; ++n) CHECK_FALSE(spike(guard, rules, now, members));
+  now += hours(24 * 31);
   for (int n = 0; n < 9; ++n) CHECK_FALSE(spike(guard, rules, now, members));
   CHECK(spike(guard, rules, now, members));
   CHECK(guard.from == now);
