@@ -89,7 +89,7 @@ class Story {
     }
     // What was decided about a message has the time at which it came, a little before it existed.
     const auto begun = [&](const store::Message& m) {
-      return m.arrived <= event.at || m.id == event.message;
+      return m.arrived <= event.at || m.id <= event.message;
     };
     for (; accepted_ < found_.size() && begun(found_[accepted_].message); ++accepted_)
       rows.push_back(accepted_row(found_[accepted_].message));
