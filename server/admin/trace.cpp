@@ -87,7 +87,11 @@ class Story {
       if (belongs(event)) rows.push_back(history_json(event));
       return;
     }
-    for (; accepted_ < found_.size() && found_[accepted_].message.arrived <= event.at; ++accepted_)
+    // What was decided about a message has the time at which it came, a little before it existed.
+    const auto begun = [&](const store::Message& m) {
+      return m.arrived <= event.at || m.id <= event.message;
+    };
+    for (; accepted_ < found_.size() && begun(found_[accepted_].message); ++accepted_)
       rows.push_back(accepted_row(found_[accepted_].message));
     if (auto row = event_row(read, event, *traced)) rows.push_back(std::move(*row));
   }

@@ -23,9 +23,9 @@ std::optional<Duration> RequestPace::wait(std::string_view network, list::ListId
     return count.at > now ? Duration{} : count.at + wait - now;
   };
   Duration wait{};
-  // "Above": a score has decayed by a little since the last request.
+  // By the score at the last request: so what is said now still holds when the time has come. "Above": it had decayed by a little then.
   if (const Count* count = network.empty() ? nullptr : networks_.find(network))
-    if (const double over = score(*count, now) - limits_.free + 0.5; over > 0) {
+    if (const double over = count->score - limits_.free + 0.5; over > 0) {
       const double times = std::exp2(std::min(std::floor(over), 30.0));
       const auto longest = static_cast<double>(limits_.longest_wait.count());
       const double each = std::min(times * static_cast<double>(limits_.first_wait.count()), longest);
@@ -33,8 +33,7 @@ std::optional<Duration> RequestPace::wait(std::string_view network, list::ListId
     }
   const std::string of_list = std::to_string(list);
   if (const Count* count = lists_.find(of_list))
-    if (score(*count, now) + 0.5 > limits_.free_of_list)
-      wait = std::max(wait, left(*count, limits_.list_wait));
+    if (count->score + 0.5 > limits_.free_of_list) wait = std::max(wait, left(*count, limits_.list_wait));
   if (wait > Duration{}) return wait;
   if (!network.empty()) add(networks_.touch(network), 1, now);
   add(lists_.touch(of_list), 1, now);

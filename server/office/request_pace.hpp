@@ -16,8 +16,8 @@
 #include <string_view>
 
 #include "protocol/ids.hpp"
-#include "protocol/time.hpp"
 #include "protocol/recent.hpp"
+#include "protocol/time.hpp"
 
 namespace spoold::server {
 

@@ -5,6 +5,7 @@ import pathlib
 import re
 import smtplib
 import unittest
+import urllib.parse
 
 import harness
 
@@ -72,7 +73,7 @@ class Test(harness.Case):
             self.assertEqual(len(m["rcpts"]), 1)
             self.assertEqual(copy.defects, [])
             self.assertEqual(copy["List-Owner"], "<mailto:test-owner@lists.example>")
-            [addresses[m["rcpts"][0]]] = re.findall(r"^<mailto:(test-leave\+[a-z2-7]{28}@lists\.example)>$", copy["List-Unsubscribe"])
+            [addresses[m["rcpts"][0]]] = re.findall(r"^<mailto:(test-leave\+[a-z2-7]{28}@lists\.example)>$", urllib.parse.unquote(copy["List-Unsubscribe"]))
         self.assertEqual(len(set(addresses.values())), 3)
         with smtplib.SMTP("127.0.0.1", spoold.port, timeout=30 * harness.SLOW) as client:
             client.sendmail("anybody@far.example", [addresses[PEOPLE[1]]], "From: anybody@far.example\r\nSubject: x\r\n\r\n")

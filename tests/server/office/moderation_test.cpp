@@ -251,7 +251,7 @@ TEST_CASE("office: killed at each commit of an expiry run, each post ends once a
   const auto told = [](store::Store& store) {
     std::map<std::string, int> by_poster;
     for (const store::Message& m : spool::messages(store::Read(store), 0, 1000))
-      if (m.reverse_path.empty() && m.subject.find("Hello") != std::string::npos)
+      if (m.reverse_path.empty())  // as rejections are
         ++by_poster[spool::recipients(store::Read(store), m.id, 0, 1).at(0).address];
     return by_poster;
   };

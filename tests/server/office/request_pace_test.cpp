@@ -20,7 +20,7 @@ TEST_CASE("pace: ten at once, then each waits twice as long, and a day without a
   TimePoint t = now;
   for (int n = 0; n < 10; ++n) CHECK_FALSE(pace.wait("192.0.2.0/24", 1, t));
   std::vector<Duration> waits;
-  for (int n = 0; n < 8; ++n) {
+  for (int n = 0; n < 5; ++n) {
     const auto wait = pace.wait("192.0.2.0/24", 1, t);
     REQUIRE(wait);
     waits.push_back(*wait);
@@ -29,9 +29,7 @@ TEST_CASE("pace: ten at once, then each waits twice as long, and a day without a
     t += *wait;
     CHECK_FALSE(pace.wait("192.0.2.0/24", 1, t));
   }
-  CHECK(waits.front() == std::chrono::minutes(1));
-  for (std::size_t i = 1; i < waits.size(); ++i) CHECK(waits[i] >= waits[i - 1]);
-  CHECK(waits.back() >= std::chrono::minutes(16));
+  for (std::size_t i = 0; i < waits.size(); ++i) CHECK(waits[i] == std::chrono::minutes(1 << i));
   CHECK_FALSE(pace.wait("192.0.2.0/24", 1, t + std::chrono::hours(48)));
   // Whoever speaks for others has no network.
   for (int n = 0; n < 100; ++n) CHECK_FALSE(pace.wait("", 2, t));

@@ -127,6 +127,39 @@ TEST_CASE("preferences: the member's own come before those of his person, a row 
   CHECK(p.rows() == before);  // a member without preferences has the row that earlier versions wrote
 }
 
+TEST_CASE("rows of members that earlier versions wrote are read, and written as they were") {
+  Packer oldest, with_action, with_one_copy;
+  for (Packer* row : {&oldest, &with_action, &with_one_copy})
+    row->num(0).num(7).word(list::Delivery::digest).time(now).str("Anna").str("Anna A.");
+  with_action.word(list::Action::hold);
+  with_one_copy.u8(0xff).flag(true);
+  for (const Packer* row : {&oldest, &with_action, &with_one_copy}) {
+    const dir::MemberRow read = dir::unpack_member(row->bytes());
+    CHECK(read.id == 7);
+    CHECK(read.preferences.empty());
+    CHECK(read.person == 0);
+    CHECK(dir::pack(read) == row->bytes());
+  }
+  CHECK(dir::unpack_member(with_action.bytes()).moderation == list::Action::hold);
+  CHECK(dir::unpack_member(with_one_copy.bytes()).one_copy);
+  // What is new stands behind it, whatever of it is set.
+  for (const auto& [name, text] : list::PreferenceTexts{{"own_posts", "true"},
+                                                        {"avoid_duplicates", "false"},
+                                                        {"language", "de"},
+                                                        {"vacation", "2027-01-06"}}) {
+    dir::MemberRow row = dir::unpack_member(oldest.bytes());
+    REQUIRE(list::set(row.preferences, name, text));
+    row.person = 9;
+    const std::string packed = dir::pack(row);
+    CHECK(packed.starts_with(oldest.bytes()));
+    const dir::MemberRow again = dir::unpack_member(packed);
+    CHECK(again.preferences == row.preferences);
+    CHECK(again.person == 9);
+    CHECK_FALSE(again.moderation);
+    CHECK_FALSE(again.one_copy);
+  }
+}
+
 TEST_CASE("persons: a follower has the same rows, and what is repeated answers with all of the member") {
   Persons first, second;
   const auto run = [&](dir::Change change) {
