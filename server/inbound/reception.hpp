@@ -74,7 +74,7 @@ class Reception {
   Rates rates;
   Greylist greylist;
   std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
-  std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures
+  std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures, also our own in bounces
   const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:
