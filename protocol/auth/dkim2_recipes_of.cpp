@@ -113,11 +113,11 @@ ByName hashed_by_name(const std::vector<mail::Field>& fields) {
 /// From the fields of one name that go out to those that came.
 Steps steps_back(const std::vector<const mail::Field*>& came, const std::vector<const mail::Field*>& go) {
   std::unordered_map<std::string_view, std::vector<std::size_t>> places;  // the lowest last
-  for (std::size_t i = go.size(); i-- > 0;) places[go[i]->raw].push_back(i);
+  for (std::size_t i = go.size(); i-- > 0;) places[go[i]->value].push_back(i);
   Steps steps;
   std::size_t next = 0;
   for (const mail::Field* field : came) {
-    std::vector<std::size_t>& at = places[field->raw];
+    std::vector<std::size_t>& at = places[field->value];
     while (!at.empty() && at.back() < next) at.pop_back();
     if (at.empty()) {
       steps.data(unwrapped(field->value));
@@ -149,7 +149,9 @@ std::string header_json(const mail::Draft& draft, MadeRecipes& made) {
       made.complete = false;
       continue;
     }
-    json += (json.empty() ? "\"" : ",\"") + name + "\":" + *recipe;
+    if (!json.empty()) json += ',';
+    (void)put_string(json, name);
+    json += ':' + *recipe;
   }
   if (json.size() <= most_recipes) return json;
   made.complete = false;

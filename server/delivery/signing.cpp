@@ -310,7 +310,9 @@ std::string Signing::converted(const store::Message& message, const std::vector<
     }
     mail.replace(0, size, others);
   }
-  return signed_mail(*keys_.get(), how, std::move(mail));
+  const auto keys = keys_.get();
+  if (!keys->has(how.domain) && !keys->has(how.author)) note_unsigned(message.id, how.domain);
+  return signed_mail(*keys, how, std::move(mail));
 }
 
 std::string Signing::fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
@@ -325,15 +327,18 @@ std::string Signing::fields_for(const store::Message& message, const std::vector
     if (author != domain)
       fields.insert(0, keys->signatures(author, header->fields(), hashed.body_hash, message.arrived));
   }
-  if (!fields.empty()) return fields;
+  if (fields.empty()) note_unsigned(message.id, domain);
+  return fields;
+}
+
+void Signing::note_unsigned(store::Id message, const std::string& domain) {
   const std::lock_guard lock(mutex_);
   if (unsigned_.insert(domain).second)
     log::event(
         log::Level::warning, "unsigned",
-        {{"qid", store::id_text(message.id)},
+        {{"qid", store::id_text(message)},
          {"reply", "mail of " + domain +
                        " goes out without a signature: its [[dkim]] tables are gone since it was accepted"}});
-  return fields;
 }
 
 }  // namespace spoold::server

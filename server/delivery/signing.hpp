@@ -113,6 +113,7 @@ class Signing {
               const std::vector<store::BlankAt>& blanks, bool dkim2) const;
   void describe(Shared& out, const store::Message& message, const std::vector<store::BlankAt>& blanks,
                 const Hashed& hashed);
+  void note_unsigned(store::Id message, const std::string& domain);
   std::string fields_for(const store::Message& message, const std::vector<store::BlankAt>& blanks,
                          const Hashed& hashed);
 

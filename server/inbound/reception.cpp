@@ -46,7 +46,8 @@ tl::expected<void, std::string> Reception::bind(std::vector<int>& passed) {
 void Reception::make_lines(const conf::Settings& settings) {
   if (!passwords && has(settings, conf::Listen::Protocol::submission))
     passwords = std::make_unique<PasswordLine>(store.secret());
-  if (!proofs && settings.smtp.dmarc != conf::Smtp::Dmarc::off) proofs = std::make_unique<WorkLine>(2, 256);
+  const bool verifies = settings.smtp.dmarc != conf::Smtp::Dmarc::off;
+  if (!proofs && (verifies || !settings.dkim_keys.empty())) proofs = std::make_unique<WorkLine>(2, 256);
 }
 
 // Sessions that need a line come with these rules, so it is there before them.

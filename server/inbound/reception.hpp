@@ -76,7 +76,7 @@ class Reception {
   Greylist greylist;
   RequestPace pace;
   std::unique_ptr<PasswordLine> passwords;  // of sessions whose listener is for submission
-  std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures
+  std::unique_ptr<WorkLine> proofs;         // of sessions that verify signatures, also our own in bounces
   const Content::Memory memory = std::make_shared<ContentMemory>();
 
  private:

@@ -8,7 +8,7 @@
 //   back would show what members must not have
 //   an anonymous list                                      likewise, and without recipes: they would name the author
 //
-// "Broken": it failed on arrival. What is held is taken as it says it is. "Elsewhere": the last hop sent it to no address of the
+// "Broken": it failed on arrival. What was not verified, or was held since, is taken as it says it is. "Elsewhere": the last hop sent it to no address of the
 // list's domain. "Old": it would be expired before the last attempt of a copy.
 #pragma once
 #include <optional>

@@ -36,7 +36,7 @@ class House(harness.Case):
         self.dns = NameServer({f"{s}._domainkey.north.example": {"TXT": [key.record]} for s, key in draft.KEYS.items()})
         self.addCleanup(self.dns.stop)
         self.hop = self.peer("--content", folder, *options, name="peer" + name)
-        base = {"resolver": {"forward": [self.dns.address], "trust_anchor": "none"}}
+        base = {"smtp": {"dmarc": "mark"}, "resolver": {"forward": [self.dns.address], "trust_anchor": "none"}}
         spoold = harness.Spoold(self.folder, self.hop.url, harness.merge(base, settings or {}), start=False, name="spoold" + name)
         self.daemons.append(spoold)
         spoold.configure()
@@ -65,8 +65,9 @@ class House(harness.Case):
 
     def copies(self, wanted=3):
         """recipient -> (envelope sender, octets)"""
-        harness.wait_until(lambda: len(harness.Judge(self.hop.log).messages) >= wanted, 60, f"{wanted} messages")
-        messages = self.hop.judge().messages
+        of_members = lambda: [m for m in harness.Judge(self.hop.log).messages if m["rcpts"][0] in ADDRESSES]
+        harness.wait_until(lambda: len(of_members()) >= wanted, 60, f"{wanted} messages")
+        messages = of_members()
         self.assertEqual([len(m["rcpts"]) for m in messages], [1] * wanted)
         return {m["rcpts"][0]: (m["sender"], pathlib.Path(m["file"]).read_bytes()) for m in messages}
 
@@ -104,7 +105,7 @@ class House(harness.Case):
     def names_nobody_else(self, found):
         """Nor in what is encoded."""
         for rcpt, (_, mail) in found.items():
-            texts = [mail, *(base64.b64decode(text + b"=" * (-len(text) % 4))
+            texts = [mail, *(base64.b64decode(text[:len(text) // 4 * 4])
                              for field in draft.fields_of(mail)[0] for text in re.findall(rb"[A-Za-z0-9+/]{8,}", re.sub(rb"[\r\n\t ]", b"", field)))]
             texts.append(email.message_from_bytes(mail).get_payload(decode=True) or b"")
             for other in ADDRESSES:
@@ -121,7 +122,7 @@ class Copies(House):
                               ("opaque", {"verp_format": "opaque"}), ("transparent", {"transparent": "true", "dmarc": "accept"})):
             for post, before in ((POST, 0), (first_hop(), 1)):
                 with self.subTest(name, signed=before):
-                    spoold = self.house(settings={"smtp": {"spf": "off"}}, name=f"{name}{before}", **of_list)
+                    spoold = self.house(name=f"{name}{before}", **of_list)
                     self.send(spoold, post)
                     found = self.copies()
                     self.assertEqual(sorted(found), ADDRESSES)
@@ -131,7 +132,7 @@ class Copies(House):
                         self.assertEqual(last["s"].split(":")[:2], ["s1-ed25519", "ed25519-sha256"])
                         self.leads_back(mail, post, before)
                         # DKIM as without DKIM2; no line is too long.
-                        self.assertEqual(mail.count(b"d=lists.example; s=s1-"), 2)
+                        self.assertEqual(len(re.findall(rb"\bd=lists\.example;\s+s=s1-", mail)), 2)
                         self.assertLessEqual(max(map(len, re.split(rb"\r\n", mail.split(b"\r\n\r\n")[0]))), 998)
                     self.names_nobody_else(found)
                     spoold.stop()

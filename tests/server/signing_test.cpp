@@ -86,6 +86,7 @@ struct Keys {
     else if (from < text.size())
       made.body.push_back({.own = text.substr(from)});
     made.message.reverse_path = "news@here.example";
+    if (dkim2) made.message.size = text.size();  // as put() does; else the store counts
     place_signatures(settings, "HERE.example", made, {},
                      dkim2 ? auth::instance_field(1, R"({"b":null})") : std::string());
     return mail;

@@ -76,6 +76,10 @@ TEST_CASE("DKIM2 recipes: of fields what was added, replaced and removed, and no
   CHECK(d.json() == R"({"h":{"list-id":[],"subject":[{"d":[" Hello world"]}]}})");
   CHECK_FALSE(d.draft.body_edited());
 
+  Drafted odd("Od\"d\\: x\r\n\r\n");
+  odd.draft.remove([](const mail::Field&) { return true; });
+  CHECK(odd.json() == R"({"h":{"od\"d\\":[{"d":[" x"]}]}})");
+
   Drafted many("To: 3\r\nTo: 2\r\nTo: 1\r\nCc: \"x\" \\\r\n\r\n");
   many.draft.remove([](const mail::Field& field) { return field.value == " 2" || field.name == "Cc"; });
   many.draft.append("To: 0\r\n");
