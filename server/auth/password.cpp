@@ -73,7 +73,8 @@ std::optional<std::string> password_fault(std::string_view password) {
   if (password.empty()) return "the password is empty";
   const auto prepared = mail::saslprep(password, mail::Prepared::to_keep);
   if (!prepared)
-    return "a password is text in UTF-8 of characters that can be seen: this one has a control character, or one that "
+    return "a password is text in UTF-8 of characters that can be seen: this one has a control character, or "
+           "one that "
            "RFC 4013 prohibits";
   if (std::max(password.size(), prepared->size()) > longest_password)
     return "a password has at most " + std::to_string(longest_password) + " octets";
