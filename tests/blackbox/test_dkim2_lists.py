@@ -195,12 +195,14 @@ class Copies(House):
         self.hop.plan(rcpt=["bart@east.example=451 4.2.1 later"])
         self.send(spoold, first_hop())
         harness.wait_until(lambda: len(self.hop.judge().messages) == 2, 60, "two copies")
+        [qid] = [m["id"] for m in spoold.queue()]
+        harness.wait_until(lambda: spoold.recipients(qid)["bart@east.example"]["state"] == "deferred", 60, "a copy that waits")
         time.sleep(1.1)  # t= is not the time of the attempt
         spoold.ctl("list", "set", harness.LIST, "dkim2=false", "footer=two")
         spoold.stop()
         spoold.start()
         self.hop.plan()
-        spoold.ctl("retry", "--all")
+        spoold.ctl("retry", qid)
         found = self.copies()
         fields = {}
         for rcpt, (sender, mail) in found.items():
