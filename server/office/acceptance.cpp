@@ -5,6 +5,7 @@
 #include <unordered_map>
 #include <unordered_set>
 
+#include "protocol/list/moderator_reply.hpp"
 #include "protocol/list/verp.hpp"
 #include "protocol/mail/address_list.hpp"
 #include "protocol/mail/ascii.hpp"
@@ -85,6 +86,12 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const to::Owners&) {
     (void)complained();
     if (was_delivered_to(header_, recipient.address)) return {loop_at(recipient.address), {}};
+    const std::vector<std::string>& owners = behind_of(recipient).targets.addresses;
+    if (!owners.empty() && but_the_author(owners).empty())
+      return {smtp::Reply{550,
+                          {5, 4, 6},
+                          "nobody but you answers " + recipient.address + ": this would come back to you"},
+              {}};
     return fate_of_led(recipient);
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Bounce& to) {
@@ -195,6 +202,24 @@ class Disposing {
     return *behind.fate;
   }
 
+  // Without whoever wrote it: a program of an owner that answers all that it gets would answer itself for ever. Automatic mail of an
+  // owner goes to no owner, as another one may have such a program, too.
+  std::vector<std::string> but_the_author(const std::vector<std::string>& owners) const {
+    const auto key_of = [](const std::string& address) {
+      const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+      return mailbox ? mailbox->key() : address;
+    };
+    std::vector<std::string> authors{key_of(arrival_.transaction.reverse_path)};
+    if (const mail::Author author = mail::author(header_); author.address)
+      authors.push_back(author.address->mailbox.key());
+    std::vector<std::string> others;
+    std::ranges::copy_if(owners, std::back_inserter(others), [&](const std::string& owner) {
+      return std::ranges::find(authors, key_of(owner)) == authors.end();
+    });
+    if (others.size() < owners.size() && list::is_automatic(header_)) others.clear();
+    return others;
+  }
+
   struct Behind {
     AddressBook::Targets targets;
     std::optional<Fate> fate;
@@ -215,8 +240,12 @@ class Disposing {
   Fate fate_of(const smtp::Recipient& recipient, const AddressBook::Targets& targets) {
     if (targets.addresses.empty() && targets.lists.empty())  // since RCPT
       return {smtp::Reply{550, {5, 1, 6}, "nobody answers " + recipient.address + " now"}, {}};
-    if (const auto* owners = std::get_if<to::Owners>(&recipient.to))
-      return {{}, plain(targets.addresses, {}, owners_sender(*owners, recipient), recipient.address)};
+    if (const auto* owners = std::get_if<to::Owners>(&recipient.to)) {
+      const std::vector<std::string> others = but_the_author(targets.addresses);
+      return {{},
+              plain(others.empty() ? targets.addresses : others, {}, owners_sender(*owners, recipient),
+                    recipient.address)};
+    }
     Fate fate;
     if (!targets.addresses.empty()) fate.message = plain(targets.addresses, dsn_of(recipient));
     for (const list::ListId list : targets.lists) {

@@ -141,7 +141,7 @@ class Test(harness.Case):
             return client.data((text + "\r\nautomatic\r\n").encode())[0] if code == 250 else code
 
     def test_automatic_answers_end(self):
-        """A robot that answers each mail it gets, to From and to the list; two lists whose command addresses are set on each other."""
+        """A robot that answers each mail it gets, to From, to the list and to its owners; two lists whose command addresses are set on each other."""
         spoold = self.start(members=["robot@dest.example"])
         spoold.ctl("list", "create", "second@lists.example", "--owner", "robot@dest.example")
         spoold.ctl("list", "set", "test@lists.example", "owner=robot@dest.example", "nonmembers=hold")
@@ -160,7 +160,7 @@ class Test(harness.Case):
                 mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
                 rounds += 1
                 self.assertLess(rounds, 40, "the answers do not end")
-                for to in {str(mail["From"]).split("<")[-1].strip(">"), "test@lists.example"}:
+                for to in {str(mail["From"]).split("<")[-1].strip(">"), "test@lists.example", "test-owner@lists.example"}:
                     if to.endswith("@lists.example"):
                         self.submit(spoold, "robot@dest.example", to, f"Re: {mail['Subject']}", Auto_Submitted="auto-replied")
             time.sleep(0.2)

@@ -384,6 +384,17 @@ TEST_CASE(
       o.post("owner@x.example", "Delivered-To: test-bounces@lists.example\r\n", false, {bounces});
   CHECK_FALSE(looped.fates[0].message);
   CHECK_FALSE(looped.fates[0].refusal);
+  // A program of an owner that answers all that it gets: not to himself, and to no other owner's program.
+  o.set({{"owner", "owner@x.example"}});
+  const auto to_owner = [&](const std::string& fields) {
+    return o.post("owner@x.example", fields, false, {owner});
+  };
+  CHECK(to_owner("").fates[0].refusal->enhanced.text() == "5.4.6");
+  o.set({{"owner", "owner@x.example other@x.example"}});
+  REQUIRE(to_owner("").fates[0].message);
+  CHECK(to_owner("").acceptance.messages[0].recipients.size() == 1);
+  CHECK(to_owner("").acceptance.messages[0].recipients[0].address == "other@x.example");
+  CHECK(to_owner("Auto-Submitted: auto-replied\r\n").fates[0].refusal);
   std::string far;
   for (int i = 0; i < 101; ++i) far += "Received: x\r\n";
   CHECK(o.post("eve@x.example", far, false, {owner}).fates[0].refusal->code == 554);
