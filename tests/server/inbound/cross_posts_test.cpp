@@ -46,6 +46,11 @@ struct Crossing : Served {
     for (const store::Message& message : messages()) found[message.list_address] = recipients(message.id);
     return found;
   }
+  std::vector<store::Message> posts() {
+    std::vector<store::Message> found = messages();
+    std::erase_if(found, [](const store::Message& message) { return message.post == 0; });
+    return found;
+  }
   void accept_the_held_post() {
     const auto held = store::spool::held_posts(store::Read(*opened.store), 0, {}, 10);
     REQUIRE(held.size() == 1);
@@ -155,17 +160,17 @@ TEST_CASE("cross-posts: what a moderator accepts later goes to nobody who has th
               .starts_with("250"));
   served.accept_the_held_post();
   CHECK(served.copies()["inner@lists.example"] == std::vector<std::string>{"emil@near.example"});
-  for (const store::Message& message : served.messages())
+  for (const store::Message& message : served.posts())
     CHECK(has(served.outgoing(message), "X-BeenThere: test@lists.example\r\n"));
 
   // The outer list holds it, the inner one is named and has it.
   served.set("inner", "emergency", "false");
   served.set("test", "emergency", "true");
-  const std::size_t before = served.messages().size();
+  const std::size_t before = served.posts().size();
   REQUIRE(deliver(served, "anne@far.example", {"test@lists.example", "inner@lists.example"}, post_to("both"))
               .starts_with("250"));
   served.accept_the_held_post();
-  REQUIRE(served.messages().size() == before + 2);  // no second post to the inner list
+  REQUIRE(served.posts().size() == before + 2);  // no second post to the inner list
   CHECK(served.copies()["test@lists.example"] ==
         std::vector<std::string>{"anne@far.example", "bart@near.example", "cris@near.example"});
   CHECK(served.opened.problems() == "");
