@@ -33,7 +33,7 @@ class Test(harness.Case):
         spoold = self.spoold(hop)
         for verp in ("never", "always"):
             name = f"{verp}@lists.example"
-            spoold.list(name, members=members, verp=verp)
+            spoold.list(name, members=members, verp=verp, bounce_guard="off")  # a third of the domain is unknown here
             before = collections.Counter(took())
             spoold.post(name)
             qid = spoold.last_id
@@ -85,7 +85,7 @@ class Test(harness.Case):
         hop = f"lmtp://127.0.0.1:{dovecot.port}"
         spoold = self.spoold(f"smtp://127.0.0.1:{harness.free_port()}", {
             "domain": [{"name": "dest.example", "deliver_to": hop}], "delivery": {"retry": ["1h"]}})
-        spoold.list("bulk@lists.example", members=MIXED + [full], verp="never")
+        spoold.list("bulk@lists.example", members=MIXED + [full], verp="never", bounce_guard="off")
         spoold.post("bulk@lists.example")
         qid = spoold.last_id
         harness.wait_until(lambda: not spoold.queue(), 60, "everybody has an outcome", every=0.2)
