@@ -4,6 +4,7 @@
 
 #include "protocol/list/base32.hpp"
 #include "protocol/mail/ascii.hpp"
+#include "protocol/mail/secret.hpp"
 
 namespace spoold::list {
 
@@ -26,11 +27,8 @@ void sign(Token& token, std::uint32_t epoch, const Hmac& hmac) {
   std::copy_n(digest.begin(), octets - tag_begin, token.begin() + tag_begin);
 }
 
-/// Compared in constant time: the peer must not learn how far a guess was right.
 bool same_tag(const Token& a, const Token& b) {
-  unsigned difference = 0;
-  for (std::size_t i = tag_begin; i < octets; ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
-  return difference == 0;
+  return mail::same_secret<std::uint8_t>(std::span(a).subspan(tag_begin), std::span(b).subspan(tag_begin));
 }
 
 /// "b=" and 28 characters of base32: what append() writes for opaque and must not write for classic.
@@ -64,11 +62,8 @@ std::optional<Tag> signed_tag(std::string_view detail) {
   return tag;
 }
 
-/// In constant time.
 bool same(const Tag& a, const Tag& b) {
-  unsigned difference = 0;
-  for (std::size_t i = 0; i < tag_octets; ++i) difference |= static_cast<unsigned>(a[i] ^ b[i]);
-  return difference == 0;
+  return mail::same_secret<std::uint8_t>(a, b);
 }
 
 /// "anne=north.example" as an address.
