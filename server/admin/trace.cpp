@@ -83,16 +83,16 @@ class Story {
   void add(const store::Read& read, const store::HistoryEvent& event, std::vector<Json>& rows) {
     const auto traced = std::lower_bound(found_.begin(), found_.end(), event.message,
                                          [](const Traced& t, store::Id id) { return t.message.id < id; });
-    if (traced == found_.end() || traced->message.id != event.message) {
-      if (belongs(event)) rows.push_back(history_json(event));
-      return;
-    }
-    // What was decided about a message has the time at which it came, a little before it existed.
+    const bool of_message = traced != found_.end() && traced->message.id == event.message;
+    if (!of_message && !belongs(event)) return;
+    // What was decided about a message has the time at which it came, a little before it existed. What led to a letter has the time at
+    // which the letter was accepted, and comes before it.
     const auto begun = [&](const store::Message& m) {
-      return m.arrived <= event.at || m.id <= event.message;
+      return m.arrived < event.at || (of_message && (m.arrived == event.at || m.id <= event.message));
     };
     for (; accepted_ < found_.size() && begun(found_[accepted_].message); ++accepted_)
       rows.push_back(accepted_row(found_[accepted_].message));
+    if (!of_message) return rows.push_back(history_json(event));
     if (auto row = event_row(read, event, *traced)) rows.push_back(std::move(*row));
   }
 
