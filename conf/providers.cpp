@@ -1,14 +1,7 @@
 #include "conf/providers.hpp"
 
-#include <cerrno>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
-#include <optional>
-#include <sstream>
-
 #include "conf/near_miss.hpp"
-#include "conf/reading.hpp"
+#include "conf/table_file.hpp"
 
 namespace spoold::conf {
 
@@ -66,41 +59,13 @@ Provider read_provider(Reading& reading, const toml::table& table) {
 
 tl::expected<std::vector<Provider>, std::vector<Problem>> parse_providers(std::string_view toml,
                                                                           const std::string& name) {
-  auto parsed = toml::parse(toml, name);
-  if (!parsed) {
-    const auto at = parsed.error().source().begin;
-    return tl::unexpected(
-        std::vector<Problem>{{name, at.line, at.column, std::string(parsed.error().description())}});
-  }
-  Reading reading;
-  reading.file = name;
-  std::vector<Provider> providers;
-  for (const auto& [key, node] : parsed.table()) {
-    const auto* list = node.as_array();
-    if (key.str() != "provider" || !list) {
-      reading.complain(key.source().begin,
-                       "expected tables [[provider]], found '" + std::string(key.str()) + "'");
-      continue;
-    }
-    for (const auto& item : *list) {
-      if (const auto* table = item.as_table())
-        providers.push_back(read_provider(reading, *table));
-      else
-        reading.complain(item, "expected a table, found " + kind_of(item));
-    }
-  }
-  if (reading.problems.empty()) return providers;
-  return tl::unexpected(std::move(reading.problems));
+  return rows_of<Provider>(toml, name, "provider", read_provider);
 }
 
 tl::expected<std::vector<Provider>, std::vector<Problem>> load_providers(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();  // fails where there is nothing: an empty file has no rows
-  if (!file || std::filesystem::is_directory(path))
-    return tl::unexpected(std::vector<Problem>{
-        {path, 1, 1, "the table of providers cannot be read: " + std::string(std::strerror(errno))}});
-  return parse_providers(text.str(), path);
+  return text_of_table(path, "the table of providers").and_then([&](const std::string& text) {
+    return parse_providers(text, path);
+  });
 }
 
 const std::vector<Provider>& built_in_providers() {

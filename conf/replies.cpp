@@ -1,15 +1,10 @@
 #include "conf/replies.hpp"
 
-#include <cerrno>
 #include <charconv>
-#include <cstring>
-#include <filesystem>
-#include <fstream>
 #include <optional>
-#include <sstream>
 
 #include "conf/near_miss.hpp"
-#include "conf/reading.hpp"
+#include "conf/table_file.hpp"
 
 namespace spoold::conf {
 
@@ -153,41 +148,15 @@ class RuleReader {
 
 tl::expected<std::vector<ReplyRule>, std::vector<Problem>> parse_replies(std::string_view toml,
                                                                          const std::string& name) {
-  auto parsed = toml::parse(toml, name);
-  if (!parsed) {
-    const auto at = parsed.error().source().begin;
-    return tl::unexpected(
-        std::vector<Problem>{{name, at.line, at.column, std::string(parsed.error().description())}});
-  }
-  Reading reading;
-  reading.file = name;
-  std::vector<ReplyRule> rules;
-  for (const auto& [key, node] : parsed.table()) {
-    const auto* list = node.as_array();
-    if (key.str() != "reply" || !list) {
-      reading.complain(key.source().begin,
-                       "expected tables [[reply]], found '" + std::string(key.str()) + "'");
-      continue;
-    }
-    for (const auto& item : *list) {
-      if (const auto* table = item.as_table())
-        rules.push_back(RuleReader(reading, *table).read());
-      else
-        reading.complain(item, "expected a table, found " + kind_of(item));
-    }
-  }
-  if (reading.problems.empty()) return rules;
-  return tl::unexpected(std::move(reading.problems));
+  return rows_of<ReplyRule>(toml, name, "reply", [](Reading& reading, const toml::table& table) {
+    return RuleReader(reading, table).read();
+  });
 }
 
 tl::expected<std::vector<ReplyRule>, std::vector<Problem>> load_replies(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  text << file.rdbuf();  // fails where there is nothing: an empty file has no rows
-  if (!file || std::filesystem::is_directory(path))
-    return tl::unexpected(std::vector<Problem>{
-        {path, 1, 1, "the table of replies cannot be read: " + std::string(std::strerror(errno))}});
-  return parse_replies(text.str(), path);
+  return text_of_table(path, "the table of replies").and_then([&](const std::string& text) {
+    return parse_replies(text, path);
+  });
 }
 
 const std::vector<ReplyRule>& built_in_replies() {

@@ -53,7 +53,7 @@ Subject Planner::State::subject(const smtp::Reply& reply, std::string_view recip
   return action == ReplyAction::fallback_bulk ? Subject::unknown : words;
 }
 
-// Is it said of everybody here? Not when it is said again to the same recipient, or of the same message, while others were
+// Whether the reply is about all mail of this lane. It is not when the same recipient, or the same message, gets it again and others were
 // delivered in between: else a mailbox that answers every RCPT with such words would stop the lane. That we are refused is
 // believed when several messages hear it with nothing delivered in between: two, and more where all mail goes by one next hop,
 // which may mean the senders of a few.

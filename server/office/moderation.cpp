@@ -101,10 +101,6 @@ store::Result<void> accept(const conf::Settings& settings, store::Store& store, 
   return {};
 }
 
-}  // namespace
-
-namespace {
-
 /// For `spoolctl trace MESSAGE-ID`, when no message of it is there.
 std::string named(const std::string& message_id) {
   return message_id.empty() ? std::string() : " (Message-ID " + message_id + ")";

@@ -23,7 +23,8 @@ std::optional<Duration> RequestPace::wait(std::string_view network, list::ListId
     return count.at > now ? Duration{} : count.at + wait - now;
   };
   Duration wait{};
-  // By the score at the last request: so what is said now still holds when the time has come. "Above": it had decayed by a little then.
+  // The wait follows from the score at the last request, so it does not change while it lasts. A score decays: half a request below the
+  // limit counts as at the limit.
   if (const Count* count = network.empty() ? nullptr : networks_.find(network))
     if (const double over = count->score - limits_.free + 0.5; over > 0) {
       const double times = std::exp2(std::min(std::floor(over), 30.0));

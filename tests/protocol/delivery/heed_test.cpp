@@ -260,7 +260,7 @@ TEST_CASE("heed: fallback_bulk spreads the post's copies over time; other posts 
   CHECK(heard.count(Verdict::deferred) == 500);
   CHECK(about(heard.all.at({1, 499}).next_attempt - start, minutes(10)));
   CHECK_FALSE(heard.all.at({1, 499}).charged);
-  // What is claimed meanwhile waits too. Later a few more go, until it is said again: then longer.
+  // Copies that are claimed meanwhile wait too. Later a few more go, until the host refuses again: then the wait is longer.
   planner.add(numbered(1, 500, true), start + minutes(5));
   heard.take(planner);
   CHECK(heard.all.at({1, 3}).verdict == Verdict::deferred);
