@@ -1,42 +1,25 @@
 """Joining and leaving by mail: what somebody asks, the token that he sends back, and the letters. The next hop's mails are the judge."""
-import email
-import email.policy
 import smtplib
 import socket
 import subprocess
 
 import harness
+from peers.correspondents import Correspondents
 
 ANNA, BERT, OWNER = "anna@dest.example", "bert@dest.example", "owner@dest.example"
 
 
-class Test(harness.Case):
+class Test(Correspondents):
     def start(self, settings=None, members=(BERT,), **of_list):
-        self.mails = self.folder / "mails"
-        self.mails.mkdir()
-        self.next_hop = self.peer("--content", self.mails)
-        spoold = self.spoold(self.next_hop.url, harness.merge({"delivery": {"retry": ["1h"]}}, settings or {}))
+        spoold = self.spoold(self.keep_mail(), harness.merge({"delivery": {"retry": ["1h"]}}, settings or {}))
         spoold.list(members=members, owner=OWNER, **of_list)
         return spoold
 
     def send(self, spoold, role, sender, subject="", text="", headers="", reverse_path=None):
         """To test-ROLE@, or to an address; the reply to the end of data or the refusal before."""
         to = role if "@" in role else harness.LIST.replace("@", f"-{role}@")
-        with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname="far.example", timeout=30 * harness.SLOW) as client:
-            client.ehlo()
-            client.docmd(f"MAIL FROM:<{sender if reverse_path is None else reverse_path}>")
-            code, said = client.docmd(f"RCPT TO:<{to}>")
-            if code != 250:
-                return f"{code} {said.decode()}"
-            mail = f"From: Some One <{sender}>\nTo: {to}\nSubject: {subject}\n{headers}\n{text}\n".replace("\n", "\r\n")
-            code, said = client.data(mail.encode())
-            return f"{code} {said.decode()}"
-
-    def letters(self, to, n=1):
-        def there():
-            everything = [email.message_from_bytes(p.read_bytes(), policy=email.policy.default) for p in sorted(self.mails.iterdir(), key=lambda p: p.stat().st_mtime_ns)]
-            return [m for m in everything if m["To"] == to]
-        return harness.wait_until(lambda: len(there()) >= n and there(), 20, f"{n} letters to {to}")
+        mail = f"From: Some One <{sender}>\nTo: {to}\nSubject: {subject}\n{headers}\n{text}\n"
+        return self.submit(spoold, sender if reverse_path is None else reverse_path, to, mail)
 
     def members(self, spoold):
         return {row["address"] for row in spoold.ctl("members", harness.LIST)}

@@ -1,46 +1,24 @@
 """What single members wish, and persons with several addresses: by `spoolctl`, by mail, and in what the next hop gets."""
-import email
-import email.policy
-import smtplib
-
 import harness
+from peers.correspondents import Correspondents
 
 ANNA, HOME, BERT, CARL, OWNER = "anna@work.example", "anna@home.example", "bert@dest.example", "carl@dest.example", "owner@dest.example"
 
 
-class Test(harness.Case):
+class Test(Correspondents):
     def start(self, **of_list):
-        self.mails = self.folder / "mails"
-        self.mails.mkdir()
-        self.next_hop = self.peer("--content", self.mails)
-        spoold = self.spoold(self.next_hop.url, {"delivery": {"retry": ["1h"]}})
+        spoold = self.spoold(self.keep_mail(), {"delivery": {"retry": ["1h"]}})
         spoold.list(members=(ANNA, BERT, CARL), owner=OWNER, nonmembers="reject", **of_list)
         return spoold
 
     def send(self, spoold, sender, to, subject="hello", text="hello", headers=""):
-        with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname="far.example", timeout=30 * harness.SLOW) as client:
-            client.ehlo()
-            client.docmd(f"MAIL FROM:<{sender}>")
-            code, said = client.docmd(f"RCPT TO:<{to}>")
-            if code != 250:
-                return f"{code} {said.decode()}"
-            mail = f"From: {sender}\nTo: {to}\nSubject: {subject}\n{headers}\n{text}\n".replace("\n", "\r\n")
-            code, said = client.data(mail.encode())
-            return f"{code} {said.decode()}"
+        return self.submit(spoold, sender, to, f"From: {sender}\nTo: {to}\nSubject: {subject}\n{headers}\n{text}\n")
 
     def readers(self, spoold, sender=BERT, headers=""):
         """Who gets a post of `sender`."""
         said = self.send(spoold, sender, harness.LIST, headers=headers)
         self.assertTrue(said.startswith("250"), said)
         return set(spoold.recipients(said.split()[-1]))
-
-    def letter(self, to, subject):
-        def there():
-            for path in self.mails.iterdir():
-                mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-                if mail["To"] == to and mail["Subject"] == subject:
-                    return mail
-        return harness.wait_until(there, 20, f"{subject!r} to {to}")
 
     def test_preferences_of_one_member(self):
         spoold = self.start()

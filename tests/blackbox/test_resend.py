@@ -1,23 +1,16 @@
 """`spoolctl resend`: a letter that a list has sent goes out once more, as long as it is worth something."""
-import email
-import email.policy
 import smtplib
 
 import harness
+from peers.correspondents import Correspondents
 
 ANNA, OWNER = "anna@dest.example", "owner@dest.example"
 
 
-class Test(harness.Case):
+class Test(Correspondents):
     def send(self, spoold, to, sender=ANNA):
         with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname="far.example", timeout=30 * harness.SLOW) as client:
             client.sendmail(sender, [to], f"From: {sender}\r\nTo: {to}\r\nSubject: hello\r\n\r\nhello\r\n".encode())
-
-    def letters(self, n, to=ANNA):
-        def there():
-            every = [email.message_from_bytes(p.read_bytes(), policy=email.policy.default) for p in sorted(self.mails.iterdir(), key=lambda p: p.stat().st_mtime_ns)]
-            return [m for m in every if m["To"] == to]
-        return harness.wait_until(lambda: len(there()) >= n and there(), 20, f"{n} letters to {to}")
 
     def sent(self, spoold, subject):
         """The id of the last letter with this subject, when it is out."""
@@ -28,12 +21,10 @@ class Test(harness.Case):
         return harness.wait_until(there, 20, subject)
 
     def test_resend(self):
-        self.mails = self.folder / "mails"
-        self.mails.mkdir()
-        spoold = self.spoold(self.peer("--content", self.mails).url, {"delivery": {"retry": ["1h"]}})
+        spoold = self.spoold(self.keep_mail(), {"delivery": {"retry": ["1h"]}})
         spoold.list(owner=OWNER)
         self.send(spoold, "test-join@lists.example")
-        first = self.letters(1)[0]
+        first = self.letters(ANNA, 1)[0]
         qid = self.sent(spoold, "Please confirm that you join test@lists.example")
         self.assertTrue(spoold.ctl("resend", qid, "--dry-run")["dry_run"])
         self.assertEqual(spoold.run("resend", qid, "--to", "bert@dest.example").returncode, 3)
@@ -41,7 +32,7 @@ class Test(harness.Case):
         spoold.start()
         answer = spoold.ctl("resend", qid)
         self.assertEqual((answer["resent"], answer["recipients"]), (qid, 1))
-        second = self.letters(2)[1]
+        second = self.letters(ANNA, 2)[1]
         self.assertEqual((second["From"], second.get_content()), (first["From"], first.get_content()))
         self.assertIn(f"sent again as {answer['id']}", [row["detail"] for row in spoold.ctl("trace", qid)])
         # Its token is used now: the letter is worth nothing.
@@ -51,7 +42,7 @@ class Test(harness.Case):
         self.assertIn("its token is not good any more", refused.stderr)
         welcome = self.sent(spoold, "Welcome to test@lists.example")
         spoold.ctl("resend", welcome, "--to", ANNA)
-        self.assertEqual([m["Subject"] for m in self.letters(4)[2:]], ["Welcome to test@lists.example"] * 2)
+        self.assertEqual([m["Subject"] for m in self.letters(ANNA, 4)[2:]], ["Welcome to test@lists.example"] * 2)
         # A post is no letter, and what is not there cannot be sent.
         spoold.post()
         post = spoold.last_id

@@ -1,10 +1,9 @@
 """Stories from end to end: a member from joining to removal as `spoolctl trace` tells it, a member who moves, LMTP with an outcome of
 its own for each recipient, a held post by its Message-ID."""
-import email
-import email.policy
 import smtplib
 
 import harness
+from peers.correspondents import Correspondents
 
 ANNA, BERT, OWNER = "anna@dest.example", "bert@dest.example", "owner@dest.example"
 DSN = """From: MAILER-DAEMON@dest.example\nSubject: Undelivered Mail Returned to Sender\nMIME-Version: 1.0
@@ -14,33 +13,15 @@ Reporting-MTA: dns; dest.example\n\nFinal-Recipient: rfc822; {who}\nAction: fail
 Diagnostic-Code: smtp; 550 5.1.1 no such user\n\n--b--\n"""
 
 
-class Test(harness.Case):
+class Test(Correspondents):
     def start(self, settings=None, members=(BERT,), **of_list):
-        self.mails = self.folder / "mails"
-        self.mails.mkdir()
-        self.next_hop = self.peer("--content", self.mails)
-        spoold = self.spoold(self.next_hop.url, harness.merge({"delivery": {"retry": ["1h"]}}, settings or {}))
+        spoold = self.spoold(self.keep_mail(), harness.merge({"delivery": {"retry": ["1h"]}}, settings or {}))
         spoold.list(members=members, owner=OWNER, **of_list)
         return spoold
 
     def send(self, spoold, to, sender=ANNA, text=None, headers=""):
         """The reply to the end of data."""
-        mail = text or f"From: Some One <{sender}>\nTo: {to}\nSubject: hello\n{headers}\nhello\n"
-        with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname="far.example", timeout=30 * harness.SLOW) as client:
-            client.ehlo()
-            client.docmd(f"MAIL FROM:<{sender}>")
-            code, said = client.docmd(f"RCPT TO:<{to}>")
-            if code == 250:
-                code, said = client.data(mail.replace("\n", "\r\n").encode())
-            return f"{code} {said.decode()}"
-
-    def letter(self, to, subject):
-        def there():
-            for path in self.mails.iterdir():
-                mail = email.message_from_bytes(path.read_bytes(), policy=email.policy.default)
-                if mail["To"] == to and mail["Subject"] == subject:
-                    return mail
-        return harness.wait_until(there, 20, f"{subject!r} to {to}")
+        return self.submit(spoold, sender, to, text or f"From: Some One <{sender}>\nTo: {to}\nSubject: hello\n{headers}\nhello\n")
 
     def drained(self, spoold):
         harness.wait_until(lambda: not spoold.queue(), 20, "an empty queue")
