@@ -197,8 +197,8 @@ void Lane::failed(OutboundSession& session, const LastReply& why) {
   forget(session);
 }
 
-// The planner's transaction counts as begun, for its limits and its rate: so whatever keeps the session from a new
-// one is asked before the planner.
+// While the content of a transaction is being made, those behind it are planned, so that theirs are made at the same time.
+// A conversion is in memory whole: nothing is planned behind it.
 std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   session.ask_at = TimePoint::max();
   if (stopping_) {
@@ -206,12 +206,30 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
     session.quit();
     return std::nullopt;
   }
-  if (session.unready) return take_formed(session);
-  if (!may_begin() || gives_way(session, false)) return std::nullopt;
+  if (!may_begin()) return std::nullopt;
+  while (session.unready.empty() || !session.unready.back().converted) {
+    auto mail = plan(session);
+    if (!mail) break;
+    OutboundSession::Unready one = formed(session, std::move(*mail));
+    if (!one.form && session.unready.empty()) return std::move(one.mail);
+    session.unready.push_back(std::move(one));
+  }
+  return take_ready(session);
+}
+
+// The planner's transaction counts as begun, for its limits and its rate: so whatever keeps the session from a new
+// one is asked before the planner.
+std::optional<smtp::ClientDialog::Mail> Lane::plan(OutboundSession& session) {
+  const auto leaves = [&](bool idle) {
+    const bool gone = gives_way(session, idle);
+    if (gone) give_back_unready(session);
+    return gone;
+  };
+  if (leaves(false)) return std::nullopt;
   delivery::Next next = planner_.next(session.connection, now());
   if (next.what == delivery::Next::Do::wait) {
     const bool nothing_due = !claiming_.busy() && claiming_.next_due() > now();
-    if (gives_way(session, session.idle() && nothing_due)) return std::nullopt;
+    if (leaves(session.idle() && session.unready.empty() && nothing_due)) return std::nullopt;
     session.ask_at = next.until;
     return std::nullopt;
   }
@@ -221,8 +239,7 @@ std::optional<smtp::ClientDialog::Mail> Lane::next(OutboundSession& session) {
   }
   smtp::ClientDialog::Mail mail = mail_of(session, std::move(next.transaction));
   if (mail.require_tls && !protected_by(session, mail)) return std::nullopt;
-  Claims::Held& held = *claims_.find(mail.plan.message);
-  return formed(session, held, std::move(mail));
+  return mail;
 }
 
 smtp::ClientDialog::Mail Lane::mail_of(OutboundSession& session, delivery::Transaction plan) {
@@ -258,8 +275,7 @@ bool Lane::protected_by(OutboundSession& session, smtp::ClientDialog::Mail& mail
     return true;
   }
   if (!session.unprotected()) {
-    session.unready = std::move(mail);
-    give_back_unready(session);
+    give_back(session, std::move(mail.plan));
     session.quit();
     return false;
   }

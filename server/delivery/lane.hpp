@@ -127,6 +127,7 @@ class Lane : public OutboundSession::Owner {
   delivery::Planner make_planner(const delivery::HostMemory& memory);
   void way_changed();
   smtp::ClientDialog::Mail mail_of(OutboundSession& session, delivery::Transaction plan);
+  std::optional<smtp::ClientDialog::Mail> plan(OutboundSession& session);
   bool protected_by(OutboundSession& session, smtp::ClientDialog::Mail& mail);
   void feed_idle();
   void answer_withdrawals();
@@ -173,9 +174,9 @@ class Lane : public OutboundSession::Owner {
 
   // lane_forms.cpp
   std::shared_ptr<const Copy> copy_for(Claims::Held& held, const store::Recipient& recipient);
-  std::optional<smtp::ClientDialog::Mail> formed(OutboundSession& session, Claims::Held& held,
-                                                 smtp::ClientDialog::Mail mail);
-  std::optional<smtp::ClientDialog::Mail> take_formed(OutboundSession& session);
+  OutboundSession::Unready formed(OutboundSession& session, smtp::ClientDialog::Mail mail);
+  std::optional<smtp::ClientDialog::Mail> take_ready(OutboundSession& session);
+  void give_back(OutboundSession& session, delivery::Transaction unbegun);
   void give_back_unready(OutboundSession& session);
 
   DeliveryContext& context_;

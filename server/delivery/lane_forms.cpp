@@ -50,21 +50,26 @@ std::shared_ptr<const Copy> Lane::copy_for(Claims::Held& held, const store::Reci
   return copy;
 }
 
-std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, Mail mail) {
+// With the form that is being made, if it needs one.
+OutboundSession::Unready Lane::formed(OutboundSession& session, Mail mail) {
+  Claims::Held& held = *claims_.find(mail.plan.message);
   // A relay may not change the header of a message (RFC 6531 3.2); a list originates its posts, so it may.
   const bool foreign = mail.utf8 && !session.offered().utf8 && held.message.list == 0;
-  if (foreign || mail.refused) return mail;  // the dialog refuses it
+  if (foreign || mail.refused) return {std::move(mail), nullptr};  // the dialog refuses it
   const bool convert = !mail.binary && ((mail.eight_bit && !session.offered().eight_bit) ||
                                         (mail.utf8 && !session.offered().utf8));
   const bool sign = held.blanks && is_signed(*held.blanks);
-  if (!convert && !sign) return mail;
+  if (!convert && !sign) return {std::move(mail), nullptr};
   if (!convert && held.form && held.form->ready() && !held.form->failed) {
     take(*held.form, mail);
-    return mail;
+    return {std::move(mail), nullptr};
   }
-  const auto on_ready = [io = &thread_.io, alive = alive_,
-                         waiting = std::weak_ptr(session.shared_from_this())] {
-    asio::post(*io, [alive, waiting] {
+  // Several forms of a connection become ready while its loop is busy: it looks once.
+  auto on_ready = [io = &thread_.io, alive = alive_, waiting = std::weak_ptr(session.shared_from_this()),
+                   asked = session.asked] {
+    if (asked->exchange(true)) return;
+    asio::post(*io, [alive, waiting, asked] {
+      asked->store(false);
       if (const auto open = waiting.lock(); *alive && open) open->pump();
     });
   };
@@ -72,21 +77,22 @@ std::optional<Mail> Lane::formed(OutboundSession& session, Claims::Held& held, M
   Envelope envelope;
   if (held.blanks && has_dkim2(*held.blanks)) envelope = {mail.sender, mail.addresses.front()};
   if (convert) {
-    session.form =
-        context_.seven_bit.of(held.message, individual ? mail.copy : nullptr, on_ready, std::move(envelope));
-  } else {
-    session.form = context_.signing.of(held.message, *held.blanks, mail.copy, on_ready, std::move(envelope));
-    if (!individual) held.form = session.form;
+    auto form = context_.seven_bit.of(held.message, individual ? mail.copy : nullptr, std::move(on_ready),
+                                      std::move(envelope));
+    return {std::move(mail), std::move(form), true};
   }
-  session.unready = std::move(mail);
-  return take_formed(session);
+  auto form =
+      context_.signing.of(held.message, *held.blanks, mail.copy, std::move(on_ready), std::move(envelope));
+  if (!individual) held.form = form;
+  return {std::move(mail), std::move(form)};
 }
 
-std::optional<Mail> Lane::take_formed(OutboundSession& session) {
-  if (!may_begin() || !session.form->ready()) return std::nullopt;
-  const auto form = std::exchange(session.form, nullptr);
-  Mail mail = std::move(*session.unready);
-  session.unready.reset();
+std::optional<Mail> Lane::take_ready(OutboundSession& session) {
+  if (session.unready.empty()) return std::nullopt;
+  if (const auto& form = session.unready.front().form; form && !form->ready()) return std::nullopt;
+  auto [mail, form, converted] = std::move(session.unready.front());
+  session.unready.pop_front();
+  if (!form) return std::move(mail);
   // As from the read of any other content; the session ends, and the planner has the recipients again.
   if (form->failed) std::rethrow_exception(form->failed);
   if (form->why_not.empty()) {
@@ -108,14 +114,20 @@ std::optional<Mail> Lane::take_formed(OutboundSession& session) {
 }
 
 // To the planner it is a transaction of which nothing was written: its recipients are in hand again.
-void Lane::give_back_unready(OutboundSession& session) {
-  if (!session.unready) return;
+void Lane::give_back(OutboundSession& session, delivery::Transaction unbegun) {
   delivery::Observation nothing_sent;
-  nothing_sent.message = session.unready->plan.message;
-  nothing_sent.recipients = session.unready->plan.recipients;
-  session.unready.reset();
-  session.form.reset();
+  nothing_sent.message = unbegun.message;
+  nothing_sent.recipients = std::move(unbegun.recipients);
   heard(session, std::move(nothing_sent));
+}
+
+// The youngest first: each goes back to the front of its line.
+void Lane::give_back_unready(OutboundSession& session) {
+  while (!session.unready.empty()) {
+    delivery::Transaction unbegun = std::move(session.unready.back().mail.plan);
+    session.unready.pop_back();
+    give_back(session, std::move(unbegun));
+  }
 }
 
 }  // namespace spoold::server

@@ -10,6 +10,8 @@
 // content that cannot be read to its end never gets its final dot. Lives and dies on one thread.
 #pragma once
 #include <array>
+#include <atomic>
+#include <deque>
 #include <exception>
 #include <memory>
 #include <optional>
@@ -105,9 +107,16 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   delivery::ConnectionId connection = 0;
   TimePoint ask_at = TimePoint::max();
   std::unique_ptr<Place::Ticket> ticket;  // what it has taken from other lanes
-  /// The planner's next transaction for this connection, not begun: its content is still being made.
-  std::optional<smtp::ClientDialog::Mail> unready;
-  std::shared_ptr<const Form> form;  // that content
+  /// Transactions that the planner has handed out for this connection and that are not begun, oldest first: the content of the first
+  /// one was still being made.
+  struct Unready {
+    smtp::ClientDialog::Mail mail;
+    std::shared_ptr<const Form> form;  // that content; null: as it is stored
+    bool converted = false;            // to seven bits
+  };
+  std::deque<Unready> unready;
+  /// pump() is on its way because a form became ready.
+  const std::shared_ptr<std::atomic<bool>> asked = std::make_shared<std::atomic<bool>>(false);
 
  private:
   using Socket = Channel::Socket;

@@ -222,6 +222,20 @@ class Delivery(Case):
                     self.assertEqual(set(dkim_oracles.python(octets, records).values()), {"pass"})
                 self.verified(next(iter(found.values())), records, self.selectors)
 
+    def test_connections_that_end_while_the_next_copies_are_signed(self):
+        members = [f"m{i}@east.example" for i in range(60)]
+        ends = [option for at in ("mail:4@1", "mail:9@2", "mail:14@3-5") for option in ("--at", f"{at}=rst")]
+        peer, spoold, records = self.hop("ends", *ends, members=members, personalize="full", footer="for $user_address\n",
+                                         settings={"delivery": {"connections_per_destination": 2}})
+        self.send(spoold)
+        harness.wait_until(lambda: not spoold.queue(), 60, "an empty queue")
+        judge = peer.judge()
+        self.assertEqual(sorted(message["rcpts"] for message in judge.messages), sorted([member] for member in members))
+        for message in judge.messages:
+            octets = pathlib.Path(message["file"]).read_bytes().replace(b"\r\n..", b"\r\n.")  # by DATA, where one was in doubt
+            self.assertIn(b"for " + message["rcpts"][0].encode(), octets)
+            self.assertEqual(set(dkim_oracles.python(octets, records).values()), {"pass"})
+
     def test_a_large_post_is_signed_while_it_is_streamed(self):
         peer, spoold, records = self.hop("stream", "--no-chunking", footer="bye\n")
         self.send(spoold, MAIL + (b"." + b"y" * 70 + b"\r\n") * 60_000)
