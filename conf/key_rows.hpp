@@ -124,7 +124,7 @@ Row size(std::string_view section, std::string_view name, std::string_view meani
 /// `fault` names what is wrong with a text, or answers with an empty string.
 template <class Get>
 Row text(std::string_view section, std::string_view name, std::string_view type, std::string_view meaning,
-         std::string_view example, Get get, std::function<std::string(const std::string&)> fault) {
+         std::string_view example, Get get, const std::function<std::string(const std::string&)>& fault) {
   const std::string expected(type == "string" ? "a string" : type);
   return {{section, name, type, meaning, example, name, false,
            [get](Settings s) { return get(s).empty() ? std::string() : quote(get(s)); }},
@@ -141,7 +141,7 @@ Row text(std::string_view section, std::string_view name, std::string_view type,
 /// One of some words; `later` are words of the contract that this version does not have yet.
 template <class Set, class Write>
 Row word(std::string_view section, std::string_view name, std::string_view meaning, std::string_view example,
-         std::vector<std::string> now, std::vector<std::string> later, Set set, Write write) {
+         const std::vector<std::string>& now, const std::vector<std::string>& later, Set set, Write write) {
   return {{section, name, "string", meaning, example, name, false, write},
           [now, later, set](Reading& reading, const toml::node& node) {
             std::string expected;

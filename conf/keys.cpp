@@ -133,7 +133,9 @@ std::vector<Row> make_rows() {
       "them), or any",
       "\"domain\"", senders, {},
       [](S s, std::size_t n) { s.submission.senders = static_cast<Submission::Senders>(n); },
-      [senders](Settings s) { return quote(senders[static_cast<std::size_t>(s.submission.senders)]); }));
+      [senders](const Settings& s) {
+        return quote(senders[static_cast<std::size_t>(s.submission.senders)]);
+      }));
   add(rate(
       "submission", "messages_per_user", "at most so many messages of one user in a time", "\"100/h\"",
       [](S s) -> auto& { return s.submission.messages_per_user; }));
@@ -271,7 +273,7 @@ std::vector<Row> make_rows() {
   add(word(
       "delivery", "tls", "TLS towards other hosts", "\"required\"", tls_words, {},
       [](S s, std::size_t n) { s.delivery.tls = static_cast<Tls>(n); },
-      [](Settings s) { return quote(tls_words[static_cast<std::size_t>(s.delivery.tls)]); }));
+      [](const Settings& s) { return quote(tls_words[static_cast<std::size_t>(s.delivery.tls)]); }));
   add(text(
       "delivery", "replies", "path", "own table of what replies mean, asked before the one that is built in",
       "\"/dev/null\"", [](S s) -> auto& { return s.delivery.replies; }, path_fault));
@@ -402,12 +404,14 @@ std::vector<Row> make_rows() {
   add(word(
       "log", "format", "text (key=value) or json", "\"json\"", {"text", "json"}, {},
       [](S s, std::size_t n) { s.log.format = n ? Log::Format::json : Log::Format::text; },
-      [](Settings s) { return std::string(s.log.format == Log::Format::json ? "\"json\"" : "\"text\""); }));
+      [](const Settings& s) {
+        return std::string(s.log.format == Log::Format::json ? "\"json\"" : "\"text\"");
+      }));
   const std::vector<std::string> levels{"debug", "info", "warning", "error"};
   add(word(
       "log", "level", "least level written: debug, info, warning or error", "\"debug\"", levels, {},
       [levels](S s, std::size_t n) { s.log.level = levels[n]; },
-      [](Settings s) { return quote(s.log.level); }));
+      [](const Settings& s) { return quote(s.log.level); }));
   return rows;
 }
 

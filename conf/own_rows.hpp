@@ -99,7 +99,7 @@ inline Row dkim_row(std::string_view name, std::string_view type, std::string_vi
 
 inline Row networks(std::string_view name, std::string_view meaning, std::vector<Network> Smtp::*member) {
   return {{"smtp", name, "array of networks", meaning, "[\"192.0.2.0/24\", \"unix\"]", name, false,
-           [member](Settings s) {
+           [member](const Settings& s) {
              std::vector<std::string> items;
              for (const auto& network : s.smtp.*member) items.push_back(quote(network.text));
              return join(items);
@@ -124,7 +124,7 @@ inline Row networks(std::string_view name, std::string_view meaning, std::vector
 inline Row delimiter() {
   return {{"verp", "delimiter", "character",
            "between a list's name and what follows in its -bounces+ addresses: + _ ~ or #", "\"_\"",
-           "delimiter", false, [](Settings s) { return quote(std::string(1, s.verp.delimiter)); }},
+           "delimiter", false, [](const Settings& s) { return quote(std::string(1, s.verp.delimiter)); }},
           [](Reading& reading, const toml::node& node) {
             const auto value = reading.text(node, "one character of + _ ~ #");
             if (!value) return;
@@ -152,7 +152,7 @@ inline Row tls_policy(std::string_view section, std::string_view meaning, Get ge
 inline Row control_mode() {
   return {
       {"control", "mode", "octal mode", "who may connect to the control socket", "\"0600\"", "mode", false,
-       [](Settings s) {
+       [](const Settings& s) {
          std::string out = "0000";
          for (int digit = 0; digit < 4; ++digit)
            out[static_cast<std::size_t>(3 - digit)] =

@@ -66,8 +66,8 @@ tl::expected<Templates, std::vector<std::string>> read_templates(const std::stri
     const std::string name = at->path().stem().string();
     if (std::find(names.begin(), names.end(), name) == names.end()) {
       const std::string near = near_miss(name, names);
-      faults.push_back("'" + shown + "': there is no letter '" + name + "'" +
-                       (near.empty() ? "" : "; did you mean '" + near + "'?"));
+      faults.push_back("'" + shown + "': there is no letter '" + name + "'");
+      if (!near.empty()) faults.back() += "; did you mean '" + near + "'?";
       continue;
     }
     std::ifstream file(at->path(), std::ios::binary);

@@ -29,7 +29,7 @@ std::string file_of(const std::string& spool) {
 
 /// Where the handler runs when the thread's own stack is full.
 struct OtherStack {
-  static constexpr std::size_t size = 64 * 1024;
+  static constexpr std::size_t size = 64 << 10;
   std::vector<char> octets = std::vector<char>(size);
   OtherStack() {
     stack_t stack{};

@@ -97,14 +97,16 @@ void Archive::submit(Job job) {
 }
 
 void Archive::stage(Posts posts, Callback<void> done) {
+  bool refused = false;
   {
     Lock lock(mutex_);
-    if (!refuses_) {
+    refused = refuses_;
+    if (!refused) {
       ++staging_;
       queue_.push_back({What::stage, std::move(posts), std::move(done), {}});
     }
   }
-  if (done) return done(fail(Error::Kind::stopped, "the store is closing"));
+  if (refused) return done(fail(Error::Kind::stopped, "the store is closing"));
   wake_.notify_one();
 }
 
@@ -156,15 +158,16 @@ void Archive::run() {
     std::vector<Job> staged;
     Places places = std::exchange(failed_, {});
     for (Job& job : group) {
-      if (job.what == What::stage) staged.push_back(std::move(job));
-      if (job.what == What::withdraw)
+      if (job.what == What::stage)
+        staged.push_back(std::move(job));
+      else if (job.what == What::withdraw)
         each_archived(*job.posts,
                       [&](const NewMessage& m) { files(m.archive->place).withdraw(m.message.id); });
-      if (job.what == What::publish)
+      else
         each_archived(*job.posts,
                       [&](const NewMessage& m) { places[m.archive->place].push_back(m.message.id); });
     }
-    if (!places.empty()) publish(std::move(places));
+    if (!places.empty()) publish(places);
     for (const Job& job : group)
       if (job.what != What::stage && job.done) job.done();
     if (staged.empty()) continue;
@@ -230,7 +233,7 @@ void Archive::stage(std::vector<Job>& jobs) {
   for (std::size_t i = 0; i < jobs.size(); ++i) jobs[i].staged(std::move(answers[i]));
 }
 
-void Archive::publish(Places places) {
+void Archive::publish(Places& places) {
   for (auto& [place, ids] : places) {
     std::ranges::sort(ids);
     if (auto done = files(place).publish(ids); done) {
@@ -275,7 +278,7 @@ void Archive::recover() {
         files(place).withdraw(id);
     }
   std::erase_if(accepted, [](const auto& one) { return one.second.empty(); });
-  if (!accepted.empty()) publish(std::move(accepted));
+  if (!accepted.empty()) publish(accepted);
 }
 
 }  // namespace spoold::store

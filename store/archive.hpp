@@ -65,7 +65,7 @@ class Archive {
   void recover();
   void stage(std::vector<Job>&);
   Filed<void> write(const NewMessage&, const Posts&);
-  void publish(Places);
+  void publish(Places&);
   ArchiveFiles& files(const std::string& place);
   void trouble(const std::string& place, const FileFault&);
 

@@ -271,7 +271,7 @@ Filed<void> ArchiveFiles::append(std::span<const Id> ids) {
   }
   if (posts.empty()) return {};
   if (auto done = sync_folder(folder()); !done) return done;
-  const auto written = [&]() -> Filed<void> {
+  auto written = [&]() -> Filed<void> {
     for (const Begun& one : posts) {
       const Descriptor post(::open(one.path.c_str(), O_RDONLY | O_CLOEXEC));
       if (!post) return fault("open " + one.path);

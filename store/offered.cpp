@@ -15,7 +15,7 @@ struct Store::State::Offered : std::enable_shared_from_this<Offered> {
         callback(std::move(answer)) {}
 
   Result<bool> slice(Write& write, const Enough& enough) {
-    const Result<bool> whole = accepting.slice(write, enough);
+    Result<bool> whole = accepting.slice(write, enough);
     if (!whole || !*whole || accepting.acceptance().operations.empty()) return whole;
     routes.clear();
     if (auto ok = HandOver(state.options.notices, state.route_of())

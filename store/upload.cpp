@@ -1,7 +1,6 @@
 #include "store/upload.hpp"
 
 #include <algorithm>
-#include <cstring>
 
 #include "store/spool/content.hpp"
 #include "store/spool/rows.hpp"
@@ -38,8 +37,8 @@ Result<void> append_upload(Write& write, Id id, std::string_view bytes) {
     if (filled > 0) begun = write.get(Table::content, chunk).value_or("");
     const auto part = bytes.substr(0, spool::chunk_size - filled);
     char* room = write.reserve(Table::content, chunk, begun.size() + part.size());
-    std::memcpy(room, begun.data(), begun.size());
-    std::memcpy(room + begun.size(), part.data(), part.size());
+    begun.copy(room, begun.size());
+    part.copy(room + begun.size(), part.size());
     bytes.remove_prefix(part.size());
     size += part.size();
   }

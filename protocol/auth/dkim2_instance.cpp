@@ -39,7 +39,8 @@ tl::expected<void, std::string> undo_name(std::vector<std::string>& fields, cons
       before;  // texts by the field that they stand in front of; the end: its size
   std::size_t place = fields.size();
   for (const RecipeStep& step : recipe) {
-    for (const std::string& value : step.data) before.emplace(place, name + ":" + value + "\r\n");
+    for (const std::string& value : step.data)
+      before.emplace(place, std::string(name).append(":").append(value).append("\r\n"));
     if (!step.data.empty()) continue;
     if (step.last > at.size())
       return tl::unexpected("names field " + std::to_string(step.last) + " of " + name +

@@ -16,7 +16,7 @@ namespace spoold::auth {
 namespace {
 
 // A header as it goes out; more than what may come in.
-constexpr mail::HeaderLimits limits{512 * 1024, 8192};
+constexpr mail::HeaderLimits limits{512 << 10, 8192};
 // Whom else the post went to, and what opens a moderated list: not for members.
 constexpr std::array<std::string_view, 4> secret = {"approved", "approve", "bcc", "resent-bcc"};
 

@@ -10,7 +10,7 @@ namespace {
 
 /// A value (RFC 2045 5.1): as a token, else as a quoted string. What comes from others is made printable.
 std::string value(std::string_view text) {
-  const std::string safe = printable(text);
+  std::string safe = printable(text);
   const bool token = !safe.empty() && std::all_of(safe.begin(), safe.end(), [](char c) {
     return c > ' ' && std::string_view("()<>@,;:\\\"/[]?=").find(c) == std::string_view::npos;
   });

@@ -15,7 +15,7 @@ namespace spoold::bounce {
 namespace {
 
 constexpr std::size_t tagged_at_most = 8;
-constexpr std::size_t report_at_most = 65536, header_at_most = 256 * 1024;
+constexpr std::size_t report_at_most = 65536, header_at_most = 256 << 10;
 
 /// RFC 3986 2.1. What is no %XX stays.
 std::string percent_decoded(std::string_view text) {

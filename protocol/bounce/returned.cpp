@@ -6,7 +6,7 @@
 namespace spoold::bounce {
 namespace {
 
-constexpr std::size_t header_at_most = 256 * 1024;
+constexpr std::size_t header_at_most = 256 << 10;
 
 std::string text_of(const mail::Header& header) {
   std::string text;

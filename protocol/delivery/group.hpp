@@ -134,7 +134,7 @@ class SharedGroup {
  protected:
   virtual void lock() {}
   virtual void unlock() {}
-  virtual void call(std::vector<std::string> /*routes*/) {}
+  virtual void call(std::vector<std::string> routes) = 0;
   const Group& group() const { return group_; }
 
  private:

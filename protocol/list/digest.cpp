@@ -258,6 +258,7 @@ std::string digest_title(const List& list, const DigestIssue& issue) {
 Digest digest(const List& list, const DigestIssue& issue, const std::vector<DigestPost>& posts,
               DigestForm form) {
   std::vector<Read> reads;
+  reads.reserve(posts.size());
   for (const DigestPost& post : posts) reads.push_back(read(post));
   const std::string outer = boundary(issue, "digest", posts);
   Digest made;

@@ -69,6 +69,7 @@ std::string unknown(std::string_view name) {
   if (name == "unsubscribe_url")
     return "$unsubscribe_url needs the web, which is not built yet; use $unsubscribe_address";
   std::vector<std::string> names;
+  names.reserve(of_list.size() + 4);
   for (const OfList& one : of_list) names.emplace_back(one.name);
   for (const Value value :
        {Value::user_address, Value::user_name, Value::user_delivered_to, Value::user_name_or_address})

@@ -20,7 +20,7 @@ struct Field {
 };
 
 struct HeaderLimits {
-  std::size_t octets = 256 * 1024;
+  std::size_t octets = 256 << 10;
   std::size_t fields = 4096;
 };
 

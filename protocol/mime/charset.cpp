@@ -3,6 +3,7 @@
 #include <iconv.h>
 
 #include <algorithm>
+#include <cstdint>
 
 #include "protocol/mail/ascii.hpp"
 #include "protocol/mail/utf8.hpp"
@@ -13,7 +14,7 @@ namespace {
 std::optional<std::string> converted(std::string_view text, const std::string& charset,
                                      const char* from_charset = "UTF-8") {
   const iconv_t way = iconv_open(charset.c_str(), from_charset);
-  if (way == reinterpret_cast<iconv_t>(-1)) return std::nullopt;
+  if (reinterpret_cast<std::intptr_t>(way) == -1) return std::nullopt;
   std::string in(text), out(text.size() * 4 + 64, '\0');
   char* from = in.data();
   char* to = out.data();

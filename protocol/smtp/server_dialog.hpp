@@ -49,7 +49,7 @@ struct ServerProfile {
   std::size_t max_recipients = 1000;
   int max_errors = 20;
   std::size_t max_line = 4096;            // of a command, CRLF included
-  std::size_t max_replies = 16 * 1024;    // octets of replies that are kept before they must be written
+  std::size_t max_replies = 16 << 10;     // octets of replies that are kept before they must be written
   std::uint64_t max_rejected = 10 << 20;  // octets of refused content read beyond the size limit
   Brake::Limits brake;
   DataLimits content;

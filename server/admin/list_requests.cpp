@@ -36,6 +36,7 @@ using Wishes = directory::Texts;
 
 std::vector<std::string> addresses_of(const std::vector<list::Member>& members) {
   std::vector<std::string> out;
+  out.reserve(members.size());
   for (const list::Member& member : members) out.push_back(member.address);
   return out;
 }
@@ -78,7 +79,7 @@ std::optional<std::string> apply_settings(const Wishes& wishes, list::Settings& 
 }
 
 std::optional<std::string> create_fault(const Request& request, const Mailbox& address) {
-  if (const auto fault = list::name_fault(address.local(), request.settings.verp.delimiter)) return fault;
+  if (auto fault = list::name_fault(address.local(), request.settings.verp.delimiter)) return fault;
   if (request.settings.aliases.contains(lower(address.text())))
     return address.text() + " is an alias in spoold.toml";
   for (const auto& domain : request.settings.domains)

@@ -18,7 +18,6 @@ namespace spoold::server::admin {
 namespace {
 
 using What = store::Edit::What;
-using store::RecipientState;
 
 bool is_open(const store::Recipient& r) {
   return store::is_open(r.state);

@@ -23,6 +23,7 @@ class FileAsker : public Asker {
 
   std::vector<dns::Answer> ask(const std::vector<dns::Question>& questions) override {
     std::vector<dns::Answer> answers;
+    answers.reserve(questions.size());
     for (const dns::Question& question : questions) answers.push_back(zone_.answer(question));
     return answers;
   }
@@ -49,6 +50,7 @@ class DnsAsker : public Asker {
     }
     wait(all);
     std::vector<dns::Answer> answers;
+    answers.reserve(all.size());
     for (Asked& asked : all) answers.push_back(std::move(asked.answer));
     return answers;
   }

@@ -67,7 +67,7 @@ tl::expected<std::string, std::string> pem_text(const std::string& path) {
 std::string openssl_reason() {
   const unsigned long error = ERR_peek_last_error();
   const char* text = error == 0 ? nullptr : ERR_reason_error_string(error);
-  const std::string out = text == nullptr ? "no reason given" : text;
+  std::string out = text == nullptr ? "no reason given" : text;
   ERR_clear_error();
   return out;
 }
@@ -79,15 +79,16 @@ tl::expected<PrivateKey, std::string> read_private_key(const std::string& path, 
     if (std::string fault = rights_fault(file, path); !fault.empty()) return tl::unexpected(std::move(fault));
   auto text = text_of(file, path);
   if (!text) return tl::unexpected(std::move(text.error()));
+  std::string& pem = *text;
   bool asked = false;
   const auto no_passphrase = [](char*, int, int, void* was_asked) {
     *static_cast<bool*>(was_asked) = true;
     return -1;
   };
-  BIO* const bio = BIO_new_mem_buf(text->data(), static_cast<int>(text->size()));
+  BIO* const bio = BIO_new_mem_buf(pem.data(), static_cast<int>(pem.size()));
   PrivateKey key(PEM_read_bio_PrivateKey(bio, nullptr, no_passphrase, &asked));
   BIO_free(bio);
-  OPENSSL_cleanse(text->data(), text->size());
+  OPENSSL_cleanse(pem.data(), pem.size());
   const std::string why = openssl_reason();
   if (asked) return tl::unexpected("'" + path + "' has a passphrase: a key without one is needed");
   if (!key) return tl::unexpected("'" + path + "' holds no private key in PEM form: " + why);

@@ -6,7 +6,7 @@
 namespace spoold::server {
 namespace {
 
-constexpr mail::HeaderLimits limits{512 * 1024, 8192};
+constexpr mail::HeaderLimits limits{512 << 10, 8192};
 
 std::string hash_of(std::string_view body, bool relaxed) {
   auth::BodyHash hash(relaxed, std::nullopt, new_sha256);

@@ -60,7 +60,7 @@ int signatures_at_a_time(const conf::Settings& settings) {
 }  // namespace
 
 Delivery::Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
-                   std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats)
+                   const std::shared_ptr<const conf::Settings>& settings, list::Hmac hmac, Stats& stats)
     : settings_(settings),
       resolver_(*contexts.front(), settings->resolver),
       context_{store,
@@ -96,12 +96,12 @@ tl::expected<void, std::string> Delivery::open() {
   return {};
 }
 
-void Delivery::use(std::shared_ptr<const conf::Settings> settings) {
+void Delivery::use(const std::shared_ptr<const conf::Settings>& settings) {
   settings_.set(settings);
   each_set([settings](LaneSet& set) { set.renew(settings, nullptr); });
 }
 
-void Delivery::use(std::shared_ptr<const TlsContext> context) {
+void Delivery::use(const std::shared_ptr<const TlsContext>& context) {
   each_set([context](LaneSet& set) { set.renew(nullptr, context); });
 }
 
@@ -157,7 +157,7 @@ void Delivery::call(const std::string& route) {
   asio::post(set.io(), [&set, route] { set.called(route); });
 }
 
-void Delivery::each_set(std::function<void(LaneSet&)> act) {
+void Delivery::each_set(const std::function<void(LaneSet&)>& act) {
   for (const auto& set : sets_) asio::post(set->io(), [&set = *set, act] { act(set); });
 }
 
@@ -211,7 +211,7 @@ void Delivery::withdraw(store::Id message, std::vector<std::uint32_t> numbers, W
   each_set([all, message, numbers = std::move(numbers)](LaneSet& set) {
     all->owed += set.size();
     set.each([&](Lane& lane) {
-      lane.withdraw(message, numbers, [all](std::vector<delivery::Withdrawal> some) {
+      lane.withdraw(message, numbers, [all](const std::vector<delivery::Withdrawal>& some) {
         all->add(some);
         all->answered();
       });

@@ -18,7 +18,7 @@ class Delivery final : public Lanes {
   /// `hmac`: verp_key.hpp. Everything given must outlive the Delivery; it must be destroyed with no thread in
   /// the contexts.
   Delivery(std::vector<asio::io_context*> contexts, store::Store& store,
-           std::shared_ptr<const conf::Settings> settings, list::Hmac hmac, Stats& stats);
+           const std::shared_ptr<const conf::Settings>& settings, list::Hmac hmac, Stats& stats);
   ~Delivery() override;
 
   /// What it needs of the system, with the rights that the process keeps: the TLS context with ca_file. Before
@@ -26,9 +26,9 @@ class Delivery final : public Lanes {
   tl::expected<void, std::string> open();
   /// Any thread, from start() on. Lanes of the old settings end their open transactions and settle; then lanes of the
   /// new ones go on.
-  void use(std::shared_ptr<const conf::Settings> settings);
+  void use(const std::shared_ptr<const conf::Settings>& settings);
   /// Any thread. Of new connections.
-  void use(std::shared_ptr<const TlsContext> context);
+  void use(const std::shared_ptr<const TlsContext>& context);
   /// Any thread. Of what is signed from now on; before the first call nothing is.
   void use(std::shared_ptr<const SigningKeys> keys);
   /// A lane for every route with something due, now or later.
@@ -54,7 +54,7 @@ class Delivery final : public Lanes {
   void wake_one(const std::string& route);
   void wake_all();
   /// On the thread of each.
-  void each_set(std::function<void(LaneSet&)> act);
+  void each_set(const std::function<void(LaneSet&)>& act);
 
   /// False: connections that outlive this call nobody.
   const std::shared_ptr<std::atomic<bool>> calls_ = std::make_shared<std::atomic<bool>>(true);

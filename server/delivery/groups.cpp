@@ -9,7 +9,7 @@ std::shared_ptr<LockedGroup> Groups::of(const delivery::GroupRules& rules, TimeP
   auto& found = all_[(rules.same_hosts ? "=" : "") + rules.name];  // a pattern may be spelled like hosts
   if (!found) found = std::make_shared<LockedGroup>(rules.name, call_);
   found->with([&rules](delivery::Group& g) { g.set(rules); });
-  const std::shared_ptr<LockedGroup> group = found;
+  std::shared_ptr<LockedGroup> group = found;
   if (all_.size() >= sweep_at_) {
     std::erase_if(all_, [now](const auto& one) {
       return one.second.use_count() == 1 &&

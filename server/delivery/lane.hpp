@@ -144,7 +144,7 @@ class Lane : public OutboundSession::Owner {
       rescue(std::current_exception());
     }
   }
-  void rescue(std::exception_ptr why);
+  void rescue(const std::exception_ptr& why);
   void pause(const std::string& why);
 
   // lane_claims.cpp

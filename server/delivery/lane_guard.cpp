@@ -26,7 +26,7 @@ void in_any_case(Work work) {
 
 }  // namespace
 
-void Lane::rescue(std::exception_ptr why) {
+void Lane::rescue(const std::exception_ptr& why) {
   const TimePoint at = now(), again = at + pause_after_exception;
   pause_.at_least(again);
   for (const auto& session : std::vector(sessions_)) in_any_case([&] { session->abort(); });
@@ -48,7 +48,7 @@ void Lane::rescue(std::exception_ptr why) {
 void Lane::threw(OutboundSession& session, std::exception_ptr why) {
   const bool reported =
       std::none_of(sessions_.begin(), sessions_.end(), [&](const auto& s) { return s.get() == &session; });
-  if (!reported) return rescue(std::move(why));
+  if (!reported) return rescue(why);
   pause_.at_least(now() + Pause::shortest);
   soon();
   raise(thread_.io, why, route_);

@@ -62,7 +62,8 @@ Place::Answer Place::take(bool first, TimePoint now) {
     if (first) line_.stand_in_line(route_);
     return {};
   }
-  return {std::make_unique<Ticket>(all_, std::move(seat)), {}};
+  auto ticket = std::make_unique<Ticket>(all_, std::move(seat));
+  return {std::move(ticket), {}};
 }
 
 void Place::leave(std::unique_ptr<Ticket> ticket) {

@@ -237,7 +237,7 @@ void Resolver::look_at_the_clock() {
 }
 
 // By value: it leaves the list that the caller reads it from.
-void Resolver::give_up(std::shared_ptr<Running> late) {
+void Resolver::give_up(std::shared_ptr<Running> late) {  // NOLINT(performance-unnecessary-value-param)
   std::vector<dns::Question> open;
   for (const auto& [question, asked] : late->asked) {
     ub_cancel(context_, asked.first);

@@ -75,7 +75,7 @@ class Resolver {
   void look_at_the_clock();
   void give_up(std::shared_ptr<Running> late);
   // resolver_questions.cpp
-  void begin(std::shared_ptr<Single> single, Clock::time_point until);
+  void begin(const std::shared_ptr<Single>& single, Clock::time_point until);
   void finish(const std::shared_ptr<Single>& single, dns::Answer answer);
   void give_up_questions(Clock::time_point now);
   void forget_questions();

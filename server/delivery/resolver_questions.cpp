@@ -8,12 +8,12 @@ namespace spoold::server {
 
 void Resolver::ask(dns::Question question, Clock::time_point until, GotAnswer answered) {
   auto single = std::make_shared<Single>(std::move(question), std::move(answered));
-  asio::post(io_, [this, alive = alive_, single = std::move(single), until]() mutable {
-    if (*alive && !stopped_) begin(std::move(single), until);
+  asio::post(io_, [this, alive = alive_, single = std::move(single), until] {
+    if (*alive && !stopped_) begin(single, until);
   });
 }
 
-void Resolver::begin(std::shared_ptr<Single> single, Clock::time_point until) {
+void Resolver::begin(const std::shared_ptr<Single>& single, Clock::time_point until) {
   dns::Answer none;
   if (until <= Clock::now()) {
     none.status = dns::Answer::Status::timeout;

@@ -18,8 +18,9 @@ bool is_ours(const std::error_code& error) {
 
 }  // namespace
 
-OutboundSession::OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
-                                 smtp::ClientDialog::Options options, Security security)
+OutboundSession::OutboundSession(Owner& owner, const asio::any_io_executor& executor,
+                                 std::vector<Target> targets, smtp::ClientDialog::Options options,
+                                 Security security)
     : owner_(owner),
       channel_(executor),
       targets_(std::move(targets)),

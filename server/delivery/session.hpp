@@ -72,7 +72,7 @@ class OutboundSession : public std::enable_shared_from_this<OutboundSession> {
   };
 
   /// `targets` are tried in this order; the next one when one cannot be reached or does not greet with 2xx.
-  OutboundSession(Owner& owner, asio::any_io_executor executor, std::vector<Target> targets,
+  OutboundSession(Owner& owner, const asio::any_io_executor& executor, std::vector<Target> targets,
                   smtp::ClientDialog::Options options, Security security);
   void start();
 

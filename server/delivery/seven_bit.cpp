@@ -40,11 +40,11 @@ SevenBit::~SevenBit() {
   thread_.join();
 }
 
-std::shared_ptr<Form> SevenBit::of(const store::Message& message, std::shared_ptr<const Copy> personal,
+std::shared_ptr<Form> SevenBit::of(const store::Message& message, const std::shared_ptr<const Copy>& personal,
                                    std::function<void()> on_ready, Envelope envelope) {
   const std::lock_guard lock(mutex_);
   if (personal) {
-    const auto form = std::make_shared<Form>(message.id);
+    auto form = std::make_shared<Form>(message.id);
     form->when_ready(std::move(on_ready));
     asio::post(thread_, [this, form, message, personal, envelope = std::move(envelope)] {
       make(form, message, personal.get(), envelope);
@@ -108,19 +108,20 @@ void SevenBit::convert(Form& form, const store::Message& message, const Copy* pe
     form.why_not = std::move(converted.error());
     return;
   }
-  if (is_signed(blanks)) *converted = signing_.converted(message, blanks, envelope, *std::move(converted));
+  std::string mail = *std::move(converted);
+  if (is_signed(blanks)) mail = signing_.converted(message, blanks, envelope, std::move(mail));
   form.converted = true;
-  form.size = converted->size();
+  form.size = mail.size();
   log::event(log::Level::info, "converted",
              {{"qid", store::id_text(message.id)}, {"size", message.size}, {"octets", form.size}});
   smtp::DataWriter writer(true);
   std::string stuffed;
-  stuffed = writer.write(*converted, bytes);
-  const bool dots = stuffed.size() != converted->size();
+  stuffed = writer.write(mail, bytes);
+  const bool dots = stuffed.size() != mail.size();
   stuffed += writer.finish();
   auto copy = std::make_shared<Copy>();
   copy->data = std::make_shared<const WireForm>(WireForm{std::move(stuffed)});
-  copy->chunk = dots ? std::make_shared<const WireForm>(WireForm{std::move(*converted)}) : copy->data;
+  copy->chunk = dots ? std::make_shared<const WireForm>(WireForm{std::move(mail)}) : copy->data;
   form.copy = std::move(copy);
 }
 

@@ -33,7 +33,7 @@ class SevenBit {
 
   /// Any thread. Where the form is not ready() yet, `on_ready` is called when it is: it must only hand on.
   /// `personal`: the copy of a personalised post, which is converted for itself and not kept; else nothing.
-  std::shared_ptr<Form> of(const store::Message& message, std::shared_ptr<const Copy> personal,
+  std::shared_ptr<Form> of(const store::Message& message, const std::shared_ptr<const Copy>& personal,
                            std::function<void()> on_ready, Envelope envelope = {});
 
  private:

@@ -19,7 +19,7 @@ namespace {
 
 constexpr std::size_t most_known = 1000, most_octets = 8 << 20, most_behind = 64 << 10;
 // A header as it came in is smaller (mail::HeaderLimits); what we added stands in it, too.
-constexpr mail::HeaderLimits limits{512 * 1024, 8192};
+constexpr mail::HeaderLimits limits{512 << 10, 8192};
 
 using list::Value;
 
@@ -180,7 +180,7 @@ std::shared_ptr<const Signing::Shared> Signing::shared(const store::Message& mes
   auto made = std::make_shared<Shared>(read(message, nullptr, blanks, has_dkim2(blanks)));
   if (differ_in_dkim2_alone(blanks))
     describe(*made, message, blanks, {made->header, made->body_hash, made->simple_hash});
-  const std::shared_ptr<const Shared> shared = std::move(made);
+  std::shared_ptr<const Shared> shared = std::move(made);
   const std::lock_guard lock(mutex_);
   Known& one = known(message.id);
   if (!one.shared) one.shared = shared, size_ += shared->size();

@@ -77,7 +77,7 @@ tl::expected<std::unique_ptr<TlsStream>, std::string> TlsClient::begin(int fd, c
   }
   if (SSL_set_ex_data(ssl.get(), owner_index(), owner.get()) != 1)
     return tl::unexpected(std::string("OpenSSL has no memory for a TLS connection"));
-  owner.release();
+  (void)owner.release();  // it is the SSL's now
   return TlsStream::make(std::move(ssl), fd, plan, target.tlsa);
 }
 

@@ -37,7 +37,7 @@ class ContentMemory {
 
 class Content {
  public:
-  static constexpr std::size_t slice = 256 * 1024;
+  static constexpr std::size_t slice = 256 << 10;
   // Of all sessions together: from where small slices are staged, from where no new sender is taken, and from where what
   // comes is read and thrown away: its message is refused.
   static constexpr std::int64_t all_sessions = 64 << 20, no_new_sender = 128 << 20, most = 256 << 20;
@@ -77,7 +77,7 @@ class Content {
     std::optional<store::Error> error;
   };
 
-  static constexpr std::size_t small_slice = 16 * 1024;
+  static constexpr std::size_t small_slice = 16 << 10;
 
   void count(std::size_t octets);
   Awaitable<store::Result<void>> send(std::uint64_t header_size);

@@ -6,7 +6,7 @@ namespace spoold::server {
 namespace {
 
 using Got = milter::Conversation::Got;
-constexpr std::size_t block_size = 16 * 1024;
+constexpr std::size_t block_size = 16 << 10;
 
 asio::generic::stream_protocol::endpoint endpoint_of(const conf::Milter& milter) {
   if (!milter.path.empty()) return asio::local::stream_protocol::endpoint(milter.path);

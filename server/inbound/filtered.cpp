@@ -10,7 +10,7 @@
 namespace spoold::server {
 namespace {
 
-constexpr std::size_t piece_size = 64 * 1024;
+constexpr std::size_t piece_size = 64 << 10;
 
 /// Of a path with its angle brackets.
 std::string_view address_in(std::string_view path) {

@@ -9,7 +9,7 @@ namespace spoold::server {
 namespace {
 
 using Got = milter::Conversation::Got;
-constexpr std::size_t enough = 64 * 1024;  // octets that are sent in one write
+constexpr std::size_t enough = 64 << 10;  // octets that are sent in one write
 
 std::string path_of(const std::optional<Mailbox>& mailbox) {
   std::string path("<");

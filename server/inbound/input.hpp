@@ -25,7 +25,7 @@ namespace spoold::server {
 
 class Input {
  public:
-  static constexpr std::size_t command = 512, content = 8 * 1024, large = 64 * 1024;
+  static constexpr std::size_t command = 512, content = 8 << 10, large = 64 << 10;
 
   Input() = default;
   Input(const Input&) = delete;

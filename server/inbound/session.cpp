@@ -14,7 +14,7 @@ using Phase = smtp::ServerDialog::Phase;
 using Dialog = smtp::ServerDialog;
 
 // A turn of a session: so many octets read, so many questions answered. About a millisecond.
-constexpr std::size_t turn_octets = 64 * 1024, turn_questions = 64;
+constexpr std::size_t turn_octets = 64 << 10, turn_questions = 64;
 
 }  // namespace
 

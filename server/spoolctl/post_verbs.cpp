@@ -163,7 +163,7 @@ std::string signed_copy(const Cooked& cooked, const Console& console, const Read
 /// The fields that our signatures put in front of a copy.
 Json signatures_in(std::string_view copy) {
   Json fields = Json::array();
-  const auto header = mail::Header::scan(copy, {512 * 1024, 8192});
+  const auto header = mail::Header::scan(copy, {512 << 10, 8192});
   for (const mail::Field& field : header->fields()) {
     if (!mail::same(field.name, "DKIM-Signature") && !auth::is_signature(field) && !auth::is_instance(field))
       break;

@@ -146,7 +146,7 @@ class Applying {
     if (same)
       if (auto removed = remove_member(write_, c.list, c.address, at_); !removed)
         return tl::unexpected(removed.error());
-    auto added = add_member(write_, c.list, std::move(moved), at_);
+    auto added = add_member(write_, c.list, moved, at_);
     if (!added) return tl::unexpected(added.error());
     if (!same)
       if (auto removed = remove_member(write_, c.list, c.address, at_); !removed)

@@ -94,7 +94,7 @@ std::string repair_list(Write& write, ListId id) {
   if (!list) return {};
   const auto members = count_members(write, id);
   if (members == list->members) return {};
-  const std::string what = miscount(*list, members);
+  std::string what = miscount(*list, members);
   list->members = static_cast<decltype(list->members)>(members);
   save(write, *list);
   return what;

@@ -139,7 +139,7 @@ std::vector<ListId> lists_of_member(const Read& read, std::string_view address_k
   return found;
 }
 
-Result<Member> add_member(Write& write, ListId id, Member member, TimePoint now) {
+Result<Member> add_member(Write& write, ListId id, const Member& member, TimePoint now) {
   auto list = load(write, id);
   if (!list) return no_list();
   auto good = checked(member);

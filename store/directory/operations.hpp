@@ -14,7 +14,7 @@ Result<List> create_list(Write&, std::string_view local, std::string_view domain
 Result<List> set_list(Write&, ListId, const Texts& settings, bool keep_unread = false);
 /// The list is gone at once, whatever its size. Its members' rows go in slices: sweep(). Answers the list as it was.
 Result<List> remove_list(Write&, ListId, ImportId leftover = 0);
-Result<Member> add_member(Write&, ListId, Member, TimePoint now);  // conflict: already a member
+Result<Member> add_member(Write&, ListId, const Member&, TimePoint now);  // conflict: already a member
 Result<Member> set_member(Write&, ListId, const Member&, TimePoint now);
 Result<Member> remove_member(Write&, ListId, std::string_view address_key, TimePoint now);
 

@@ -115,13 +115,14 @@ std::uint32_t take(Write& write, MessageRow& message, const DueRow& entry, std::
   write.del(Table::due, due_key(entry));
   const std::uint32_t end =
       entry.first + std::min(entry.count, message.numbers() - std::min(entry.first, message.numbers()));
-  std::uint32_t first = entry.first, taken = 0, behind = entry.first;
+  std::uint32_t taken = 0, behind = entry.first;
   // Numbers are looked at in pieces, as an entry may span many that are finished.
   while (behind < end && taken == 0) {
     const std::uint32_t piece = std::min(end - behind, longest_claim);
     const Numbers numbers(write, message, behind, piece);
     const std::uint32_t stop = behind + piece;
-    for (first = behind; first < stop && !numbers.covered_at(first, entry.at);) ++first;
+    std::uint32_t first = behind;
+    while (first < stop && !numbers.covered_at(first, entry.at)) ++first;
     for (behind = first; behind < stop && taken < limit; ++behind)
       if (numbers.covered_at(behind, entry.at)) ++taken;
     if (taken == 0) continue;

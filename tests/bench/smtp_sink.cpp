@@ -143,10 +143,10 @@ void accept_all(int listener, int epoll, const bench::Address& address) {
 void answer_durable(int epoll) {
   eventfd_t moved = 0;
   eventfd_read(file->event(), &moved);
-  const auto rest =
-      std::ranges::stable_partition(not_durable, [](const Connection* c) { return c->group > file->done(); });
-  const std::vector<Connection*> ready(rest.begin(), rest.end());
-  not_durable.erase(rest.begin(), rest.end());
+  const auto durable = std::stable_partition(not_durable.begin(), not_durable.end(),
+                                             [](const Connection* c) { return c->group > file->done(); });
+  const std::vector<Connection*> ready(durable, not_durable.end());
+  not_durable.erase(durable, not_durable.end());
   for (Connection* c : ready)
     if (!flush(*c, epoll)) finish(*c, epoll);
 }
