@@ -153,7 +153,7 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     if (refusal) co_return std::vector<smtp::Reply>(1, *std::move(refusal));
     if (!filters_->discarded_by().empty() || subject.transaction->recipients.empty()) {
       smtp::Reply noted = co_await discard();
-      co_return std::vector<smtp::Reply>(1, std::move(noted));
+      co_return std::vector<smtp::Reply>(1, noted);
     }
   }
   const smtp::Transaction& transaction = *subject.transaction;
@@ -167,10 +167,12 @@ Awaitable<std::vector<smtp::Reply>> Intake::commit() {
     if (!leased) co_return refuse_all(leased.error());
     disposition = decide(subject, verified);
   }
-  for (std::size_t i = 0; i < disposition.fates.size(); ++i)
-    if (disposition.fates[i].refusal)
-      log_.refused(transaction.reverse_path, transaction.recipients[i].address,
-                   *disposition.fates[i].refusal);
+  for (std::size_t i = 0; i < disposition.fates.size(); ++i) {
+    const auto& refusal = disposition.fates[i].refusal;
+    if (!refusal) continue;
+    if (refusal->code == 452) ++reception_.stats.room_refused;  // too many posts wait for moderators
+    log_.refused(transaction.reverse_path, transaction.recipients[i].address, *refusal);
+  }
   if (!disposition.moderations.empty()) {
     store::Result<void> done =
         co_await moderate_by_mail(executor_, reception_, *rules_.settings, disposition.moderations);

@@ -18,6 +18,7 @@ namespace {
 namespace directory = store::directory;
 namespace spool = store::spool;
 
+constexpr std::uint64_t share_of_held = 4;
 constexpr std::size_t most_header = (256 << 10) + 4;  // mail::HeaderLimits, and the blank line
 
 store::Result<store::HeldPost> waiting(const store::Read& read, store::Id id) {
@@ -119,6 +120,18 @@ store::HistoryEvent moderation_event(TimePoint at, list::ListId list, store::Id 
   event.address = std::move(address);
   event.detail = std::move(what);
   return event;
+}
+
+std::optional<smtp::Reply> too_much_held(const store::Read& read, const conf::Settings& settings,
+                                         const list::List& list, const store::Acceptance& made,
+                                         const Arrival& arrival) {
+  std::uint64_t octets = spool::held_octets(read) + arrival.scanned.size;
+  for (const store::HeldPost& held : made.held) octets += held.scanned.size;
+  if (octets <= settings.spool.max_size / share_of_held) return {};
+  return smtp::Reply{452,
+                     {4, 3, 1},
+                     "no room for more posts that wait for a moderator, such as this one to " +
+                         list.address() + "; try again later"};
 }
 
 std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read& read, const list::List& list,

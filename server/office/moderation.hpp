@@ -26,6 +26,11 @@ namespace spoold::server {
 class Drafts;
 struct Disposition;
 
+/// Held posts take at most a quarter of [spool] max_size, so that strangers who write to moderated lists do not use up the room of all
+/// others: a reply for now, where this one beside those that `made` holds would be too much.
+std::optional<smtp::Reply> too_much_held(const store::Read&, const conf::Settings&, const list::List&,
+                                         const store::Acceptance& made, const Arrival&);
+
 /// A post that is held or discarded: adds the line of history and, of a held one, the post and the notices. The answer: its
 /// place in Acceptance::held; nothing: discarded. Without Arrival::addresses nobody is told.
 std::optional<std::size_t> set_aside(store::Acceptance& into, const store::Read&, const list::List&,

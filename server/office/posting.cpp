@@ -195,6 +195,9 @@ class Posting::Inside {
     if (judgement.refusal) return {std::move(judgement.refusal), {}};
     if (auto unfit = by_operator ? std::nullopt : unchangeable(*list, filter ? &*filter : nullptr))
       return {std::move(unfit), {}};
+    if (judgement.outcome == list::Outcome::hold)
+      if (auto full = too_much_held(read_, settings_, *list, made_.acceptance, arrival_))
+        return {std::move(full), {}};
     if (judgement.outcome != list::Outcome::accept) {
       const auto held = set_aside(made_.acceptance, read_, *list, judgement, arrival_, drafts_);
       if (held) made_.acceptance.held[*held].been_there = been_there(through);

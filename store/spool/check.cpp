@@ -320,6 +320,9 @@ void Check::again(const Read& read) {
   each_held_content(read, [&](Id post, Id content) {
     if (!find_content(read, content)) problem(post, "is held for moderation, but its content is missing");
   });
+  if (const std::uint64_t said = held_octets(read), sum = sum_of_held_octets(read); said != sum)
+    report_.problems.push_back("the posts held for moderation have " + std::to_string(sum) +
+                               " octets, but the store says " + std::to_string(said));
   each_digest_content(read, [&](Id post, Id content) {
     if (!find_content(read, content)) problem(post, "waits for a digest, but its content is missing");
   });

@@ -10,6 +10,7 @@
 #include "store/spool/due.hpp"
 #include "store/spool/history.hpp"
 #include "store/spool/host.hpp"
+#include "store/spool/moderation.hpp"
 #include "store/spool/numbers.hpp"
 #include "store/spool/post_blocks.hpp"
 #include "store/spool/repair.hpp"
@@ -46,6 +47,7 @@ class Mending {
       for (const Row& row : unreadable(table)) mend(table, row);
     for (const auto& [id, maybe_sent] : touched_) cover_again(id, maybe_sent);
     if (lost_messages_) count_contents();
+    count_held_octets();
     return std::move(said_);
   }
 
@@ -186,6 +188,14 @@ class Mending {
       const auto row = find_content(write_, id);
       if (row && row->references != used) repair_content(write_, id);
     }
+  }
+
+  void count_held_octets() {
+    const std::uint64_t said = held_octets(write_), sum = sum_of_held_octets(write_);
+    if (said == sum) return;
+    put_held_octets(write_, sum);
+    said_.push_back("the posts held for moderation have " + std::to_string(sum) + " octets, not " +
+                    std::to_string(said));
   }
 
   Write& write_;

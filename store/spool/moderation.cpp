@@ -1,5 +1,7 @@
 #include "store/spool/moderation.hpp"
 
+#include <algorithm>
+
 #include "protocol/rfc3339.hpp"
 #include "store/key.hpp"
 #include "store/record.hpp"
@@ -117,13 +119,40 @@ std::optional<Known> find_known(const Read& read, Id id) {
   return unpack_known(id, *record);
 }
 
+void each_held(const Read& read, const std::function<void(const HeldPost&)>& visit) {
+  read.each(Table::held, {}, [&](std::string_view key, std::string_view value) {
+    KeyReader place(key);
+    place.u32();
+    if (place.u32() != 0) visit(unpack(key, value));
+    return true;
+  });
+}
+
 std::int64_t day_of(TimePoint at) {
   return std::chrono::floor<Days>(at.time_since_epoch()).count();
 }
 
 }  // namespace
 
+std::uint64_t sum_of_held_octets(const Read& read) {
+  std::uint64_t octets = 0;
+  each_held(read, [&](const HeldPost& post) { octets += post.scanned.size; });
+  return octets;
+}
+
+// A store of a version before has no such row until the next post is held or decided.
+std::uint64_t held_octets(const Read& read) {
+  const Key key = held_key(0, 0);
+  const auto row = read.get(Table::held, key);
+  return row ? Unpacker(*row, "held", key).num() : sum_of_held_octets(read);
+}
+
+void put_held_octets(Write& write, std::uint64_t octets) {
+  write.put(Table::held, held_key(0, 0), Packer().num(octets).bytes());
+}
+
 void put_held(Write& write, HeldPost& post) {
+  put_held_octets(write, held_octets(write) + post.scanned.size);
   const Key last = held_key(post.list, 0);
   std::uint32_t number = 0;
   if (const auto before = write.get(Table::held, last)) number = Unpacker(*before, "held", last).num32();
@@ -142,6 +171,8 @@ Result<void> decide(Write& write, Decision decision) {
                 "post " + id_text(decision.held) + " was " + said(*known->decision) + " already");
   const auto post = held_post(write, known->place.list, known->place.number);
   if (!post) return fail(Error::Kind::not_found, "the held post " + id_text(decision.held) + " is gone");
+  const std::uint64_t octets = held_octets(write);
+  put_held_octets(write, octets - std::min(octets, post->scanned.size));
   write.del(Table::held, held_key(known->place.list, known->place.number));
   decision.at = write.now();
   Packer out;
@@ -211,14 +242,7 @@ std::uint64_t count_held(const Read& read, list::ListId list) {
 }
 
 void each_held_content(const Read& read, const std::function<void(Id, Id)>& visit) {
-  read.each(Table::held, {}, [&](std::string_view key, std::string_view value) {
-    KeyReader place(key);
-    place.u32();
-    if (place.u32() == 0) return true;
-    const HeldPost post = unpack(key, value);
-    visit(post.id, post.content);
-    return true;
-  });
+  each_held(read, [&](const HeldPost& post) { visit(post.id, post.content); });
 }
 
 bool may_tell(const Read& read, const TellingLimit& limit, TimePoint now) {

@@ -3,7 +3,7 @@
 // its own id, in the commit that ends the wait (spool/accept.hpp): so it goes out once, whoever says so how often, and
 // whenever the process dies.
 //
-//   held       list id, number   -> the post. Number 0: the last number given
+//   held       list id, number   -> the post. Number 0: the last number given; of list 0: octets of all held posts
 //   held_id    id                -> list id, number; when it was decided: what, who, when, message, reason
 //   told       key               -> day, how many (TellingLimit)
 #pragma once
@@ -39,6 +39,11 @@ struct HeldPlace {
 };
 std::vector<HeldPost> held_posts(const Read&, list::ListId list, HeldPlace after, std::size_t limit);
 std::uint64_t count_held(const Read&, list::ListId list);
+/// Of the contents of all posts that wait, each counted as often as it is held.
+std::uint64_t held_octets(const Read&);
+/// The same, by reading each post: what held_octets() should answer.
+std::uint64_t sum_of_held_octets(const Read&);
+void put_held_octets(Write&, std::uint64_t);
 /// Each content that a held post refers to.
 void each_held_content(const Read&, const std::function<void(Id post, Id content)>&);
 

@@ -3,6 +3,7 @@
 reception recovers by itself."""
 # ctest: slow
 import os
+import smtplib
 import time
 
 import harness
@@ -108,6 +109,32 @@ class BackPressure(harness.Case):
         self.assertTrue(client.ask("From: a@b.example\r\n\r\nx\r\n.").startswith("250"))
         self.assertEqual(spoold.ctl("stats")["room_refused"], 2)
         self.assertIn("30000 members", "".join(spoold.lines("refused")))
+
+    def test_large_posts_that_are_held_do_not_use_up_the_room_of_all_others(self):
+        spoold = self.spoold(NOWHERE, {"spool": {"max_size": "240MiB"}})
+        spoold.list("moderated@lists.example", members=["anne@people.example"], nonmembers="hold")
+        spoold.list("open@lists.example", members=["anne@people.example"])
+        post = b"From: eve@b.example\r\nSubject: large\r\n\r\n" + (b"x" * 76 + b"\r\n") * (24 * (1 << 20) // 78)
+        def send(to, octets=post):
+            with smtplib.SMTP("127.0.0.1", spoold.port, local_hostname="client.example", timeout=60 * harness.SLOW) as smtp:
+                smtp.ehlo()
+                for line in "MAIL FROM:<eve@b.example>", *(f"RCPT TO:<{one}@lists.example>" for one in to):
+                    self.assertEqual(smtp.docmd(line)[0], 250)
+                code, text = smtp.data(octets)
+                return f"{code} {text.decode()}"
+        held = [send(["moderated"]) for _ in range(2)]
+        self.assertEqual([reply[:3] for reply in held], ["250", "250"])
+        self.assertEqual(send(["moderated"]), "452 4.3.1 no room for more posts that wait for a moderator, such as this one to moderated@lists.example; try again later")
+        self.assertEqual(spoold.ctl("stats")["room_refused"], 1)
+        self.assertIn("no room for more posts that wait", "".join(spoold.lines("refused")))
+        # A small one has room, and so have all others.
+        self.assertEqual(send(["moderated"], post[:1000])[:3], "250")
+        self.assertEqual(send(["open"])[:3], "250")
+        first = spoold.ctl("held")[0]
+        spoold.ctl("discard", first["id"])
+        self.assertEqual(send(["moderated"])[:3], "250")
+        self.assertEqual(len(spoold.ctl("held")), 3)
+        spoold.check()
 
     def test_a_size_that_is_too_large_for_a_list_is_refused_before_the_data(self):
         spoold = self.spoold(NOWHERE)

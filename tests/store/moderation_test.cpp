@@ -167,6 +167,30 @@ TEST_CASE("moderation: forwarded, it goes on waiting; a large one too") {
   CHECK(problems(h.s).empty());
 }
 
+TEST_CASE("moderation: the octets of all held posts are known") {
+  House h;
+  const auto octets = [&] { return spool::held_octets(Read(*h.s.store)); };
+  CHECK(octets() == 0);
+  const Id first = h.hold(), second = h.hold();
+  const std::uint64_t one = h.post(first).scanned.size;
+  CHECK(octets() == 2 * one);
+  Acceptance discard;
+  discard.decision = by_anna(Decision::What::discard, first);
+  REQUIRE(h.s.accept(std::move(discard)));
+  CHECK(octets() == one);
+  // A store of a version before says nothing yet.
+  REQUIRE(h.s.change([](Write& write) -> Result<void> {
+    write.del(Table::held, Key().u32(0).u32(0));
+    return {};
+  }));
+  CHECK(octets() == one);
+  CHECK(problems(h.s).empty());
+  Acceptance accept = accepting(h.post(second), h.list);
+  REQUIRE(h.s.accept(std::move(accept)));
+  CHECK(octets() == 0);
+  CHECK(problems(h.s).empty());
+}
+
 TEST_CASE("moderation: numbers rise and are not given twice; pages; a limit of notices a day") {
   House h;
   const list::List other = make_list(h.s, "other", 1);
