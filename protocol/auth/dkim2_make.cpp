@@ -157,7 +157,7 @@ Dkim2ToSign dkim2_to_sign(const Dkim2Chain& chain, std::string_view value, const
   field.word("m=" + std::to_string(chain.instances) + ";", true);
   field.word("t=" + std::to_string(std::max<std::int64_t>(seconds, 0)) + ";", true);
   field.word("d=" + std::string(as.domain) + ";", true);
-  field.word("f=exploded;", true);
+  if (!as.mail_from.empty()) field.word("f=exploded;", true);
   field.word("mf=", true);
   field.letters(path(as.mail_from), ";");
   field.word("rt=", true);

@@ -91,7 +91,7 @@ struct Dkim2ToSign {
   std::string field;   // up to the value in s=
   std::string octets;  // as ToSign::octets
 };
-/// The next signature of a copy that is sent to more than one address: f=exploded.
+/// The next signature of one of the copies that go to many: f=exploded. With the null sender it is a report, of which there is one.
 Dkim2ToSign dkim2_to_sign(const Dkim2Chain& chain, std::string_view hash_value, const Dkim2SignAs& as);
 std::string dkim2_signed_field(const Dkim2ToSign& made, std::string_view signature);
 

@@ -2,6 +2,7 @@
 
 #include <utility>
 
+#include "protocol/auth/dkim2_make.hpp"
 #include "protocol/mail/ascii.hpp"
 #include "server/office/bounces.hpp"
 #include "server/office/brake.hpp"
@@ -41,6 +42,13 @@ store::NewMessage report_message(const conf::Settings& settings, const smtp::Dsn
   return made;
 }
 
+void sign_report(const conf::Settings& settings, std::string_view original, store::NewMessage& made) {
+  const auto header = mail::Header::scan(original);
+  const bool dkim2 = header && made.recipients.size() == 1 && auth::dkim2_came(*header).any;
+  place_signatures(settings, settings.hostname, made, {},
+                   dkim2 ? auth::instance_field(1, {}) : std::string());
+}
+
 store::Acceptance Reports::acceptance(const store::Read& read, const store::Message& about,
                                       smtp::Dsn report) const {
   const auto book = book_.get();
@@ -65,7 +73,7 @@ store::Acceptance Reports::acceptance(const store::Read& read, const store::Mess
   // It may return all of a message: a content of its own is kept in chunks.
   auto bytes = std::make_shared<const std::string>(std::exchange(mail.head, std::string()));
   mail.body.push_back({0, bytes->size(), {}});
-  place_signatures(settings, settings.hostname, mail);
+  sign_report(settings, report.original, mail);
   acceptance.content.size = bytes->size();
   acceptance.content.bytes = std::move(bytes);
   acceptance.messages.push_back(std::move(mail));

@@ -17,6 +17,9 @@ namespace spoold::server {
 
 /// The one way from a report to a message. Its head is the whole text.
 store::NewMessage report_message(const conf::Settings&, const smtp::Dsn&, std::vector<std::string> to);
+/// With the keys of hostname (signing.hpp). A report of mail that has DKIM2 fields is signed so too, where it goes to one address
+/// (draft-ietf-dkim-dkim2-spec-06 12.1). `original`: what it returns.
+void sign_report(const conf::Settings&, std::string_view original, store::NewMessage& made);
 
 class Reports {
  public:

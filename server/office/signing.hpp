@@ -3,7 +3,7 @@
 //
 //   list mail (posts, probes, warnings, notices)     by the keys of the list's domain
 //   a post of a user or a trusted network            also by those of the domain in From, where the copy has that From
-//   reports of ours                                  by the keys of hostname
+//   reports of ours                                  by the keys of hostname (report.hpp)
 //   what a user submits, or a trusted network relays by the keys of the domain in From
 //   anything else                                    never: whoever sends it may have written any From
 #pragma once

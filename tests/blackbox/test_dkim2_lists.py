@@ -314,6 +314,26 @@ class Bounces(House):
         self.assertFalse(any("authentic" in e["detail"] for e in spoold.ctl("bounces", harness.LIST, "dirk@south.example")["events"]))
 
 
+class Reports(House):
+    def test_a_report_of_signed_mail_is_signed_for_the_envelope_it_has(self):
+        spoold = self.house("--rcpt", "nobody@far.example=550 5.1.1 no such user", domains=("lists.example", "mx.test.example"),
+                            settings={"hostname": "mx.test.example", "smtp": {"trusted_networks": ["127.0.0.1"]}})
+        mail = draft.signed(draft.instance(POST, 1), 1, 1, "north.example", "anne@north.example", ["nobody@far.example"], at=int(time.time()))
+        self.send(spoold, mail, to="nobody@far.example")
+        self.send(spoold, POST, to="nobody@far.example")
+        reports = lambda: [m for m in harness.Judge(self.hop.log).messages if m["rcpts"] == ["anne@north.example"]]
+        harness.wait_until(lambda: len(reports()) == 2, 60, "two reports")
+        found = [(pathlib.Path(m["file"]).read_bytes(), m["sender"]) for m in reports()]
+        signed = [octets for octets, _ in found if octets.startswith(b"DKIM2-Signature") or b"\r\nDKIM2-Signature:" in octets.split(b"\r\n\r\n")[0]]
+        self.assertEqual(([sender for _, sender in found], len(signed)), (["", ""], 1))
+        self.assertEqual(self.verdict(signed[0], "", "anne@north.example"), ("pass", None), signed[0])
+        self.assertEqual(self.verdict(signed[0], "", "eve@north.example")[0], "permerror")
+        _, [signature] = draft.dkim2_fields(signed[0])
+        last = draft.tags(signature)
+        self.assertEqual(draft.judged(signed[0], self.records[f"{last['s'].split(':')[0]}._domainkey.mx.test.example"]), (True, True))
+        self.assertEqual((last["d"], "f" in last, base64.b64decode(last["mf"])), ("mx.test.example", False, b"<>"))
+
+
 class Reception(House):
     def strangers(self, **smtp):
         return self.house(settings={"smtp": {"trusted_networks": [], "spf": "off", "dmarc": "mark", **smtp}, "domain": []}, name=f"-{smtp.get('dkim2', 'mark')}")
