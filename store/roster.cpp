@@ -46,10 +46,6 @@ class Left {
   bool is_named(std::string_view key) const {
     return std::binary_search(readers_.named->begin(), readers_.named->end(), key);
   }
-  static std::string key_of(const directory::PersonAddress& one) {
-    const auto mailbox = Mailbox::parse(one.address, Mailbox::Allow::utf8);
-    return mailbox ? mailbox->key() : std::string();
-  }
   /// What his preferences say, and whether another membership of his gets the copy: the first one in the order of his addresses.
   bool out_by_person(list::ListId of, const directory::MemberView& v) const {
     const auto person = directory::person(read_, v.person);
@@ -62,7 +58,7 @@ class Left {
     bool first = true;
     for (const directory::PersonAddress& one : person->addresses) {
       if (!one.is_verified()) continue;
-      const std::string key = key_of(one);
+      const std::string key = key_of(one.address);
       if (avoids(his.avoid_duplicates) && is_named(key)) return true;
       if (key == v.key) first = false;
       if (!first) continue;

@@ -246,7 +246,8 @@ Decision answer_to(const Settings& settings, const Asking& asking, const std::op
                    TimePoint now) {
   const Decision decision = first_answer(settings, asking, now);
   // The same letter is not written twice while its token lives, or within a day.
-  if (before && now < before->until && before->answer == decision.answer) return {};
+  const bool other = asking.another_change && before && before->letters < most_changes;
+  if (before && now < before->until && before->answer == decision.answer && !other) return {};
   return decision;
 }
 

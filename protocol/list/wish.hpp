@@ -3,7 +3,8 @@
 // what was asked before, and the time are arguments.
 //
 // Whoever writes From can write anybody's address there. So nothing that a stranger can ask for changes anything before the owner
-// of the address has sent back a token that only he was sent; and an address gets one letter about the same thing in a day.
+// of the address has sent back a token that only he was sent; and an address gets one letter about the same thing in a day
+// (three, while its owner asks for other changes).
 // Failures: a line that is no command is a wish that nobody can fulfil (`unknown`), and gets the help text.
 // See also: letter.hpp (what is answered), store/directory/asked.hpp (what is remembered).
 #pragma once
@@ -70,6 +71,7 @@ struct Asked {
   PreferenceTexts preferences = {};  // of What::set
   /// Whom it is about: another address of the same person, who is a member with it. Empty: `address`.
   std::string about = {};
+  std::uint32_t letters = 1;  // that went out about wishes of this kind, one soon behind the other
   const std::string& member_address() const { return about.empty() ? address : about; }
 };
 
@@ -87,12 +89,17 @@ constexpr Duration token_life = std::chrono::hours(72), request_life = std::chro
 /// `key`: of an address (Mailbox::key()), which is what decides, not how it is written.
 bool is_owner(const Settings& settings, const std::string& key);
 
+/// Somebody may ask for another change before he has confirmed the last one, whose token ends then; so many times, as anybody can ask
+/// in his name.
+constexpr std::uint32_t most_changes = 3;
+
 /// A wish as it came, and what its address is to the list.
 struct Asking {
   What what = What::help;
   bool member = false, owner = false;
+  bool another_change = false;  // of What::set: not what is remembered
 };
-/// `before`: what is remembered of the same wish of the same address.
+/// `before`: what is remembered of the same kind of wish of the same address.
 Decision answer_to(const Settings& settings, const Asking& asking, const std::optional<Asked>& before,
                    TimePoint now);
 /// A token that came back. `asked` is what it stands for.

@@ -132,4 +132,9 @@ bool Mailbox::is_ascii() const {
   return std::none_of(local_.begin(), local_.end(), high);
 }
 
+std::string key_of(std::string_view address) {
+  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
+  return mailbox ? mailbox->key() : std::string();
+}
+
 }  // namespace spoold

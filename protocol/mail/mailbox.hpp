@@ -48,6 +48,9 @@ struct Address {
 
 }  // namespace mail
 
+/// Mailbox::key() of an address; empty: it is none.
+std::string key_of(std::string_view address);
+
 constexpr std::string_view domain_of(std::string_view address) {
   return mail::Address(address).domain;
 }

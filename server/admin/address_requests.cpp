@@ -16,7 +16,7 @@ namespace {
 
 constexpr std::size_t persons_at_once = 100;
 
-std::string key_of(const std::string& text) {
+std::string asked_key(const std::string& text) {
   return mailbox_of(text, Mailbox::Allow::utf8).key();
 }
 
@@ -43,10 +43,10 @@ Json address_add(const Request& request) {
   for (const std::string& text : request.texts("addresses"))
     fresh.push_back(mailbox_of(text, Mailbox::Allow::utf8).text());
   if (fresh.empty()) return failure(Exit::usage, "name the further addresses of " + of);
-  const auto owner = person_with(request.store, key_of(of));
+  const auto owner = person_with(request.store, asked_key(of));
   std::size_t count = owner ? owner->addresses.size() : 1;
   for (const std::string& address : fresh) {
-    const auto other = person_with(request.store, key_of(address));
+    const auto other = person_with(request.store, asked_key(address));
     if (other && (!owner || other->id != owner->id))
       return failure(Exit::failed, address + " is an address of another person already");
     if (!other) ++count;
@@ -59,11 +59,11 @@ Json address_add(const Request& request) {
     const Done done = submit(request, directory::AddAddress{of, address, verified}, address);
     if (!done.failure.is_null()) return done.failure;
   }
-  return with_person(request, person_with(request.store, key_of(of)));
+  return with_person(request, person_with(request.store, asked_key(of)));
 }
 
 Json address_remove(const Request& request) {
-  const std::string key = key_of(request.text("address"));
+  const std::string key = asked_key(request.text("address"));
   const auto before = person_with(request.store, key);
   if (!before) return nobody(request.text("address"));
   Json answer = success(request);
@@ -76,7 +76,7 @@ Json address_remove(const Request& request) {
 
 Json address_set(const Request& request) {
   directory::SetPerson change;
-  change.address = key_of(request.text("address"));
+  change.address = asked_key(request.text("address"));
   const Json& settings = request.json.at("settings");
   for (const auto& [what, value] : settings.items()) {
     const auto text = value.get<std::string>();
@@ -118,7 +118,7 @@ void Reads::persons(const RowSink& sink) const {
 }
 
 std::optional<Json> Reads::person(const std::string& address) const {
-  const auto found = directory::person_of(store::Read(store_), key_of(address));
+  const auto found = directory::person_of(store::Read(store_), asked_key(address));
   if (!found) return std::nullopt;
   return person_json(*found);
 }

@@ -36,11 +36,6 @@ bool waits(const store::Recipient& r) {
   return store::is_waiting(r.state);
 }
 
-std::string key_of(const std::string& address) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-  return mailbox ? mailbox->key() : std::string();
-}
-
 /// What one line of `queue` says about the recipients of a message.
 struct Digest {
   std::uint64_t seen = 0, matching = 0, active = 0;

@@ -20,11 +20,6 @@ namespace {
 
 constexpr std::size_t addresses_named = 100;  // of one event
 
-std::string key_of(const std::string& address) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-  return mailbox ? mailbox->key() : std::string();
-}
-
 /// A message that is looked for, and the numbers of the address in question.
 struct Traced {
   store::Message message;

@@ -102,7 +102,7 @@ class Disposing {
         return {std::move(refusal), {}};
     ReportRead report = read_report(settings_, read_, to.list, member, content(), arrival_.at);
     if (arrival_.returned != nullptr) note_authentic(report);
-    return bounced(recipient, to.list, member, std::move(report));
+    return bounced(recipient, to.list, member, report);
   }
   Fate fate_of(const smtp::Recipient& recipient, const to::Probe& to) {
     return bounced(recipient, to.list, {}, read_probe_report(read_, to.token, content(), arrival_.at));
@@ -146,7 +146,7 @@ class Disposing {
   // What is recognised is an operation, recorded with what it did. Anything else is noted, and what nobody here can read
   // goes to the owners too.
   Fate bounced(const smtp::Recipient& recipient, list::ListId list, const std::string& member,
-               ReportRead report) {
+               const ReportRead& report) {
     for (const store::directory::Operation& one : report.operations)
       made_.acceptance.operations.push_back(store::directory::pack(one));
     if (!report.operations.empty()) made_.acceptance.evidence = content().substr(0, 64 << 10);
@@ -205,10 +205,6 @@ class Disposing {
   // Without whoever wrote it: a program of an owner that answers all that it gets would answer itself for ever. Automatic mail of an
   // owner goes to no owner, as another one may have such a program, too.
   std::vector<std::string> but_the_author(const std::vector<std::string>& owners) const {
-    const auto key_of = [](const std::string& address) {
-      const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-      return mailbox ? mailbox->key() : address;
-    };
     std::vector<std::string> authors{key_of(arrival_.transaction.reverse_path)};
     if (const mail::Author author = mail::author(header_); author.address)
       authors.push_back(author.address->mailbox.key());
@@ -320,7 +316,7 @@ class Disposing {
     report_.arrived = report_.now = arrival_.at;
     store::NewMessage made = report_message(settings_, report_, std::move(to));
     made.message.require_tls = transaction.require_tls;  // RFC 8689 5
-    place_signatures(settings_, settings_.hostname, made);
+    sign_report(settings_, report_.original, made);
     made_.acceptance.messages.push_back(std::move(made));
   }
 

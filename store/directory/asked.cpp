@@ -17,10 +17,11 @@ std::string pack(const list::Asked& asked) {
   out.word(asked.what).word(asked.answer).str(asked.address).str(asked.name);
   out.flag(asked.delivery.has_value()).word(asked.delivery.value_or(list::Delivery::regular));
   out.str(asked.words).str(asked.token).time(asked.since).time(asked.until);
-  if (asked.preferences.empty() && asked.about.empty()) return out.take();
+  if (asked.preferences.empty() && asked.about.empty() && asked.letters == 1) return out.take();
   out.num(asked.preferences.size());
   for (const auto& [name, text] : asked.preferences) out.str(name).str(text);
   out.str(asked.about);
+  if (asked.letters > 1) out.num(asked.letters);
   return out.take();
 }
 
@@ -44,6 +45,7 @@ list::Asked unpack_asked(std::string_view record) {
     asked.preferences.emplace_back(std::move(name), in.text());
   }
   asked.about = in.text();
+  if (!in.at_end()) asked.letters = in.num32();
   return asked;
 }
 

@@ -9,11 +9,6 @@
 namespace spoold::store::directory {
 namespace {
 
-std::string key_of(const std::string& address) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-  return mailbox ? mailbox->key() : std::string();
-}
-
 Key person_key(PersonId id) {
   return Key().u40(id);
 }
@@ -148,7 +143,7 @@ std::vector<std::string> address_keys_of(const Read& read, const Member& member)
     for (const PersonAddress& one : who->addresses)
       if (one.is_verified()) keys.push_back(key_of(one.address));
   std::ranges::sort(keys);
-  keys.erase(std::ranges::unique(keys).begin(), keys.end());
+  keys.erase(std::unique(keys.begin(), keys.end()), keys.end());
   return keys;
 }
 

@@ -11,9 +11,8 @@ namespace {
 /// So many letters an address gets in a day or two, from all lists together.
 constexpr std::size_t most_letters = 10;
 
-std::string key_of(const std::string& address) {
-  const auto mailbox = Mailbox::parse(address, Mailbox::Allow::utf8);
-  return mailbox ? mailbox->key() : std::string();
+bool is_other(const Ask& wish, const list::Asked& before) {
+  return wish.delivery != before.delivery || wish.preferences != before.preferences;
 }
 
 /// Carries out the answer: the member, and what is remembered. `joined`: the id of who joins; 0: the next one, which is filled in.
@@ -31,7 +30,7 @@ Result<void> carry_out(Write& write, const List& list, list::Asked asked, list::
       joins.address = asked.address;
       joins.name = asked.name;
       joins.delivery = asked.delivery.value_or(list::Delivery::regular);
-      auto added = add_member(write, list.id, std::move(joins), at);
+      auto added = add_member(write, list.id, joins, at);
       if (!added) return tl::unexpected(added.error());
       joined = added->id;
       applied.members.push_back(std::move(*added));
@@ -82,14 +81,17 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
   if (!list) return fail(Error::Kind::not_found, "there is no such list");
   const std::string key = key_of(c.address);
   if (key.empty()) return fail(Error::Kind::invalid, "'" + c.address + "' is no address");
+  const auto before = asked_of(write, c.list, key, c.what);
   if (!following) {
     c.member = 0;
     const auto found = find_member_or_person(write, c.list, key);
     const bool member = found.has_value();
     c.about = found && key_of(found->address) != key ? found->address : std::string();
-    const auto before = asked_of(write, c.list, key, c.what);
-    const auto decision =
-        list::answer_to(list->settings, {c.what, member, list::is_owner(list->settings, key)}, before, at);
+    const list::Asking asking{.what = c.what,
+                              .member = member,
+                              .owner = list::is_owner(list->settings, key),
+                              .another_change = c.what == list::What::set && before && is_other(c, *before)};
+    const auto decision = list::answer_to(list->settings, asking, before, at);
     c.answer = decision.answer;
     c.until = decision.until;
     c.token = decision.with_token() ? new_operation_id() : std::string();
@@ -98,6 +100,7 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
   }
   applied.list = *list;
   if (c.answer == list::Answer::silence) return {};
+  const bool soon = before && at < before->until && before->answer == c.answer;
   return carry_out(write, *list,
                    {.what = c.what,
                     .answer = c.answer,
@@ -109,7 +112,8 @@ Result<void> ask(Write& write, Ask& c, TimePoint at, bool following, Applied& ap
                     .since = at,
                     .until = c.until,
                     .preferences = c.preferences,
-                    .about = c.about},
+                    .about = c.about,
+                    .letters = soon ? before->letters + 1 : 1},
                    c.member, at, applied);
 }
 

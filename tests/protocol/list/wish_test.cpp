@@ -130,6 +130,21 @@ TEST_CASE("answers: the same letter is written once while it is of use") {
   CHECK(answer_to(settings, {What::join}, before, noon).answer == Answer::confirm);
 }
 
+TEST_CASE("answers: another change than the last one has a letter of its own, but not for ever") {
+  const Settings settings;
+  Asked before;
+  before.what = What::set;
+  before.answer = Answer::confirm;
+  before.token = "t";
+  before.since = noon;
+  before.until = noon + token_life;
+  CHECK(answer_to(settings, {What::set, true}, before, noon).answer == Answer::silence);
+  CHECK(answer_to(settings, {What::set, true, false, true}, before, noon).answer == Answer::confirm);
+  before.letters = most_changes;
+  CHECK(answer_to(settings, {What::set, true, false, true}, before, noon).answer == Answer::silence);
+  CHECK(answer_to(settings, {What::set, true, false, true}, before, before.until).answer == Answer::confirm);
+}
+
 TEST_CASE("tokens: redeemed once, in time, by whom they were sent to") {
   Settings settings;
   Asked asked{.what = What::join,

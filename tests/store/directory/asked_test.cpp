@@ -120,6 +120,35 @@ TEST_CASE("leaving and changing need a token of the member's own; a list that is
   }));
 }
 
+TEST_CASE(
+    "another change ends the token of the one before; the fourth has no letter before a token was used") {
+  Started s;
+  const auto list = make_list(s, "test", 1);
+  const std::string key = "member0@domain0.example";
+  const auto set = [&](list::Delivery delivery) {
+    dir::Ask wish;
+    wish.list = list.id;
+    wish.what = What::set;
+    wish.address = key;
+    wish.delivery = delivery;
+    const auto applied = done(s, std::move(wish));
+    return applied.asked ? applied.asked->answer : Answer::silence;
+  };
+  const auto token = [&] { return token_of(s, list.id, key, What::set); };
+  CHECK(set(list::Delivery::nomail_by_user) == Answer::confirm);
+  CHECK(set(list::Delivery::nomail_by_user) == Answer::silence);
+  const std::string first = token();
+  s.reopen();
+  CHECK(set(list::Delivery::digest) == Answer::confirm);
+  CHECK_FALSE(dir::asked_by_token(Read(*s.store), first));
+  CHECK(set(list::Delivery::regular) == Answer::confirm);
+  const std::string third = token();
+  CHECK(set(list::Delivery::digest) == Answer::silence);
+  CHECK(token() == third);
+  CHECK(done(s, dir::Redeem{.token = third}).asked->answer == Answer::changed);
+  CHECK(set(list::Delivery::digest) == Answer::confirm);
+}
+
 TEST_CASE("the owners' token is another one; their no is told, the no of a letter that came back is not") {
   Started s;
   const auto list = make_list(s, "test", 0);
