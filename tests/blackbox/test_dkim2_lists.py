@@ -191,7 +191,7 @@ class Copies(House):
                     self.leads_back(mail, post, 0)
 
     def test_a_restart_and_a_changed_setting_between_two_copies(self):
-        spoold = self.house(footer="one\n")
+        spoold = self.house(footer="one\n", settings={"delivery": {"retry": ["1h"]}})  # nobody is tried again before the test says so
         self.hop.plan(rcpt=["bart@east.example=451 4.2.1 later"])
         self.send(spoold, first_hop())
         harness.wait_until(lambda: len(self.hop.judge().messages) == 2, 60, "two copies")

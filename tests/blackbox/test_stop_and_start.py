@@ -186,13 +186,14 @@ class Test(harness.Case):
             door.sendall(json.dumps(request).encode() + b"\n")
             doors.append(door)
             time.sleep(0.05)
+
+        def answer_of(door):
+            with door.makefile("rb") as answer:
+                return json.loads(answer.readline() or b"{}")
+        self.assertEqual(answer_of(doors.pop()).get("ok"), True, "destinations waits behind no import")
         spoold.process.send_signal(signal.SIGTERM)
         self.ends(spoold, 0, GRACE + LONGEST)
-        answers = []
-        for door in doors:
-            with door.makefile("rb") as answer:
-                answers.append(json.loads(answer.readline() or b"{}"))
-        self.assertEqual(answers[-1].get("ok"), True, "destinations waits behind no import")
+        answers = list(map(answer_of, doors))
         for answer in answers:
             # Nothing: the process ended while the file of an import was being read.
             self.assertIn(answer.get("exit", "none"), (0, 1, 3, "none"))
