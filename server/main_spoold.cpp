@@ -68,9 +68,7 @@ int run(spoold::conf::Settings settings, std::string file) {
   return daemon.run();
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int started(int argc, char** argv) {
   spoold::server::open_standard_files();
   CLI::App app("spoold: mailing lists and their mail server in one daemon");
   std::string file;
@@ -109,8 +107,14 @@ int main(int argc, char** argv) {
   }
   std::signal(SIGPIPE, SIG_IGN);
   raise_descriptor_limit();
+  return run(std::move(*settings), file);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    return run(std::move(*settings), file);
+    return started(argc, argv);
   } catch (const std::exception& failed) {  // a store that cannot be read while it is opened
     std::cerr << "spoold: " << failed.what() << '\n';
     return 1;

@@ -53,7 +53,7 @@ class Session : public std::enable_shared_from_this<Session> {
   using Action = smtp::ServerDialog::Action;
 
   static Awaitable<> run(std::shared_ptr<Session> self);
-  void ended(std::exception_ptr thrown);
+  void ended(const std::exception_ptr& thrown);
   Action admit();
   Action turn_away(const char* reply);
   void hand_over();

@@ -20,13 +20,13 @@ void Session::start(Reception& reception, std::size_t door, StreamSocket socket,
   auto session =
       std::make_shared<Session>(reception, door, std::move(socket), std::move(peer), std::move(seat));
   reception.census.add(session.get(), session);
-  auto ended = [session](std::exception_ptr thrown) { session->ended(std::move(thrown)); };
+  auto ended = [session](const std::exception_ptr& thrown) { session->ended(thrown); };
   asio::co_spawn(executor, run(std::move(session)), std::move(ended));
 }
 
 // An exception is a bug, no memory, or a record that cannot be read. The client must not take the silence of
 // a closed connection for one of the network, and tries again later.
-void Session::ended(std::exception_ptr thrown) {
+void Session::ended(const std::exception_ptr& thrown) {
   if (!thrown) return;
   const std::string client = peer_.text();
   const auto drop = [&](const char* why) {

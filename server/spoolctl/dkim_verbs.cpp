@@ -32,7 +32,7 @@ const char* name_of(KeyType type) {
 
 /// As the configuration has it; throws Usage.
 std::string domain_from(const std::string& written) {
-  const std::string domain = conf::lower(auth::as_name(ascii_domains("@" + written).substr(1)));
+  std::string domain = conf::lower(auth::as_name(ascii_domains("@" + written).substr(1)));
   if (!conf::is_domain(domain)) throw Usage{"'" + written + "' is not a domain"};
   return domain;
 }

@@ -50,6 +50,7 @@ std::vector<std::string> words(const std::string& command) {
 /// The exit status, or -1.
 int run(std::vector<std::string> command) {
   std::vector<char*> argv;
+  argv.reserve(command.size() + 1);
   for (auto& word : command) argv.push_back(word.data());
   argv.push_back(nullptr);
   // The terminal sends its signals to both; while the editor has the terminal they are the editor's.
