@@ -87,10 +87,10 @@ inline std::string selector_fault(const std::string& text) {
 
 inline Row dkim_row(std::string_view name, std::string_view type, std::string_view meaning,
                     std::string_view example, std::string Dkim::*member,
-                    std::function<std::string(const std::string&)> fault) {
+                    const std::function<std::string(const std::string&)>& fault) {
   Row made = text(
       "dkim", name, type, meaning,
-      example, [member](Settings & s) -> auto& { return s.dkim_keys.back().*member; }, std::move(fault));
+      example, [member](Settings & s) -> auto& { return s.dkim_keys.back().*member; }, fault);
   made.key.write = [member](Settings s) {
     return s.dkim_keys.empty() ? std::string() : quote(s.dkim_keys.back().*member);
   };
