@@ -93,9 +93,11 @@ bool Planner::State::heed(Connection& c, Recipient& r, const LastReply& last, Ti
     case ReplyAction::recipient_wait:
       wait_for_recipient(r, last, now);
       return true;
-    case ReplyAction::retry_now:
-      // A peer that takes nobody between two such replies says no more than "later".
-      if (std::exchange(again_commits, host.commits()) != host.commits()) again_in_a_row = 0;
+    case ReplyAction::retry_now: {
+      // A peer that takes nobody between two such replies says no more than "later". One that has taken mail on this
+      // connection means it: others may have been told the same at the same moment.
+      const bool took = std::exchange(again_commits, host.commits()) != host.commits() || c.committed > 0;
+      if (took) again_in_a_row = 0;
       if (r.returned >= returned_at_most || again_in_a_row >= returned_at_most) {
         defer(r, true, deferral(c, r.attempts, now), last, now);
       } else {
@@ -106,6 +108,7 @@ bool Planner::State::heed(Connection& c, Recipient& r, const LastReply& last, Ti
         back(r, Flight::Kind::plain);
       }
       return true;
+    }
     case ReplyAction::post_fails:
       if (last.reply.permanent() && last.stage != Stage::rcpt && !limits.lmtp)
         refused_post(message, last, now);

@@ -428,6 +428,28 @@ TEST_CASE("heed: retry_now is another connection at once, but not without end") 
   }
 }
 
+TEST_CASE("heed: several connections that reach the peer's limit at the same moment defer nobody") {
+  Planner planner(with_table(), 1);
+  planner.add(numbered(1, 40, true), start);
+  std::vector<ConnectionId> open;
+  for (int i = 0; i < 5; ++i) open.push_back(planner.connected("mx.example.net[192.0.2.9]:25", start));
+  for (const bool takes : {true, false}) {
+    std::vector<std::pair<ConnectionId, Observation>> answered;
+    for (const ConnectionId id : open) {
+      const Next n = planner.next(id, start);
+      REQUIRE(n.what == Next::Do::transaction);
+      Observation seen = takes ? all_accepted(n.transaction) : up_to_rcpt(n.transaction);
+      if (!takes) seen.mail = per_connection, seen.rcpts_sent = 0;
+      answered.emplace_back(id, seen);
+    }
+    for (const auto& [id, seen] : answered) planner.report(id, seen, start);
+  }
+  Heard heard;
+  heard.take(planner);
+  CHECK(heard.count(Verdict::delivered) == 5);
+  CHECK(heard.count(Verdict::deferred) == 0);
+}
+
 TEST_CASE("heed: messages of a connection, as the table of providers says, until a limit is learned") {
   Limits limits = with_table();
   limits.messages = 5;
