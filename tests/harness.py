@@ -12,11 +12,13 @@ test (PR_SET_PDEATHSIG). The folder of a failed test is kept when SPOOLD_KEEP is
             sink.wait(1)
 """
 import collections
+import contextlib
 import ctypes
 import email.utils
 import json
 import os
 import pathlib
+import random
 import re
 import shutil
 import signal
@@ -44,9 +46,12 @@ def _die_with_parent():
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """None that the kernel gives to clients: one could have it before it is used here."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 32768)
+        with socket.socket() as s, contextlib.suppress(OSError):
+            s.bind(("127.0.0.1", port))
+            return port
 
 
 def wait_until(condition, seconds=10, what="the condition", every=0.01):

@@ -46,9 +46,7 @@ std::optional<conf::Settings> settings_for(const std::string& config, const std:
   return std::nullopt;
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
+int asked(int argc, char** argv) {
   server::open_standard_files();
   watch_for_interrupts();
   CLI::App app(
@@ -94,11 +92,17 @@ int main(int argc, char** argv) {
   server::log::configure(quiet);
   const auto settings = settings_for(config, spool, chosen.needs_configuration);
   if (!settings) return 1;
+  Access access(*settings);
+  const Exit exit = chosen.run(Console(access, json));
+  flush_output();
+  return static_cast<int>(exit);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
   try {
-    Access access(*settings);
-    const Exit exit = chosen.run(Console(access, json));
-    flush_output();
-    return static_cast<int>(exit);
+    return asked(argc, argv);
   } catch (const Interrupted& interrupted) {
     end_by(interrupted);
   } catch (const Usage& usage) {
