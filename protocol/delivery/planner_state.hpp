@@ -3,7 +3,6 @@
 // refusals.cpp (answered transactions), trouble.cpp and message_fault.cpp (drops), suspects.cpp (parking,
 // strikes, release), unreachable.cpp (faults of the host). README.md says more of each.
 #pragma once
-#include <deque>
 #include <memory>
 #include <optional>
 #include <set>
@@ -42,7 +41,7 @@ struct Connection {
   std::string remote, tls;
   TimePoint opened{}, idle_since{};
   PeerLimits limits;
-  std::deque<Flight> flights;  // oldest first
+  std::vector<Flight> flights;  // oldest first
   std::uint32_t transactions = 0, committed = 0, rcpts = 0;
   std::uint32_t rejects = 0;  // 4xx and 5xx to RCPT
   std::uint32_t errors = 0;   // refused commands: what a peer counts that ends a connection with too many
