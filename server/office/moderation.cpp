@@ -125,8 +125,8 @@ store::HistoryEvent moderation_event(TimePoint at, list::ListId list, store::Id 
 std::optional<smtp::Reply> too_much_held(const store::Read& read, const conf::Settings& settings,
                                          const list::List& list, const store::Acceptance& made,
                                          const Arrival& arrival) {
-  std::uint64_t octets = spool::held_octets(read) + arrival.scanned.size;
-  for (const store::HeldPost& held : made.held) octets += held.scanned.size;
+  // Those of this transaction are all of this mail.
+  const std::uint64_t octets = spool::held_octets(read) + (made.held.size() + 1) * arrival.scanned.size;
   if (octets <= settings.spool.max_size / share_of_held) return {};
   return smtp::Reply{452,
                      {4, 3, 1},

@@ -22,11 +22,13 @@ dir::Applied done(Opened& s, dir::Change change) {
   return *applied;
 }
 
-Answer ask(Opened& s, list::ListId list, What what, const std::string& address) {
+Answer ask(Opened& s, list::ListId list, What what, const std::string& address,
+           std::optional<list::Delivery> delivery = {}) {
   dir::Ask wish;
   wish.list = list;
   wish.what = what;
   wish.address = address;
+  wish.delivery = delivery;
   const auto applied = done(s, std::move(wish));
   return applied.asked ? applied.asked->answer : Answer::silence;
 }
@@ -102,12 +104,7 @@ TEST_CASE("leaving and changing need a token of the member's own; a list that is
   const auto list = make_list(s, "test", 2);
   const std::string key = "member0@domain0.example";
   CHECK(ask(s, list.id, What::leave, key) == Answer::confirm);
-  dir::Ask set;
-  set.list = list.id;
-  set.what = What::set;
-  set.address = key;
-  set.delivery = list::Delivery::nomail_by_user;
-  CHECK(done(s, set).asked->answer == Answer::confirm);
+  CHECK(ask(s, list.id, What::set, key, list::Delivery::nomail_by_user) == Answer::confirm);
   CHECK(done(s, dir::Redeem{.token = token_of(s, list.id, key, What::set)}).asked->answer == Answer::changed);
   CHECK(dir::find_member(Read(*s.store), list.id, key)->delivery == list::Delivery::nomail_by_user);
   CHECK(done(s, dir::Redeem{.token = token_of(s, list.id, key, What::leave)}).asked->answer == Answer::left);
@@ -125,15 +122,7 @@ TEST_CASE(
   Started s;
   const auto list = make_list(s, "test", 1);
   const std::string key = "member0@domain0.example";
-  const auto set = [&](list::Delivery delivery) {
-    dir::Ask wish;
-    wish.list = list.id;
-    wish.what = What::set;
-    wish.address = key;
-    wish.delivery = delivery;
-    const auto applied = done(s, std::move(wish));
-    return applied.asked ? applied.asked->answer : Answer::silence;
-  };
+  const auto set = [&](list::Delivery delivery) { return ask(s, list.id, What::set, key, delivery); };
   const auto token = [&] { return token_of(s, list.id, key, What::set); };
   CHECK(set(list::Delivery::nomail_by_user) == Answer::confirm);
   CHECK(set(list::Delivery::nomail_by_user) == Answer::silence);
