@@ -276,6 +276,7 @@ bool Lane::protected_by(OutboundSession& session, smtp::ClientDialog::Mail& mail
   }
   if (!session.unprotected()) {
     give_back(session, std::move(mail.plan));
+    give_back_unready(session);
     session.quit();
     return false;
   }
